@@ -1,0 +1,3 @@
+"""Reproducibility archive and toolkit for HSTU recommenders."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Prepared data: sources, the store, batches."""

@@ -1,0 +1,1 @@
+"""Model and store to ranks, ranks to metrics."""

@@ -1,0 +1,1 @@
+"""Gin text to recipes, nothing executed."""

@@ -1,0 +1,1 @@
+"""Model components and the recommender composed of them."""

@@ -1,0 +1,85 @@
+"""Files written whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from hstu_preserve.errors import MissingPathError, UnavailableError
+
+
+@contextmanager
+def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a stream whose content appears at `path` only when the block ends without an error.
+
+    The file is written beside its destination, flushed to disk and renamed; a failure leaves nothing behind.
+
+    Raises:
+        UnavailableError: The directory cannot be written, or the disk is full.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary_name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
+    temporary = Path(temporary_name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.chmod(0o666 & ~current_umask())
+        temporary.replace(path)
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be written ({error.strerror or error})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+    flush_directory(path.parent)
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, whole or not at all.
+
+    Raises:
+        UnavailableError: The directory cannot be written, or the disk is full.
+    """
+    with atomic_writer(path) as stream:
+        stream.write(content)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return the file's content.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UnavailableError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise MissingPathError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def current_umask() -> int:
+    """Return the process's file mode creation mask."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def flush_directory(directory: Path) -> None:
+    """Make a rename in `directory` durable, where the platform can."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass
+    finally:
+        os.close(descriptor)

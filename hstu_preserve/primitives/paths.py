@@ -1,0 +1,63 @@
+"""Paths inside a bundle: one canonical spelling, never outside."""
+
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+MAX_COMPONENT_BYTES = 255
+MAX_PATH_BYTES = 4096
+WINDOWS_DEVICE_NAMES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
+)
+
+
+def require_inside_bundle(path: str) -> str:
+    """Return `path` if it is relative, canonical, NFC and spells the same file on every platform.
+
+    Raises:
+        ValueError: The path leaves or blurs the bundle.
+    """
+    parts = PurePosixPath(path).parts
+    if not parts or path != "/".join(parts) or path.startswith("/") or ".." in parts:
+        raise ValueError(f"not a relative path inside the bundle: {path!r}")
+    if unicodedata.normalize("NFC", path) != path:
+        raise ValueError(f"not in Unicode normal form C: {path!r}")
+    if any(unicodedata.category(character) in {"Cc", "Cf", "Cs"} for character in path):
+        raise ValueError(f"control or format character in path: {path!r}")
+    if len(path.encode()) > MAX_PATH_BYTES or any(len(part.encode()) > MAX_COMPONENT_BYTES for part in parts):
+        raise ValueError(f"path too long: {path[:80]!r}…")
+    for part in parts:
+        require_portable_component(part)
+    return path
+
+
+def require_portable_component(part: str) -> None:
+    """Raise ValueError for a name that Windows or a shell would read as something else."""
+    if set(part) & set('\\:*?"<>|'):
+        raise ValueError(f"character not portable in a file name: {part!r}")
+    if part.startswith("~") or part.endswith((".", " ")):
+        raise ValueError(f"file name not portable: {part!r}")
+    if part.split(".")[0].casefold() in WINDOWS_DEVICE_NAMES:
+        raise ValueError(f"file name reserved on Windows: {part!r}")
+
+
+def find_colliding(paths: Iterable[str]) -> list[tuple[str, str]]:
+    """Return pairs that name one file on a case-insensitive file system, or a file and a folder of one name."""
+    seen: dict[str, str] = {}
+    collisions = []
+    for path in sorted(paths):
+        folded = unicodedata.normalize("NFC", path).casefold()
+        if folded in seen:
+            collisions.append((seen[folded], path))
+        seen[folded] = path
+    for folded, path in list(seen.items()):
+        parents = (str(parent) for parent in PurePosixPath(folded).parents)
+        collisions += [(seen[parent], path) for parent in parents if parent in seen]
+    return collisions
+
+
+BundlePath = Annotated[str, AfterValidator(require_inside_bundle)]
+"""A file's path inside a bundle, relative to its root, `/` on every platform."""

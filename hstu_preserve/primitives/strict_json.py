@@ -1,0 +1,117 @@
+"""JSON read strictly: what two readers could understand differently is refused."""
+
+import json
+import math
+from typing import Never, TypeAlias
+
+from hstu_preserve.errors import ContentError
+
+Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+
+MAX_DEPTH = 64
+MAX_NUMBER_CHARACTERS = 32
+# RFC 8785 (through I-JSON, RFC 7493) has exact integers only up to 2**53 - 1.
+MAX_INTEGER = 2**53 - 1
+
+
+def strict_loads(content: bytes, *, source: str) -> Json:
+    """Parse one JSON value and refuse everything ambiguous.
+
+    Refused: duplicate keys, NaN and infinities, numbers outside I-JSON's exact range, more than `MAX_DEPTH` levels,
+    lone surrogates, a byte order mark, other encodings than UTF-8, anything after the value.
+
+    Args:
+        content: The stored bytes.
+        source: What the bytes are, for the message.
+
+    Raises:
+        ContentError: The text is not strict JSON; the message names the source and the reason.
+    """
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ContentError(f"{source}: not UTF-8 (byte {error.start})") from None
+    try:
+        require_shallow(text)
+        value: Json = json.loads(
+            text,
+            object_pairs_hook=unique_pairs,
+            parse_constant=refuse_constant,
+            parse_int=exact_integer,
+            parse_float=finite_float,
+        )
+        require_scalar_text(value)
+    except json.JSONDecodeError as error:
+        raise ContentError(f"{source}: not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from None
+    except ValueError as error:
+        raise ContentError(f"{source}: not strict JSON ({error})") from None
+    return value
+
+
+def require_shallow(text: str) -> None:
+    """Raise ValueError where brackets nest deeper than `MAX_DEPTH`, before a recursive parser sees them."""
+    depth = 0
+    inside_string = escaped = False
+    for character in text:
+        if inside_string:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                inside_string = False
+        elif character == '"':
+            inside_string = True
+        elif character in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        elif character in "]}":
+            depth -= 1
+
+
+def unique_pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    """Return the pairs as a dict, refusing equal keys."""
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        keys = [key for key, _ in pairs]
+        duplicate = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"duplicate key {duplicate!r}")
+    return result
+
+
+def refuse_constant(name: str) -> Never:
+    """Refuse NaN, Infinity and -Infinity, which JSON does not have."""
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def exact_integer(digits: str) -> int:
+    """Read an integer that every JSON reader keeps exactly."""
+    if len(digits) > MAX_NUMBER_CHARACTERS or abs(int(digits)) > MAX_INTEGER:
+        raise ValueError(f"integer {digits[:24]}… is outside ±(2**53 - 1)")
+    return int(digits)
+
+
+def finite_float(digits: str) -> float:
+    """Read a number with a fraction or exponent that does not overflow."""
+    value = float(digits) if len(digits) <= MAX_NUMBER_CHARACTERS else math.inf
+    if not math.isfinite(value):
+        raise ValueError(f"number {digits[:24]} cannot be kept")
+    return value
+
+
+def require_scalar_text(value: Json) -> None:
+    """Raise ValueError where a string holds a lone surrogate (an escape that is no character)."""
+    match value:
+        case str():
+            if any("\ud800" <= character <= "\udfff" for character in value):
+                raise ValueError("lone surrogate in a string")
+        case list():
+            for item in value:
+                require_scalar_text(item)
+        case dict():
+            for key, item in value.items():
+                require_scalar_text(key)
+                require_scalar_text(item)
+        case _:
+            pass

@@ -1,0 +1,1 @@
+"""Every record that is written to disk, and its schema."""

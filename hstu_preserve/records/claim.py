@@ -1,0 +1,75 @@
+"""A reported number and the policy it is judged by, fixed before the run."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from hstu_preserve.records.record import Record
+from hstu_preserve.records.recipe import NaturalInt, Protocol
+
+METRIC_NAMES = (
+    *(f"hr@{k}" for k in (1, 10, 50, 100, 200, 500, 1000)),
+    *(f"ndcg@{k}" for k in (1, 10, 50, 100, 200)),
+    "mrr",
+    "ndcg@10_>=4",
+    "hr@10_>=4",
+    "hr@50_>=4",
+    "mrr_>=4",
+)
+"""The metrics, named as upstream names them; `_>=4` counts only targets rated 4 stars or more."""
+
+MetricName = Annotated[str, Field(pattern="^(" + "|".join(METRIC_NAMES).replace(".", "\\.") + ")$")]
+
+
+class Direction(StrEnum):
+    """Which way the metric is better."""
+
+    MAXIMIZE = "maximize"
+    MINIMIZE = "minimize"
+
+
+class SelectionRule(StrEnum):
+    """How the reported epoch was chosen."""
+
+    FINAL_EPOCH = "final-epoch"
+    """A fixed last epoch, named before the run."""
+    BEST_ON_VALIDATION = "best-on-validation"
+    """The epoch with the best validation metric; exists only under protocol `validated`."""
+    BEST_ON_TEST = "best-on-test"
+    """The best epoch or run by the test metric: a selection on test, shown as such."""
+
+
+class ClaimPolicy(Record):
+    """What will be compared and how, written down before the first step."""
+
+    name: str
+    """Distinguishes the claims of one bundle; the metric's name unless the author gave another."""
+    metric: MetricName
+    direction: Direction
+    protocol: Protocol
+    selection_rule: SelectionRule
+    margin: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None
+    """Largest absolute difference that still counts as the same number; None where nobody fixed one."""
+    margin_derivation: str | None
+    """Where the margin comes from."""
+    seeds: tuple[NaturalInt, ...]
+    """The seeds of the runs behind the number."""
+
+    @model_validator(mode="after")
+    def require_derived_margin(self) -> "ClaimPolicy":
+        """A margin says where it comes from; best-on-validation needs a validation part."""
+        if (self.margin is None) != (self.margin_derivation is None):
+            raise ValueError("margin and margin_derivation are given together or not at all")
+        if self.selection_rule is SelectionRule.BEST_ON_VALIDATION and self.protocol is not Protocol.VALIDATED:
+            raise ValueError("selection_rule best-on-validation exists only under protocol validated")
+        return self
+
+
+class Claim(Record):
+    """A policy together with the number that the run reported under it."""
+
+    policy: ClaimPolicy
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    epoch: NaturalInt
+    """The epoch whose checkpoint gave the value, counted from 0."""

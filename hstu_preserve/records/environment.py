@@ -1,0 +1,41 @@
+"""The machine and the software a run was made with."""
+
+from hstu_preserve.records.record import Record
+
+
+class EnvironmentRecord(Record):
+    """What could move a number without anybody touching the recipe."""
+
+    python: str
+    platform: str
+    machine: str
+    """The processor family, as `platform.machine()`."""
+    packages: dict[str, str]
+    """Version of each installed package that the program depends on."""
+    numerics: "NumericsRecord | None"
+    """None where no tensor was computed (no torch installed)."""
+
+
+class NumericsRecord(Record):
+    """What decides the last bits of a float: bitwise comparison is asked for only when all of it is equal."""
+
+    torch: str
+    device: str
+    """`cpu`, or the GPU's name."""
+    cpu_capability: str
+    """The vector instructions torch chose, e.g. AVX2 or AVX512."""
+    threads: int
+    code_path: str
+    """`fbgemm` or `plain` jagged operators."""
+    dtype: str
+    tf32: bool
+    deterministic_algorithms: bool
+    processes: int
+
+    def list_differences(self, other: "NumericsRecord") -> list[str]:
+        """Return each field that differs, as `name: here, there`."""
+        return [
+            f"{name}: {getattr(self, name)} here, {getattr(other, name)} recorded"
+            for name in type(self).model_fields
+            if getattr(self, name) != getattr(other, name)
+        ]

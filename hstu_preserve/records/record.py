@@ -1,0 +1,61 @@
+"""The base of every record that reaches disk: frozen, strict, with one canonical text."""
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from hstu_preserve.errors import ContentError
+from hstu_preserve.primitives.canonical_json import canonical_dumps
+from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.primitives.strict_json import Json, strict_loads
+
+
+class Record(BaseModel):
+    """Immutable, and strict about its fields and their types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    def to_json_value(self) -> Json:
+        """Return the record as plain JSON values."""
+        value: Json = self.model_dump(mode="json")
+        return value
+
+    def to_json(self) -> bytes:
+        """Return the one canonical text (RFC 8785) of this record, so that it can be hashed."""
+        return canonical_dumps(self.to_json_value())
+
+    def digest(self) -> str:
+        """Return the sha256 of the canonical text."""
+        return sha256_of_bytes(self.to_json())
+
+    @classmethod
+    def from_json(cls, content: bytes, *, source: str) -> Self:
+        """Read a record from strict JSON.
+
+        Args:
+            content: The stored bytes.
+            source: What the bytes are, for the message.
+
+        Raises:
+            ContentError: Not strict JSON, or not this record; every wrong field is named.
+        """
+        strict_loads(content, source=source)
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise ContentError(f"{source}: {describe_validation_error(error)}") from None
+
+
+def describe_validation_error(error: ValidationError) -> str:
+    """Return every wrong field with its reason, on one line."""
+    problems: list[str] = []
+    for problem in error.errors(include_url=False):
+        place = ".".join(str(part) for part in problem["loc"]) or "the whole"
+        problems.append(f"{place}: {problem['msg']}{describe_input(problem)}")
+    return "; ".join(problems)
+
+
+def describe_input(problem: Any) -> str:  # pydantic's ErrorDetails, whose input is any value
+    """Return the offending scalar, where there is one worth showing."""
+    value = problem.get("input")
+    return f" (found {value!r})" if isinstance(value, str | int | float | bool) and len(repr(value)) < 80 else ""

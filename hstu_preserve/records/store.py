@@ -1,0 +1,85 @@
+"""What `store.json` says of prepared data: its arrays, its fingerprint and where it came from."""
+
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hstu_preserve.primitives.canonical_json import canonical_dumps
+from hstu_preserve.primitives.digests import Sha256, sha256_of_bytes
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.records.record import Record
+
+
+class TiePolicy(StrEnum):
+    """How events of one user with equal timestamps are ordered."""
+
+    STABLE = "stable"
+    """File order."""
+    ITEM_ID = "item_id"
+    """Ascending item id: independent of file order."""
+    IMPORTED = "imported"
+    """The order of an existing `sasrec_format.csv`."""
+
+
+class ArrayRecord(Record):
+    """One `.npy` array of a store."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z_]+$")]
+    dtype: str
+    """NumPy's type string, e.g. `<i4`."""
+    shape: tuple[int, ...]
+    sha256: Sha256
+    """Of the array's raw little-endian C-order bytes, without the `.npy` header."""
+
+
+class StoreCounts(Record):
+    """Sizes, for people and for the check against the published ones."""
+
+    num_users: int
+    num_rated_items: int
+    num_candidates: int
+    max_item_id: int
+    num_ratings: int
+
+
+class StoreProvenance(Record):
+    """Where the data came from; not part of the fingerprint."""
+
+    source: str
+    """E.g. `ml-1m.zip` or `synthetic, seed 7`."""
+    source_md5: str | None
+    """Of the zip, where there was one."""
+    tie_policy: TiePolicy
+    tied_events: int
+    """Events that share user and timestamp with the event before them: what the tie policy decided."""
+    redistributable: bool
+    notice: str
+    """Terms of use, in one sentence."""
+
+
+class StoreRecord(Record):
+    """The content of `store.json`."""
+
+    schema_version: Literal[0]
+    name: str
+    fingerprint: Sha256
+    arrays: tuple[ArrayRecord, ...]
+    genres: tuple[str, ...]
+    """The fixed, sorted vocabulary of the genre columns."""
+    counts: StoreCounts
+    provenance: StoreProvenance
+
+    @model_validator(mode="after")
+    def require_own_fingerprint(self) -> Self:
+        """The fingerprint follows from the arrays and vocabularies."""
+        if self.fingerprint != fingerprint_of(self.arrays, self.genres):
+            raise ValueError("fingerprint does not follow from arrays and genres")
+        return self
+
+
+def fingerprint_of(arrays: tuple[ArrayRecord, ...], genres: tuple[str, ...]) -> str:
+    """Return the sha256 that names a store: of its array digests and vocabularies, nothing else."""
+    by_name = sorted(arrays, key=lambda array: array.name)
+    value: Json = {"arrays": [array.to_json_value() for array in by_name], "vocabularies": {"genres": list(genres)}}
+    return sha256_of_bytes(canonical_dumps(value))

@@ -1,0 +1,1 @@
+"""One verb each: plain values in, a result record out."""

@@ -40,7 +40,7 @@ def require_portable_component(part: str) -> None:
         raise ValueError(f"character not portable in a file name: {part!r}")
     if part.startswith("~") or part.endswith((".", " ")):
         raise ValueError(f"file name not portable: {part!r}")
-    if part.split(".")[0].casefold() in WINDOWS_DEVICE_NAMES:
+    if part.split(".", maxsplit=1)[0].casefold() in WINDOWS_DEVICE_NAMES:
         raise ValueError(f"file name reserved on Windows: {part!r}")
 
 

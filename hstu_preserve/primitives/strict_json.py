@@ -6,7 +6,7 @@ from typing import Never, TypeAlias
 
 from hstu_preserve.errors import ContentError
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 MAX_DEPTH = 64
 MAX_NUMBER_CHARACTERS = 32

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from hstu_preserve.records.record import Record
 from hstu_preserve.records.recipe import NaturalInt, Protocol
+from hstu_preserve.records.record import Record
 
 METRIC_NAMES = (
     *(f"hr@{k}" for k in (1, 10, 50, 100, 200, 500, 1000)),

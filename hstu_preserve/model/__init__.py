@@ -1,1 +1,1 @@
-"""Model components and the recommender composed of them."""
+"""Model components, each in its own module, and the recommender composed of them."""

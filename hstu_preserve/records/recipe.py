@@ -1,7 +1,7 @@
 """The recipe: every setting that decides a result, in one frozen record that the code runs on.
 
 Field names follow upstream's gin names where upstream has one (`train_fn.learning_rate` is `training.learning_rate`).
-The table of gin names is in `gin_recipes/bindings.py`. Nothing here has a default: defaults are upstream's and live there.
+The table of gin names is in `gin_recipes/bindings.py`. Nothing here has a default: upstream's live there.
 """
 
 from enum import StrEnum

@@ -1,1 +1,1 @@
-"""Gin text to recipes, nothing executed."""
+"""Recipes as authors write them: gin text in, a `Recipe` with claims out, and back."""

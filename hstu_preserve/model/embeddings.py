@@ -33,7 +33,8 @@ class InputEmbedding(nn.Module):
 
 def l2_normalize(x: Tensor, *, eps: float) -> Tensor:
     """Divide by the Euclidean norm over the last dimension, which counts as at least `eps`."""
-    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp(min=eps)
+    norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / norm.clamp(min=eps)
 
 
 def normalize_user(x: Tensor, norm: str) -> Tensor:

@@ -1,7 +1,7 @@
 """HSTU sequence encoder (Zhai et al., ICML 2024, arXiv:2402.17152, section 3), as upstream's research code computes it.
 
 Shape suffixes: B batch, N query position, M key position, T all valid positions in row order, D model width,
-C all heads' values, H heads, A query/key width per head, V value width per head. Sequences are left-aligned, so the
+C all heads' values, H heads, A query/key width per head, V value width per head. Histories are left-aligned, so the
 causal mask also hides the padding.
 """
 

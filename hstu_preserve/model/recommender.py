@@ -8,12 +8,12 @@ from torch import Generator, Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hstu_preserve.model.embeddings import InputEmbedding, l2_normalize, normalize_user
+from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.hstu import HstuEncoder
 from hstu_preserve.model.jagged import JaggedOperators, load_operators, plain_to_jagged
 from hstu_preserve.model.losses import sampled_softmax
 from hstu_preserve.model.negatives import draw_in_batch, draw_local
 from hstu_preserve.model.sasrec import SasrecEncoder
-from hstu_preserve.model.sequences import Sequences
 from hstu_preserve.records.recipe import HstuSettings, Recipe
 
 
@@ -43,39 +43,39 @@ class Recommender(nn.Module):
         if settings.main_module_bf16:
             self.to(torch.bfloat16)
 
-    def forward(self, sequences: Sequences) -> Tensor:
+    def forward(self, histories: Histories) -> Tensor:
         """Return normalised user_BND: what the model expects next after each position."""
-        x_BND = self.input_embedding(sequences.item_BN, self.item_embedding(sequences.item_BN))
+        x_BND = self.input_embedding(histories.item_BN, self.item_embedding(histories.item_BN))
         encoded_BND = (
-            self.encoder(x_BND, sequences.length_B, sequences.time_BN)
+            self.encoder(x_BND, histories.length_B, histories.time_BN)
             if isinstance(self.encoder, HstuEncoder)
-            else self.encoder(x_BND, sequences.item_BN)
+            else self.encoder(x_BND, histories.item_BN)
         )
         return normalize_user(encoded_BND, self.recipe.model.user_embedding_norm)
 
-    def encode_users(self, sequences: Sequences) -> Tensor:
+    def encode_users(self, histories: Histories) -> Tensor:
         """Return user_BD, the state after each user's last event; every length must be at least 1."""
-        user_BND: Tensor = self(sequences)
-        row_B = torch.arange(len(sequences.length_B), device=user_BND.device) * user_BND.shape[1]
-        return user_BND.flatten(0, 1).index_select(0, row_B + sequences.length_B - 1)
+        user_BND: Tensor = self(histories)
+        row_B = torch.arange(len(histories.length_B), device=user_BND.device) * user_BND.shape[1]
+        return user_BND.flatten(0, 1).index_select(0, row_B + histories.length_B - 1)
 
     def item_table(self) -> Tensor:
         """Return the (max_item_id + 1, D) item embeddings that scores are made with."""
         weight = self.item_embedding.weight
         return l2_normalize(weight, eps=self.recipe.loss.l2_norm_eps) if self.recipe.loss.item_l2_norm else weight
 
-    def draw_negatives(self, sequences: Sequences, candidate_I: Tensor, generator: Generator) -> Tensor:
+    def draw_negatives(self, histories: Histories, candidate_I: Tensor, generator: Generator) -> Tensor:
         """Draw negative_TK (int64) for every supervised position of the batch."""
-        positions, k = int(sequences.length_B.sum()), self.recipe.loss.num_negatives
+        positions, k = int(histories.length_B.sum()), self.recipe.loss.num_negatives
         if self.recipe.loss.sampling_strategy == "in-batch":
-            return draw_in_batch(sequences.item_BN, positions=positions, num_negatives=k, generator=generator)
+            return draw_in_batch(histories.item_BN, positions=positions, num_negatives=k, generator=generator)
         return draw_local(candidate_I, positions=positions, num_negatives=k, generator=generator)
 
-    def position_losses(self, sequences: Sequences, negative_TK: Tensor) -> Tensor:
+    def position_losses(self, histories: Histories, negative_TK: Tensor) -> Tensor:
         """Return loss_T: position t of a history is asked for the item at t + 1, the last one for the target."""
-        offsets = self.operators.complete_cumsum(sequences.length_B)
-        user_TD = self.operators.to_jagged(self(sequences)[:, :-1], offsets)
-        positive_T = plain_to_jagged(sequences.item_BN[:, 1:, None], offsets).squeeze(1)  # fbgemm's takes floats only
+        offsets = self.operators.complete_cumsum(histories.length_B)
+        user_TD = self.operators.to_jagged(self(histories)[:, :-1], offsets)
+        positive_T = plain_to_jagged(histories.item_BN[:, 1:, None], offsets).squeeze(1)  # fbgemm's takes floats only
 
         def loss_of(user_TD: Tensor, item_table: Tensor) -> Tensor:
             return sampled_softmax(

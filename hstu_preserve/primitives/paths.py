@@ -25,8 +25,8 @@ def require_inside_bundle(path: str) -> str:
         raise ValueError(f"not a relative path inside the bundle: {path!r}")
     if unicodedata.normalize("NFC", path) != path:
         raise ValueError(f"not in Unicode normal form C: {path!r}")
-    if any(unicodedata.category(character) in {"Cc", "Cf", "Cs"} for character in path):
-        raise ValueError(f"control or format character in path: {path!r}")
+    if any(unicodedata.category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} for character in path):
+        raise ValueError(f"control, format or line-breaking character in path: {path!r}")
     if len(path.encode()) > MAX_PATH_BYTES or any(len(part.encode()) > MAX_COMPONENT_BYTES for part in parts):
         raise ValueError(f"path too long: {path[:80]!r}…")
     for part in parts:

@@ -114,4 +114,9 @@ def make_finding(kind: FindingClass, want: FileRecord | None, have: FileRecord |
 
 def describe_content(record: FileRecord | None) -> str | None:
     """Return digest and size in short form."""
-    return None if record is None else f"sha256 {record.sha256}, {record.size} bytes"
+    return None if record is None else describe_bytes(record.sha256, size=record.size)
+
+
+def describe_bytes(sha256: str, *, size: int) -> str:
+    """Return digest and size as every finding spells them."""
+    return f"sha256 {sha256}, {size} bytes"

@@ -1,1 +1,1 @@
-"""The training loop and what it needs to continue."""
+"""The training loop and what it needs to be deterministic and to continue."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sequences:
+class Histories:
     """Left-aligned histories of B users, padded to N positions.
 
     Attributes:

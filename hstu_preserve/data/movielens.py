@@ -1,0 +1,290 @@
+r"""MovieLens' raw files read into arrays, in file order; what is malformed is named with file and line."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NoReturn
+
+import numpy as np
+
+from hstu_preserve.data.arrays import Int8Array, Int16Array, Int32Array, Int64Array, Uint8Array
+from hstu_preserve.data.number_fields import MALFORMED, MAX_ID, parse_half_stars, parse_ids, parse_whole_numbers
+from hstu_preserve.data.sources import Layout, Source, read_line_blocks, read_whole
+from hstu_preserve.errors import ContentError
+
+YEAR = re.compile(r"\(([0-9]{4})\)\s*$")
+NUM_LEADING_FIELDS_100K = 5
+"""Of `u.item`: id, title, release date, video release date, IMDb URL; then one flag per genre."""
+MAX_TABLE_BYTES = 2**26
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratings:
+    """Rating events of any users, in the order they were read."""
+
+    user_ids: Int32Array
+    item_ids: Int32Array
+    half_stars: Int8Array
+    """Rating × 2."""
+    timestamps: Int64Array
+    """In seconds since 1970."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MovieTable:
+    """The catalogue: what can be recommended, with its side information."""
+
+    item_ids: Int32Array
+    genres: tuple[tuple[str, ...], ...]
+    years: Int16Array
+    """Of release; 0 where the title has none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatingsFormat:
+    """Where a layout keeps its ratings and how a line looks."""
+
+    file_name: str
+    header: bytes
+    separator: str
+    num_fields: int
+    """Fields of one line, when it is split at each separator byte."""
+    columns: tuple[int, int, int, int]
+    """Which of them are user, item, rating and time; the others are empty."""
+
+
+RATINGS_FORMATS = {
+    Layout.TABBED: RatingsFormat(file_name="u.data", header=b"", separator="\t", num_fields=4, columns=(0, 1, 2, 3)),
+    Layout.DOUBLE_COLON: RatingsFormat(
+        file_name="ratings.dat", header=b"", separator=":", num_fields=7, columns=(0, 2, 4, 6)
+    ),
+    Layout.CSV: RatingsFormat(
+        file_name="ratings.csv",
+        header=b"userId,movieId,rating,timestamp\n",
+        separator=",",
+        num_fields=4,
+        columns=(0, 1, 2, 3),
+    ),
+}
+
+
+def read_ratings(source: Source, *, layout: Layout) -> Ratings:
+    """Read all ratings of a source, in file order.
+
+    Raises:
+        ContentError: A malformed line, named with its number; or no ratings at all.
+    """
+    spec = RATINGS_FORMATS[layout]
+    label = f"{source.name}/{spec.file_name}"
+    with source.open(spec.file_name) as stream:
+        blocks = read_line_blocks(stream, label=label)
+        parts = list(parse_blocks(blocks, spec=spec, label=label))
+    if not parts:
+        raise ContentError(f"{label}: holds no ratings")
+    return Ratings(
+        user_ids=np.concatenate([part.user_ids for part in parts]),
+        item_ids=np.concatenate([part.item_ids for part in parts]),
+        half_stars=np.concatenate([part.half_stars for part in parts]),
+        timestamps=np.concatenate([part.timestamps for part in parts]),
+    )
+
+
+def parse_blocks(blocks: Iterator[bytes], *, spec: RatingsFormat, label: str) -> Iterator[Ratings]:
+    """Yield the ratings of each block of lines."""
+    line = 1
+    for number, block in enumerate(blocks):
+        rows = block
+        if number == 0 and spec.header:
+            if not block.startswith(spec.header):
+                refuse_line(block, label=label, line=1, expected=spec.header.decode().strip())
+            rows = block.removeprefix(spec.header)
+            line += 1
+        if rows:
+            part = parse_block(rows, spec=spec, label=label, first_line=line)
+            line += len(part.user_ids)
+            yield part
+
+
+def parse_block(block: bytes, *, spec: RatingsFormat, label: str, first_line: int) -> Ratings:
+    """Return the ratings of whole lines.
+
+    Raises:
+        ContentError: A malformed line.
+    """
+    text = np.frombuffer(block, dtype=np.uint8)
+    breaks = find_breaks(text, spec=spec)
+    if breaks is None:
+        refuse_first_misshapen_line(block, spec=spec, label=label, first_line=first_line)
+    ends = breaks.T
+    starts = np.concatenate(([[0]], breaks.ravel()[:-1, None] + 1)).reshape(breaks.shape).T
+    columns = [(np.ascontiguousarray(starts[column]), np.ascontiguousarray(ends[column])) for column in spec.columns]
+    user, item, rating, time = columns
+    user_ids = parse_ids(text, starts=user[0], ends=user[1])
+    item_ids = parse_ids(text, starts=item[0], ends=item[1])
+    half_stars = parse_half_stars(text, starts=rating[0], ends=rating[1])
+    timestamps = parse_whole_numbers(text, starts=time[0], ends=time[1])
+    malformed = np.minimum(np.minimum(user_ids, item_ids), np.minimum(half_stars, timestamps)) == MALFORMED
+    empty = [column for column in range(spec.num_fields) if column not in spec.columns]
+    malformed |= (starts[empty] != ends[empty]).any(axis=0)
+    if malformed.any():
+        row = int(malformed.argmax())
+        refuse_line(block[starts[0][row] :], label=label, line=first_line + row, expected=describe_line(spec))
+    return Ratings(
+        user_ids=user_ids.astype(np.int32),
+        item_ids=item_ids.astype(np.int32),
+        half_stars=half_stars.astype(np.int8),
+        timestamps=timestamps,
+    )
+
+
+def find_breaks(text: Uint8Array, *, spec: RatingsFormat) -> Int64Array | None:
+    """Return where each field of each line ends, shape [lines, fields]; None when some line has other fields."""
+    breaks = np.flatnonzero((text == ord(spec.separator)) | (text == ord("\n")))
+    if len(breaks) % spec.num_fields:
+        return None
+    table = breaks.reshape(-1, spec.num_fields)
+    is_line_end = text[table] == ord("\n")
+    return table if is_line_end[:, -1].all() and not is_line_end[:, :-1].any() else None
+
+
+def refuse_first_misshapen_line(block: bytes, *, spec: RatingsFormat, label: str, first_line: int) -> NoReturn:
+    """Raise for the first line with another number of fields."""
+    lines = block.split(b"\n")
+    separator = spec.separator.encode()
+    row = next(row for row, line in enumerate(lines) if line.count(separator) != spec.num_fields - 1)
+    refuse_line(lines[row], label=label, line=first_line + row, expected=describe_line(spec))
+
+
+def describe_line(spec: RatingsFormat) -> str:
+    """Return a line's pattern, for people."""
+    names = dict(zip(spec.columns, ("user", "item", "rating", "timestamp"), strict=True))
+    return spec.separator.join(names.get(column, "") for column in range(spec.num_fields))
+
+
+def refuse_line(content: bytes, *, label: str, line: int, expected: str) -> NoReturn:
+    """Raise ContentError that names file, line and what stands there."""
+    found = content.split(b"\n", maxsplit=1)[0][:80].decode("latin-1")
+    raise ContentError(f"{label}, line {line}: malformed (expected {expected!r}, found {found!r})")
+
+
+def read_movies(source: Source, *, layout: Layout) -> MovieTable:
+    """Read a source's movie table, in file order.
+
+    Raises:
+        ContentError: A malformed line or a movie listed twice.
+    """
+    match layout:
+        case Layout.TABBED:
+            return read_tabbed_movies(source)
+        case Layout.DOUBLE_COLON:
+            label = f"{source.name}/movies.dat"
+            lines = read_text(source, "movies.dat", encoding="latin-1").split("\n")[:-1]
+            return make_movie_table(enumerate((split_line(line, "::") for line in lines), start=1), label=label)
+        case Layout.CSV:
+            return parse_movies_csv(
+                read_text(source, "movies.csv", encoding="utf-8"), label=f"{source.name}/movies.csv"
+            )
+
+
+def read_text(source: Source, file_name: str, *, encoding: str) -> str:
+    """Return a small file's text."""
+    label = f"{source.name}/{file_name}"
+    with source.open(file_name) as stream:
+        content = read_whole(stream, label=label, limit_bytes=MAX_TABLE_BYTES)
+    return decode(content, label=label, encoding=encoding)
+
+
+def decode(content: bytes, *, label: str, encoding: str) -> str:
+    """Return the text of `content`.
+
+    Raises:
+        ContentError: Not in that encoding; the line is named.
+    """
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ContentError(f"{label}, line {line}: not {encoding}") from None
+
+
+def split_line(line: str, separator: str) -> list[str]:
+    """Split `id SEPARATOR title SEPARATOR genres`; a title may hold the separator."""
+    first, _, rest = line.partition(separator)
+    title, _, genres = rest.rpartition(separator)
+    return [first, title, genres]
+
+
+def parse_movies_csv(text: str, *, label: str) -> MovieTable:
+    """Read `movies.csv`: MovieLens' own (`movieId,title,genres`), or the one that Meta's preprocessing writes.
+
+    Raises:
+        ContentError: Another header, or a malformed row.
+    """
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        header = next(rows, [])
+        if header[:3] not in (["movieId", "title", "genres"], ["movie_id", "title", "genres"]):
+            refuse_line(text.encode(), label=label, line=1, expected="movieId,title,genres")
+        return make_movie_table(((rows.line_num, row[:3]) for row in rows), label=label)
+    except csv.Error as error:
+        raise ContentError(f"{label}, line {rows.line_num}: malformed ({error})") from None
+
+
+def make_movie_table(numbered_rows: Iterable[tuple[int, list[str]]], *, label: str) -> MovieTable:
+    """Return the table of rows `id, title, genres joined by |`, each with its line number."""
+    ids: list[int] = []
+    genres: list[tuple[str, ...]] = []
+    years: list[int] = []
+    for line, row in numbered_rows:
+        if len(row) != 3 or not is_id(row[0]) or not row[2]:
+            refuse_line(",".join(row).encode(), label=label, line=line, expected="id, title, genres")
+        ids.append(int(row[0]))
+        genres.append(tuple(row[2].strip().split("|")))
+        years.append(find_year(row[1]))
+    return require_unique(ids, genres, years, label=label)
+
+
+def read_tabbed_movies(source: Source) -> MovieTable:
+    """Read ml-100k's `u.item`, whose genres are flags named by `u.genre`."""
+    label = f"{source.name}/u.item"
+    names = [
+        line.partition("|")[0] for line in read_text(source, "u.genre", encoding="latin-1").split("\n") if line.strip()
+    ]
+    expected = f"id|title|date|date|url and {len(names)} flags"
+    ids: list[int] = []
+    genres: list[tuple[str, ...]] = []
+    years: list[int] = []
+    for line, text in enumerate(read_text(source, "u.item", encoding="latin-1").split("\n")[:-1], start=1):
+        fields = text.split("|")
+        flags = fields[NUM_LEADING_FIELDS_100K:]
+        if len(flags) != len(names) or not is_id(fields[0]) or not set(flags) <= {"0", "1"}:
+            refuse_line(text.encode(), label=label, line=line, expected=expected)
+        ids.append(int(fields[0]))
+        genres.append(tuple(name for name, flag in zip(names, flags, strict=True) if flag == "1"))
+        years.append(find_year(fields[1]))
+    return require_unique(ids, genres, years, label=label)
+
+
+def is_id(text: str) -> bool:
+    """Say whether `text` is an item id (0 is padding)."""
+    return text.isascii() and text.isdigit() and len(text) <= 10 and 1 <= int(text) <= MAX_ID
+
+
+def find_year(title: str) -> int:
+    """Return the release year that ends a MovieLens title, or 0."""
+    found = YEAR.search(title)
+    return int(found[1]) if found else 0
+
+
+def require_unique(ids: list[int], genres: list[tuple[str, ...]], years: list[int], *, label: str) -> MovieTable:
+    """Return the table, refusing a movie listed twice."""
+    if not ids:
+        raise ContentError(f"{label}: holds no movies")
+    values, counts = np.unique(np.array(ids), return_counts=True)
+    if counts.max() > 1:
+        raise ContentError(f"{label}: movie {values[counts.argmax()]} is listed twice")
+    return MovieTable(
+        item_ids=np.array(ids, dtype=np.int32), genres=tuple(genres), years=np.array(years, dtype=np.int16)
+    )

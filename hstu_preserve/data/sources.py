@@ -1,0 +1,295 @@
+"""The MovieLens datasets that are known, and their files, read from a folder or straight out of a zip."""
+
+import hashlib
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import IO, Protocol
+
+from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UnknownNameError
+from hstu_preserve.records.store import StoreCounts
+
+BLOCK_BYTES = 2**20
+
+
+class Layout(StrEnum):
+    """How a MovieLens edition writes its files."""
+
+    TABBED = "tabbed"
+    """ml-100k: `u.data`, `u.item`, `u.genre`."""
+    DOUBLE_COLON = "double-colon"
+    """ml-1m: `ratings.dat`, `movies.dat`."""
+    CSV = "csv"
+    """ml-latest-small, 20m, 25m, 32m: `ratings.csv`, `movies.csv`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownDataset:
+    """What is published about a MovieLens edition; None where nothing is."""
+
+    name: str
+    layout: Layout
+    zip_md5: str | None
+    num_users: int
+    num_rated_items: int | None
+    num_candidates: int
+    num_ratings: int
+
+
+KNOWN_DATASETS = {
+    dataset.name: dataset
+    for dataset in (
+        KnownDataset(
+            name="ml-100k",
+            layout=Layout.TABBED,
+            zip_md5=None,
+            num_users=943,
+            num_rated_items=1_682,
+            num_candidates=1_682,
+            num_ratings=100_000,
+        ),
+        KnownDataset(
+            name="ml-latest-small",
+            layout=Layout.CSV,
+            zip_md5=None,
+            num_users=610,
+            num_rated_items=9_724,
+            num_candidates=9_742,
+            num_ratings=100_836,
+        ),
+        KnownDataset(
+            name="ml-1m",
+            layout=Layout.DOUBLE_COLON,
+            zip_md5="c4d9eecfca2ab87c1945afe126590906",
+            num_users=6_040,
+            num_rated_items=3_706,
+            num_candidates=3_883,
+            num_ratings=1_000_209,
+        ),
+        KnownDataset(
+            name="ml-20m",
+            layout=Layout.CSV,
+            zip_md5="cd245b17a1ae2cc31bb14903e1204af3",
+            num_users=138_493,
+            num_rated_items=26_744,
+            num_candidates=27_278,
+            num_ratings=20_000_263,
+        ),
+        KnownDataset(
+            name="ml-25m",
+            layout=Layout.CSV,
+            zip_md5="6b51fb2759a8657d3bfcbfc42b592ada",
+            num_users=162_541,
+            num_rated_items=59_047,
+            num_candidates=62_423,
+            num_ratings=25_000_095,
+        ),
+        KnownDataset(
+            name="ml-32m",
+            layout=Layout.CSV,
+            zip_md5="d472be332d4daa821edc399621853b57",
+            num_users=200_948,
+            num_rated_items=None,
+            num_candidates=87_585,
+            num_ratings=32_000_204,
+        ),
+    )
+}
+
+
+def find_known_dataset(name: str) -> KnownDataset:
+    """Return the published facts of a MovieLens edition.
+
+    Raises:
+        UnknownNameError: There is no such edition.
+    """
+    if name not in KNOWN_DATASETS:
+        raise UnknownNameError(kind="dataset", name=name, known=KNOWN_DATASETS)
+    return KNOWN_DATASETS[name]
+
+
+def require_published_counts(counts: StoreCounts, *, dataset: KnownDataset) -> None:
+    """Raise ContentError naming every count that differs from the published one."""
+    differences = list_count_differences(counts, dataset=dataset)
+    if differences:
+        raise ContentError(f"{dataset.name}: not the published data ({'; '.join(differences)})")
+
+
+def list_count_differences(counts: StoreCounts, *, dataset: KnownDataset) -> list[str]:
+    """Return one line for each count that is published and differs."""
+    pairs = (
+        ("users", counts.num_users, dataset.num_users),
+        ("rated items", counts.num_rated_items, dataset.num_rated_items),
+        ("candidates", counts.num_candidates, dataset.num_candidates),
+        ("ratings", counts.num_ratings, dataset.num_ratings),
+    )
+    return [
+        f"expected {expected:,} {what}, found {found:,}"
+        for what, found, expected in pairs
+        if expected is not None and found != expected
+    ]
+
+
+class Source(Protocol):
+    """Named files, wherever they lie."""
+
+    @property
+    def name(self) -> str:
+        """Of the folder or zip, for messages and provenance; no machine's path."""
+        ...
+
+    @property
+    def md5(self) -> str | None:
+        """Of the zip; None for a folder."""
+        ...
+
+    def open(self, file_name: str) -> IO[bytes]:
+        """Return the file's stream."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class DirectorySource:
+    """The files of a folder, or of the one folder inside it that has them."""
+
+    root: Path
+    md5: None = None
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.root.resolve().name
+
+    def open(self, file_name: str) -> IO[bytes]:
+        """Return the file's stream.
+
+        Raises:
+            MissingPathError: The file is not there, or in more than one subfolder.
+            UnavailableError: It cannot be read.
+        """
+        return open_for_reading(self.locate(file_name))
+
+    def locate(self, file_name: str) -> Path:
+        """Return the file's path."""
+        if (self.root / file_name).is_file():
+            return self.root / file_name
+        nested = [path for path in self.root.glob(f"*/{file_name}") if path.is_file()]
+        if len(nested) != 1:
+            where = "in none of its folders" if not nested else f"in {len(nested)} of its folders"
+            raise MissingPathError(f"{self.root}: {file_name} is not there and {where}; name the unpacked folder")
+        return nested[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ZipSource:
+    """The files of a zip: read in place, so that no member's path is ever written to."""
+
+    archive: zipfile.ZipFile
+    name: str
+    md5: str
+
+    def open(self, file_name: str) -> IO[bytes]:
+        """Return the member's stream.
+
+        Raises:
+            ContentError: No member, or several, of that name at the top or one folder below; or an encrypted one.
+        """
+        members = [info for info in self.archive.infolist() if is_named(info.filename, file_name)]
+        if len(members) != 1:
+            raise ContentError(f"{self.name}: expected one {file_name}, found {len(members)}")
+        try:
+            return self.archive.open(members[0])
+        except (RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+            raise ContentError(f"{self.name}: {file_name} cannot be read ({error})") from None
+
+
+def is_named(member: str, file_name: str) -> bool:
+    """Say whether a zip member is that file, at the top or in one folder."""
+    parts = PurePosixPath(member).parts
+    return 1 <= len(parts) <= 2 and parts[-1] == file_name and parts[0] != "__MACOSX"
+
+
+@contextmanager
+def open_source(path: Path, *, zip_md5: str | None) -> Iterator[Source]:
+    """Yield the files of a folder or zip; a zip's md5 is compared before anything is read from it.
+
+    Args:
+        path: A folder or a zip.
+        zip_md5: What the zip must be, where that is published.
+
+    Raises:
+        MissingPathError: There is nothing at `path`.
+        ContentError: Not a zip, or not the published one.
+    """
+    if path.is_dir():
+        yield DirectorySource(root=path)
+        return
+    with open_for_reading(path) as stream:
+        found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if zip_md5 is not None and found != zip_md5:
+            raise ContentError(f"{path}: md5 differs (expected {zip_md5}, found {found}); fetch the zip again")
+        try:
+            archive = zipfile.ZipFile(stream)
+        except zipfile.BadZipFile as error:
+            raise ContentError(f"{path}: neither a folder nor a zip ({error})") from None
+        with archive:
+            yield ZipSource(archive=archive, name=path.name, md5=found)
+
+
+def open_for_reading(path: Path) -> IO[bytes]:
+    """Return the file's stream.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UnavailableError: It cannot be read.
+    """
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise MissingPathError(f"{path}: no such file or folder") from None
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def read_line_blocks(stream: IO[bytes], *, label: str) -> Iterator[bytes]:
+    r"""Yield the stream in blocks of whole lines, each line ending in a single `\n`.
+
+    Args:
+        stream: Read to its end; memory stays within a few blocks unless one line is longer.
+        label: What the stream is, for the message.
+
+    Raises:
+        ContentError: The zip member is damaged, or a line is longer than a block.
+    """
+    rest = b""
+    try:
+        while block := stream.read(BLOCK_BYTES):
+            whole, newline, rest = (rest + block).rpartition(b"\n")
+            if len(rest) > BLOCK_BYTES:
+                raise ContentError(f"{label}: a line longer than {BLOCK_BYTES} bytes")
+            if newline:
+                yield (whole + newline).replace(b"\r\n", b"\n")
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ContentError(f"{label}: damaged ({error})") from None
+    except OSError as error:
+        raise UnavailableError(f"{label}: cannot be read ({error.strerror})") from None
+    if rest:
+        yield rest.removesuffix(b"\r") + b"\n"
+
+
+def read_whole(stream: IO[bytes], *, label: str, limit_bytes: int) -> bytes:
+    """Return all lines of a stream that is small when it is what it should be.
+
+    Raises:
+        ContentError: Damaged, or larger than `limit_bytes`.
+    """
+    content = bytearray()
+    for block in read_line_blocks(stream, label=label):
+        content += block
+        if len(content) > limit_bytes:
+            raise ContentError(f"{label}: larger than {limit_bytes:,} bytes, which no movie table is")
+    return bytes(content)

@@ -1,0 +1,311 @@
+"""The store: prepared data as a directory of flat arrays, named by their fingerprint."""
+
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hstu_preserve.data.arrays import AnyArray, Int16Array, Int32Array, Int64Array, Uint8Array
+from hstu_preserve.data.movielens import MovieTable, Ratings
+from hstu_preserve.data.sequences import Sequences
+from hstu_preserve.errors import ContentError, DataMismatchError, MissingPathError, UnavailableError, UsageError
+from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.primitives.files import current_umask, flush_directory, read_bytes, write_atomically
+from hstu_preserve.records.store import (
+    ArrayRecord,
+    StoreCounts,
+    StoreProvenance,
+    StoreRecord,
+    TiePolicy,
+    fingerprint_of,
+)
+
+RECORD_NAME = "store.json"
+ARRAY_DTYPES = {
+    "user_ids": "<i4",
+    "offsets": "<i8",
+    "item_ids": "<i4",
+    "half_stars": "|i1",
+    "timestamps": "<i8",
+    "candidate_ids": "<i4",
+    "candidate_genres": "|u1",
+    "candidate_years": "<i2",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store(Sequences):
+    """Prepared data: the users' events, the items that can be recommended, and what is known about both."""
+
+    record: StoreRecord
+    candidate_ids: Int32Array
+    """[I], ascending: the whole movie table, as upstream ranks it."""
+    candidate_genres: Uint8Array
+    """[I, G], 1 where the item has the genre of `record.genres`."""
+    candidate_years: Int16Array
+    """[I], of release; 0 where unknown."""
+
+    @property
+    def name(self) -> str:
+        """`ml-1m`, `synthetic`, …."""
+        return self.record.name
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 that names this data."""
+        return self.record.fingerprint
+
+    @property
+    def max_item_id(self) -> int:
+        """The largest candidate id; an item table has one row more."""
+        return self.record.counts.max_item_id
+
+    def list_arrays(self) -> dict[str, AnyArray]:
+        """Return each array by the name it is stored under."""
+        return {name: getattr(self, name) for name in ARRAY_DTYPES}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where ratings and movies came from: what the builder cannot see in them."""
+
+    source: str
+    """E.g. `ml-1m.zip` or `synthetic, seed 7`."""
+    source_md5: str | None
+    """Of the zip, where there was one."""
+    redistributable: bool
+    notice: str
+    """Terms of use, in one sentence."""
+
+
+def build_store(ratings: Ratings, movies: MovieTable, *, name: str, tie_policy: TiePolicy, origin: Origin) -> Store:
+    """Sort and group the events, index the movies, and name the result by its fingerprint.
+
+    Users and candidates are sorted by id, a user's events by time and, among equal times, by `tie_policy`
+    (`imported` keeps the given order altogether). Repeated ratings are kept as they are.
+
+    Raises:
+        ContentError: No ratings, or a rated item that is not in the movie table.
+    """
+    if not len(ratings.user_ids):
+        raise ContentError(f"{name}: there are no ratings")
+    rated_ids = np.unique(ratings.item_ids)
+    require_known_items(rated_ids, movies=movies, name=name)
+    order = order_events(ratings, tie_policy=tie_policy)
+    sorted_users = ratings.user_ids[order]
+    user_ids, first_events = np.unique(sorted_users, return_index=True)
+    timestamps = ratings.timestamps[order]
+    is_tied = (sorted_users[1:] == sorted_users[:-1]) & (timestamps[1:] == timestamps[:-1])
+    genres = tuple(sorted({genre for names in movies.genres for genre in names}))
+    by_id = np.argsort(movies.item_ids)
+    arrays: dict[str, AnyArray] = {
+        "user_ids": user_ids,
+        "offsets": np.append(first_events, len(order)),
+        "item_ids": ratings.item_ids[order],
+        "half_stars": ratings.half_stars[order],
+        "timestamps": timestamps,
+        "candidate_ids": movies.item_ids[by_id],
+        "candidate_genres": encode_genres(movies.genres, vocabulary=genres)[by_id],
+        "candidate_years": movies.years[by_id],
+    }
+    arrays = {key: np.ascontiguousarray(array, dtype=ARRAY_DTYPES[key]) for key, array in arrays.items()}
+    array_records = tuple(describe_array(key, array) for key, array in arrays.items())
+    counts = StoreCounts(
+        num_users=len(user_ids),
+        num_rated_items=len(rated_ids),
+        num_candidates=len(movies.item_ids),
+        max_item_id=int(movies.item_ids.max()),
+        num_ratings=len(order),
+    )
+    provenance = StoreProvenance(
+        source=origin.source,
+        source_md5=origin.source_md5,
+        tie_policy=tie_policy,
+        tied_events=int(is_tied.sum()),
+        redistributable=origin.redistributable,
+        notice=origin.notice,
+    )
+    record = StoreRecord(
+        schema_version=0,
+        name=name,
+        fingerprint=fingerprint_of(array_records, genres),
+        arrays=array_records,
+        genres=genres,
+        counts=counts,
+        provenance=provenance,
+    )
+    return assemble_store(record, arrays)
+
+
+def require_known_items(rated_ids: Int32Array, *, movies: MovieTable, name: str) -> None:
+    """Raise ContentError for the first rated item that the movie table lacks."""
+    unknown = np.setdiff1d(rated_ids, movies.item_ids)
+    if len(unknown):
+        raise ContentError(f"{name}: item {unknown[0]} is rated but not in the movie table ({len(unknown)} such items)")
+
+
+def order_events(ratings: Ratings, *, tie_policy: TiePolicy) -> Int64Array:
+    """Return the order that groups the events by user and sorts them as the policy says (stable sorts only)."""
+    match tie_policy:
+        case TiePolicy.STABLE:
+            keys = (ratings.timestamps, ratings.user_ids)
+        case TiePolicy.ITEM_ID:
+            # A repeated rating of one item in one second is ordered by its value, so that file order never matters.
+            keys = (ratings.half_stars, ratings.item_ids, ratings.timestamps, ratings.user_ids)
+        case TiePolicy.IMPORTED:
+            keys = (ratings.user_ids,)
+    return np.lexsort(keys)
+
+
+def encode_genres(genres: tuple[tuple[str, ...], ...], *, vocabulary: tuple[str, ...]) -> Uint8Array:
+    """Return [I, G] with 1 where item i has genre g."""
+    column_of = {genre: column for column, genre in enumerate(vocabulary)}
+    encoded = np.zeros((len(genres), len(vocabulary)), dtype=np.uint8)
+    for row, names in enumerate(genres):
+        encoded[row, [column_of[name] for name in names]] = 1
+    return encoded
+
+
+def describe_array(name: str, array: AnyArray) -> ArrayRecord:
+    """Return the array's record, with the digest of its raw bytes."""
+    return ArrayRecord(name=name, dtype=array.dtype.str, shape=array.shape, sha256=hash_array(array))
+
+
+def hash_array(array: AnyArray) -> str:
+    """Return the sha256 of a little-endian, C-ordered array's raw bytes."""
+    return sha256_of_bytes(memoryview(array.reshape(-1).view(np.uint8)))
+
+
+def assemble_store(record: StoreRecord, arrays: Mapping[str, AnyArray]) -> Store:
+    """Return the store of a record and its arrays, which nobody may write to any more."""
+    for array in arrays.values():
+        array.flags.writeable = False
+    return Store(record=record, **arrays)  # type: ignore[arg-type]  # dtypes were checked by name
+
+
+def write_store(store: Store, directory: Path) -> None:
+    """Write the store to `directory`, whole or not at all.
+
+    Raises:
+        UsageError: The directory exists and is not empty.
+        UnavailableError: It cannot be written, or the disk is full.
+    """
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        raise UsageError(f"{directory}: exists and is not empty; name another directory or remove it")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".tmp", dir=directory.parent))
+    except OSError as error:
+        raise UnavailableError(f"{directory}: cannot be written ({error.strerror})") from None
+    try:
+        write_files(store, temporary)
+        temporary.chmod(0o777 & ~current_umask())
+        temporary.replace(directory)
+    except OSError as error:
+        raise UnavailableError(f"{directory}: cannot be written ({error.strerror or error})") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    flush_directory(directory.parent)
+
+
+def write_files(store: Store, directory: Path) -> None:
+    """Write each array and, last, the record."""
+    for name, array in store.list_arrays().items():
+        np.save(directory / f"{name}.npy", array, allow_pickle=False)
+    write_atomically(directory / RECORD_NAME, store.record.to_json())
+
+
+def open_store(directory: Path) -> Store:
+    """Open a store, its arrays memory-mapped and read-only; dtypes, shapes and structure are checked, digests not.
+
+    Raises:
+        MissingPathError: There is no store at `directory`.
+        DataMismatchError: An array is not what the record says.
+        ContentError: The record itself is damaged.
+    """
+    path = directory / RECORD_NAME
+    if not path.is_file():
+        raise MissingPathError(f"{directory}: no store there (no {RECORD_NAME}); make one with 'hstu-preserve data prepare'")
+    record = StoreRecord.from_json(read_bytes(path), source=str(path))
+    listed = {array.name: array for array in record.arrays}
+    if listed.keys() != ARRAY_DTYPES.keys() or len(listed) != len(record.arrays):
+        raise DataMismatchError(f"{path}: lists the arrays {sorted(listed)}, expected {sorted(ARRAY_DTYPES)}")
+    arrays = {name: map_array(directory / f"{name}.npy", described=listed[name]) for name in ARRAY_DTYPES}
+    store = assemble_store(record, arrays)
+    require_sound_structure(store, directory=directory)
+    return store
+
+
+def map_array(path: Path, *, described: ArrayRecord) -> AnyArray:
+    """Return one array, memory-mapped.
+
+    Raises:
+        MissingPathError: The file is not there.
+        DataMismatchError: No array, or of another dtype or shape.
+    """
+    try:
+        array: AnyArray = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+    except FileNotFoundError:
+        raise MissingPathError(f"{path}: no such file, though {RECORD_NAME} lists it") from None
+    except (ValueError, OSError, EOFError) as error:
+        raise DataMismatchError(f"{path}: not a readable array ({error})") from None
+    expected = f"{ARRAY_DTYPES[described.name]} {list(described.shape)}"
+    found = f"{array.dtype.str} {list(array.shape)}"
+    if found != expected or described.dtype != array.dtype.str or not array.flags.c_contiguous:
+        raise DataMismatchError(f"{path}: expected {expected}, found {found}")
+    return array
+
+
+def require_sound_structure(store: Store, *, directory: Path) -> None:
+    """Raise DataMismatchError where the arrays do not fit together; reads the small ones only."""
+    counts, offsets = store.record.counts, store.offsets
+    events = (len(store.item_ids), len(store.half_stars), len(store.timestamps))
+    num_candidates = len(store.candidate_ids)
+    laws = {
+        "all arrays but the genres are flat": all(
+            array.ndim == 1 + (name == "candidate_genres") for name, array in store.list_arrays().items()
+        ),
+        "each event has item, rating and time": events == (counts.num_ratings,) * 3,
+        "counts are the arrays' sizes": (store.num_users, num_candidates) == (counts.num_users, counts.num_candidates),
+        "offsets run from 0 to the number of events": len(offsets) == store.num_users + 1
+        and offsets[0] == 0
+        and offsets[-1] == counts.num_ratings
+        and is_ascending(offsets),
+        "user ids ascend": is_ascending(store.user_ids),
+        "candidate ids ascend from 1 to max_item_id": is_ascending(store.candidate_ids)
+        and num_candidates > 0
+        and store.candidate_ids[0] >= 1
+        and store.candidate_ids[-1] == counts.max_item_id,
+        "each candidate has genres and a year": store.candidate_genres.shape
+        == (num_candidates, len(store.record.genres))
+        and store.candidate_years.shape == (num_candidates,),
+    }
+    broken = [law for law, holds in laws.items() if not holds]
+    if broken:
+        raise DataMismatchError(f"{directory}: not a store of this program (does not hold: {'; '.join(broken)})")
+
+
+def is_ascending(values: AnyArray) -> bool:
+    """Say whether each value is greater than the one before."""
+    return bool((values[1:] > values[:-1]).all())
+
+
+def verify_store(store: Store) -> None:
+    """Hash every array anew and check every event's item.
+
+    Raises:
+        DataMismatchError: Arrays differ from their record; all are named.
+    """
+    changed = [
+        f"{described.name} (expected sha256 {described.sha256}, found {found})"
+        for described in store.record.arrays
+        if (found := hash_array(store.list_arrays()[described.name])) != described.sha256
+    ]
+    if changed:
+        raise DataMismatchError(f"{store.name}: array differs from {RECORD_NAME}: {'; '.join(changed)}")
+    unknown = np.setdiff1d(store.item_ids, store.candidate_ids)
+    if len(unknown):
+        raise DataMismatchError(f"{store.name}: item {unknown[0]} is rated but no candidate")

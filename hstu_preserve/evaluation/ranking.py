@@ -1,0 +1,92 @@
+"""Two evaluators over one score tensor: upstream's top-k with its clamp, and exact rank counting.
+
+Shape suffixes: B users, I candidates, S seen items, D model width.
+"""
+
+import torch
+from torch import Tensor
+
+from hstu_preserve.evaluation.ranks import BatchRanks
+
+MAX_K = 2500  # upstream's clamp
+MISS = MAX_K + 1  # upstream's rank for a target outside the top 2,500
+NEAR_TIE = 1e-6
+
+
+class CandidateIndex:
+    """The catalogue that users are ranked over.
+
+    Args:
+        candidate_I: int64 item ids, each once.
+        embedding_ID: What scores are dot products with.
+        max_item_id: Largest id that may occur in a history.
+    """
+
+    def __init__(self, candidate_I: Tensor, embedding_ID: Tensor, *, max_item_id: int) -> None:
+        self.candidate_I = candidate_I
+        self.embedding_DI = embedding_ID.t()
+        self.column_of_item = torch.full((max_item_id + 1,), -1, dtype=torch.int64, device=candidate_I.device)
+        self.column_of_item[candidate_I] = torch.arange(len(candidate_I), device=candidate_I.device)
+
+    def columns(self, item: Tensor) -> Tensor:
+        """Return the column of each item id, -1 for what is no candidate (any shape, int64)."""
+        is_known = (item >= 0) & (item < len(self.column_of_item))
+        return torch.where(is_known, self.column_of_item[item.clamp(0, len(self.column_of_item) - 1)], -1)
+
+    def seen_mask(self, seen_BS: Tensor) -> Tensor:
+        """Return seen_BI (bool): which candidates are among each user's items (0 is padding)."""
+        column_BS = self.columns(seen_BS)
+        # One more column takes what is no candidate, and is cut off again.
+        mask = torch.zeros(len(seen_BS), len(self.candidate_I) + 1, dtype=torch.bool, device=seen_BS.device)
+        return mask.scatter(1, column_BS % (len(self.candidate_I) + 1), value=True)[:, :-1]
+
+
+def rank_batch(
+    user_BD: Tensor, *, index: CandidateIndex, seen_BS: Tensor, target_B: Tensor, score_chunk: int | None
+) -> BatchRanks:
+    """Rank each user's target among the candidates that the user has not seen.
+
+    Args:
+        user_BD: User embeddings.
+        index: The catalogue.
+        seen_BS: int64 ids to filter out, 0 is padding.
+        target_B: int64 ids; one that is filtered out or no candidate has exact rank 0 and counts as a miss.
+        score_chunk: Users scored at once; None scores all together.
+    """
+    chunks = torch.split(user_BD, score_chunk or max(1, len(user_BD)))
+    score_BI = torch.cat([chunk @ index.embedding_DI for chunk in chunks])
+    eligible_BI = ~index.seen_mask(seen_BS)
+    column_B = index.columns(target_B)
+    rankable_B = (column_B >= 0) & eligible_BI.gather(1, column_B.clamp(min=0)[:, None]).squeeze(1)
+    target_score_B1 = score_BI.gather(1, column_B.clamp(min=0)[:, None])
+
+    higher_B = (eligible_BI & (score_BI > target_score_B1)).sum(1)
+    equal_B = (eligible_BI & (score_BI == target_score_B1)).sum(1)
+    near_B = (eligible_BI & ((score_BI - target_score_B1).abs() <= NEAR_TIE)).sum(1)
+    return BatchRanks(
+        rank=torch.where(rankable_B, higher_B + 1, 0),
+        rank_topk=rank_topk(score_BI, eligible_BI=eligible_BI, column_B=torch.where(rankable_B, column_B, -1)),
+        ties=torch.where(rankable_B, equal_B - 1, 0),
+        near_ties=torch.where(rankable_B, near_B - 1, 0),
+    )
+
+
+def rank_topk(score_BI: Tensor, *, eligible_BI: Tensor, column_B: Tensor) -> Tensor:
+    """Return upstream's rank_B: place among the unseen of the top candidates, 2,501 beyond the top 2,500.
+
+    Upstream takes the top k + S over all candidates and then filters; S seen items at the most stand before the k-th
+    unseen one. It crashes on catalogues with fewer than k unseen candidates; here the list just ends.
+
+    Args:
+        score_BI: Scores of all candidates.
+        eligible_BI: bool, which candidates are ranked.
+        column_B: int64 column of the target, -1 where it cannot be ranked.
+    """
+    num_seen = int((~eligible_BI).sum(1).max()) if len(score_BI) else 0
+    depth = min(MAX_K + num_seen, score_BI.shape[1])
+    top_column = torch.topk(score_BI, depth, dim=1, sorted=True).indices
+    is_eligible = eligible_BI.gather(1, top_column)
+    place = is_eligible.cumsum(1)
+    is_target = is_eligible & (top_column == column_B[:, None])
+    rank_B = (place * is_target).sum(1)
+    return torch.where((rank_B >= 1) & (rank_B <= MAX_K), rank_B, MISS)

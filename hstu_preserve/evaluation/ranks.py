@@ -1,0 +1,135 @@
+"""Per-user ranks: collected batch by batch, kept as `ranks.npz`, compared user by user."""
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from io import BytesIO
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from hstu_preserve.errors import ContentError
+from hstu_preserve.primitives.files import read_bytes, write_atomically
+
+# Everything that numpy, zipfile and zlib raise on bytes that are not theirs.
+DAMAGED_NPZ = (ValueError, KeyError, OSError, EOFError, RuntimeError, BadZipFile, zlib.error)
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchRanks:
+    """Ranks of one batch, int64 tensors of B users; see `UserRanks`."""
+
+    rank: Tensor
+    rank_topk: Tensor
+    ties: Tensor
+    near_ties: Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserRanks:
+    """Ranks of all users, int64 arrays of one length, in the order of evaluation.
+
+    Attributes:
+        user_ids: Raw user ids.
+        target_ids: The held-out item of each user.
+        target_half_stars: Its rating, times 2.
+        ranks: Exact rank, from 1; 0 where the target was seen before or is no candidate.
+        ranks_topk: Upstream's rank, 2,501 beyond the top 2,500.
+        ties: Other candidates with exactly the target's score.
+        near_ties: Other candidates within 1e-6 of the target's score, exact ties included.
+    """
+
+    user_ids: Int64Array
+    target_ids: Int64Array
+    target_half_stars: Int64Array
+    ranks: Int64Array
+    ranks_topk: Int64Array
+    ties: Int64Array
+    near_ties: Int64Array
+
+    def digest(self) -> str:
+        """Return the sha256 over all arrays, by name, as little-endian bytes."""
+        total = hashlib.sha256()
+        for field in fields(self):
+            array = getattr(self, field.name)
+            total.update(f"{field.name}:{len(array)};".encode())
+            total.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+        return total.hexdigest()
+
+
+def concatenate(parts: Sequence[UserRanks]) -> UserRanks:
+    """Return the ranks of several batches as one."""
+    names = [field.name for field in fields(UserRanks)]
+    return UserRanks(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def write_ranks(path: Path, ranks: UserRanks) -> None:
+    """Write `ranks.npz`: one int64 array per field; equal ranks give equal bytes.
+
+    Raises:
+        UnavailableError: The file cannot be written.
+    """
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **{f.name: getattr(ranks, f.name) for f in fields(ranks)})
+    write_atomically(path, buffer.getvalue())
+
+
+def read_ranks(content: bytes | Path, *, source: str) -> UserRanks:
+    """Read `ranks.npz` from a file or from its bytes.
+
+    Raises:
+        ContentError: Not such a file, or arrays are missing or differ in length.
+    """
+    raw = read_bytes(content) if isinstance(content, Path) else content
+    names = [field.name for field in fields(UserRanks)]
+    try:
+        with np.load(BytesIO(raw), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in names}
+    except DAMAGED_NPZ as error:
+        raise ContentError(f"{source}: not a file of ranks ({error})") from None
+    if any(array.dtype != np.int64 or array.shape != arrays["ranks"].shape for array in arrays.values()):
+        raise ContentError(f"{source}: arrays of ranks must be int64 and of one length")
+    return UserRanks(**arrays)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankComparison:
+    """How two evaluations of the same users differ.
+
+    Attributes:
+        num_users: Users compared.
+        same_users: Whether both rank the same users against the same targets.
+        num_moved: Users whose exact rank differs.
+        num_moved_without_near_tie: Those of them that have no near-tie in either evaluation.
+        largest_move: Largest difference of an exact rank.
+    """
+
+    num_users: int
+    same_users: bool
+    num_moved: int
+    num_moved_without_near_tie: int
+    largest_move: int
+
+
+def compare_ranks(found: UserRanks, recorded: UserRanks) -> RankComparison:
+    """Compare two evaluations user by user."""
+    same = np.array_equal(found.user_ids, recorded.user_ids) and np.array_equal(found.target_ids, recorded.target_ids)
+    if not same:
+        return RankComparison(
+            num_users=len(found.user_ids), same_users=False, num_moved=0, num_moved_without_near_tie=0, largest_move=0
+        )
+    move = np.abs(found.ranks - recorded.ranks)
+    is_apart = (found.near_ties == 0) & (recorded.near_ties == 0)
+    return RankComparison(
+        num_users=len(move),
+        same_users=True,
+        num_moved=int((move > 0).sum()),
+        num_moved_without_near_tie=int(((move > 0) & is_apart).sum()),
+        largest_move=int(move.max(initial=0)),
+    )

@@ -1,0 +1,76 @@
+"""Rank every user's held-out item with a model: the canonical evaluation."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from hstu_preserve.data.batches import Batch, assemble_batch, list_history_item_ids
+from hstu_preserve.data.store import Store
+from hstu_preserve.evaluation.histories import to_evaluation_histories
+from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
+from hstu_preserve.evaluation.ranks import BatchRanks, UserRanks
+from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.records.recipe import Recipe
+
+UserIndices = npt.NDArray[np.int64]
+
+
+def rank_users(
+    model: Recommender, store: Store, users: UserIndices, *, held_out_events: int, device: torch.device
+) -> Iterator[UserRanks]:
+    """Yield the ranks of the users, batch by batch, in the given order.
+
+    Args:
+        model: Switched to evaluation mode; its recipe decides batch size and filter.
+        store: Holds the users' events.
+        users: Indices into the store; each user needs a history and a target.
+        held_out_events: Last events left out before the target is taken: 0 for test, 1 for validation.
+        device: Where the model lives.
+    """
+    recipe = model.recipe
+    model.eval()
+    candidate_I = torch.from_numpy(np.asarray(store.candidate_ids, dtype=np.int64)).to(device)
+    with torch.no_grad():
+        embedding_ID = model.item_table().index_select(0, candidate_I)
+        index = CandidateIndex(candidate_I, embedding_ID, max_item_id=store.max_item_id)
+        for start in range(0, len(users), recipe.evaluation.eval_batch_size):
+            chosen = users[start : start + recipe.evaluation.eval_batch_size]
+            batch = assemble_evaluation_batch(recipe, store, chosen, held_out_events=held_out_events)
+            histories = to_evaluation_histories(batch, device)
+            seen = batch.item_ids
+            if recipe.evaluation.filter_all_seen:
+                seen = list_history_item_ids(store, chosen, held_out_events=held_out_events)
+            ranks = rank_batch(
+                model.encode_users(histories),
+                index=index,
+                seen_BS=torch.from_numpy(seen).to(device),
+                target_B=torch.from_numpy(batch.target_ids).to(device),
+                score_chunk=recipe.evaluation.eval_user_max_batch_size,
+            )
+            yield join_ranks(batch, ranks)
+
+
+def assemble_evaluation_batch(recipe: Recipe, store: Store, users: UserIndices, *, held_out_events: int) -> Batch:
+    """Return the users' histories and targets, padded as the recipe says."""
+    return assemble_batch(
+        store,
+        users,
+        held_out_events=held_out_events,
+        max_sequence_length=recipe.dataset.max_sequence_length,
+        output_length=recipe.model.gr_output_length + 1,
+    )
+
+
+def join_ranks(batch: Batch, ranks: BatchRanks) -> UserRanks:
+    """Return the ranks of one batch together with whom they belong to."""
+    return UserRanks(
+        user_ids=batch.user_ids.astype(np.int64),
+        target_ids=batch.target_ids.astype(np.int64),
+        target_half_stars=batch.target_half_stars.astype(np.int64),
+        ranks=ranks.rank.cpu().numpy(),
+        ranks_topk=ranks.rank_topk.cpu().numpy(),
+        ties=ranks.ties.cpu().numpy(),
+        near_ties=ranks.near_ties.cpu().numpy(),
+    )

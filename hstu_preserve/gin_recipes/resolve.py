@@ -1,0 +1,257 @@
+"""Bindings become the recipe, the claims' policies and the bundle's settings; whatever does not fit is named."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from hstu_preserve.errors import RecipeError, UnknownNameError
+from hstu_preserve.gin_recipes.bindings import (
+    ANY,
+    AUXILIARY_LOSSES,
+    BOTH_MODELS,
+    BUNDLE_SELECTOR,
+    CLAIM_NAMES,
+    CLAIM_SELECTOR,
+    DEFAULT_METRIC,
+    FIXED_BINDINGS,
+    INERT_BINDINGS,
+    KNOWN_NAMES,
+    NO_LEARNED_SIMILARITY,
+    RECIPE_BINDINGS,
+    RECIPE_BINDINGS_BY_NAME,
+    UNREAD_BINDINGS,
+    UNSUPPORTED_SELECTORS,
+)
+from hstu_preserve.gin_recipes.reader import GinChain
+from hstu_preserve.gin_recipes.settings import (
+    MAX_PROBLEMS_SHOWN,
+    Problems,
+    R,
+    Setting,
+    build,
+    check_type,
+    to_json_value,
+)
+from hstu_preserve.gin_recipes.syntax import Binding, BindingKey, Location, shorten, show
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.records.claim import ClaimPolicy, Direction, SelectionRule
+from hstu_preserve.records.manifest import BundleSettings
+from hstu_preserve.records.recipe import Protocol, Recipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """Something the author may want to know of a binding that is no error."""
+
+    location: Location
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.location}: {self.message}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolution:
+    """What a gin chain says."""
+
+    recipe: Recipe
+    policies: tuple[ClaimPolicy, ...]
+    """The unscoped claim first, if there is one."""
+    bundle: BundleSettings
+    warnings: tuple[Notice, ...]
+    """Bindings that are known and never read."""
+    inert: tuple[Notice, ...]
+    """Bindings that upstream reads and that decide no result here."""
+
+
+def resolve(chain: GinChain) -> Resolution:
+    """Return what the chain says.
+
+    A scoped claim (`hr10/claim.metric = "hr@10"`) takes what it leaves out from the defaults, not from the unscoped
+    claim as gin would: a margin belongs to one metric.
+
+    Raises:
+        RecipeError: Unknown names and values that do not fit, one per line with file and line.
+    """
+    return Resolver(chain).resolve()
+
+
+class Resolver:
+    """One chain while it is resolved: what is wrong and what is worth a notice so far."""
+
+    def __init__(self, chain: GinChain) -> None:
+        self.chain = chain
+        self.problems = Problems()
+        self.warnings: list[Notice] = []
+        self.inert: list[Notice] = []
+        self.values: dict[BindingKey, Json] = {}
+        """The bindings that may enter a record, as plain values."""
+
+    def resolve(self) -> Resolution:
+        """Return what the chain says, or raise everything that is wrong with it at once."""
+        for name, location in self.chain.unused_macros.items():
+            self.warn(location, f"macro {shorten(name)} is never used")
+        for key, binding in self.chain.bindings.items():
+            self.take_in(key, binding)
+        recipe = self.build_recipe()
+        policies = self.build_policies()
+        bundle = self.build(BundleSettings, self.bundle_settings())
+        if self.problems:
+            raise RecipeError(self.problems.describe())
+        assert recipe is not None
+        assert bundle is not None
+        return Resolution(
+            recipe=recipe, policies=policies, bundle=bundle, warnings=tuple(self.warnings), inert=tuple(self.inert)
+        )
+
+    def warn(self, location: Location, message: str) -> None:
+        """Add a warning."""
+        self.warnings.append(Notice(location=location, message=message))
+
+    def take_in(self, key: BindingKey, binding: Binding) -> None:
+        """Keep a binding that may enter a record; refuse an unknown one; check the type of the others."""
+        at, name = binding.location, shorten(str(key))
+        if key.selector in UNSUPPORTED_SELECTORS:
+            self.problems.note(f"{at}: {name}: {NO_LEARNED_SIMILARITY}")
+        elif key.name not in KNOWN_NAMES:
+            # The nearest names take time to find, and nobody reads the hundredth.
+            known = KNOWN_NAMES if len(self.problems) < MAX_PROBLEMS_SHOWN else ()
+            self.problems.note(f"{at}: {UnknownNameError(kind='gin name', name=name, known=known)}")
+        elif key.scope and key.name not in CLAIM_NAMES:
+            self.warn(at, f"{name}: scoped binding is never read")
+        elif key.name in UNREAD_BINDINGS:
+            self.require_type(key, binding, UNREAD_BINDINGS[key.name])
+            self.warn(at, f"{name} is never read: upstream's own code passes this argument")
+        elif key.name in INERT_BINDINGS:
+            self.require_type(key, binding, INERT_BINDINGS[key.name])
+            self.inert.append(Notice(location=at, message=f"{name} decides no result here"))
+        elif key.name in FIXED_BINDINGS:
+            self.require_type(key, binding, FIXED_BINDINGS[key.name])
+        else:
+            self.keep_plain(key, binding)
+
+    def keep_plain(self, key: BindingKey, binding: Binding) -> None:
+        """Keep the binding's plain value; without one, note that, and the default stands in until all is said."""
+        try:
+            self.values[key] = to_json_value(binding.value)
+        except ValueError as error:
+            self.problems.note(f"{binding.location}: {shorten(str(key))}: {error}")
+
+    def require_type(self, key: BindingKey, binding: Binding, kind: object) -> None:
+        """Note a problem where a value that enters no record is not of the type that upstream declares."""
+        if kind is ANY:
+            return
+        try:
+            check_type(to_json_value(binding.value), kind)
+        except ValueError as error:
+            self.problems.note(f"{binding.location}: {key}: {error}")
+
+    def setting(self, key: BindingKey, *, path: str, default: Json, note: str = "") -> Setting:
+        """Return what is bound to the key, or the default."""
+        if key not in self.values:
+            return Setting(name=str(key), path=path, value=default, location=None, note=note)
+        location = self.chain.bindings[key].location
+        return Setting(name=str(key), path=path, value=self.values[key], location=location, note=note)
+
+    def recipe_setting(self, name: str) -> Setting:
+        """Return the setting of a name in the table."""
+        row = RECIPE_BINDINGS_BY_NAME[name]
+        selector, argument = name.split(".")
+        return self.setting(BindingKey("", selector, argument), path=row.path, default=row.default, note=row.note)
+
+    def build(self, kind: type[R], settings: Iterable[Setting]) -> R | None:
+        """Return the record that the settings make, or note what is wrong and return None."""
+        return build(kind, settings, default_place=self.chain.entry, problems=self.problems)
+
+    def build_recipe(self) -> Recipe | None:
+        """Return the recipe, with a warning for each binding that the chosen model does not read."""
+        module = self.recipe_setting("train_fn.main_module")
+        if module.value not in BOTH_MODELS:
+            place = module.location or self.chain.entry
+            choices = " or ".join(map(repr, sorted(BOTH_MODELS)))
+            self.problems.note(f"{place}: {module.name}: should be {choices} (found {show(module.value)})")
+            return None
+        settings = []
+        for row in RECIPE_BINDINGS:
+            setting = self.recipe_setting(row.name)
+            if module.value in row.models:
+                settings.append(setting)
+            elif setting.location is not None:
+                self.warn(setting.location, f"{row.name} is not read by {module.value}")
+        weights = self.recipe_setting("train_fn.loss_weights")
+        if weights.value is None:
+            settings[settings.index(weights)] = weights = replace(weights, value={})
+        self.require_known_losses(weights)
+        return self.build(Recipe, settings)
+
+    def require_known_losses(self, weights: Setting) -> None:
+        """Note a problem for each weight of a loss that no component produces."""
+        for name in weights.value if isinstance(weights.value, dict) else ():
+            if name not in AUXILIARY_LOSSES:
+                known = f"there are {', '.join(sorted(AUXILIARY_LOSSES))}" if AUXILIARY_LOSSES else "there are none"
+                self.problems.note(f"{weights.location}: {weights.name}: no auxiliary loss {shorten(name)!r} ({known})")
+
+    def build_policies(self) -> tuple[ClaimPolicy, ...]:
+        """Return the policy of each claim: the unscoped one, then each scope's."""
+        scopes = dict.fromkeys(key.scope for key in self.chain.bindings if key.name in CLAIM_NAMES) or {"": None}
+        policies: dict[str, ClaimPolicy] = {}
+        for scope in sorted(scopes, key=bool):
+            policy = self.build(ClaimPolicy, self.claim_settings(scope))
+            if policy is not None and policy.name in policies:
+                place = self.claim_setting(scope, "name", default=None).location or self.place_of_claim(scope)
+                self.problems.note(f"{place}: two claims are named {shorten(policy.name)!r}")
+            elif policy is not None:
+                policies[policy.name] = policy
+            if scope and BindingKey(scope, CLAIM_SELECTOR, "metric") not in self.chain.bindings:
+                self.problems.note(f"{self.place_of_claim(scope)}: {scope}/claim.metric is not bound")
+        return tuple(policies.values())
+
+    def place_of_claim(self, scope: str) -> Location:
+        """Return where the scope's first claim binding stands."""
+        return next(
+            binding.location
+            for key, binding in self.chain.bindings.items()
+            if key.scope == scope and key.selector == CLAIM_SELECTOR
+        )
+
+    def claim_setting(self, scope: str, argument: str, *, default: Json) -> Setting:
+        """Return one setting of the scope's claim."""
+        return self.setting(BindingKey(scope, CLAIM_SELECTOR, argument), path=argument, default=default)
+
+    def claim_settings(self, scope: str) -> Iterator[Setting]:
+        """Yield the settings of one claim; a default that follows another setting keeps that one's name and place."""
+        metric = self.claim_setting(scope, "metric", default=DEFAULT_METRIC)
+        protocol = replace(self.recipe_setting("data.protocol"), path="protocol")
+        seed = self.recipe_setting("train_fn.random_seed")
+        is_validated = protocol.value == Protocol.VALIDATED
+        rule = SelectionRule.BEST_ON_VALIDATION if is_validated else SelectionRule.FINAL_EPOCH
+        name = self.claim_setting(scope, "name", default=scope)
+        seeds = self.claim_setting(scope, "seeds", default=None)
+        yield metric
+        yield protocol
+        yield replace(metric, path="name") if name.location is None and not scope else name
+        yield self.claim_setting(scope, "direction", default=Direction.MAXIMIZE.value)
+        yield self.claim_setting(scope, "selection_rule", default=rule.value)
+        yield self.claim_setting(scope, "margin", default=None)
+        yield self.claim_setting(scope, "margin_derivation", default=None)
+        yield replace(seed, path="seeds", value=[seed.value]) if seeds.location is None else seeds
+
+    def bundle_settings(self) -> Iterator[Setting]:
+        """Yield what is said of the bundle; its id is by default the entry file's name."""
+        identity = self.bundle_setting("id", default=make_identifier(PurePosixPath(self.chain.entry).stem))
+        title = self.bundle_setting("title", default=None)
+        yield identity
+        yield replace(identity, path="title") if title.location is None else title
+        yield self.bundle_setting("licence", default="unspecified")
+        yield self.bundle_setting("citation", default="")
+        yield self.bundle_setting("include_data", default=False)
+
+    def bundle_setting(self, argument: str, *, default: Json) -> Setting:
+        """Return one setting of the bundle."""
+        return self.setting(BindingKey("", BUNDLE_SELECTOR, argument), path=argument, default=default)
+
+
+def make_identifier(stem: str) -> str:
+    """Return a file's name as a bundle's id: ASCII letters, digits, `.`, `_` and `-`, a letter or digit first."""
+    return re.sub(r"^[^A-Za-z0-9]+", "", re.sub(r"[^A-Za-z0-9._-]+", "-", stem))[:120] or "recipe"

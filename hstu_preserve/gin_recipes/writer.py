@@ -1,0 +1,66 @@
+"""A recipe, its claims' policies and its bundle's settings as one flat gin text."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+
+from hstu_preserve.gin_recipes.bindings import (
+    BUNDLE_ARGUMENTS,
+    BUNDLE_SELECTOR,
+    CLAIM_ARGUMENTS,
+    CLAIM_SELECTOR,
+    RECIPE_BINDINGS,
+)
+from hstu_preserve.gin_recipes.syntax import BindingKey
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.records.claim import ClaimPolicy
+from hstu_preserve.records.manifest import BundleSettings
+from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.records.record import Record
+
+
+def write_gin(recipe: Recipe, policies: Sequence[ClaimPolicy], bundle: BundleSettings) -> str:
+    """Return gin text that resolves to exactly this recipe, these policies and this bundle.
+
+    Nothing is left to a default, so that the text keeps its meaning when a default changes.
+
+    Args:
+        recipe: The recipe.
+        policies: At least one, each of the recipe's protocol; the first becomes the unscoped claim.
+        bundle: What the author says of the bundle.
+
+    Raises:
+        ValueError: Gin text cannot say this: no policy, or one of another protocol than the recipe's.
+    """
+    if not policies or any(policy.protocol != recipe.dataset.protocol for policy in policies):
+        raise ValueError("a recipe is written with at least one policy, each of the recipe's protocol")
+    lines = [*recipe_lines(recipe)]
+    for number, policy in enumerate(policies, start=1):
+        scope = "" if number == 1 else f"claim_{number}"
+        lines += record_lines(policy, scope=scope, selector=CLAIM_SELECTOR, arguments=CLAIM_ARGUMENTS)
+    lines += record_lines(bundle, scope="", selector=BUNDLE_SELECTOR, arguments=BUNDLE_ARGUMENTS)
+    return "\n".join(lines)
+
+
+def recipe_lines(recipe: Recipe) -> Iterator[str]:
+    """Yield a line for each name that the recipe's model reads, and an empty one after each selector."""
+    rows = (row for row in RECIPE_BINDINGS if recipe.model.kind in row.models)
+    for _, group in groupby(rows, key=lambda row: row.name.split(".")[0]):
+        for row in group:
+            yield f"{row.name} = {find_value(recipe, row.path)!r}"
+        yield ""
+
+
+def record_lines(record: Record, *, scope: str, selector: str, arguments: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each argument and an empty one."""
+    for argument in arguments:
+        yield f"{BindingKey(scope, selector, argument)} = {find_value(record, argument)!r}"
+    yield ""
+
+
+def find_value(record: Record, path: str) -> Json:
+    """Return the plain value of the field at `path`."""
+    value = record.to_json_value()
+    for name in path.split("."):
+        assert isinstance(value, dict)
+        value = value[name]
+    return value

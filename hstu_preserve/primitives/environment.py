@@ -1,0 +1,64 @@
+"""Facts about the interpreter, the packages and the checkout, without importing any of them."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from hstu_preserve.primitives.shipped import PACKAGE
+
+RECORDED_PACKAGES = (
+    "torch",
+    "fbgemm-gpu",
+    "fbgemm-gpu-cpu",
+    "numpy",
+    "tensorboard",
+    "pydantic",
+    "gin-config",
+    "isal",
+)
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the version of each recorded package that is installed."""
+    versions = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def python_version() -> str:
+    """Return the interpreter and its version, e.g. `CPython 3.11.7`."""
+    return f"{platform.python_implementation()} {platform.python_version()}"
+
+
+def checkout_commit() -> str | None:
+    """Return the commit of the checkout the package runs from, None where it is installed."""
+    return run_git("rev-parse", "HEAD")
+
+
+def checkout_is_modified() -> bool | None:
+    """Return whether the checkout has uncommitted changes, None where there is none."""
+    status = run_git("status", "--porcelain", "--untracked-files=no")
+    return None if status is None else bool(status)
+
+
+def run_git(*arguments: str) -> str | None:
+    """Return git's output in the package's checkout, None where there is no checkout or no git."""
+    root: Path = PACKAGE.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        result = subprocess.run(  # noqa: S603  fixed arguments, no shell
+            ["git", "-C", str(root), *arguments],  # noqa: S607  git is found on PATH, as its users expect
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()

@@ -1,0 +1,38 @@
+"""What one evaluation found: metrics, and the digest of every user's rank."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.records.recipe import NaturalInt, Protocol
+from hstu_preserve.records.record import Record
+
+
+class EvaluationRecord(Record):
+    """One pass over the users with one checkpoint."""
+
+    protocol: Protocol
+    part: Annotated[str, Field(pattern="^(validation|test)$")]
+    epoch: NaturalInt
+    data_fingerprint: Sha256
+    filter_all_seen: bool
+    """Whether the whole history was filtered from the candidates, or the part the model reads (upstream)."""
+    num_users: NaturalInt
+    num_users_skipped: NaturalInt
+    """Users with too few events to have both a history and a target."""
+    num_candidates: NaturalInt
+    metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+    """Means over users of upstream's metrics, from ranks clamped at the top 2,500."""
+    exact_mrr: Annotated[float, Field(allow_inf_nan=False)]
+    """Mean reciprocal of the exact rank, without a clamp; a target that cannot be ranked counts 0."""
+    num_clamped: NaturalInt
+    """Users whose target is not among the top 2,500."""
+    num_unrankable: NaturalInt
+    """Users whose target was seen before or is no candidate."""
+    num_tied: NaturalInt
+    """Users with another candidate at exactly the target's score."""
+    num_nearly_tied: NaturalInt
+    """Users with another candidate within 1e-6 of the target's score."""
+    ranks_sha256: Sha256
+    """Of every user's id, target, ranks and ties."""

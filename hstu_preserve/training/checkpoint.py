@@ -1,0 +1,192 @@
+"""Checkpoints: everything a run needs to continue, loadable with `weights_only=True`, named as upstream names them."""
+
+import hashlib
+import pickle
+import random
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from hstu_preserve.errors import CheckpointError, MissingPathError, UnavailableError
+from hstu_preserve.primitives.files import atomic_writer
+from hstu_preserve.records.recipe import HstuSettings, Recipe, SasrecSettings
+
+# What torch.load raises on bytes that are no checkpoint, or that hold more than tensors and plain values.
+UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+
+Content = dict[str, object]
+"""Upstream's keys `epoch`, `model_state_dict` and `optimizer_state_dict`; ours add `batch_id`, `rng`, `recipe_sha256`,
+`data_fingerprint` and `world_size`. Tensors and plain values only."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint as it was read, ours or upstream's.
+
+    Attributes:
+        path: Where it was read.
+        epoch: The finished epoch, from 0.
+        weights: Tensors by name, in our names or upstream's.
+        recipe_sha256: Digest of the recipe, None in upstream's.
+        data_fingerprint: Fingerprint of the store, None in upstream's.
+        content: Everything the file holds.
+    """
+
+    path: Path
+    epoch: int
+    weights: dict[str, Tensor]
+    recipe_sha256: str | None
+    data_fingerprint: str | None
+    content: Content
+
+
+def model_string(recipe: Recipe) -> str:
+    """Return upstream's description of a run, without the date: the checkpoint's name up to `_ep`."""
+    loss, training = recipe.loss, recipe.training
+    local = recipe.loss.sampling_strategy == "local"
+    norm = f"-l2-eps{loss.l2_norm_eps}" if loss.item_l2_norm else ""
+    temperature = f"-t{loss.temperature}" if loss.temperature != 1.0 else ""
+    full_evaluation = recipe.evaluation.full_eval_every_n
+    sampled = recipe.dataset.positional_sampling_ratio
+    words = [
+        f"{describe_encoder(recipe.model)}_{loss.interaction_module_type}",
+        f"_{loss.sampling_strategy}{norm}{'' if local else '-dedup'}",
+        f"_ssl{temperature}-n{loss.num_negatives}{'-ac' if loss.activation_checkpoint else ''}",
+        f"-b{training.local_batch_size}-lr{training.learning_rate}-wu{training.num_warmup_steps}",
+        f"-wd{format_whole(training.weight_decay)}{'' if training.enable_tf32 else '-notf32'}",
+        f"-fe{full_evaluation}" if full_evaluation > 1 else "",
+        f"-d{sampled}" if sampled < 1 else "",
+    ]
+    return "".join(words)
+
+
+def describe_encoder(settings: HstuSettings | SasrecSettings) -> str:
+    """Return upstream's `debug_str` of the encoder."""
+    if isinstance(settings, HstuSettings):
+        return (
+            f"HSTU-b{settings.num_blocks}-h{settings.num_heads}-dqk{settings.dqk}-dv{settings.dv}"
+            f"-l{settings.linear_activation}d{settings.linear_dropout_rate}-ad{settings.attn_dropout_rate}"
+        )
+    norm = "l2" if settings.user_embedding_norm == "l2_norm" else "ln"
+    return (
+        f"SASRec-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
+        f"-posi_d{settings.dropout_rate}-{norm}"
+        f"-ffn{settings.ffn_hidden_dim}-{settings.ffn_activation_fn}-d{settings.ffn_dropout_rate}"
+    )
+
+
+def format_whole(value: float) -> str:
+    """Return a whole float without its fraction, as the gin files write it."""
+    return str(int(value)) if value == int(value) else str(value)
+
+
+def capture_state(
+    model: nn.Module, optimizer: Optimizer, *, epoch: int, batch_id: int, recipe: Recipe, data_fingerprint: str
+) -> Content:
+    """Return the state after `epoch` (from 0) and `batch_id` steps (from the start of the run)."""
+    return {
+        "epoch": epoch,
+        "batch_id": batch_id,
+        "model_state_dict": model.state_dict(),
+        "optimizer_state_dict": optimizer.state_dict(),
+        "rng": capture_rng(),
+        "recipe_sha256": recipe.digest(),
+        "data_fingerprint": data_fingerprint,
+        "world_size": 1,
+    }
+
+
+def capture_rng() -> Content:
+    """Return the global generators' states as tensors and plain values, which `weights_only` loading accepts."""
+    python_version, python_state, python_gauss = random.getstate()
+    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002  the global state is what is captured
+    twister = numpy_state["state"]
+    return {
+        "torch_cpu": torch.get_rng_state(),
+        "torch_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "python": {
+            "version": python_version,
+            "state": torch.tensor(python_state, dtype=torch.int64),
+            "gauss": python_gauss,
+        },
+        "numpy": {
+            "key": torch.from_numpy(twister["key"].astype(np.int64)),
+            "pos": int(twister["pos"]),
+            "has_gauss": int(numpy_state["has_gauss"]),
+            "gauss": float(numpy_state["gauss"]),
+        },
+    }
+
+
+def write_checkpoint(path: Path, content: Content) -> None:
+    """Write a checkpoint, whole or not at all; equal states give equal bytes.
+
+    Raises:
+        UnavailableError: The file cannot be written.
+    """
+    with atomic_writer(path) as stream:
+        torch.save(content, stream)
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint of ours or of upstream, unpickling tensors and plain values only.
+
+    Raises:
+        MissingPathError: There is no such file.
+        CheckpointError: Damaged, or it holds other objects than a checkpoint has.
+    """
+    if not path.is_file():
+        raise MissingPathError(f"{path}: no such checkpoint")
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CheckpointError(f"{path}: not a checkpoint that can be read safely ({reason})") from None
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+    content: Content = value if isinstance(value, dict) else {}
+    epoch, weights = content.get("epoch"), content.get("model_state_dict")
+    recipe_sha256, data_fingerprint = content.get("recipe_sha256"), content.get("data_fingerprint")
+    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
+        raise CheckpointError(f"{path}: holds no model_state_dict of tensors")
+    if not isinstance(epoch, int):
+        raise CheckpointError(f"{path}: holds no epoch")
+    return Checkpoint(
+        path=path,
+        epoch=epoch,
+        weights=weights,
+        recipe_sha256=recipe_sha256 if isinstance(recipe_sha256, str) else None,
+        data_fingerprint=data_fingerprint if isinstance(data_fingerprint, str) else None,
+        content=content,
+    )
+
+
+def state_digest(content: Mapping[str, object]) -> str:
+    """Return the sha256 of every value in a checkpoint, by name: equal for equal states, whatever the file's bytes."""
+    total = hashlib.sha256()
+    for name, value in walk_values("", content):
+        if isinstance(value, Tensor):
+            array = value.detach().cpu().contiguous()
+            total.update(f"{name}={array.dtype}{tuple(array.shape)}:".encode())
+            total.update(array.flatten().view(torch.uint8).numpy().tobytes() if array.numel() else b"")
+        else:
+            total.update(f"{name}={value!r};".encode())
+    return total.hexdigest()
+
+
+def walk_values(name: str, value: object) -> Iterator[tuple[str, object]]:
+    """Yield every tensor and plain value below `value` with its path, mappings in the order of their keys' text."""
+    if isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield from walk_values(f"{name}/{key}", value[key])
+    elif isinstance(value, list | tuple):
+        for position, item in enumerate(value):
+            yield from walk_values(f"{name}/{position}", item)
+    else:
+        yield name, value

@@ -1,0 +1,153 @@
+"""The training loop: yields what happened and knows no path, writer or flag."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.optim import AdamW
+
+from hstu_preserve.data.batches import assemble_batch
+from hstu_preserve.data.sequences import Sequences, mask_remaining_events, select_events
+from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
+from hstu_preserve.data.store import Store
+from hstu_preserve.evaluation.histories import to_training_histories
+from hstu_preserve.model.initialization import initialize
+from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.training.determinism import (
+    initialization_generators,
+    make_generator,
+    seed_dropout,
+    seed_global_generators,
+)
+
+ADAM_BETAS = (0.9, 0.98)  # upstream's
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepEvent:
+    """One optimizer step is done.
+
+    Attributes:
+        epoch: From 0.
+        step: From 0, over the whole run: upstream's batch id.
+        loss: Mean over the step's supervised positions.
+        learning_rate: The one used.
+        steps_per_epoch: Steps that an epoch has.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    learning_rate: float
+    steps_per_epoch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochEvent:
+    """One epoch is done.
+
+    Attributes:
+        epoch: From 0.
+        batch_id: Steps done since the start of the run.
+        is_last: Whether the run ends here.
+    """
+
+    epoch: int
+    batch_id: int
+    is_last: bool
+
+
+class TrainingRun:
+    """A model and its optimizer on the way through a recipe.
+
+    Args:
+        recipe: Decides everything.
+        store: The data; what the protocol holds out is never read.
+        device: Where the model lives.
+    """
+
+    def __init__(self, recipe: Recipe, store: Store, *, device: torch.device) -> None:
+        self.recipe = recipe
+        self.device = device
+        self.seed = recipe.training.random_seed
+        seed_global_generators(self.seed)
+        self.model = Recommender(recipe, max_item_id=store.max_item_id)
+        initialize(self.model, initialization_generators(self.seed))
+        self.model.to(device)
+        self.optimizer = AdamW(
+            self.model.parameters(),
+            lr=recipe.training.learning_rate,
+            betas=ADAM_BETAS,
+            weight_decay=recipe.training.weight_decay,
+        )
+        self.candidate_I = torch.from_numpy(np.asarray(store.candidate_ids, dtype=np.int64)).to(device)
+        self.events = select_training_events(store, recipe)
+        self.users = find_eligible_users(self.events, held_out_events=0)
+
+    def epochs(self) -> Iterator[StepEvent | EpochEvent]:
+        """Train, yielding after every step and every epoch; the model may be evaluated in between."""
+        batch_id, last = 0, self.recipe.training.num_epochs - 1
+        for epoch in range(self.recipe.training.num_epochs):
+            batches = self.split_users(epoch)
+            for users in batches:
+                loss, learning_rate = self.take_step(users, epoch=epoch, step=batch_id)
+                yield StepEvent(
+                    epoch=epoch, step=batch_id, loss=loss, learning_rate=learning_rate, steps_per_epoch=len(batches)
+                )
+                batch_id += 1
+            yield EpochEvent(epoch=epoch, batch_id=batch_id, is_last=epoch == last)
+
+    def split_users(self, epoch: int) -> list[npt.NDArray[np.int64]]:
+        """Return the epoch's batches of user indices, shuffled by (seed, epoch)."""
+        order = torch.randperm(len(self.users), generator=make_generator(self.seed, "epoch_order", epoch)).numpy()
+        size = self.recipe.training.local_batch_size
+        return [self.users[order[start : start + size]] for start in range(0, len(order), size)]
+
+    def take_step(self, users: npt.NDArray[np.int64], *, epoch: int, step: int) -> tuple[float, float]:
+        """Take one optimizer step on the users and return (loss, learning rate)."""
+        batch = assemble_batch(
+            self.events,
+            users,
+            held_out_events=0,
+            max_sequence_length=self.recipe.dataset.max_sequence_length,
+            output_length=self.recipe.model.gr_output_length + 1,
+        )
+        histories = to_training_histories(batch, self.device)
+        negative_TK = self.model.draw_negatives(
+            histories, self.candidate_I, make_generator(self.seed, "negatives", epoch, step)
+        )
+        seed_dropout(self.seed, epoch=epoch, step=step)
+        self.model.train()
+        learning_rate = self.set_learning_rate(step)
+        self.optimizer.zero_grad()
+        loss: Tensor = self.model.position_losses(histories, negative_TK).mean()
+        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        self.optimizer.step()
+        return float(loss), learning_rate
+
+    def set_learning_rate(self, step: int) -> float:
+        """Apply upstream's linear warm-up and return the rate of this step."""
+        warmup = self.recipe.training.num_warmup_steps
+        scale = min(1.0, (step + 1) / warmup) if step < warmup else 1.0
+        rate = scale * self.recipe.training.learning_rate
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+
+def select_training_events(store: Store, recipe: Recipe) -> Sequences:
+    """Return the events that training may see: without those the protocol holds out, and a share of the rest.
+
+    Upstream draws `positional_sampling_ratio` once per loader worker; here it is drawn once per run.
+    """
+    held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
+    mask = mask_remaining_events(store, held_out_events=held_out)
+    ratio = recipe.dataset.positional_sampling_ratio
+    if ratio < 1:
+        generator = make_generator(recipe.training.random_seed, "positional_sampling")
+        mask &= torch.rand(store.num_events, generator=generator).numpy() < ratio
+    return select_events(store, mask=mask)

@@ -1,9 +1,9 @@
 """The one tar header that a path and a size have: packing writes it, verification expects it.
 
-POSIX ustar, a regular file of mode 0644 without owner or time. A path that fits neither the name field nor a split into
-prefix (the shortest that works) and name, or that is not ASCII, and a size above 8 GiB - 1 go into a PAX extended header
-that holds nothing else. The archive ends with two zero blocks and is not padded to tape records: GNU tar, bsdtar and
-Python read it without a warning.
+POSIX ustar, a regular file of mode 0644 without owner or time. A PAX extended header stands only before a path that is
+not ASCII or fits neither the name field nor a split into prefix (the shortest that works) and name, and before a size
+above 8 GiB - 1; it holds nothing else. The archive ends with two zero blocks and is not padded to tape records:
+GNU tar, bsdtar and Python read it without a warning.
 """
 
 BLOCK_BYTES = 512
@@ -73,7 +73,7 @@ def make_block(name: bytes, *, prefix: bytes, size: int, kind: bytes) -> bytes:
         (
             kind,
             bytes(100),  # link name
-            b"ustar\0" b"00",
+            b"ustar\x00" + b"00",  # magic and version
             bytes(32 + 32 + 8 + 8),  # user and group name, device numbers
             prefix.ljust(MAX_PREFIX_BYTES, b"\0"),
             bytes(12),
@@ -88,7 +88,7 @@ def compute_checksum(before: bytes, after: bytes) -> int:
 
 
 def make_pax_record(keyword: str, value: str) -> bytes:
-    """Return `LENGTH KEYWORD=VALUE\\n`, whose length counts its own digits."""
+    """Return length, keyword, value and line feed; the length counts its own digits."""
     text = f" {keyword}={value}\n".encode()
     length = len(text)
     while length != len(text) + len(str(length)):

@@ -77,10 +77,10 @@ class TreeListing:
     sizes: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def refuse(self, kind: FindingClass, path: str, *, expected: str, found: str) -> None:
+    def refuse(self, kind: FindingClass, path: str, *, expected: str | None, found: str | None) -> None:
         """Add one finding."""
-        finding = Finding(finding_class=kind, path=printable(path), expected=expected, found=printable(found))
-        self.findings.append(finding)
+        found = None if found is None else printable(found)
+        self.findings.append(Finding(finding_class=kind, path=printable(path), expected=expected, found=found))
 
 
 def role_of(path: str) -> Role | None:
@@ -105,7 +105,7 @@ def find_misplaced(contents: Contents) -> list[Finding]:
 
 def list_members(stored: StoredManifest) -> list[Member]:
     """Return every member of the archive in its order: the manifest, the contents by path, the checksums."""
-    checksums = checksums_text(stored.content, stored.manifest.contents)
+    checksums = checksums_text(stored.content, contents=stored.manifest.contents)
     return [
         Member(path=MANIFEST_NAME, size=len(stored.content), sha256=stored.identity),
         *(Member(path=file.path, size=file.size, sha256=file.sha256) for file in stored.manifest.contents.files),
@@ -113,14 +113,14 @@ def list_members(stored: StoredManifest) -> list[Member]:
     ]
 
 
-def checksums_text(manifest_content: bytes, contents: Contents) -> bytes:
+def checksums_text(manifest_content: bytes, *, contents: Contents) -> bytes:
     """Return `SHA256SUMS`: what `sha256sum -c` needs to check every other member."""
     lines = [f"{sha256_of_bytes(manifest_content)}  {MANIFEST_NAME}\n"]
     lines += [f"{file.sha256}  {file.path}\n" for file in contents.files]
     return "".join(lines).encode()
 
 
-def seal(root: Path, manifest: Manifest) -> StoredManifest:
+def seal(root: Path, *, manifest: Manifest) -> StoredManifest:
     """Write `MANIFEST.json` and `SHA256SUMS` into a run directory.
 
     Raises:
@@ -128,7 +128,7 @@ def seal(root: Path, manifest: Manifest) -> StoredManifest:
     """
     stored = StoredManifest(content=manifest.to_json(), manifest=manifest)
     write_atomically(root / MANIFEST_NAME, stored.content)
-    write_atomically(root / CHECKSUMS_NAME, checksums_text(stored.content, manifest.contents))
+    write_atomically(root / CHECKSUMS_NAME, checksums_text(stored.content, contents=manifest.contents))
     return stored
 
 
@@ -192,7 +192,7 @@ def list_tree(root: Path) -> TreeListing:
 
 def add_top_level(entry: os.DirEntry[str], listing: TreeListing) -> None:
     """Add a top-level name with what is below it, if the layout has it."""
-    folders, files = ROLE_OF_FOLDER.keys(), ROLE_OF_FILE.keys() | GENERATED_NAMES
+    folders, files = set(ROLE_OF_FOLDER), set(ROLE_OF_FILE) | GENERATED_NAMES
     if entry.is_dir(follow_symlinks=False):
         known = folders
     elif entry.is_file(follow_symlinks=False):
@@ -296,5 +296,5 @@ def describe_findings(headline: str, findings: Iterable[Finding]) -> str:
 
 
 def printable(name: str) -> str:
-    """Return the name with what is not valid Unicode spelled as escapes, so that it can be reported."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    """Return a name from outside with escapes for what a terminal or a JSON text cannot take."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hstu_preserve.data.arrays import BoolArray, Int64Array
+from hstu_preserve.data.arrays import AnyArray, BoolArray, Int64Array
 from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.data.split import MIN_EVENTS
 
@@ -109,7 +109,7 @@ def list_history_events(is_history: BoolArray, *, targets: Int64Array, lengths: 
     return (first_events[:, None] + np.arange(is_history.shape[1]))[is_history]
 
 
-def pad(values: np.ndarray, is_history: BoolArray) -> Int64Array:
+def pad(values: AnyArray, is_history: BoolArray) -> Int64Array:
     """Return [B, N] int64 with the values where `is_history` is True and 0 elsewhere."""
     padded = np.zeros(is_history.shape, dtype=np.int64)
     padded[is_history] = values

@@ -10,8 +10,9 @@ from typing import NoReturn
 import numpy as np
 
 from hstu_preserve.data.arrays import Int8Array, Int16Array, Int32Array, Int64Array, Uint8Array
+from hstu_preserve.data.known_datasets import Layout
 from hstu_preserve.data.number_fields import MALFORMED, MAX_ID, parse_half_stars, parse_ids, parse_whole_numbers
-from hstu_preserve.data.sources import Layout, Source, read_line_blocks, read_whole
+from hstu_preserve.data.sources import Source, read_line_blocks, read_whole
 from hstu_preserve.errors import ContentError
 
 YEAR = re.compile(r"\(([0-9]{4})\)\s*$")

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+from hstu_preserve.data.known_datasets import find_known_dataset, require_published_counts
 from hstu_preserve.data.movielens import read_movies, read_ratings
-from hstu_preserve.data.sources import find_known_dataset, open_source, require_published_counts
-from hstu_preserve.data.store import Origin, Store, build_store
+from hstu_preserve.data.sources import open_source
+from hstu_preserve.data.store import Store
+from hstu_preserve.data.store_building import Origin, build_store
+from hstu_preserve.errors import UsageError
 from hstu_preserve.records.store import TiePolicy
 
 GROUPLENS_NOTICE = (
@@ -22,12 +25,13 @@ def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy) -> Store:
         tie_policy: How events of one user at the same second are ordered; `imported` has no meaning here.
 
     Raises:
+        UsageError: Tie policy `imported`.
         UnknownNameError: There is no such edition.
         MissingPathError: A file is not there.
         ContentError: Another zip, a malformed line, or other counts than the published ones.
     """
     if tie_policy is TiePolicy.IMPORTED:
-        raise ValueError("tie policy imported needs an existing sasrec_format.csv")
+        raise UsageError("tie policy imported keeps the order of a sasrec_format.csv; see 'hstu-preserve data import'")
     dataset = find_known_dataset(name)
     with open_source(path, zip_md5=dataset.zip_md5) as source:
         ratings = read_ratings(source, layout=dataset.layout)

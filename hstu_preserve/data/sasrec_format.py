@@ -9,12 +9,199 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import batched, chain
+from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
-from hstu_preserve.data.arrays import Int64Array, Uint8Array
-from hstu_preserve.data.movielens import MovieTable, Ratings, decode, parse_movies_csv
+from hstu_preserve.data.arrays import Int64Array
+from hstu_preserve.data.known_datasets import KNOWN_DATASETS, list_count_differences, require_published_counts
+from hstu_preserve.data.movielens import MAX_TABLE_BYTES, MovieTable, Ratings, decode, is_id, parse_movies_csv
 from hstu_preserve.data.number_fields import MALFORMED, parse_half_stars, parse_ids, parse_whole_numbers
+from hstu_preserve.data.preparation import GROUPLENS_NOTICE
+from hstu_preserve.data.sources import open_for_reading, read_whole
+from hstu_preserve.data.store import Store
+from hstu_preserve.data.store_building import Origin, build_store
+from hstu_preserve.errors import ContentError, UnavailableError
+from hstu_preserve.records.store import StoreCounts, TiePolicy
+
+USER_COLUMN = "user_id"
+ITEM_COLUMN = "sequence_item_ids"
+RATING_COLUMN = "sequence_ratings"
+TIME_COLUMN = "sequence_timestamps"
+UNNAMED = "imported"
+"""The name of data that is no published edition."""
+ROWS_PER_BLOCK = 2048
+MAX_CELL_CHARACTERS = 2**24
+"""Python's reader stops at 2**17, which a user with 15,000 events exceeds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One user's cells, and the line they end on."""
+
+    line: int
+    cells: dict[str, str]
+
+
+def import_sasrec_format(path: Path, *, movies: Path, name: str | None) -> Store:
+    """Read an existing `sasrec_format.csv` and its movie table into a store.
+
+    Args:
+        path: The CSV.
+        movies: Meta's processed `movies.csv`, or MovieLens' own.
+        name: The dataset's name; None takes the published edition of the same counts, else `imported`.
+
+    Raises:
+        MissingPathError: A file is not there.
+        ContentError: A malformed cell (named with line and column), a user listed twice, an item that the movie table
+            lacks, or other counts than those published under `name`.
+    """
+    ratings = read_sasrec_format(path)
+    table = read_movie_table(movies)
+    origin = Origin(source=path.name, source_md5=None, redistributable=False, notice=GROUPLENS_NOTICE)
+    store = build_store(ratings, table, name=name or UNNAMED, tie_policy=TiePolicy.IMPORTED, origin=origin)
+    if name in KNOWN_DATASETS:
+        require_published_counts(store.record.counts, dataset=KNOWN_DATASETS[name])
+    return store if name else rename_store(store, name=recognize(store.record.counts))
+
+
+def recognize(counts: StoreCounts) -> str:
+    """Return the name of the published edition with these counts, else `imported`."""
+    return next(
+        (name for name, dataset in KNOWN_DATASETS.items() if not list_count_differences(counts, dataset=dataset)),
+        UNNAMED,
+    )
+
+
+def rename_store(store: Store, *, name: str) -> Store:
+    """Return the same data under another name; the fingerprint does not depend on it."""
+    return Store(record=store.record.model_copy(update={"name": name}), **store.list_arrays())  # type: ignore[arg-type]
+
+
+def read_movie_table(path: Path) -> MovieTable:
+    """Read a `movies.csv`."""
+    with open_for_reading(path) as stream:
+        content = read_whole(stream, label=path.name, limit_bytes=MAX_TABLE_BYTES)
+    return parse_movies_csv(decode(content, label=path.name, encoding="utf-8"), label=path.name)
+
+
+def read_sasrec_format(path: Path) -> Ratings:
+    """Read all events, user by user in the file's order.
+
+    Raises:
+        ContentError: A malformed row, or a user listed twice.
+    """
+    parts = []
+    with open_for_reading(path) as stream:
+        rows = read_rows(io.TextIOWrapper(stream, encoding="utf-8", newline=""), label=path.name)
+        while block := list(islice(rows, ROWS_PER_BLOCK)):
+            parts.append(parse_rows(block, label=path.name))
+    if not parts:
+        raise ContentError(f"{path.name}: holds no users")
+    users = np.concatenate([np.unique(part.user_ids) for part in parts])
+    values, counts = np.unique(users, return_counts=True)
+    if counts.max() > 1:
+        raise ContentError(f"{path.name}: user {values[counts.argmax()]} is listed twice")
+    return Ratings(
+        user_ids=np.concatenate([part.user_ids for part in parts]),
+        item_ids=np.concatenate([part.item_ids for part in parts]),
+        half_stars=np.concatenate([part.half_stars for part in parts]),
+        timestamps=np.concatenate([part.timestamps for part in parts]),
+    )
+
+
+def read_rows(stream: io.TextIOWrapper, *, label: str) -> Iterator[Row]:
+    """Yield each user's cells.
+
+    Raises:
+        ContentError: Not a CSV with the four columns, or a row of another width.
+    """
+    reader = csv.reader(stream, strict=True)
+    wanted = (USER_COLUMN, ITEM_COLUMN, RATING_COLUMN, TIME_COLUMN)
+    try:
+        with long_cells():
+            header = next(reader, [])
+            missing = [column for column in wanted if header.count(column) != 1]
+            if missing:
+                raise ContentError(f"{label}, line 1: expected one column {missing[0]!r}, found {header[:8]}")
+            position_of = {column: header.index(column) for column in wanted}
+            for fields in reader:
+                if len(fields) != len(header):
+                    raise ContentError(
+                        f"{label}, line {reader.line_num}: expected {len(header)} cells, found {len(fields)}"
+                    )
+                yield Row(line=reader.line_num, cells={column: fields[place] for column, place in position_of.items()})
+    except UnicodeDecodeError:
+        raise ContentError(f"{label}, after line {reader.line_num}: not UTF-8") from None
+    except csv.Error as error:
+        raise ContentError(f"{label}, line {reader.line_num}: malformed ({error})") from None
+    except OSError as error:
+        raise UnavailableError(f"{label}: cannot be read ({error.strerror})") from None
+
+
+@contextmanager
+def long_cells() -> Iterator[None]:
+    """Let Python's CSV reader, whose limit is one per process, read the longest histories."""
+    before = csv.field_size_limit(MAX_CELL_CHARACTERS)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+def parse_rows(rows: list[Row], *, label: str) -> Ratings:
+    """Return the events of some users.
+
+    Raises:
+        ContentError: A malformed cell, or cells of one row that differ in length.
+    """
+    for row in rows:
+        if not is_id(row.cells[USER_COLUMN]):
+            raise ContentError(
+                f"{label}, line {row.line}, column {USER_COLUMN}: not a user id ({row.cells[USER_COLUMN][:40]!r})"
+            )
+    counts = count_values(rows, column=ITEM_COLUMN)
+    for column in (RATING_COLUMN, TIME_COLUMN):
+        require_equal_counts(rows, column=column, expected=counts, label=label)
+    user_ids = np.array([int(row.cells[USER_COLUMN]) for row in rows], dtype=np.int32)
+    return Ratings(
+        user_ids=np.repeat(user_ids, counts),
+        item_ids=parse_column(rows, column=ITEM_COLUMN, parse=parse_ids, label=label).astype(np.int32),
+        half_stars=parse_column(rows, column=RATING_COLUMN, parse=parse_half_stars, label=label).astype(np.int8),
+        timestamps=parse_column(rows, column=TIME_COLUMN, parse=parse_whole_numbers, label=label),
+    )
+
+
+def count_values(rows: list[Row], *, column: str) -> Int64Array:
+    """Return how many values each row has in a column."""
+    return np.array([row.cells[column].count(",") + 1 for row in rows])
+
+
+def require_equal_counts(rows: list[Row], *, column: str, expected: Int64Array, label: str) -> None:
+    """Raise ContentError for the first row whose column has another number of values than its items."""
+    found = count_values(rows, column=column)
+    if (found != expected).any():
+        row = int((found != expected).argmax())
+        raise ContentError(
+            f"{label}, line {rows[row].line}, column {column}: {found[row]} values for {expected[row]} items"
+        )
+
+
+def parse_column(rows: list[Row], *, column: str, parse: Callable[..., Int64Array], label: str) -> Int64Array:
+    """Return the values of all rows' cells, one after the other.
+
+    Raises:
+        ContentError: A value that is not what the column holds; line and column are named.
+    """
+    text = np.frombuffer("".join(f"{row.cells[column]}," for row in rows).encode(), dtype=np.uint8)
+    ends = np.flatnonzero(text == ord(","))
+    starts = np.concatenate(([0], ends[:-1] + 1))
+    values = parse(text, starts=starts, ends=ends)
+    malformed = values == MALFORMED
+    if malformed.any():
+        place = int(malformed.argmax())
+        row = int(np.searchsorted(np.cumsum(count_values(rows, column=column)), place, side="right"))
+        found = text[starts[place] : ends[place]][:40].tobytes().decode(errors="replace")
+        raise ContentError(f"{label}, line {rows[row].line}, column {column}: malformed value {found!r}")
+    return values

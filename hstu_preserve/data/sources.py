@@ -1,4 +1,4 @@
-"""The MovieLens datasets that are known, and their files, read from a folder or straight out of a zip."""
+"""The named files of a download, read from a folder or straight out of a zip."""
 
 import hashlib
 import zipfile
@@ -6,132 +6,13 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
-from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UnknownNameError
-from hstu_preserve.records.store import StoreCounts
+from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError
 
 BLOCK_BYTES = 2**20
-
-
-class Layout(StrEnum):
-    """How a MovieLens edition writes its files."""
-
-    TABBED = "tabbed"
-    """ml-100k: `u.data`, `u.item`, `u.genre`."""
-    DOUBLE_COLON = "double-colon"
-    """ml-1m: `ratings.dat`, `movies.dat`."""
-    CSV = "csv"
-    """ml-latest-small, 20m, 25m, 32m: `ratings.csv`, `movies.csv`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class KnownDataset:
-    """What is published about a MovieLens edition; None where nothing is."""
-
-    name: str
-    layout: Layout
-    zip_md5: str | None
-    num_users: int
-    num_rated_items: int | None
-    num_candidates: int
-    num_ratings: int
-
-
-KNOWN_DATASETS = {
-    dataset.name: dataset
-    for dataset in (
-        KnownDataset(
-            name="ml-100k",
-            layout=Layout.TABBED,
-            zip_md5=None,
-            num_users=943,
-            num_rated_items=1_682,
-            num_candidates=1_682,
-            num_ratings=100_000,
-        ),
-        KnownDataset(
-            name="ml-latest-small",
-            layout=Layout.CSV,
-            zip_md5=None,
-            num_users=610,
-            num_rated_items=9_724,
-            num_candidates=9_742,
-            num_ratings=100_836,
-        ),
-        KnownDataset(
-            name="ml-1m",
-            layout=Layout.DOUBLE_COLON,
-            zip_md5="c4d9eecfca2ab87c1945afe126590906",
-            num_users=6_040,
-            num_rated_items=3_706,
-            num_candidates=3_883,
-            num_ratings=1_000_209,
-        ),
-        KnownDataset(
-            name="ml-20m",
-            layout=Layout.CSV,
-            zip_md5="cd245b17a1ae2cc31bb14903e1204af3",
-            num_users=138_493,
-            num_rated_items=26_744,
-            num_candidates=27_278,
-            num_ratings=20_000_263,
-        ),
-        KnownDataset(
-            name="ml-25m",
-            layout=Layout.CSV,
-            zip_md5="6b51fb2759a8657d3bfcbfc42b592ada",
-            num_users=162_541,
-            num_rated_items=59_047,
-            num_candidates=62_423,
-            num_ratings=25_000_095,
-        ),
-        KnownDataset(
-            name="ml-32m",
-            layout=Layout.CSV,
-            zip_md5="d472be332d4daa821edc399621853b57",
-            num_users=200_948,
-            num_rated_items=None,
-            num_candidates=87_585,
-            num_ratings=32_000_204,
-        ),
-    )
-}
-
-
-def find_known_dataset(name: str) -> KnownDataset:
-    """Return the published facts of a MovieLens edition.
-
-    Raises:
-        UnknownNameError: There is no such edition.
-    """
-    if name not in KNOWN_DATASETS:
-        raise UnknownNameError(kind="dataset", name=name, known=KNOWN_DATASETS)
-    return KNOWN_DATASETS[name]
-
-
-def require_published_counts(counts: StoreCounts, *, dataset: KnownDataset) -> None:
-    """Raise ContentError naming every count that differs from the published one."""
-    differences = list_count_differences(counts, dataset=dataset)
-    if differences:
-        raise ContentError(f"{dataset.name}: not the published data ({'; '.join(differences)})")
-
-
-def list_count_differences(counts: StoreCounts, *, dataset: KnownDataset) -> list[str]:
-    """Return one line for each count that is published and differs."""
-    pairs = (
-        ("users", counts.num_users, dataset.num_users),
-        ("rated items", counts.num_rated_items, dataset.num_rated_items),
-        ("candidates", counts.num_candidates, dataset.num_candidates),
-        ("ratings", counts.num_ratings, dataset.num_ratings),
-    )
-    return [
-        f"expected {expected:,} {what}, found {found:,}"
-        for what, found, expected in pairs
-        if expected is not None and found != expected
-    ]
 
 
 class Source(Protocol):
@@ -240,7 +121,7 @@ def open_source(path: Path, *, zip_md5: str | None) -> Iterator[Source]:
             yield ZipSource(archive=archive, name=path.name, md5=found)
 
 
-def open_for_reading(path: Path) -> IO[bytes]:
+def open_for_reading(path: Path) -> BufferedReader:
     """Return the file's stream.
 
     Raises:

@@ -9,19 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from hstu_preserve.data.arrays import AnyArray, Int16Array, Int32Array, Int64Array, Uint8Array
-from hstu_preserve.data.movielens import MovieTable, Ratings
 from hstu_preserve.data.sequences import Sequences
-from hstu_preserve.errors import ContentError, DataMismatchError, MissingPathError, UnavailableError, UsageError
+from hstu_preserve.errors import DataMismatchError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import current_umask, flush_directory, read_bytes, write_atomically
-from hstu_preserve.records.store import (
-    ArrayRecord,
-    StoreCounts,
-    StoreProvenance,
-    StoreRecord,
-    TiePolicy,
-    fingerprint_of,
-)
+from hstu_preserve.records.store import ArrayRecord, StoreRecord
 
 RECORD_NAME = "store.json"
 ARRAY_DTYPES = {
@@ -68,107 +60,6 @@ class Store(Sequences):
         return {name: getattr(self, name) for name in ARRAY_DTYPES}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Origin:
-    """Where ratings and movies came from: what the builder cannot see in them."""
-
-    source: str
-    """E.g. `ml-1m.zip` or `synthetic, seed 7`."""
-    source_md5: str | None
-    """Of the zip, where there was one."""
-    redistributable: bool
-    notice: str
-    """Terms of use, in one sentence."""
-
-
-def build_store(ratings: Ratings, movies: MovieTable, *, name: str, tie_policy: TiePolicy, origin: Origin) -> Store:
-    """Sort and group the events, index the movies, and name the result by its fingerprint.
-
-    Users and candidates are sorted by id, a user's events by time and, among equal times, by `tie_policy`
-    (`imported` keeps the given order altogether). Repeated ratings are kept as they are.
-
-    Raises:
-        ContentError: No ratings, or a rated item that is not in the movie table.
-    """
-    if not len(ratings.user_ids):
-        raise ContentError(f"{name}: there are no ratings")
-    rated_ids = np.unique(ratings.item_ids)
-    require_known_items(rated_ids, movies=movies, name=name)
-    order = order_events(ratings, tie_policy=tie_policy)
-    sorted_users = ratings.user_ids[order]
-    user_ids, first_events = np.unique(sorted_users, return_index=True)
-    timestamps = ratings.timestamps[order]
-    is_tied = (sorted_users[1:] == sorted_users[:-1]) & (timestamps[1:] == timestamps[:-1])
-    genres = tuple(sorted({genre for names in movies.genres for genre in names}))
-    by_id = np.argsort(movies.item_ids)
-    arrays: dict[str, AnyArray] = {
-        "user_ids": user_ids,
-        "offsets": np.append(first_events, len(order)),
-        "item_ids": ratings.item_ids[order],
-        "half_stars": ratings.half_stars[order],
-        "timestamps": timestamps,
-        "candidate_ids": movies.item_ids[by_id],
-        "candidate_genres": encode_genres(movies.genres, vocabulary=genres)[by_id],
-        "candidate_years": movies.years[by_id],
-    }
-    arrays = {key: np.ascontiguousarray(array, dtype=ARRAY_DTYPES[key]) for key, array in arrays.items()}
-    array_records = tuple(describe_array(key, array) for key, array in arrays.items())
-    counts = StoreCounts(
-        num_users=len(user_ids),
-        num_rated_items=len(rated_ids),
-        num_candidates=len(movies.item_ids),
-        max_item_id=int(movies.item_ids.max()),
-        num_ratings=len(order),
-    )
-    provenance = StoreProvenance(
-        source=origin.source,
-        source_md5=origin.source_md5,
-        tie_policy=tie_policy,
-        tied_events=int(is_tied.sum()),
-        redistributable=origin.redistributable,
-        notice=origin.notice,
-    )
-    record = StoreRecord(
-        schema_version=0,
-        name=name,
-        fingerprint=fingerprint_of(array_records, genres),
-        arrays=array_records,
-        genres=genres,
-        counts=counts,
-        provenance=provenance,
-    )
-    return assemble_store(record, arrays)
-
-
-def require_known_items(rated_ids: Int32Array, *, movies: MovieTable, name: str) -> None:
-    """Raise ContentError for the first rated item that the movie table lacks."""
-    unknown = np.setdiff1d(rated_ids, movies.item_ids)
-    if len(unknown):
-        raise ContentError(f"{name}: item {unknown[0]} is rated but not in the movie table ({len(unknown)} such items)")
-
-
-def order_events(ratings: Ratings, *, tie_policy: TiePolicy) -> Int64Array:
-    """Return the order that groups the events by user and sorts them as the policy says (stable sorts only)."""
-    match tie_policy:
-        case TiePolicy.STABLE:
-            keys = (ratings.timestamps, ratings.user_ids)
-        case TiePolicy.ITEM_ID:
-            # A repeated rating of one item in one second is ordered by its value, so that file order never matters.
-            keys = (ratings.half_stars, ratings.item_ids, ratings.timestamps, ratings.user_ids)
-        case TiePolicy.IMPORTED:
-            keys = (ratings.user_ids,)
-    return np.lexsort(keys)
-
-
-def encode_genres(genres: tuple[tuple[str, ...], ...], *, vocabulary: tuple[str, ...]) -> Uint8Array:
-    """Return [I, G] with 1 where item i has genre g."""
-    column_of = {genre: column for column, genre in enumerate(vocabulary)}
-    encoded = np.zeros((len(genres), len(vocabulary)), dtype=np.uint8)
-    for row, names in enumerate(genres):
-        encoded[row, [column_of[name] for name in names]] = 1
-    return encoded
-
-
 def describe_array(name: str, array: AnyArray) -> ArrayRecord:
     """Return the array's record, with the digest of its raw bytes."""
     return ArrayRecord(name=name, dtype=array.dtype.str, shape=array.shape, sha256=hash_array(array))
@@ -176,7 +67,7 @@ def describe_array(name: str, array: AnyArray) -> ArrayRecord:
 
 def hash_array(array: AnyArray) -> str:
     """Return the sha256 of a little-endian, C-ordered array's raw bytes."""
-    return sha256_of_bytes(memoryview(array.reshape(-1).view(np.uint8)))
+    return sha256_of_bytes(array.reshape(-1).view(np.uint8).data)
 
 
 def assemble_store(record: StoreRecord, arrays: Mapping[str, AnyArray]) -> Store:
@@ -228,7 +119,9 @@ def open_store(directory: Path) -> Store:
     """
     path = directory / RECORD_NAME
     if not path.is_file():
-        raise MissingPathError(f"{directory}: no store there (no {RECORD_NAME}); make one with 'hstu-preserve data prepare'")
+        raise MissingPathError(
+            f"{directory}: no store there (no {RECORD_NAME}); make one with 'hstu-preserve data prepare'"
+        )
     record = StoreRecord.from_json(read_bytes(path), source=str(path))
     listed = {array.name: array for array in record.arrays}
     if listed.keys() != ARRAY_DTYPES.keys() or len(listed) != len(record.arrays):
@@ -288,7 +181,7 @@ def require_sound_structure(store: Store, *, directory: Path) -> None:
         raise DataMismatchError(f"{directory}: not a store of this program (does not hold: {'; '.join(broken)})")
 
 
-def is_ascending(values: AnyArray) -> bool:
+def is_ascending(values: Int32Array | Int64Array) -> bool:
     """Say whether each value is greater than the one before."""
     return bool((values[1:] > values[:-1]).all())
 

@@ -1,4 +1,4 @@
-"""Gin files read as text: a file and what it includes become bindings, and nothing that they name is run or imported."""
+"""Gin files read as text: a file and its includes become bindings, and nothing that they name is run or imported."""
 
 import io
 import os
@@ -295,7 +295,7 @@ def to_binding_statement(parsed: config_parser.BindingStatement, *, location: Lo
     return BindingStatement(key=BindingKey(name, *MACRO), binding=binding)
 
 
-class ValueObjects(config_parser.ParserDelegate):
+class ValueObjects(config_parser.ParserDelegate):  # type: ignore[misc]  # gin has no types
     """Stands for what gin would look up: a reference stays its name."""
 
     def configurable_reference(self, scoped_configurable_name: str, evaluate: bool) -> Reference | MacroUse:

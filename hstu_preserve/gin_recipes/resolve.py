@@ -167,7 +167,7 @@ class Resolver:
     def build_recipe(self) -> Recipe | None:
         """Return the recipe, with a warning for each binding that the chosen model does not read."""
         module = self.recipe_setting("train_fn.main_module")
-        if module.value not in BOTH_MODELS:
+        if not isinstance(module.value, str) or module.value not in BOTH_MODELS:
             place = module.location or self.chain.entry
             choices = " or ".join(map(repr, sorted(BOTH_MODELS)))
             self.problems.note(f"{place}: {module.name}: should be {choices} (found {show(module.value)})")

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from hstu_preserve.gin_recipes.bindings import BOTH_MODELS
 from hstu_preserve.gin_recipes.syntax import Location, show
 from hstu_preserve.primitives.strict_json import MAX_INTEGER, Json, require_scalar_text
 from hstu_preserve.records.record import Record
@@ -120,11 +121,12 @@ def build(kind: type[R], settings: Iterable[Setting], *, default_place: str, pro
 
 def find_culprits(settings: list[Setting], *, path: tuple[int | str, ...], message: str) -> list[Setting]:
     """Return the setting that the path leads to, or those that a rule over several fields names in its message."""
-    parts = [str(part) for part in path]
+    fields = [str(part) for part in path]
+    if len(fields) > 1 and fields[1] in BOTH_MODELS:  # the union's tag, between section and field
+        del fields[1]
     for setting in settings:
-        *sections, field = setting.path.split(".")
-        # A union's tag (`model.HSTU.dqk`) stands between section and field.
-        if parts[: len(sections)] == sections and field in parts[len(sections) : len(sections) + 2]:
+        sections = setting.path.split(".")
+        if fields[: len(sections)] == sections:
             return [setting]
     words = set(re.findall(r"\w+", message))
     return [setting for setting in settings if setting.path.rsplit(".", maxsplit=1)[-1] in words]
@@ -145,7 +147,8 @@ def describe_refusal(culprits: list[Setting], message: str, *, default_place: st
 def check_type(value: Json, kind: object) -> None:
     """Raise ValueError where a value is not of its type, told in one line."""
     try:
-        TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+        adapter: TypeAdapter[object] = TypeAdapter(kind)  # type: ignore[arg-type]  # a type, known at run time only
+        adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
         message = error.errors(include_url=False)[0]["msg"]
         raise ValueError(f"{message} (found {show(value)})") from None

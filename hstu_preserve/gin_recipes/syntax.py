@@ -4,7 +4,8 @@ import reprlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_SHORT = reprlib.Repr(maxstring=80, maxother=80, maxlong=40, maxlist=8, maxtuple=8, maxdict=8, maxlevel=3)
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
 
 
 @dataclass(frozen=True, kw_only=True)

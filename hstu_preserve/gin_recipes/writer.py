@@ -29,10 +29,12 @@ def write_gin(recipe: Recipe, policies: Sequence[ClaimPolicy], bundle: BundleSet
         bundle: What the author says of the bundle.
 
     Raises:
-        ValueError: Gin text cannot say this: no policy, or one of another protocol than the recipe's.
+        ValueError: Gin text cannot say this: no policy, one of another protocol than the recipe's, or two of one name.
     """
     if not policies or any(policy.protocol != recipe.dataset.protocol for policy in policies):
         raise ValueError("a recipe is written with at least one policy, each of the recipe's protocol")
+    if len({policy.name for policy in policies}) != len(policies):
+        raise ValueError("the claims of a recipe are named apart")
     lines = [*recipe_lines(recipe)]
     for number, policy in enumerate(policies, start=1):
         scope = "" if number == 1 else f"claim_{number}"

@@ -36,3 +36,14 @@ class EvaluationRecord(Record):
     """Users with another candidate within 1e-6 of the target's score."""
     ranks_sha256: Sha256
     """Of every user's id, target, ranks and ties."""
+
+
+class ResultsRecord(Record):
+    """What a run found: its curve, and the evaluation that the claims rest on."""
+
+    epochs: tuple[EvaluationRecord, ...]
+    """One per epoch, of the test part under protocol `upstream`, of the validation part under `validated`."""
+    final: EvaluationRecord
+    """The test part with the selected epoch's checkpoint."""
+    state_sha256: Sha256
+    """Of every value in the last checkpoint: weights, optimizer, generators."""

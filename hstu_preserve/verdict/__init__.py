@@ -1,1 +1,1 @@
-"""Evidence to verdicts; pure."""
+"""Evidence to verdicts; pure: re-runs are done elsewhere and handed in."""

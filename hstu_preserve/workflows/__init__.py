@@ -1,1 +1,1 @@
-"""One verb each: plain values in, a result record out."""
+"""One verb each: plain values in, a result record out, no printing."""

@@ -1,0 +1,133 @@
+"""Packs a sealed run directory into its one canonical archive."""
+
+import hashlib
+from pathlib import Path
+from typing import IO
+
+from hstu_preserve.bundle.compression import GzipWriter
+from hstu_preserve.bundle.headers import END_OF_ARCHIVE, make_header, make_padding
+from hstu_preserve.bundle.layout import (
+    BundleIdentity,
+    Member,
+    StoredManifest,
+    TreeListing,
+    describe_findings,
+    find_misplaced,
+    list_members,
+    list_tree,
+    read_chunks,
+    read_tree_manifest,
+)
+from hstu_preserve.errors import ContentError, UsageError, VerificationError
+from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.files import atomic_writer
+from hstu_preserve.records.contents import FindingClass, describe_bytes
+from hstu_preserve.records.record import Record
+
+
+class PackResult(Record):
+    """What was packed."""
+
+    path: Path
+    identity: BundleIdentity
+    """The sha256 of the manifest's stored bytes."""
+    transport_sha256: Sha256
+    """Of the compressed file: recorded beside it, never promised, since libraries compress differently."""
+    size_bytes: int
+    members: int
+
+
+class HashingSink:
+    """Passes bytes on to a stream, and hashes and counts them."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, chunk: bytes, /) -> None:
+        """Pass the bytes on."""
+        self.stream.write(chunk)
+        self.digest.update(chunk)
+        self.size += len(chunk)
+
+
+def pack(root: Path, *, output: Path) -> PackResult:
+    """Write the directory's canonical archive to `output`, whole or not at all.
+
+    Raises:
+        UsageError: `output` lies inside the directory.
+        MissingPathError: The directory does not exist or was not sealed with a manifest.
+        ContentError: The directory is not what its manifest says, before or while it is read; everything is named.
+        UnavailableError: A file cannot be read, or `output` cannot be written.
+    """
+    if output.resolve().is_relative_to(root.resolve()):
+        raise UsageError(f"{output}: lies inside {root}, which is being packed; choose another --output")
+    stored = read_tree_manifest(root)
+    require_complete(root, stored)
+    members = list_members(stored)
+    with atomic_writer(output) as stream:
+        sink = HashingSink(stream)
+        writer = GzipWriter(sink)
+        for member in members:
+            write_member(writer, root=root, member=member)
+        writer.write(END_OF_ARCHIVE)
+        writer.finish()
+    return PackResult(
+        path=output,
+        identity=stored.identity,
+        transport_sha256=sink.digest.hexdigest(),
+        size_bytes=sink.size,
+        members=len(members),
+    )
+
+
+def write_member(writer: GzipWriter, *, root: Path, member: Member) -> None:
+    """Write one member, hashing again what is written.
+
+    Raises:
+        ContentError: The file's content is not, or no longer, what the manifest says.
+    """
+    writer.write(make_header(member.path, size=member.size))
+    digest, size = hashlib.sha256(), 0
+    for chunk in read_chunks(root / member.path):
+        digest.update(chunk)
+        size += len(chunk)
+        if size > member.size:
+            break
+        writer.write(chunk)
+    if (size, digest.hexdigest()) != (member.size, member.sha256):
+        expected, found = describe_bytes(member.sha256, size=member.size), describe_bytes(digest.hexdigest(), size=size)
+        raise ContentError(
+            f"{root / member.path}: changed after the manifest was written (expected {expected}, found {found})"
+        )
+    writer.write(make_padding(size))
+
+
+def require_complete(root: Path, stored: StoredManifest) -> None:
+    """Raise VerificationError where the tree's files are not the manifest's, judged by path, type and size."""
+    listing = list_tree(root)
+    listing.findings += find_misplaced(stored.manifest.contents)
+    sizes = {member.path: member.size for member in list_members(stored)}
+    for path in sorted(sizes.keys() | listing.sizes.keys()):
+        compare_size(listing, path=path, expected=sizes.get(path))
+    if listing.findings:
+        raise VerificationError(describe_findings(f"{root}: not what its manifest says", listing.findings))
+
+
+def compare_size(listing: TreeListing, *, path: str, expected: int | None) -> None:
+    """Add a finding to the listing where a file is missing, unexpected or of another size."""
+    found = listing.sizes.get(path)
+    if expected == found:
+        return
+    kind = FindingClass.CHANGED
+    if found is None:
+        kind = FindingClass.MISSING
+    elif expected is None:
+        kind = FindingClass.UNEXPECTED
+    listing.refuse(
+        kind,
+        path,
+        expected=None if expected is None else f"{expected} bytes",
+        found=None if found is None else f"{found} bytes",
+    )

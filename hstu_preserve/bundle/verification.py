@@ -1,0 +1,191 @@
+"""Says whether every byte of a bundle is the packed byte, without unpacking it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from hstu_preserve.bundle.layout import (
+    Member,
+    StoredManifest,
+    TreeListing,
+    checksums_text,
+    describe_findings,
+    find_misplaced,
+    hash_files,
+    list_members,
+    list_tree,
+    read_at_most,
+    read_tree_manifest,
+)
+from hstu_preserve.bundle.walker import BundleWalker
+from hstu_preserve.errors import (
+    ContentError,
+    MissingPathError,
+    UnavailableError,
+    UnknownNameError,
+    UsageError,
+    VerificationError,
+)
+from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.records.contents import Finding, FindingClass, compare, describe_bytes
+from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest
+from hstu_preserve.records.verification import Verification
+
+
+def verify_bundle(source: Path | BinaryIO) -> Verification:
+    """Compare a packed bundle, a stream of one or an unpacked tree with its manifest, in one pass and flat memory.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UnavailableError: It cannot be read.
+    """
+    if isinstance(source, Path) and source.is_dir():
+        return verify_tree(source)
+    with open_bundle(source) as walker:
+        for _ in walker.members():
+            pass
+        return walker.verification()
+
+
+def verify_tree(root: Path) -> Verification:
+    """Compare an unpacked bundle or run directory with its manifest.
+
+    Raises:
+        MissingPathError: There is no such directory.
+        UnavailableError: It cannot be read.
+    """
+    listing = list_tree(root)
+    stored = None
+    try:
+        stored = read_tree_manifest(root)
+    except MissingPathError:
+        listing.refuse(FindingClass.MISSING, MANIFEST_NAME, expected="the manifest", found=None)
+    except ContentError as error:
+        listing.refuse(FindingClass.BAD_MANIFEST, MANIFEST_NAME, expected=None, found=str(error))
+    records = list(hash_files(root, listing)) if stored else []
+    if stored:
+        contents = stored.manifest.contents
+        listing.findings += [*find_misplaced(contents), *compare(contents.files, records)]
+        compare_checksums(root, stored=stored, listing=listing)
+    return Verification(
+        source=str(root),
+        identity=stored.identity if stored else None,
+        transport_sha256=None,
+        manifest=stored.manifest if stored else None,
+        findings=tuple(listing.findings),
+        members_checked=len(records),
+        bytes_checked=sum(record.size for record in records),
+    )
+
+
+def compare_checksums(root: Path, *, stored: StoredManifest, listing: TreeListing) -> None:
+    """Add a finding where the tree's `SHA256SUMS` is not the one that follows from the manifest."""
+    want = checksums_text(stored.content, contents=stored.manifest.contents)
+    expected = describe_bytes(sha256_of_bytes(want), size=len(want))
+    if CHECKSUMS_NAME not in listing.sizes:
+        listing.refuse(FindingClass.MISSING, CHECKSUMS_NAME, expected=expected, found=None)
+        return
+    if listing.sizes[CHECKSUMS_NAME] != len(want):
+        found = f"{listing.sizes[CHECKSUMS_NAME]} bytes"
+        listing.refuse(FindingClass.CHANGED, CHECKSUMS_NAME, expected=expected, found=found)
+        return
+    have = read_at_most(root / CHECKSUMS_NAME, max_bytes=len(want))
+    if have != want:
+        found = describe_bytes(sha256_of_bytes(have), size=len(have))
+        listing.refuse(FindingClass.CHANGED, CHECKSUMS_NAME, expected=expected, found=found)
+
+
+def read_manifest_of(path: Path) -> Manifest:
+    """Return the manifest of a bundle or tree; of a bundle, only the beginning is read.
+
+    Raises:
+        MissingPathError: There is no such file or directory, or the directory has no manifest.
+        ContentError: It is not a bundle.
+    """
+    return read_stored_manifest(path).manifest
+
+
+def read_stored_manifest(path: Path) -> StoredManifest:
+    """Return the manifest with its bytes, and so the bundle's identity; see `read_manifest_of`."""
+    if path.is_dir():
+        return read_tree_manifest(path)
+    with open_bundle(path) as walker:
+        next(walker.members(), None)
+        if walker.stored is None:
+            raise VerificationError(walker.verification().describe())
+        return walker.stored
+
+
+def read_member(path: Path, *, member: str, max_bytes: int) -> bytes:
+    """Return the content of one member of a bundle or tree, which must be what the manifest says.
+
+    Of a bundle, nothing after the member is read.
+
+    Raises:
+        MissingPathError: There is no such bundle.
+        UnknownNameError: The manifest lists no such member.
+        UsageError: The member is larger than `max_bytes`.
+        ContentError: The bundle is damaged before or in this member, or the member is not there.
+    """
+    if path.is_dir():
+        expected = find_listed(read_tree_manifest(path), member=member, max_bytes=max_bytes, source=path)
+        content = read_at_most(path / member, max_bytes=max_bytes)
+    else:
+        with open_bundle(path) as walker:
+            walk = walker.members()
+            first = next(walk, None)
+            if first is None or walker.stored is None:
+                raise VerificationError(walker.verification().describe())
+            expected = find_listed(walker.stored, member=member, max_bytes=max_bytes, source=path)
+            pieces = (b"".join(found.chunks) for found in chain([first], walk) if found.member == expected)
+            content = next(pieces, b"")
+            if walker.findings:
+                raise VerificationError(walker.verification().describe())
+    require_content(content, expected=expected, source=path)
+    return content
+
+
+def find_listed(stored: StoredManifest, *, member: str, max_bytes: int, source: Path) -> Member:
+    """Return what the manifest says of a member that is to be read into memory."""
+    listed = {each.path: each for each in list_members(stored)}
+    if member not in listed:
+        raise UnknownNameError(kind=f"member of {source}", name=member, known=listed)
+    if listed[member].size > max_bytes:
+        raise UsageError(f"{member} of {source}: {listed[member].size} bytes, more than the {max_bytes} read here")
+    return listed[member]
+
+
+def require_content(content: bytes, *, expected: Member, source: Path) -> None:
+    """Raise VerificationError where the content is not the member's."""
+    found = sha256_of_bytes(content)
+    if found != expected.sha256:
+        finding = Finding(
+            finding_class=FindingClass.CHANGED,
+            path=expected.path,
+            expected=describe_bytes(expected.sha256, size=expected.size),
+            found=describe_bytes(found, size=len(content)),
+        )
+        raise VerificationError(describe_findings(f"{source}: not what its manifest says", [finding]))
+
+
+@contextmanager
+def open_bundle(source: Path | BinaryIO) -> Iterator[BundleWalker]:
+    """Open a bundle for one walk; a stream is not closed.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UnavailableError: It cannot be read.
+    """
+    if not isinstance(source, Path):
+        yield BundleWalker(source, source="-")
+        return
+    try:
+        stream = source.open("rb")
+    except FileNotFoundError:
+        raise MissingPathError(f"{source}: no such file") from None
+    except OSError as error:
+        raise UnavailableError(f"{source}: cannot be read ({error.strerror})") from None
+    with stream:
+        yield BundleWalker(stream, source=str(source))

@@ -1,0 +1,253 @@
+"""The one pass over a packed bundle, front to back: verification and extraction are both consumers of it."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from hstu_preserve.bundle.compression import GZIP_HEADER, GzipReader
+from hstu_preserve.bundle.damage import DamagedError
+from hstu_preserve.bundle.found_headers import FoundHeader, describe_differences, read_header
+from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_header, make_padding, measure_member
+from hstu_preserve.bundle.layout import (
+    CHUNK_BYTES,
+    MAX_MANIFEST_BYTES,
+    Member,
+    StoredManifest,
+    find_misplaced,
+    list_members,
+    printable,
+)
+from hstu_preserve.errors import ContentError
+from hstu_preserve.records.contents import Finding, FindingClass, describe_bytes
+from hstu_preserve.records.manifest import MANIFEST_NAME, read_manifest
+from hstu_preserve.records.verification import Verification
+
+MAX_FINDINGS = 1000
+ALLOWANCE_BYTES = MAX_MANIFEST_BYTES + 2**20
+"""How much more than the manifest announces is read, to name what it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberContent:
+    """An expected member whose header was as expected, and its content as it arrives."""
+
+    member: Member
+    chunks: Iterator[bytes]
+
+
+class BundleWalker:
+    """Reads a bundle once and compares it with what its manifest says.
+
+    Iterate over `members()`; the content of each may be consumed, what is not is read all the same. Only expected
+    members come out, each at most once and never longer than announced. Differences gather in `findings`; those of a
+    member are complete when the next one is asked for.
+    """
+
+    def __init__(self, stream: BinaryIO, *, source: str) -> None:
+        self.source = source
+        self.reader = GzipReader(stream, source=source)
+        self.reader.limit = ALLOWANCE_BYTES
+        self.stored: StoredManifest | None = None
+        self.findings: list[Finding] = []
+        self.members_checked = 0
+        self.bytes_checked = 0
+        self._expected: list[Member] = []
+        self._seen: set[str] = set()
+        self._furthest = -1
+        self._is_resynchronising = False
+        self._damage: DamagedError | None = None
+
+    def members(self) -> Iterator[MemberContent]:
+        """Yield each expected member in the archive's order; the manifest, already read, is the first.
+
+        Raises:
+            UnavailableError: The stream cannot be read.
+        """
+        try:
+            self.stored = self._read_manifest()
+            self._expected = list_members(self.stored)
+            self._seen, self._furthest = {MANIFEST_NAME}, 0
+            self.findings += find_misplaced(self.stored.manifest.contents)
+            self.reader.limit = ALLOWANCE_BYTES + sum(measure_member(m.path, size=m.size) for m in self._expected)
+            yield MemberContent(member=self._expected[0], chunks=iter([self.stored.content]))
+            yield from self._walk_members()
+            self._report_missing()
+            self._read_end()
+        except DamagedError as damage:
+            self.findings.append(damage.finding)
+
+    def verification(self) -> Verification:
+        """Return what the walk found, as a record."""
+        return Verification(
+            source=self.source,
+            identity=self.stored.identity if self.stored else None,
+            transport_sha256=self.reader.transport_sha256,
+            manifest=self.stored.manifest if self.stored else None,
+            findings=tuple(self.findings),
+            members_checked=self.members_checked,
+            bytes_checked=self.bytes_checked,
+        )
+
+    def _read_manifest(self) -> StoredManifest:
+        """Read the first member, which says what all the others must be."""
+        header = read_header(self.reader)
+        if self.reader.header_found != GZIP_HEADER:
+            found = f"header {self.reader.header_found.hex()}"
+            self._report(FindingClass.NOT_CANONICAL, self.source, expected=f"header {GZIP_HEADER.hex()}", found=found)
+        self.reader.place = MANIFEST_NAME
+        if header is None or header.damage or header.name != MANIFEST_NAME:
+            found = "an empty archive" if header is None else header.damage or header.name
+            raise self.reader.damage(
+                FindingClass.BAD_MANIFEST, expected=f"{MANIFEST_NAME} as first member", found=found
+            )
+        if not header.is_regular or header.size > MAX_MANIFEST_BYTES:
+            expected = f"a regular file of at most {MAX_MANIFEST_BYTES} bytes"
+            raise self.reader.damage(FindingClass.BAD_MANIFEST, expected=expected, found=header.describe())
+        self._require_canonical(header, path=MANIFEST_NAME)
+        content = self.reader.read_exactly(header.size)
+        self._read_padding(header.size)
+        self._count(len(content))
+        try:
+            manifest = read_manifest(content, source=MANIFEST_NAME)
+        except ContentError as error:
+            raise self.reader.damage(FindingClass.BAD_MANIFEST, expected=None, found=str(error)) from None
+        return StoredManifest(content=content, manifest=manifest)
+
+    def _walk_members(self) -> Iterator[MemberContent]:
+        """Yield each member after the manifest, up to the zero block."""
+        positions = {member.path: position for position, member in enumerate(self._expected)}
+        while (header := self._read_next_header()) is not None:
+            position = self._guess_position(header) if header.damage else positions.get(header.name)
+            if position is None:
+                self._report(FindingClass.UNEXPECTED, header.name, expected=None, found=header.describe())
+                self._skip(header)
+                continue
+            member = self._expected[position]
+            self.reader.place = member.path
+            if member.path in self._seen:
+                self._report(FindingClass.DUPLICATE, member.path, expected="once", found=header.describe())
+                self._skip(header)
+                continue
+            self._seen.add(member.path)
+            self._require_order(position)
+            yield from self._read_member(member, header)
+
+    def _read_next_header(self) -> FoundHeader | None:
+        """Read a header, or None at the end; give up where the findings have become too many."""
+        if len(self.findings) > MAX_FINDINGS:
+            raise self.reader.damage(FindingClass.TRUNCATED, expected=None, found="too many findings to go on")
+        following = self._furthest + 1
+        self.reader.place = self._expected[following].path if following < len(self._expected) else self.source
+        return read_header(self.reader)
+
+    def _guess_position(self, header: FoundHeader) -> int:
+        """Return the position of the next expected member, which must be the one whose header is damaged."""
+        position = self._furthest + 1
+        if self._is_resynchronising or position == len(self._expected):
+            raise self.reader.damage(FindingClass.NOT_CANONICAL, expected="a tar header", found=header.damage)
+        member = self._expected[position]
+        self._report(FindingClass.NOT_CANONICAL, member.path, expected="its tar header", found=header.damage)
+        self.reader.read_exactly(max(0, len(make_header(member.path, size=member.size)) - len(header.raw)))
+        return position
+
+    def _require_order(self, position: int) -> None:
+        """Report a member that comes after one that it should precede."""
+        if position < self._furthest:
+            path, after = self._expected[position].path, self._expected[self._furthest].path
+            self._report(FindingClass.OUT_OF_ORDER, path, expected=f"before {after}", found=f"after {after}")
+        self._furthest = max(self._furthest, position)
+
+    def _read_member(self, member: Member, header: FoundHeader) -> Iterator[MemberContent]:
+        """Yield the member if its header announces it as it should be, and check what was read."""
+        self._is_resynchronising = header.damage is not None
+        if header.damage is None and not header.is_regular:
+            found = header.describe()
+            self._report(FindingClass.WRONG_TYPE, member.path, expected="a regular file", found=found)
+            self._skip(header)
+            return
+        size = member.size if header.damage else header.size
+        if header.damage is None and size == member.size:
+            self._require_canonical(header, path=member.path)
+        digest = hashlib.sha256()
+        chunks = self._read_content(size, digest=digest)
+        if size == member.size:
+            yield MemberContent(member=member, chunks=chunks)
+        self._exhaust(chunks)
+        self._read_padding(size)
+        self._count(size)
+        if (size, digest.hexdigest()) != (member.size, member.sha256):
+            expected, found = (
+                describe_bytes(member.sha256, size=member.size),
+                describe_bytes(digest.hexdigest(), size=size),
+            )
+            self._report(FindingClass.CHANGED, member.path, expected=expected, found=found)
+
+    def _read_content(self, size: int, *, digest: "hashlib._Hash") -> Iterator[bytes]:
+        """Yield the next `size` bytes and hash them; damage ends them early and is raised by `_exhaust`."""
+        left = size
+        while left:
+            try:
+                chunk = self.reader.read(min(left, CHUNK_BYTES))
+                if not chunk:
+                    found = f"the end after {size - left}"
+                    raise self.reader.damage(FindingClass.TRUNCATED, expected=f"{size} bytes", found=found)
+            except DamagedError as damage:
+                self._damage = damage
+                return
+            digest.update(chunk)
+            left -= len(chunk)
+            yield chunk
+
+    def _exhaust(self, chunks: Iterator[bytes]) -> None:
+        """Read what the consumer left, and raise the damage that ended the content, in the walk rather than there."""
+        for _ in chunks:
+            pass
+        if self._damage:
+            raise self._damage
+
+    def _skip(self, header: FoundHeader) -> None:
+        """Read past the content that a header announces."""
+        self._exhaust(self._read_content(header.content_size, digest=hashlib.sha256()))
+        self.reader.read_exactly(len(make_padding(header.content_size)))
+
+    def _read_padding(self, size: int) -> None:
+        """Read to the next block; only zeros may stand there."""
+        if any(self.reader.read_exactly(len(make_padding(size)))):
+            self._report(FindingClass.NOT_CANONICAL, self.reader.place, expected="zeros as padding", found="data")
+
+    def _require_canonical(self, header: FoundHeader, *, path: str) -> None:
+        """Report a header that is not, byte for byte, the one that path and size have."""
+        if header.raw != make_header(path, size=header.size):
+            found = describe_differences(header, path=path)
+            self._report(FindingClass.NOT_CANONICAL, path, expected="the canonical tar header", found=found)
+
+    def _report_missing(self) -> None:
+        """Report every expected member that did not come."""
+        for member in self._expected:
+            if member.path not in self._seen:
+                expected = describe_bytes(member.sha256, size=member.size)
+                self._report(FindingClass.MISSING, member.path, expected=expected, found=None)
+
+    def _read_end(self) -> None:
+        """Require the rest of the end of the archive, and nothing after it."""
+        self.reader.place = self.source
+        rest = self.reader.read_exactly(len(END_OF_ARCHIVE) - BLOCK_BYTES)
+        if any(rest):
+            self._report(FindingClass.NOT_CANONICAL, self.source, expected="two zero blocks at the end", found="one")
+        size, only_zeros = 0, True
+        while chunk := self.reader.read(CHUNK_BYTES):
+            size += len(chunk)
+            only_zeros = only_zeros and not any(chunk)
+        if size:
+            found = f"{size} bytes of {'zeros' if only_zeros else 'data'} after it"
+            self._report(FindingClass.TRAILING_BYTES, self.source, expected="the end of the archive", found=found)
+
+    def _report(self, kind: FindingClass, path: str, *, expected: str | None, found: str | None) -> None:
+        """Add a finding."""
+        self.findings.append(Finding(finding_class=kind, path=printable(path), expected=expected, found=found))
+
+    def _count(self, size: int) -> None:
+        """Count a member whose content was hashed."""
+        self.members_checked += 1
+        self.bytes_checked += size

@@ -1,0 +1,124 @@
+"""Ratings and a movie table made into a store."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hstu_preserve.data.arrays import AnyArray, Int32Array, Int64Array, Uint8Array
+from hstu_preserve.data.movielens import MovieTable, Ratings
+from hstu_preserve.data.store import ARRAY_DTYPES, Store, assemble_store, describe_array
+from hstu_preserve.errors import ContentError
+from hstu_preserve.records.store import StoreCounts, StoreProvenance, StoreRecord, TiePolicy, fingerprint_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where ratings and movies came from: what the builder cannot see in them."""
+
+    source: str
+    """E.g. `ml-1m.zip` or `synthetic, seed 7`."""
+    source_md5: str | None
+    """Of the zip, where there was one."""
+    redistributable: bool
+    notice: str
+    """Terms of use, in one sentence."""
+
+
+def build_store(ratings: Ratings, movies: MovieTable, *, name: str, tie_policy: TiePolicy, origin: Origin) -> Store:
+    """Sort and group the events, index the movies, and name the result by its fingerprint.
+
+    Users and candidates are sorted by id, a user's events by time and, among equal times, by `tie_policy`
+    (`imported` keeps the given order altogether). Repeated ratings are kept as they are.
+
+    Raises:
+        ContentError: No ratings, or a rated item that is not in the movie table.
+    """
+    if not len(ratings.user_ids):
+        raise ContentError(f"{name}: there are no ratings")
+    rated_ids = np.unique(ratings.item_ids)
+    require_known_items(rated_ids, movies=movies, name=name)
+    genres = tuple(sorted({genre for names in movies.genres for genre in names}))
+    arrays = arrange_events(ratings, order=order_events(ratings, tie_policy=tie_policy))
+    arrays |= arrange_movies(movies, vocabulary=genres)
+    arrays = {key: np.ascontiguousarray(arrays[key], dtype=dtype) for key, dtype in ARRAY_DTYPES.items()}
+    described = tuple(describe_array(key, array) for key, array in arrays.items())
+    record = StoreRecord(
+        schema_version=0,
+        name=name,
+        fingerprint=fingerprint_of(described, genres),
+        arrays=described,
+        genres=genres,
+        counts=StoreCounts(
+            num_users=len(arrays["user_ids"]),
+            num_rated_items=len(rated_ids),
+            num_candidates=len(movies.item_ids),
+            max_item_id=int(movies.item_ids.max()),
+            num_ratings=len(ratings.user_ids),
+        ),
+        provenance=StoreProvenance(
+            source=origin.source,
+            source_md5=origin.source_md5,
+            tie_policy=tie_policy,
+            tied_events=count_tied_events(arrays["timestamps"], offsets=arrays["offsets"]),
+            redistributable=origin.redistributable,
+            notice=origin.notice,
+        ),
+    )
+    return assemble_store(record, arrays)
+
+
+def arrange_events(ratings: Ratings, *, order: Int64Array) -> dict[str, AnyArray]:
+    """Return the arrays of users and events."""
+    user_ids, first_events = np.unique(ratings.user_ids[order], return_index=True)
+    return {
+        "user_ids": user_ids,
+        "offsets": np.append(first_events, len(order)),
+        "item_ids": ratings.item_ids[order],
+        "half_stars": ratings.half_stars[order],
+        "timestamps": ratings.timestamps[order],
+    }
+
+
+def arrange_movies(movies: MovieTable, *, vocabulary: tuple[str, ...]) -> dict[str, AnyArray]:
+    """Return the arrays of candidates."""
+    by_id = np.argsort(movies.item_ids)
+    return {
+        "candidate_ids": movies.item_ids[by_id],
+        "candidate_genres": encode_genres(movies.genres, vocabulary=vocabulary)[by_id],
+        "candidate_years": movies.years[by_id],
+    }
+
+
+def count_tied_events(timestamps: AnyArray, *, offsets: AnyArray) -> int:
+    """Return how many events share user and time with the event before them."""
+    is_tied = timestamps[1:] == timestamps[:-1]
+    is_tied[offsets[1:-1].astype(np.int64) - 1] = False
+    return int(is_tied.sum())
+
+
+def require_known_items(rated_ids: Int32Array, *, movies: MovieTable, name: str) -> None:
+    """Raise ContentError for the first rated item that the movie table lacks."""
+    unknown = np.setdiff1d(rated_ids, movies.item_ids)
+    if len(unknown):
+        raise ContentError(f"{name}: item {unknown[0]} is rated but not in the movie table ({len(unknown)} such items)")
+
+
+def order_events(ratings: Ratings, *, tie_policy: TiePolicy) -> Int64Array:
+    """Return the order that groups the events by user and sorts them as the policy says (stable sorts only)."""
+    match tie_policy:
+        case TiePolicy.STABLE:
+            return np.lexsort((ratings.timestamps, ratings.user_ids))
+        case TiePolicy.ITEM_ID:
+            # A repeated rating of one item in one second is ordered by its value, so that file order never matters.
+            return np.lexsort((ratings.half_stars, ratings.item_ids, ratings.timestamps, ratings.user_ids))
+        case TiePolicy.IMPORTED:
+            return np.argsort(ratings.user_ids, kind="stable")
+
+
+def encode_genres(genres: tuple[tuple[str, ...], ...], *, vocabulary: tuple[str, ...]) -> Uint8Array:
+    """Return [I, G] with 1 where item i has genre g."""
+    column_of = {genre: column for column, genre in enumerate(vocabulary)}
+    encoded = np.zeros((len(genres), len(vocabulary)), dtype=np.uint8)
+    for row, names in enumerate(genres):
+        encoded[row, [column_of[name] for name in names]] = 1
+    return encoded

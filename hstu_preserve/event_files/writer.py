@@ -1,0 +1,66 @@
+"""Writes scalars into an event file that TensorBoard shows."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hstu_preserve.errors import UnavailableError, UsageError
+from hstu_preserve.event_files.framing import FILE_VERSION, frame_record
+
+
+class EventWriter:
+    """Appends scalar points to one new event file; the caller's clock is the only one.
+
+    The file is `events.out.tfevents.SECONDS.SUFFIX`: TensorBoard reads the files of a folder in that order.
+
+    Raises:
+        UsageError: The file exists.
+        UnavailableError: It cannot be written.
+    """
+
+    def __init__(self, directory: Path, *, wall_time: float, suffix: str) -> None:
+        self.path = directory / f"events.out.tfevents.{int(wall_time):010d}.{suffix}"
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self.stream = self.path.open("xb")
+        except FileExistsError:
+            raise UsageError(f"{self.path}: exists; an event file is written once") from None
+        except OSError as error:
+            raise UnavailableError(f"{self.path}: cannot be written ({error.strerror})") from None
+        self._write(wall_time=wall_time, file_version=FILE_VERSION)
+        self.flush()
+
+    def scalar(self, tag: str, *, value: float, step: int, wall_time: float) -> None:
+        """Append one point; the file keeps `value` in single precision."""
+        self._write(wall_time=wall_time, step=step, summary={"value": [{"tag": tag, "simple_value": value}]})
+
+    def flush(self) -> None:
+        """Hand what was written to the operating system."""
+        try:
+            self.stream.flush()
+        except OSError as error:
+            raise UnavailableError(f"{self.path}: cannot be written ({error.strerror})") from None
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        try:
+            self.flush()
+        finally:
+            self.stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _write(self, **fields: Any) -> None:  # the fields of a protobuf message
+        """Append one event."""
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        try:
+            self.stream.write(frame_record(Event(**fields).SerializeToString()))
+        except OSError as error:
+            raise UnavailableError(f"{self.path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,79 @@
+"""The catalog: one record per published result, what it claims and where its bundle is."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.records.claim import Direction, MetricName, SelectionRule
+from hstu_preserve.records.recipe import NaturalInt
+from hstu_preserve.records.record import Record
+
+
+class Collection(StrEnum):
+    """Who published the result."""
+
+    ARCHIVE = "archive"
+    """The archive "HSTU iter7+iter8 preservation" on the Hub."""
+    TENSORFLOW = "tensorflow"
+    """NetEase's HSTU-Tensorflow."""
+    UPSTREAM = "upstream"
+    """Meta's generative-recommenders: the paper's own rows."""
+    OWN = "own"
+    """This program's authors."""
+
+
+class CatalogClaim(Record):
+    """One published number."""
+
+    metric: MetricName
+    direction: Direction
+    value: Annotated[float, Field(ge=0.0, le=1.0)]
+    epoch: NaturalInt | None
+    """From 0; None where it was not published."""
+    evaluation: str
+    """The protocol, in words."""
+    selection_rule: SelectionRule | None
+    """None where it was not published."""
+    margin: Annotated[float, Field(ge=0.0)] | None
+    margin_derivation: str | None
+
+
+class BundleLocation(Record):
+    """Where a bundle can be had, and what is known of its bytes; digests that were never seen are null."""
+
+    repository: str
+    """On the Hugging Face Hub, as `owner/name`."""
+    path: str
+    """The bundle's file name in the repository."""
+    size_bytes: NaturalInt | None
+    sha256: Sha256 | None
+    identity: Sha256 | None
+
+
+class CatalogEntry(Record):
+    """One published result."""
+
+    schema_version: Literal[0]
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    title: str
+    collection: Collection
+    dataset: str
+    model: str
+    recipe: str
+    """The recipe in one line, in its publisher's words."""
+    recipe_is_published: bool
+    """False where the code of the recipe was never published, so that any recipe of ours is a reconstruction."""
+    claims: Annotated[tuple[CatalogClaim, ...], Field(min_length=1)]
+    data_fingerprint: Sha256 | None
+    compared_with: str | None
+    """The id of the paper's row that the gain is taken over."""
+    bundle: BundleLocation | None
+    source: str
+    """Where the numbers were read."""
+    notes: tuple[str, ...]
+
+    def find_claim(self, metric: str) -> CatalogClaim | None:
+        """Return the claim for a metric, None where nothing was published."""
+        return next((claim for claim in self.claims if claim.metric == metric), None)

@@ -1,0 +1,156 @@
+"""What the workflows return: printed with `--json`, returned by the Python functions."""
+
+from pathlib import Path
+
+from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.records.catalog import CatalogEntry
+from hstu_preserve.records.claim import Claim, ClaimPolicy
+from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
+from hstu_preserve.records.manifest import BundleSettings, Manifest
+from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.records.record import Record
+from hstu_preserve.records.store import StoreRecord
+from hstu_preserve.records.verdict import Verdict
+
+
+class ListedExperiment(Record):
+    """One line of the catalog."""
+
+    entry: CatalogEntry
+    ndcg10: float | None
+    """The published NDCG@10."""
+    gain: float | None
+    """Relative to the row it is compared with, e.g. 0.028; None where there is none."""
+
+
+class CatalogListing(Record):
+    """The catalog."""
+
+    experiments: tuple[ListedExperiment, ...]
+
+
+class ShownEntry(Record):
+    """A catalog entry."""
+
+    target: str
+    entry: CatalogEntry
+    gain: float | None
+    compared_with: CatalogEntry | None
+
+
+class ShownBundle(Record):
+    """A bundle or run directory, as its manifest describes it; its bytes were not verified."""
+
+    target: str
+    path: Path
+    identity: Sha256
+    manifest: Manifest
+    results: ResultsRecord | None
+    """The recorded curve, where the bundle holds one."""
+
+
+class ShownRecipe(Record):
+    """What a gin chain resolves to."""
+
+    target: str
+    path: Path
+    files: tuple[str, ...]
+    recipe: Recipe
+    recipe_sha256: Sha256
+    policies: tuple[ClaimPolicy, ...]
+    bundle: BundleSettings
+    warnings: tuple[str, ...]
+    inert: tuple[str, ...]
+    gin: str
+    """The same recipe as one flat gin text."""
+
+
+class StoreResult(Record):
+    """A store that was made or opened."""
+
+    path: Path
+    store: StoreRecord
+    is_verified: bool
+    """Whether every array was hashed in this call."""
+
+
+class TrainingResult(Record):
+    """A finished run."""
+
+    path: Path
+    identity: Sha256
+    claims: tuple[Claim, ...]
+    results: ResultsRecord
+    environment: EnvironmentRecord
+    warnings: tuple[str, ...]
+
+
+class EvaluationResult(Record):
+    """One evaluation of one checkpoint."""
+
+    target: str
+    checkpoint: str
+    evaluation: EvaluationRecord
+    evaluators_agree: bool
+    """Whether both evaluators give the same rank to every unclamped user without an exact tie."""
+    environment: EnvironmentRecord
+    ranks_path: Path | None
+    warnings: tuple[str, ...]
+
+
+class UnpackResult(Record):
+    """An unpacked bundle."""
+
+    path: Path
+    identity: Sha256
+    members: int
+
+
+class Reproduction(Record):
+    """Verdicts on the rungs that were asked for."""
+
+    target: str
+    path: Path
+    identity: Sha256 | None
+    title: str
+    verdicts: tuple[Verdict, ...]
+    evaluation: EvaluationRecord | None
+    """The evaluation that was run again."""
+    environment: EnvironmentRecord | None
+    exit_code: int
+
+
+class ExportResult(Record):
+    """A file in somebody else's format."""
+
+    path: Path
+    format: str
+    sha256: Sha256
+
+
+class ReportResult(Record):
+    """A written report."""
+
+    path: Path
+    experiments: int
+    reproduced: int
+    is_changed: bool
+    """Whether the file differs from what stood there before."""
+
+
+class Capability(Record):
+    """One thing that this machine can or cannot do."""
+
+    name: str
+    is_available: bool
+    detail: str
+    advice: str | None
+    """What to type where it is missing."""
+
+
+class Diagnosis(Record):
+    """What this machine can run."""
+
+    environment: EnvironmentRecord
+    capabilities: tuple[Capability, ...]

@@ -1,0 +1,52 @@
+"""The verdict on each rung: what was asked, what came out, on which evidence."""
+
+from enum import StrEnum
+
+from hstu_preserve.records.record import Record
+
+
+class Rung(StrEnum):
+    """One kind of evidence; verdicts on different rungs are never merged into a single tick."""
+
+    BYTES = "bytes"
+    EVALUATION_BITWISE = "evaluation-bitwise"
+    EVALUATION_NUMERIC = "evaluation-numeric"
+    TRAINING_BITWISE = "training-bitwise"
+    TRAINING_STATISTICAL = "training-statistical"
+
+
+class Outcome(StrEnum):
+    """What came out on a rung."""
+
+    REPRODUCED_BITWISE = "REPRODUCED_BITWISE"
+    REPRODUCED_NUMERIC = "REPRODUCED_NUMERIC"
+    REPRODUCED_STATISTICAL = "REPRODUCED_STATISTICAL"
+    NOT_REPRODUCED = "NOT_REPRODUCED"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    NOT_RUN = "NOT_RUN"
+
+
+class Fact(Record):
+    """One figure that a verdict rests on."""
+
+    name: str
+    value: str | int | float | bool | None
+
+
+class Verdict(Record):
+    """The outcome on one rung."""
+
+    rung: Rung
+    outcome: Outcome
+    claim: str | None
+    """The claim that was judged, by name; None where the rung judges no number."""
+    reason: str
+    """One sentence that a reader can check."""
+    evidence: tuple[Fact, ...]
+    is_required: bool
+    """Whether the command's exit code depends on it: a bitwise rung is not required in another environment."""
+
+
+def list_facts(**values: str | float | bool | None) -> tuple[Fact, ...]:
+    """Return the figures as facts, in the given order."""
+    return tuple(Fact(name=name, value=value) for name, value in values.items())

@@ -1,0 +1,188 @@
+"""How each rung is judged. Policies come from the claim, which was fixed before the run; nothing here loosens them."""
+
+from collections.abc import Sequence
+
+from hstu_preserve.evaluation.ranks import RankComparison
+from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.contents import Finding
+from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict, list_facts
+
+
+def judge_bytes(findings: Sequence[Finding], *, num_members: int, identity: str | None) -> Verdict:
+    """Judge whether the bytes are the packed bytes."""
+    if findings:
+        first = findings[0].describe()
+        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+        reason, outcome = f"{first}{more}", Outcome.NOT_REPRODUCED
+    else:
+        reason = f"all {num_members} members are the packed bytes; integrity only, nobody signed this"
+        outcome = Outcome.REPRODUCED_BITWISE
+    return Verdict(
+        rung=Rung.BYTES,
+        outcome=outcome,
+        claim=None,
+        reason=reason,
+        evidence=list_facts(identity=identity, findings=len(findings)),
+        is_required=True,
+    )
+
+
+def judge_evaluation_bitwise(
+    found: EvaluationRecord,
+    recorded: EvaluationRecord,
+    *,
+    comparison: RankComparison,
+    environment_differences: Sequence[str],
+) -> Verdict:
+    """Judge whether every user has the recorded rank; asked for only where the arithmetic is the recorded one."""
+    evidence = list_facts(
+        ranks_sha256=found.ranks_sha256,
+        recorded_ranks_sha256=recorded.ranks_sha256,
+        users=comparison.num_users,
+        users_moved=comparison.num_moved,
+        largest_move=comparison.largest_move,
+    )
+    if found.ranks_sha256 == recorded.ranks_sha256 and found.metrics == recorded.metrics:
+        outcome, reason = Outcome.REPRODUCED_BITWISE, f"the same rank for each of {comparison.num_users} users"
+        is_required = True
+    elif environment_differences:
+        outcome, is_required = Outcome.NOT_RUN, False
+        reason = f"not asked of another environment ({'; '.join(environment_differences)})"
+    else:
+        outcome, is_required = Outcome.NOT_REPRODUCED, True
+        moved = (
+            f"{comparison.num_moved} of {comparison.num_users} users moved"
+            if comparison.same_users
+            else ("other users or targets were ranked")
+        )
+        reason = f"the environment is the recorded one, yet {moved}"
+    return Verdict(
+        rung=Rung.EVALUATION_BITWISE,
+        outcome=outcome,
+        claim=None,
+        reason=reason,
+        evidence=evidence,
+        is_required=is_required,
+    )
+
+
+def judge_evaluation_numeric(
+    claim: Claim, found: EvaluationRecord, *, comparison: RankComparison, evaluators_agree: bool
+) -> Verdict:
+    """Judge whether the metric agrees with the claim within its margin, and both evaluators with each other."""
+    value = found.metrics[claim.policy.metric]
+    evidence = (
+        *describe_difference(claim, value),
+        *list_facts(
+            users=comparison.num_users,
+            users_moved=comparison.num_moved,
+            users_moved_without_near_tie=comparison.num_moved_without_near_tie,
+            largest_move=comparison.largest_move,
+            evaluators_agree=evaluators_agree,
+        ),
+    )
+    if not evaluators_agree:
+        outcome = Outcome.NOT_REPRODUCED
+        reason = "the two evaluators disagree on a user without a tie: a bug of this program, please report it"
+    else:
+        outcome, reason = judge_margin(claim, value)
+    return Verdict(
+        rung=Rung.EVALUATION_NUMERIC,
+        outcome=outcome,
+        claim=claim.policy.name,
+        reason=reason,
+        evidence=evidence,
+        is_required=True,
+    )
+
+
+def judge_margin(claim: Claim, value: float) -> tuple[Outcome, str]:
+    """Return outcome and reason for one value against a claim's own margin."""
+    metric, margin = claim.policy.metric, claim.policy.margin
+    figures = f"{metric} {value:.4f}, claimed {claim.value:.4f}"
+    if margin is None:
+        return Outcome.INCONCLUSIVE, f"{figures}; the claim fixed no margin"
+    difference = abs(value - claim.value)
+    if difference <= margin:
+        return Outcome.REPRODUCED_NUMERIC, f"{figures}: within the margin of {margin:g}"
+    return Outcome.NOT_REPRODUCED, f"{figures}: {difference:.4f} apart, the margin is {margin:g}"
+
+
+def judge_training_bitwise(
+    *, state_sha256: str, recorded_sha256: str, environment_differences: Sequence[str]
+) -> Verdict:
+    """Judge whether training anew gave the recorded state, every tensor, moment and generator."""
+    evidence = list_facts(state_sha256=state_sha256, recorded_state_sha256=recorded_sha256)
+    if state_sha256 == recorded_sha256:
+        outcome, reason = Outcome.REPRODUCED_BITWISE, "the same weights, optimizer state and generators"
+        is_required = True
+    elif environment_differences:
+        outcome, is_required = Outcome.NOT_RUN, False
+        reason = f"not asked of another environment ({'; '.join(environment_differences)})"
+    else:
+        outcome, is_required = Outcome.NOT_REPRODUCED, True
+        reason = "the environment is the recorded one, yet the final state is another"
+    return Verdict(
+        rung=Rung.TRAINING_BITWISE,
+        outcome=outcome,
+        claim=None,
+        reason=reason,
+        evidence=evidence,
+        is_required=is_required,
+    )
+
+
+def judge_training(claim: Claim, value: float, *, environment_differences: Sequence[str]) -> Verdict:
+    """Judge one retraining against the claim.
+
+    One run says nothing of the spread: it can agree within a margin that was fixed before, and it can never refute a
+    claim in another environment.
+    """
+    outcome, reason = judge_margin(claim, value)
+    if outcome is Outcome.REPRODUCED_NUMERIC:
+        reason += "; one retraining with the recorded seed, no statement on the spread over seeds"
+    if outcome is Outcome.NOT_REPRODUCED and environment_differences:
+        outcome = Outcome.INCONCLUSIVE
+        reason += f"; one retraining in another environment ({'; '.join(environment_differences)}) refutes nothing"
+    return Verdict(
+        rung=Rung.TRAINING_STATISTICAL,
+        outcome=outcome,
+        claim=claim.policy.name,
+        reason=reason,
+        evidence=describe_difference(claim, value),
+        is_required=True,
+    )
+
+
+def describe_difference(claim: Claim, value: float) -> tuple[Fact, ...]:
+    """Return the figures of a comparison, the values also as hexadecimal floats."""
+    return list_facts(
+        metric=claim.policy.metric,
+        found=value,
+        found_hex=value.hex(),
+        claimed=claim.value,
+        claimed_hex=claim.value.hex(),
+        difference=value - claim.value,
+        margin=claim.policy.margin,
+    )
+
+
+def not_run(rung: Rung, reason: str) -> Verdict:
+    """Return the verdict of a rung that was asked for and could not be run."""
+    return Verdict(rung=rung, outcome=Outcome.NOT_RUN, claim=None, reason=reason, evidence=(), is_required=True)
+
+
+PASSED = frozenset({Outcome.REPRODUCED_BITWISE, Outcome.REPRODUCED_NUMERIC, Outcome.REPRODUCED_STATISTICAL})
+
+
+def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
+    """Return 3 for bytes that differ, 5 for a claim that does not hold, 6 where no verdict was possible, else 0."""
+    required = [verdict for verdict in verdicts if verdict.is_required]
+    if any(verdict.rung is Rung.BYTES and verdict.outcome not in PASSED for verdict in required):
+        return 3
+    if any(verdict.outcome is Outcome.NOT_REPRODUCED for verdict in required):
+        return 5
+    if not required or any(verdict.outcome not in PASSED for verdict in required):
+        return 6
+    return 0

@@ -1,0 +1,87 @@
+"""This machine: its facts for the record, and the device that tensors live on. torch is imported only inside functions."""
+
+import importlib.util
+import platform
+from typing import TYPE_CHECKING
+
+from hstu_preserve import __version__
+from hstu_preserve.errors import UnavailableError, UsageError
+from hstu_preserve.primitives.environment import (
+    checkout_commit,
+    checkout_is_modified,
+    installed_versions,
+    python_version,
+)
+from hstu_preserve.records.environment import EnvironmentRecord, NumericsRecord
+from hstu_preserve.records.manifest import CodeReference
+
+if TYPE_CHECKING:
+    import torch
+
+DEVICES = ("auto", "cpu", "cuda")
+INSTALL_TORCH = "pip install 'hstu-preserve[cpu]' (or [cuda])"
+
+
+def require_torch() -> None:
+    """Raise UnavailableError where PyTorch is not installed.
+
+    Raises:
+        UnavailableError: With what to type.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise UnavailableError(f"PyTorch is not installed, which training and evaluation need; {INSTALL_TORCH}")
+
+
+def choose_device(name: str) -> "torch.device":
+    """Return the device for `auto`, `cpu` or `cuda`.
+
+    Raises:
+        UsageError: Another name.
+        UnavailableError: `cuda` was asked for and there is none, or torch is not installed.
+    """
+    if name not in DEVICES:
+        raise UsageError(f"--device {name}: unknown; choose one of {', '.join(DEVICES)}")
+    require_torch()
+    import torch
+
+    has_cuda = torch.cuda.is_available()
+    if name == "cuda" and not has_cuda:
+        raise UnavailableError(
+            f"--device cuda: torch {torch.__version__} sees no GPU here; use --device cpu, or see 'hstu-preserve doctor'"
+        )
+    return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
+
+
+def describe_numerics(device: "torch.device", *, dtype: str) -> NumericsRecord:
+    """Return what decides the last bits on this device, with the switches as they are now."""
+    import torch
+
+    from hstu_preserve.model.jagged import load_operators
+
+    return NumericsRecord(
+        torch=torch.__version__,
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        threads=torch.get_num_threads(),
+        code_path=load_operators().name,
+        dtype=dtype,
+        tf32=torch.backends.cuda.matmul.allow_tf32,
+        deterministic_algorithms=torch.are_deterministic_algorithms_enabled(),
+        processes=1,
+    )
+
+
+def describe_environment(numerics: NumericsRecord | None) -> EnvironmentRecord:
+    """Return the facts of interpreter, platform and packages, together with the numerics."""
+    return EnvironmentRecord(
+        python=python_version(),
+        platform=platform.platform(aliased=False, terse=True),
+        machine=platform.machine(),
+        packages=installed_versions(),
+        numerics=numerics,
+    )
+
+
+def describe_code() -> CodeReference:
+    """Return which code runs."""
+    return CodeReference(version=__version__, commit=checkout_commit(), modified=checkout_is_modified())

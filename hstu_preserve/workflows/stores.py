@@ -1,0 +1,93 @@
+"""Find the store that a recipe or bundle needs."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from hstu_preserve.data.store import RECORD_NAME, Store, open_store
+from hstu_preserve.errors import DataMismatchError, MissingPathError, UnavailableError, UsageError
+from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.records.manifest import DataReference
+from hstu_preserve.records.recipe import DatasetSettings
+from hstu_preserve.records.store import StoreRecord
+
+STORES_VARIABLE = "HSTU_PRESERVE_DATA"
+
+
+def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store:
+    """Return the store that a recipe trains on.
+
+    Args:
+        settings: The recipe's dataset.
+        data: The store, or None for a search in the folder that HSTU_PRESERVE_DATA names.
+
+    Raises:
+        DataMismatchError: Another dataset, or another fingerprint than the recipe pins.
+        UnavailableError: No store was named and none was found.
+    """
+    path = data or search_stores(
+        lambda record: record.name == settings.name and settings.fingerprint in {None, record.fingerprint},
+        wanted=f"dataset {settings.name}",
+    )
+    store = open_store(path)
+    if store.name != settings.name:
+        raise DataMismatchError(f"{path}: holds {store.name}, the recipe is for {settings.name}")
+    if settings.fingerprint is not None:
+        require_fingerprint(store, settings.fingerprint, path=path)
+    return store
+
+
+def find_store_for_bundle(reference: DataReference, data: Path | None, *, carried: Path) -> Store:
+    """Return the store that a bundle was made with.
+
+    Args:
+        reference: What the manifest says of the data.
+        data: The store, or None for the one the bundle carries, else a search by fingerprint.
+        carried: Where the bundle's own store is, if it carries one.
+
+    Raises:
+        DataMismatchError: The store's fingerprint is another; both are shown.
+        UnavailableError: The bundle carries none, and none was named or found.
+    """
+    if data is None and reference.included:
+        data = carried
+    path = data or search_stores(
+        lambda record: record.fingerprint == reference.fingerprint,
+        wanted=f"{reference.name} with fingerprint {reference.fingerprint[:16]}…",
+    )
+    store = open_store(path)
+    require_fingerprint(store, reference.fingerprint, path=path)
+    return store
+
+
+def require_fingerprint(store: Store, expected: str, *, path: Path) -> None:
+    """Raise DataMismatchError where the store is another than expected, showing both fingerprints."""
+    if store.fingerprint != expected:
+        raise DataMismatchError(
+            f"{path}: other data than the recipe or bundle names (expected fingerprint {expected}, "
+            f"found {store.fingerprint} of {store.name}, ties {store.record.provenance.tie_policy.value})"
+        )
+
+
+def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str) -> Path:
+    """Return the one fitting store in the folder that HSTU_PRESERVE_DATA names.
+
+    Raises:
+        UnavailableError: The variable is not set, or no store there fits.
+        UsageError: Several fit.
+    """
+    folder = os.environ.get(STORES_VARIABLE)
+    if not folder:
+        raise UnavailableError(
+            f"no data: {wanted} is needed; name a store with --data or a folder of stores with {STORES_VARIABLE} "
+            "('hstu-preserve data prepare' makes one)"
+        )
+    if not Path(folder).is_dir():
+        raise MissingPathError(f"{folder}: no such directory ({STORES_VARIABLE})")
+    records = sorted(Path(folder).glob(f"*/{RECORD_NAME}"))
+    fitting = [path.parent for path in records if is_wanted(StoreRecord.from_json(read_bytes(path), source=str(path)))]
+    if not fitting:
+        raise UnavailableError(f"{folder}: no store with {wanted}; make one with 'hstu-preserve data prepare'")
+    if len(fitting) > 1:
+        raise UsageError(f"several stores with {wanted}: {', '.join(map(str, fitting))}; name one with --data")
+    return fitting[0]

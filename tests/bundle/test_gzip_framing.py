@@ -1,0 +1,109 @@
+import gzip
+import io
+import subprocess
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hstu_preserve.bundle import compression
+from hstu_preserve.bundle.compression import GZIP_HEADER, GzipReader
+from hstu_preserve.bundle.damage import DamagedError
+from hstu_preserve.records.contents import FindingClass
+from tests.bundle.archives import compress
+
+
+def read_all(content: bytes, *, limit: int = 2**30) -> bytes:
+    reader = GzipReader(io.BytesIO(content), source="test")
+    reader.limit = limit
+    pieces = []
+    while piece := reader.read(1000):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def damage_of(content: bytes) -> FindingClass:
+    with pytest.raises(DamagedError) as caught:
+        read_all(content)
+    return caught.value.finding.finding_class
+
+
+@given(content=st.binary(max_size=5000))
+def test_what_is_written_is_read_by_us_and_by_gzip(content: bytes) -> None:
+    packed = compress(content)
+    assert read_all(packed) == gzip.decompress(packed) == content
+
+
+def test_the_header_says_nothing_of_time_name_or_library() -> None:
+    assert compress(b"x")[:10] == GZIP_HEADER == bytes.fromhex("1f8b08000000000000ff")
+    result = subprocess.run(["gzip", "-t"], input=compress(b"x" * 1000), capture_output=True, check=True)
+    assert result.stderr == b""
+
+
+def test_zlib_serves_where_isal_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = b"weights" * 100_000
+    by_isal = compress(content)
+    monkeypatch.setattr(compression, "deflate", zlib)
+    by_zlib = compress(content)
+    assert read_all(by_isal) == read_all(by_zlib) == content
+    assert by_isal != by_zlib
+    assert damage_of(by_zlib[:-1]) is FindingClass.TRUNCATED
+
+
+def test_incompressible_content_does_not_grow() -> None:
+    import numpy as np
+
+    weights = np.random.default_rng(0).normal(size=100_000).astype(np.float32).tobytes()
+    assert len(compress(weights)) < len(weights)
+
+
+def test_the_level_is_never_isals_level_zero() -> None:
+    assert compression.COMPRESSION_LEVEL == 1
+
+
+def test_every_flipped_byte_of_a_small_stream_is_refused() -> None:
+    content = bytes(range(256)) * 3
+    packed = compress(content)
+    for position in range(10, len(packed)):  # the header's ten bytes are the walker's to compare
+        changed = bytearray(packed)
+        changed[position] ^= 0xFF
+        assert damage_of(bytes(changed)) in {
+            FindingClass.BAD_COMPRESSION,
+            FindingClass.TRUNCATED,
+            FindingClass.TRAILING_BYTES,
+        }
+
+
+def test_every_truncation_is_refused() -> None:
+    packed = compress(bytes(range(256)) * 3)
+    assert {damage_of(packed[:length]) for length in range(len(packed))} == {FindingClass.TRUNCATED}
+
+
+@pytest.mark.parametrize("appended", [b"\0", bytes(512), b"junk", gzip.compress(b""), gzip.compress(b"more")])
+def test_nothing_may_follow(appended: bytes) -> None:
+    assert damage_of(compress(b"content") + appended) is FindingClass.TRAILING_BYTES
+
+
+def test_what_is_not_gzip_is_refused() -> None:
+    assert damage_of(b"PK\x03\x04" + bytes(1000)) is FindingClass.BAD_COMPRESSION
+    assert damage_of(b'{"schema_version": 0}') is FindingClass.BAD_COMPRESSION
+
+
+def test_a_bomb_is_read_only_up_to_the_limit() -> None:
+    bomb = compress(bytes(50 * 2**20))
+    with pytest.raises(DamagedError, match="at most 1000000 bytes"):
+        read_all(bomb, limit=1_000_000)
+
+
+def test_input_that_arrives_in_drops_is_read_the_same() -> None:
+    class Dripping(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return super().read(min(size or 1, 7))
+
+    content = b"weights" * 10_000
+    reader = GzipReader(Dripping(compress(content)), source="test")
+    reader.limit = len(content)
+    assert reader.read_exactly(len(content)) == content
+    assert reader.read(1) == b""
+    assert reader.transport_sha256 is not None

@@ -117,7 +117,7 @@ def parse_block(block: bytes, *, spec: RatingsFormat, label: str, first_line: in
     text = np.frombuffer(block, dtype=np.uint8)
     breaks = find_breaks(text, spec=spec)
     if breaks is None:
-        refuse_first_misshapen_line(block, spec=spec, label=label, first_line=first_line)
+        refuse_first_malformed_line(block, spec=spec, label=label, first_line=first_line)
     ends = breaks.T
     starts = np.concatenate(([[0]], breaks.ravel()[:-1, None] + 1)).reshape(breaks.shape).T
     columns = [(np.ascontiguousarray(starts[column]), np.ascontiguousarray(ends[column])) for column in spec.columns]
@@ -150,11 +150,13 @@ def find_breaks(text: Uint8Array, *, spec: RatingsFormat) -> Int64Array | None:
     return table if is_line_end[:, -1].all() and not is_line_end[:, :-1].any() else None
 
 
-def refuse_first_misshapen_line(block: bytes, *, spec: RatingsFormat, label: str, first_line: int) -> NoReturn:
-    """Raise for the first line with another number of fields."""
+def refuse_first_malformed_line(block: bytes, *, spec: RatingsFormat, label: str, first_line: int) -> NoReturn:
+    """Raise for the first line with another number of fields, or for a malformed one before it."""
     lines = block.split(b"\n")
     separator = spec.separator.encode()
     row = next(row for row, line in enumerate(lines) if line.count(separator) != spec.num_fields - 1)
+    if row:
+        parse_block(b"\n".join(lines[:row]) + b"\n", spec=spec, label=label, first_line=first_line)
     refuse_line(lines[row], label=label, line=first_line + row, expected=describe_line(spec))
 
 

@@ -93,14 +93,15 @@ def read_sasrec_format(path: Path) -> Ratings:
         ContentError: A malformed row, or a user listed twice.
     """
     parts = []
-    with open_for_reading(path) as stream:
-        rows = read_rows(io.TextIOWrapper(stream, encoding="utf-8", newline=""), label=path.name)
+    users: list[int] = []
+    with open_for_reading(path) as stream, io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+        rows = read_rows(text, label=path.name)
         while block := list(islice(rows, ROWS_PER_BLOCK)):
             parts.append(parse_rows(block, label=path.name))
+            users += [int(row.cells[USER_COLUMN]) for row in block]
     if not parts:
         raise ContentError(f"{path.name}: holds no users")
-    users = np.concatenate([np.unique(part.user_ids) for part in parts])
-    values, counts = np.unique(users, return_counts=True)
+    values, counts = np.unique(np.array(users), return_counts=True)
     if counts.max() > 1:
         raise ContentError(f"{path.name}: user {values[counts.argmax()]} is listed twice")
     return Ratings(

@@ -1,10 +1,12 @@
 """Facts about the interpreter, the packages and the checkout, without importing any of them."""
 
+import importlib.util
 import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from hstu_preserve.errors import UnavailableError
 from hstu_preserve.primitives.shipped import PACKAGE
 
 RECORDED_PACKAGES = (
@@ -17,6 +19,19 @@ RECORDED_PACKAGES = (
     "gin-config",
     "isal",
 )
+
+
+INSTALL_TORCH = "pip install 'hstu-preserve[cpu]' (or [cuda])"
+
+
+def require_torch() -> None:
+    """Say in one sentence that PyTorch is missing, where it is.
+
+    Raises:
+        UnavailableError: With what to type.
+    """
+    if importlib.util.find_spec("torch") is None:
+        raise UnavailableError(f"PyTorch is not installed, which training and evaluation need; {INSTALL_TORCH}")
 
 
 def installed_versions() -> dict[str, str]:

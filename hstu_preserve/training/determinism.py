@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Generator
 
@@ -28,6 +29,12 @@ def derive_seed(seed: int, purpose: str, *position: int | str) -> int:
 def make_generator(seed: int, purpose: str, *position: int | str) -> Generator:
     """Return a CPU generator for one draw, so that a GPU run draws the same numbers."""
     return Generator().manual_seed(derive_seed(seed, purpose, *position))
+
+
+def draw_order(count: int, *, seed: int, purpose: str, position: int) -> npt.NDArray[np.int64]:
+    """Return the numbers below `count` in the order that (seed, purpose, position) decides."""
+    order: npt.NDArray[np.int64] = torch.randperm(count, generator=make_generator(seed, purpose, position)).numpy()
+    return order
 
 
 def initialization_generators(seed: int) -> Callable[[str], Generator]:

@@ -18,6 +18,7 @@ from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.determinism import (
+    draw_order,
     initialization_generators,
     make_generator,
     seed_dropout,
@@ -103,7 +104,7 @@ class TrainingRun:
 
     def split_users(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         """Return the epoch's batches of user indices, shuffled by (seed, epoch)."""
-        order = torch.randperm(len(self.users), generator=make_generator(self.seed, "epoch_order", epoch)).numpy()
+        order = draw_order(len(self.users), seed=self.seed, purpose="epoch_order", position=epoch)
         size = self.recipe.training.local_batch_size
         return [self.users[order[start : start + size]] for start in range(0, len(order), size)]
 
@@ -127,7 +128,7 @@ class TrainingRun:
         loss: Tensor = self.model.position_losses(histories, negative_TK).mean()
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         self.optimizer.step()
-        return float(loss), learning_rate
+        return float(loss.detach()), learning_rate
 
     def set_learning_rate(self, step: int) -> float:
         """Apply upstream's linear warm-up and return the rate of this step."""

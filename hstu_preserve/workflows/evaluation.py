@@ -1,8 +1,7 @@
 """One evaluation of a model on one part of the data: ranks, metrics and their record."""
 
 from dataclasses import dataclass
-
-import torch
+from typing import TYPE_CHECKING
 
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
@@ -13,8 +12,11 @@ from hstu_preserve.evaluation.ranks import UserRanks, concatenate
 from hstu_preserve.evaluation.users import rank_users
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.training.determinism import make_generator
+from hstu_preserve.training.determinism import draw_order
 from hstu_preserve.workflows.progress import Listener, Progress
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ def evaluate_model(
     *,
     part: Part,
     epoch: int,
-    device: torch.device,
+    device: "torch.device",
     num_batches: int | None,
     listener: Listener,
 ) -> Evaluated:
@@ -57,8 +59,8 @@ def evaluate_model(
         raise ContentError(f"{store.name}: no user has the {held_out + 2} events that the {part.value} part needs")
     users = eligible
     if num_batches is not None:
-        generator = make_generator(recipe.training.random_seed, "partial_evaluation", epoch)
-        order = torch.randperm(len(eligible), generator=generator).numpy()
+        seed = recipe.training.random_seed
+        order = draw_order(len(eligible), seed=seed, purpose="partial_evaluation", position=epoch)
         users = eligible[order[: num_batches * recipe.evaluation.eval_batch_size]]
     batches = []
     completed = 0

@@ -1,6 +1,5 @@
-"""This machine: its facts for the record, and the device that tensors live on. torch is imported only inside functions."""
+"""This machine: its facts for the record, and the device that tensors live on."""
 
-import importlib.util
 import platform
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from hstu_preserve.primitives.environment import (
     checkout_is_modified,
     installed_versions,
     python_version,
+    require_torch,
 )
 from hstu_preserve.records.environment import EnvironmentRecord, NumericsRecord
 from hstu_preserve.records.manifest import CodeReference
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
     import torch
 
 DEVICES = ("auto", "cpu", "cuda")
-INSTALL_TORCH = "pip install 'hstu-preserve[cpu]' (or [cuda])"
-
-
-def require_torch() -> None:
-    """Raise UnavailableError where PyTorch is not installed.
-
-    Raises:
-        UnavailableError: With what to type.
-    """
-    if importlib.util.find_spec("torch") is None:
-        raise UnavailableError(f"PyTorch is not installed, which training and evaluation need; {INSTALL_TORCH}")
 
 
 def choose_device(name: str) -> "torch.device":
@@ -47,7 +36,7 @@ def choose_device(name: str) -> "torch.device":
     has_cuda = torch.cuda.is_available()
     if name == "cuda" and not has_cuda:
         raise UnavailableError(
-            f"--device cuda: torch {torch.__version__} sees no GPU here; use --device cpu, or see 'hstu-preserve doctor'"
+            f"--device cuda: torch {torch.__version__} sees no GPU; use --device cpu, or see 'hstu-preserve doctor'"
         )
     return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
 

@@ -3,14 +3,21 @@ from pathlib import Path
 
 import pytest
 
+from hstu_preserve.gin_recipes.bindings import RECIPE_BINDINGS
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.records.claim import Direction, SelectionRule
-from tests.gin_recipes.upstream_settings import UPSTREAM_CONFIGS, UpstreamConfig
+from tests.gin_recipes.upstream_settings import SIGNATURE_DEFAULTS, UPSTREAM_CONFIGS, UpstreamConfig
 
 CONFIGS_VARIABLE = "HSTU_PRESERVE_UPSTREAM_CONFIGS"
 
 every_config = pytest.mark.parametrize("config", UPSTREAM_CONFIGS, ids=lambda config: config.file)
+
+
+def test_a_missing_binding_means_upstreams_default() -> None:
+    ours = {"data.protocol", "data.fingerprint", "eval.filter_all_seen"}
+    defaults = {row.name: row.default for row in RECIPE_BINDINGS if row.name not in ours}
+    assert defaults == SIGNATURE_DEFAULTS
 
 
 @every_config

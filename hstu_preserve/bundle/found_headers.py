@@ -41,6 +41,7 @@ KINDS = {
     b"S": "a sparse file",
 }
 KINDS_WITHOUT_CONTENT = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
+DIRECTORY = b"5"
 EXTENSIONS = frozenset({b"x", b"g", b"L", b"K"})
 
 
@@ -92,6 +93,7 @@ def read_header(reader: GzipReader) -> FoundHeader | None:
             kind, size = parse_block(block)
             if kind not in EXTENSIONS:
                 name = overrides.get("path") or decode(join_name(block))
+                name = name.rstrip("/") if kind == DIRECTORY else name
                 size = parse_decimal(overrides["size"]) if "size" in overrides else size
                 return FoundHeader(raw=raw, name=name, size=size, kind=kind, damage=None)
             body = reader.read_exactly(require_modest(size, before=len(raw)))

@@ -57,6 +57,19 @@ def to_upstream(model: Recommender) -> dict[str, Tensor]:
     return state
 
 
+def count_item_rows(state: Mapping[str, Tensor], *, source: str) -> int:
+    """Return the rows of the item table in a state dict of either naming.
+
+    Raises:
+        CheckpointError: It has no item table.
+    """
+    ours = "item_embedding.weight"
+    for name in (ours, upstream_name(ours), DDP_PREFIX + upstream_name(ours)):
+        if name in state:
+            return len(state[name])
+    raise CheckpointError(f"{source}: has no item table ({ours})")
+
+
 def is_upstream(state: Mapping[str, Tensor]) -> bool:
     """Whether the names are upstream's rather than ours."""
     return any("_embedding_module." in name for name in state)

@@ -45,18 +45,28 @@ def require_portable_component(part: str) -> None:
 
 
 def find_colliding(paths: Iterable[str]) -> list[tuple[str, str]]:
-    """Return pairs that name one file on a case-insensitive file system, or a file and a folder of one name."""
-    seen: dict[str, str] = {}
+    """Return pairs that are one name on a case-insensitive file system: two files, two folders, a file and a folder."""
+    files: dict[str, str] = {}
+    folders: dict[str, str] = {}
     collisions = []
     for path in sorted(paths):
-        folded = unicodedata.normalize("NFC", path).casefold()
-        if folded in seen:
-            collisions.append((seen[folded], path))
-        seen[folded] = path
-    for folded, path in list(seen.items()):
-        parents = (str(parent) for parent in PurePosixPath(folded).parents)
-        collisions += [(seen[parent], path) for parent in parents if parent in seen]
+        folded = fold(path)
+        if folded in files:
+            collisions.append((files[folded], path))
+        files[folded] = path
+    for path in sorted({str(folder) for file in files.values() for folder in PurePosixPath(file).parents}):
+        folded = fold(path)
+        if folded in folders:
+            collisions.append((folders[folded], path))
+        if folded in files:
+            collisions.append((files[folded], path))
+        folders[folded] = path
     return collisions
+
+
+def fold(path: str) -> str:
+    """Return what is equal for paths that some file system takes for one."""
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 BundlePath = Annotated[str, AfterValidator(require_inside_bundle)]

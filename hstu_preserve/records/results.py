@@ -12,6 +12,7 @@ from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verdict import Verdict
+from hstu_preserve.records.verification import Verification
 
 
 class ListedExperiment(Record):
@@ -97,6 +98,27 @@ class EvaluationResult(Record):
     environment: EnvironmentRecord
     ranks_path: Path | None
     warnings: tuple[str, ...]
+
+
+class VerifiedTarget(Record):
+    """The verification of one of several targets."""
+
+    target: str
+    verification: Verification | None
+    error: str | None
+    """Why there is no verification."""
+    exit_code: int
+
+
+class VerificationReport(Record):
+    """The verification of several targets."""
+
+    targets: tuple[VerifiedTarget, ...]
+
+    def choose_exit_code(self) -> int:
+        """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
+        codes = {target.exit_code for target in self.targets} - {0}
+        return min(codes - {2}, default=min(codes, default=0))
 
 
 class UnpackResult(Record):

@@ -85,6 +85,8 @@ def judge_evaluation_numeric(
     if not evaluators_agree:
         outcome = Outcome.NOT_REPRODUCED
         reason = "the two evaluators disagree on a user without a tie: a bug of this program, please report it"
+    elif value == claim.value:
+        outcome, reason = Outcome.REPRODUCED_NUMERIC, f"{claim.policy.metric} {value:.4f}: the very number claimed"
     else:
         outcome, reason = judge_margin(claim, value)
     return Verdict(

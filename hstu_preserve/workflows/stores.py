@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from hstu_preserve.data.store import RECORD_NAME, Store, open_store
+from hstu_preserve.data.store import RECORD_NAME, Store, open_store, verify_store
 from hstu_preserve.errors import DataMismatchError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.manifest import DataReference
@@ -37,8 +37,8 @@ def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store
     return store
 
 
-def find_store_for_bundle(reference: DataReference, data: Path | None, *, carried: Path) -> Store:
-    """Return the store that a bundle was made with.
+def locate_store_for_bundle(reference: DataReference, data: Path | None, *, carried: Path) -> Path:
+    """Return where the data of a bundle is.
 
     Args:
         reference: What the manifest says of the data.
@@ -46,17 +46,27 @@ def find_store_for_bundle(reference: DataReference, data: Path | None, *, carrie
         carried: Where the bundle's own store is, if it carries one.
 
     Raises:
-        DataMismatchError: The store's fingerprint is another; both are shown.
         UnavailableError: The bundle carries none, and none was named or found.
     """
-    if data is None and reference.included:
-        data = carried
-    path = data or search_stores(
+    if data is not None:
+        return data
+    if reference.included:
+        return carried
+    return search_stores(
         lambda record: record.fingerprint == reference.fingerprint,
         wanted=f"{reference.name} with fingerprint {reference.fingerprint[:16]}…",
     )
+
+
+def open_store_for_bundle(reference: DataReference, path: Path) -> Store:
+    """Return the store, every array of which is hashed: a verdict rests on it.
+
+    Raises:
+        DataMismatchError: The store's fingerprint is another (both are shown), or an array was changed.
+    """
     store = open_store(path)
     require_fingerprint(store, reference.fingerprint, path=path)
+    verify_store(store)
     return store
 
 

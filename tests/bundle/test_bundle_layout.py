@@ -82,13 +82,13 @@ def test_a_socket_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("tb/socket")
-        with pytest.raises(ContentError, match="tb/socket: wrong-type .*found socket"):
+        with pytest.raises(ContentError, match=r"tb/socket: wrong-type .*found socket"):
             record_files(tmp_path)
 
 
 def test_a_directory_where_a_file_belongs_is_refused(tmp_path: Path) -> None:
     write_files(tmp_path, {"run.json/x": b""})
-    with pytest.raises(ContentError, match="run.json: unexpected .*found unknown top-level directory"):
+    with pytest.raises(ContentError, match=r"run\.json: unexpected .*found unknown top-level directory"):
         record_files(tmp_path)
 
 

@@ -29,7 +29,7 @@ LONG_NAMES = {
     f"code/{'n' * 120}.py": b"over the name field",
     f"code/{'/'.join(['d' * 50] * 2)}/{'n' * 90}.py": b"fits prefix and name",
     f"code/{'/'.join(['d' * 100] * 3)}/{'n' * 200}.py": b"over both",
-    "code/größe/日本.txt": "not ASCII".encode(),
+    "code/größe/日本.txt": b"not ASCII",
     "code/with space.txt": b"space",
 }
 

@@ -1,0 +1,99 @@
+"""Open a bundle for re-runs: a directory whose every byte was compared with one manifest."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hstu_preserve.bundle import extraction
+from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, StoredManifest, read_tree_manifest
+from hstu_preserve.errors import ContentError
+from hstu_preserve.evaluation.ranks import UserRanks, read_ranks
+from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.records.evaluation import ResultsRecord
+from hstu_preserve.records.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedBundle:
+    """A verified tree on disk.
+
+    Attributes:
+        root: Where its files are.
+        manifest: What they are.
+    """
+
+    root: Path
+    manifest: Manifest
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint behind the claims."""
+        return self.root / self.manifest.checkpoint
+
+    @property
+    def data(self) -> Path:
+        """Where the bundle's own store is, if it carries one."""
+        return self.root / DATA_FOLDER
+
+    def read_results(self) -> ResultsRecord:
+        """Return the recorded results.
+
+        Raises:
+            ContentError: The bundle records none, or others than its manifest's claims.
+        """
+        results = ResultsRecord.from_json(self.read_member(METRICS), source=METRICS)
+        for claim in self.manifest.claims:
+            recorded = results.final.metrics.get(claim.policy.metric)
+            if recorded != claim.value:
+                raise ContentError(
+                    f"{METRICS}: {claim.policy.metric} is {recorded}, the manifest claims {claim.value}; "
+                    "the bundle contradicts itself"
+                )
+        return results
+
+    def read_ranks(self) -> UserRanks:
+        """Return every user's recorded rank.
+
+        Raises:
+            ContentError: The bundle records none.
+        """
+        return read_ranks(self.read_member(RANKS), source=RANKS)
+
+    def read_member(self, path: str) -> bytes:
+        """Return the content of one member."""
+        if not any(file.path == path for file in self.manifest.contents.files):
+            raise ContentError(f"{path}: not in the bundle, which so cannot be re-run")
+        return read_bytes(self.root / path)
+
+
+@contextmanager
+def open_bundle(path: Path, *, identity: str | None) -> Iterator[OpenedBundle]:
+    """Yield the bundle's tree: a directory in place, an archive unpacked beside nothing of the user's.
+
+    Args:
+        path: A bundle or run directory.
+        identity: The manifest digest that an earlier step of the same command verified; None where there was none.
+
+    Raises:
+        VerificationError: The bundle is not what its manifest says.
+        ContentError: It changed since it was verified.
+    """
+    if path.is_dir():
+        stored = read_tree_manifest(path)
+        require_same(stored, identity, path=path)
+        yield OpenedBundle(root=path, manifest=stored.manifest)
+        return
+    with tempfile.TemporaryDirectory(prefix="hstu-preserve-") as temporary:
+        root = Path(temporary) / "bundle"
+        extraction.unpack(path, destination=root)
+        stored = read_tree_manifest(root)
+        require_same(stored, identity, path=path)
+        yield OpenedBundle(root=root, manifest=stored.manifest)
+
+
+def require_same(stored: StoredManifest, identity: str | None, *, path: Path) -> None:
+    """Raise ContentError where the manifest is another than the one verified before."""
+    if identity is not None and stored.identity != identity:
+        raise ContentError(f"{path}: changed while it was worked on (manifest {identity}, now {stored.identity})")

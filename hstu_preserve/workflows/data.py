@@ -1,0 +1,89 @@
+"""Make and show stores."""
+
+from pathlib import Path
+
+from hstu_preserve.data.preparation import prepare_movielens
+from hstu_preserve.data.sasrec_format import import_sasrec_format
+from hstu_preserve.data.store import Store, open_store, verify_store, write_store
+from hstu_preserve.data.synthetic import synthesize
+from hstu_preserve.errors import UsageError
+from hstu_preserve.records.results import StoreResult
+from hstu_preserve.records.store import TiePolicy
+
+PREPARATION_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID)
+
+
+def prepare_data(name: str, *, source: Path, output: Path, tie_policy: str = TiePolicy.STABLE) -> StoreResult:
+    """Turn a MovieLens download into a store.
+
+    Args:
+        name: `ml-100k`, `ml-1m`, `ml-20m`, `ml-25m`, `ml-32m` or `ml-latest-small`.
+        source: The zip, or the unpacked folder.
+        output: The new directory.
+        tie_policy: `stable` keeps the file's order among equal timestamps, `item_id` sorts them by item.
+
+    Raises:
+        UnknownNameError: No such edition.
+        ContentError: Another zip, a malformed line, or other counts than the published ones.
+    """
+    if tie_policy not in PREPARATION_POLICIES:
+        raise UsageError(f"--tie-policy {tie_policy}: unknown; choose stable or item_id")
+    return keep(prepare_movielens(source, name=name, tie_policy=TiePolicy(tie_policy)), output)
+
+
+def import_data(csv: Path, *, movies: Path, output: Path, name: str | None = None) -> StoreResult:
+    """Turn an existing `sasrec_format.csv` into a store, its order of events kept.
+
+    Args:
+        csv: As upstream's preprocessing wrote it.
+        movies: Upstream's processed `movies.csv`, or MovieLens' own.
+        output: The new directory.
+        name: The dataset's name; None takes the published edition of the same counts.
+
+    Raises:
+        ContentError: A malformed line or cell.
+    """
+    return keep(import_sasrec_format(csv, movies=movies, name=name), output)
+
+
+def synthesize_data(
+    *,
+    seed: int,
+    output: Path,
+    num_users: int | None = None,
+    num_items: int | None = None,
+    num_ratings: int | None = None,
+) -> StoreResult:
+    """Make up a store that may be shared: sessions, ties, popularity skew and a learnable order.
+
+    Args:
+        seed: Decides everything.
+        output: The new directory.
+        num_users: None takes ml-latest-small's 610.
+        num_items: None takes 9,742.
+        num_ratings: None takes 100,836.
+
+    Raises:
+        UsageError: No such data can exist.
+    """
+    sizes = {"num_users": num_users, "num_items": num_items, "num_ratings": num_ratings}
+    given = {size: value for size, value in sizes.items() if value is not None}
+    return keep(synthesize(seed=seed, **given), output)
+
+
+def show_data(path: Path) -> StoreResult:
+    """Open a store, hash every array, and return what it is.
+
+    Raises:
+        MissingPathError: There is no store.
+        DataMismatchError: An array is not what the store's record says.
+    """
+    store = open_store(path)
+    verify_store(store)
+    return StoreResult(path=path, store=store.record, is_verified=True)
+
+
+def keep(store: Store, output: Path) -> StoreResult:
+    """Write the store and return its description."""
+    write_store(store, output)
+    return StoreResult(path=output, store=store.record, is_verified=True)

@@ -1,0 +1,150 @@
+"""Evaluate a checkpoint: a bundle's, a run's, or one that upstream's code wrote."""
+
+from pathlib import Path
+
+from hstu_preserve.data.split import Part
+from hstu_preserve.data.store import Store
+from hstu_preserve.errors import DataMismatchError
+from hstu_preserve.evaluation.ranks import write_ranks
+from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.model.upstream_weights import load_state
+from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.records.results import EvaluationResult
+from hstu_preserve.training.checkpoint import read_checkpoint
+from hstu_preserve.training.determinism import repeatable_arithmetic
+from hstu_preserve.workflows.bundles import open_bundle
+from hstu_preserve.workflows.evaluation import Evaluated, evaluate_model, evaluators_agree
+from hstu_preserve.workflows.machine import choose_device, describe_environment, describe_numerics
+from hstu_preserve.workflows.progress import Listener, ignore
+from hstu_preserve.workflows.stores import (
+    find_store_for_recipe,
+    locate_store_for_bundle,
+    open_store_for_bundle,
+)
+from hstu_preserve.workflows.targets import require_local
+
+
+def evaluate(
+    target: str | Path,
+    *,
+    data: Path | None = None,
+    ranks: Path | None = None,
+    device: str = "auto",
+    listener: Listener = ignore,
+) -> EvaluationResult:
+    """Rank every user's test item with the checkpoint behind a bundle's claims.
+
+    Args:
+        target: A bundle, run directory or `sample`.
+        data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
+        ranks: Where to write per-user ranks as `.npz`; None writes none.
+        device: `auto`, `cpu` or `cuda`.
+        listener: Hears of each batch.
+
+    Raises:
+        ContentError: The bundle, checkpoint or data is not what it claims to be.
+        UnavailableError: No torch, device or data.
+    """
+    path = require_local(str(target)).path
+    with open_bundle(path, identity=None) as bundle:
+        run = bundle.manifest.run
+        store = open_store_for_bundle(run.data, locate_store_for_bundle(run.data, data, carried=bundle.data))
+        evaluated, numerics = evaluate_checkpoint(
+            bundle.checkpoint, recipe=run.recipe, store=store, device=device, listener=listener
+        )
+        checkpoint = bundle.manifest.checkpoint
+    return make_result(str(target), evaluated, checkpoint=checkpoint, numerics=numerics, ranks_path=ranks, warnings=())
+
+
+def evaluate_file(
+    checkpoint: Path,
+    *,
+    gin: Path,
+    data: Path | None = None,
+    gin_root: Path | None = None,
+    ranks: Path | None = None,
+    device: str = "auto",
+    listener: Listener = ignore,
+) -> EvaluationResult:
+    """Rank every user's test item with a checkpoint file, ours or upstream's, and the gin file it was trained with.
+
+    Args:
+        checkpoint: As `torch.save` wrote it, names with or without DDP's `module.`.
+        gin: The chain's entry file; its shapes must be the checkpoint's.
+        data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
+        gin_root: The folder that includes may not leave.
+        ranks: Where to write per-user ranks as `.npz`; None writes none.
+        device: `auto`, `cpu` or `cuda`.
+        listener: Hears of each batch.
+
+    Raises:
+        RecipeError: The chain does not resolve.
+        CheckpointError: The checkpoint cannot be read or has other shapes; the first differing tensors are named.
+        UnavailableError: No torch, device or data.
+    """
+    resolution = resolve(read_chain(gin, root=gin_root))
+    store = find_store_for_recipe(resolution.recipe.dataset, data)
+    evaluated, numerics = evaluate_checkpoint(
+        checkpoint, recipe=resolution.recipe, store=store, device=device, listener=listener
+    )
+    return make_result(
+        str(checkpoint),
+        evaluated,
+        checkpoint=str(checkpoint),
+        numerics=numerics,
+        ranks_path=ranks,
+        warnings=tuple(map(str, resolution.warnings)),
+    )
+
+
+def evaluate_checkpoint(
+    path: Path, *, recipe: Recipe, store: Store, device: str, listener: Listener
+) -> tuple[Evaluated, NumericsRecord]:
+    """Return the test evaluation of a checkpoint file, and the arithmetic it was made with."""
+    checkpoint = read_checkpoint(path)
+    if checkpoint.data_fingerprint not in {None, store.fingerprint}:
+        raise DataMismatchError(
+            f"{path}: trained on other data (fingerprint {checkpoint.data_fingerprint}, "
+            f"the store's is {store.fingerprint})"
+        )
+    chosen = choose_device(device)
+    with repeatable_arithmetic(tf32=recipe.training.enable_tf32):
+        model = Recommender(recipe, max_item_id=store.max_item_id)
+        load_state(model, checkpoint.weights, source=str(path))
+        evaluated = evaluate_model(
+            model.to(chosen),
+            store,
+            part=Part.TEST,
+            epoch=checkpoint.epoch,
+            device=chosen,
+            num_batches=None,
+            listener=listener,
+        )
+        dtype = "bfloat16" if recipe.model.main_module_bf16 else "float32"
+        return evaluated, describe_numerics(chosen, dtype=dtype)
+
+
+def make_result(
+    target: str,
+    evaluated: Evaluated,
+    *,
+    checkpoint: str,
+    numerics: NumericsRecord,
+    ranks_path: Path | None,
+    warnings: tuple[str, ...],
+) -> EvaluationResult:
+    """Return the result, after writing the ranks where asked to."""
+    if ranks_path is not None:
+        write_ranks(ranks_path, evaluated.ranks)
+    return EvaluationResult(
+        target=target,
+        checkpoint=checkpoint,
+        evaluation=evaluated.record,
+        evaluators_agree=evaluators_agree(evaluated.ranks),
+        environment=describe_environment(numerics),
+        ranks_path=ranks_path,
+        warnings=warnings,
+    )

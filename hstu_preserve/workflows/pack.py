@@ -1,0 +1,64 @@
+"""Pack a finished run into one bundle, and unpack it again."""
+
+from pathlib import Path
+
+from hstu_preserve.bundle import archive, extraction
+from hstu_preserve.bundle.archive import PackResult
+from hstu_preserve.bundle.layout import RUN_RECORD, read_tree_manifest
+from hstu_preserve.errors import MissingPathError, UsageError
+from hstu_preserve.records.manifest import MANIFEST_NAME
+from hstu_preserve.records.results import UnpackResult
+from hstu_preserve.workflows.targets import require_local
+
+BUNDLE_SUFFIX = ".tar.gz"
+
+
+def pack(run: str | Path, *, output: Path | None = None) -> PackResult:
+    """Write a run directory's one canonical archive.
+
+    Args:
+        run: The directory that `train` made.
+        output: The bundle; None names it after `bundle.id`, in the current directory.
+
+    Raises:
+        MissingPathError: There is no such directory.
+        UsageError: It is no finished run, or the output exists.
+        ContentError: The directory is not, or no longer, what its manifest says.
+    """
+    root = Path(run)
+    if not root.exists():
+        raise MissingPathError(f"{root}: no such directory")
+    if not root.is_dir():
+        raise UsageError(f"{root}: not a run directory; 'hstu-preserve train' makes one")
+    if not (root / MANIFEST_NAME).exists():
+        raise UsageError(describe_missing_manifest(root))
+    stored = read_tree_manifest(root)
+    destination = output or Path(f"{stored.manifest.run.bundle.id}{BUNDLE_SUFFIX}")
+    if destination.exists():
+        raise UsageError(f"{destination}: exists; name another file with --output")
+    return archive.pack(root, output=destination)
+
+
+def describe_missing_manifest(root: Path) -> str:
+    """Say why a directory without a manifest cannot be packed."""
+    if (root / RUN_RECORD).exists():
+        return f"{root}: the run did not finish (no {MANIFEST_NAME}); train it again into a new directory"
+    return f"{root}: not a run directory (no {MANIFEST_NAME}); 'hstu-preserve train' makes one"
+
+
+def unpack(target: str | Path, *, output: Path | None = None) -> UnpackResult:
+    """Write a bundle's files into a new directory, if all of it is as packed.
+
+    Args:
+        target: A bundle, or `sample`.
+        output: The new directory; None names it after the file, in the current directory.
+
+    Raises:
+        UsageError: The output exists, or the target is a directory.
+        VerificationError: The bundle is not what its manifest says; nothing is left behind.
+    """
+    source = require_local(str(target)).path
+    destination = output or Path(source.name.removesuffix(BUNDLE_SUFFIX))
+    verification = extraction.unpack(source, destination=destination)
+    assert verification.identity is not None
+    return UnpackResult(path=destination, identity=verification.identity, members=verification.members_checked)

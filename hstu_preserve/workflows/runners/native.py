@@ -1,0 +1,128 @@
+"""Re-runs with this program's code; what comes out is handed to `verdict`."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from hstu_preserve.bundle.layout import CONFIG_FOLDER
+from hstu_preserve.evaluation.ranks import compare_ranks, write_ranks
+from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.verdict import Verdict
+from hstu_preserve.verdict.rungs import (
+    judge_evaluation_bitwise,
+    judge_evaluation_numeric,
+    judge_training,
+    judge_training_bitwise,
+)
+from hstu_preserve.workflows.bundles import OpenedBundle
+from hstu_preserve.workflows.evaluate import evaluate_checkpoint
+from hstu_preserve.workflows.evaluation import evaluators_agree
+from hstu_preserve.workflows.progress import Listener
+from hstu_preserve.workflows.stores import locate_store_for_bundle, open_store_for_bundle
+from hstu_preserve.workflows.train import train
+
+RANKS_NAME = "ranks.npz"
+RETRAINED_NAME = "retrained"
+
+
+class NativeRunner:
+    """Runs one opened bundle again.
+
+    Args:
+        bundle: Verified.
+        data: The store, or None for the bundle's own or a search.
+        device: `auto`, `cpu` or `cuda`.
+        output: Where re-run ranks and runs are kept; None keeps nothing.
+        listener: Hears of progress.
+    """
+
+    def __init__(
+        self, bundle: OpenedBundle, *, data: Path | None, device: str, output: Path | None, listener: Listener
+    ) -> None:
+        self.bundle = bundle
+        self.device = device
+        self.output = output
+        self.listener = listener
+        self.run = bundle.manifest.run
+        self.store_path = locate_store_for_bundle(self.run.data, data, carried=bundle.data)
+        self.store = open_store_for_bundle(self.run.data, self.store_path)
+        self.recorded = bundle.read_results()
+        self.numerics: NumericsRecord | None = None
+        self.evaluation: EvaluationRecord | None = None
+
+    def judge_evaluation(self) -> list[Verdict]:
+        """Rank every user again with the bundle's checkpoint, and judge ranks and metrics."""
+        with recorded_threads(self.run.environment.numerics):
+            evaluated, self.numerics = evaluate_checkpoint(
+                self.bundle.checkpoint,
+                recipe=self.run.recipe,
+                store=self.store,
+                device=self.device,
+                listener=self.listener,
+            )
+        self.evaluation = evaluated.record
+        if self.output is not None:
+            write_ranks(self.output / RANKS_NAME, evaluated.ranks)
+        comparison = compare_ranks(evaluated.ranks, self.bundle.read_ranks())
+        bitwise = judge_evaluation_bitwise(
+            evaluated.record,
+            self.recorded.final,
+            comparison=comparison,
+            environment_differences=self.list_environment_differences(self.numerics),
+        )
+        agree = evaluators_agree(evaluated.ranks)
+        numeric = (
+            judge_evaluation_numeric(claim, evaluated.record, comparison=comparison, evaluators_agree=agree)
+            for claim in self.bundle.manifest.claims
+        )
+        return [bitwise, *numeric]
+
+    def judge_training(self) -> list[Verdict]:
+        """Train the recipe anew with the recorded seed, and judge the final state and the claims."""
+        threads = recorded_threads(self.run.environment.numerics)
+        with threads, tempfile.TemporaryDirectory(prefix="hstu-preserve-") as temporary:
+            retrained = train(
+                self.bundle.root / self.run.gin_file,
+                output=(self.output or Path(temporary)) / RETRAINED_NAME,
+                data=self.store_path,
+                gin_root=self.bundle.root / CONFIG_FOLDER,
+                device=self.device,
+                listener=self.listener,
+            )
+        numerics = retrained.environment.numerics
+        self.numerics = self.numerics or numerics
+        differences = self.list_environment_differences(numerics)
+        bitwise = judge_training_bitwise(
+            state_sha256=retrained.results.state_sha256,
+            recorded_sha256=self.recorded.state_sha256,
+            environment_differences=differences,
+        )
+        final = retrained.results.final
+        statistical = (
+            judge_training(claim, final.metrics[claim.policy.metric], environment_differences=differences)
+            for claim in self.bundle.manifest.claims
+        )
+        return [bitwise, *statistical]
+
+    def list_environment_differences(self, found: NumericsRecord | None) -> list[str]:
+        """Return how this arithmetic differs from the recorded one."""
+        recorded = self.run.environment.numerics
+        if found is None or recorded is None:
+            return ["the bundle does not record its arithmetic"]
+        return found.list_differences(recorded)
+
+
+@contextmanager
+def recorded_threads(recorded: NumericsRecord | None) -> Iterator[None]:
+    """Compute with the recorded number of threads inside the block: sums are split over them."""
+    before = torch.get_num_threads()
+    if recorded is not None:
+        torch.set_num_threads(recorded.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

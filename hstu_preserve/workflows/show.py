@@ -1,0 +1,86 @@
+"""Show what a target is, without unpacking it: a catalog entry, a bundle or what a gin chain resolves to."""
+
+from pathlib import Path
+
+from hstu_preserve.bundle.layout import METRICS
+from hstu_preserve.bundle.verification import read_member, read_stored_manifest
+from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.gin_recipes.writer import write_gin
+from hstu_preserve.records.evaluation import ResultsRecord
+from hstu_preserve.records.manifest import Manifest
+from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownRecipe
+from hstu_preserve.workflows.catalog import find_gain, read_catalog
+from hstu_preserve.workflows.targets import CatalogTarget, LocalTarget, resolve_target
+
+GIN_SUFFIX = ".gin"
+MAX_RESULTS_BYTES = 64 * 2**20
+
+
+def show(target: str | Path, *, gin_root: Path | None = None) -> ShownEntry | ShownBundle | ShownRecipe:
+    """Return what is known of a target; bytes are not verified beyond what is read.
+
+    Args:
+        target: A catalog id, a bundle, a run directory, `sample`, or a gin file.
+        gin_root: The folder that a gin file's includes may not leave.
+
+    Raises:
+        UnknownNameError: No such path or id.
+        ContentError: The bundle's manifest cannot be read.
+        RecipeError: The gin chain does not resolve.
+    """
+    found = resolve_target(str(target))
+    if isinstance(found, CatalogTarget):
+        return show_entry(found)
+    if found.path.suffix == GIN_SUFFIX:
+        return show_recipe(found, gin_root=gin_root)
+    return show_bundle(found)
+
+
+def show_entry(target: CatalogTarget) -> ShownEntry:
+    """Return a catalog entry with its gain over the row it is compared with."""
+    catalog = read_catalog()
+    return ShownEntry(
+        target=target.text,
+        entry=target.entry,
+        gain=find_gain(target.entry, catalog),
+        compared_with=catalog.get(target.entry.compared_with or ""),
+    )
+
+
+def show_bundle(target: LocalTarget) -> ShownBundle:
+    """Return manifest and recorded curve of a bundle or run directory."""
+    stored = read_stored_manifest(target.path)
+    return ShownBundle(
+        target=target.text,
+        path=target.path,
+        identity=stored.identity,
+        manifest=stored.manifest,
+        results=read_results(target.path, stored.manifest),
+    )
+
+
+def read_results(path: Path, manifest: Manifest) -> ResultsRecord | None:
+    """Return the recorded results, None where the bundle has none."""
+    if not any(file.path == METRICS for file in manifest.contents.files):
+        return None
+    content = read_member(path, member=METRICS, max_bytes=MAX_RESULTS_BYTES)
+    return ResultsRecord.from_json(content, source=f"{path}: {METRICS}")
+
+
+def show_recipe(target: LocalTarget, *, gin_root: Path | None) -> ShownRecipe:
+    """Return what a gin chain resolves to."""
+    chain = read_chain(target.path, root=gin_root)
+    resolution = resolve(chain)
+    return ShownRecipe(
+        target=target.text,
+        path=target.path,
+        files=tuple(path for path, _ in chain.files),
+        recipe=resolution.recipe,
+        recipe_sha256=resolution.recipe.digest(),
+        policies=resolution.policies,
+        bundle=resolution.bundle,
+        warnings=tuple(map(str, resolution.warnings)),
+        inert=tuple(map(str, resolution.inert)),
+        gin=write_gin(resolution.recipe, resolution.policies, resolution.bundle),
+    )

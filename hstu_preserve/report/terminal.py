@@ -11,6 +11,7 @@ from rich.text import Text
 
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.record import Record
@@ -77,13 +78,24 @@ def render_entry(record: ShownEntry) -> RenderableType:
     claims = Table("metric", "value", "epoch", "margin", box=box.SIMPLE_HEAD, pad_edge=False)
     for claim in entry.claims:
         epoch = "" if claim.epoch is None else str(claim.epoch)
-        claims.add_row(
-            claim.metric, f"{claim.value:.4f}", epoch, "none" if claim.margin is None else f"{claim.margin:g}"
-        )
+        claims.add_row(claim.metric, f"{claim.value:.4f}", epoch, describe_margin(claim.margin))
     return Group(
         list_fields({"catalog entry": entry.id, "title": entry.title, **describe_entry(entry, record)}),
         claims,
         *(Text(f"note: {note}") for note in entry.notes),
+    )
+
+
+def describe_margin(margin: float | None) -> str:
+    """Return the margin, or that there is none."""
+    return "none" if margin is None else f"{margin:g}"
+
+
+def describe_numerics(numerics: NumericsRecord) -> str:
+    """Return what decides the last bits, on one line."""
+    return (
+        f"torch {numerics.torch}, {numerics.device}, {numerics.cpu_capability}, {numerics.threads} threads, "
+        f"{numerics.code_path} operators"
     )
 
 
@@ -135,10 +147,7 @@ def describe_manifest(record: ShownBundle) -> dict[str, str]:
         f"ties {data.tie_policy}; {'inside the bundle' if data.included else 'not inside'}",
         "fingerprint": data.fingerprint,
         "protocol": run.recipe.dataset.protocol.value,
-        "environment": f"{run.environment.python}, torch {numerics.torch}, {numerics.device}, {numerics.cpu_capability}, "
-        f"{numerics.threads} threads, {numerics.code_path} operators"
-        if numerics
-        else run.environment.python,
+        "environment": ", ".join([run.environment.python, *([describe_numerics(numerics)] if numerics else [])]),
         "code": f"hstu-preserve {run.code.version}{commit}",
         "checkpoint": record.manifest.checkpoint,
     }
@@ -146,9 +155,8 @@ def describe_manifest(record: ShownBundle) -> dict[str, str]:
 
 def list_claims(claims: Iterable[Claim]) -> Table:
     """Return the claims as a table."""
-    table = Table(
-        "claim", "metric", "value", "epoch", "selected", "margin", "from", box=box.SIMPLE_HEAD, pad_edge=False
-    )
+    names = ("claim", "metric", "value", "epoch", "selected", "margin", "from")
+    table = Table(*names, box=box.SIMPLE_HEAD, pad_edge=False)
     for claim in claims:
         policy = claim.policy
         table.add_row(
@@ -157,7 +165,7 @@ def list_claims(claims: Iterable[Claim]) -> Table:
             f"{claim.value:.4f}",
             str(claim.epoch),
             policy.selection_rule.value,
-            "none" if policy.margin is None else f"{policy.margin:g}",
+            describe_margin(policy.margin),
             policy.margin_derivation or "",
         )
     return table
@@ -201,9 +209,10 @@ def render_store(record: StoreResult) -> RenderableType:
             "dataset": store.name,
             "fingerprint": store.fingerprint,
             "users": f"{counts.num_users:,}",
-            "rated items": f"{counts.num_rated_items:,} of {counts.num_candidates:,} candidates, ids up to {counts.max_item_id}",
+            "rated items": f"{counts.num_rated_items:,}",
+            "candidates": f"{counts.num_candidates:,}, ids up to {counts.max_item_id:,}",
             "ratings": f"{counts.num_ratings:,}",
-            "ties": f"{origin.tied_events:,} events share user and second with the one before; ordered by {origin.tie_policy.value}",
+            "ties": f"{origin.tied_events:,} events at the second of the one before, ordered by {origin.tie_policy.value}",
             "source": origin.source + (f" (md5 {origin.source_md5})" if origin.source_md5 else ""),
             "terms": origin.notice,
             "arrays": "every byte compared with the record" if record.is_verified else "not hashed",
@@ -216,7 +225,7 @@ def render_training(record: TrainingResult) -> RenderableType:
     """A finished run."""
     final = record.results.final
     return Group(
-        *(Text(f"warning: {warning}", style="yellow") for warning in record.warnings),
+        *list_warnings(record.warnings),
         list_fields(
             {
                 "run": str(record.path),
@@ -252,9 +261,7 @@ def render_evaluation(record: EvaluationResult) -> RenderableType:
     }
     if record.ranks_path is not None:
         fields["written"] = str(record.ranks_path)
-    return Group(
-        *(Text(f"warning: {warning}", style="yellow") for warning in record.warnings), list_fields(fields), table
-    )
+    return Group(*list_warnings(record.warnings), list_fields(fields), table)
 
 
 @render.register
@@ -283,6 +290,19 @@ def render_verified(target: VerifiedTarget) -> RenderableType:
 
 
 @render.register
+def render_packed(record: PackResult) -> RenderableType:
+    """A packed bundle."""
+    return list_fields(
+        {
+            "bundle": str(record.path),
+            "identity": f"sha256:{record.identity}",
+            "file": f"sha256:{record.transport_sha256}, {record.size_bytes:,} bytes, {record.members} members",
+            "check": f"hstu-preserve verify {record.path}",
+        }
+    )
+
+
+@render.register
 def render_unpacked(record: UnpackResult) -> RenderableType:
     """An unpacked bundle."""
     return list_fields(
@@ -301,10 +321,7 @@ def render_reproduction(record: Reproduction) -> RenderableType:
         fields["identity"] = f"sha256:{record.identity}"
     numerics = record.environment.numerics if record.environment else None
     if numerics is not None:
-        fields["re-run with"] = (
-            f"torch {numerics.torch}, {numerics.device}, {numerics.cpu_capability}, {numerics.threads} threads, "
-            f"{numerics.code_path} operators"
-        )
+        fields["re-run with"] = describe_numerics(numerics)
     return Group(list_fields(fields), table)
 
 
@@ -336,6 +353,11 @@ def render_diagnosis(record: Diagnosis) -> RenderableType:
     packages = ", ".join(f"{name} {version}" for name, version in record.environment.packages.items())
     machine = f"{record.environment.python} on {record.environment.platform} ({record.environment.machine})"
     return Group(list_fields({"machine": machine, "packages": packages}), table)
+
+
+def list_warnings(warnings: tuple[str, ...]) -> list[Text]:
+    """Return each warning as a line."""
+    return [Text(f"warning: {warning}", style="yellow") for warning in warnings]
 
 
 def list_fields(fields: dict[str, str]) -> Table:

@@ -5,7 +5,7 @@ from pathlib import Path
 from hstu_preserve.data.preparation import prepare_movielens
 from hstu_preserve.data.sasrec_format import import_sasrec_format
 from hstu_preserve.data.store import Store, open_store, verify_store, write_store
-from hstu_preserve.data.synthetic import synthesize
+from hstu_preserve.data.synthetic import DEFAULT_NUM_ITEMS, DEFAULT_NUM_RATINGS, DEFAULT_NUM_USERS, synthesize
 from hstu_preserve.errors import UsageError
 from hstu_preserve.records.results import StoreResult
 from hstu_preserve.records.store import TiePolicy
@@ -66,9 +66,13 @@ def synthesize_data(
     Raises:
         UsageError: No such data can exist.
     """
-    sizes = {"num_users": num_users, "num_items": num_items, "num_ratings": num_ratings}
-    given = {size: value for size, value in sizes.items() if value is not None}
-    return keep(synthesize(seed=seed, **given), output)
+    store = synthesize(
+        seed=seed,
+        num_users=DEFAULT_NUM_USERS if num_users is None else num_users,
+        num_items=DEFAULT_NUM_ITEMS if num_items is None else num_items,
+        num_ratings=DEFAULT_NUM_RATINGS if num_ratings is None else num_ratings,
+    )
+    return keep(store, output)
 
 
 def show_data(path: Path) -> StoreResult:

@@ -1,0 +1,62 @@
+"""All commands in one application."""
+
+from typing import Annotated
+
+import typer
+
+from hstu_preserve import __version__
+from hstu_preserve.cli import (
+    data,
+    doctor,
+    evaluate,
+    export,
+    list_experiments,
+    pack,
+    report,
+    reproduce,
+    show,
+    train,
+    unpack,
+    verify,
+)
+
+app = typer.Typer(
+    name="hstu-preserve",
+    help="Preserve HSTU experiments: pack them, verify every byte, run them again, say whether the number holds.",
+    epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 content is not what it claims, 4 not available, 5 not reproduced, "
+    "6 inconclusive or not run, 130 interrupted, 143 terminated.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def print_version(is_asked: bool) -> None:
+    """Print the version and leave."""
+    if is_asked:
+        typer.echo(f"hstu-preserve {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    """Take the options that stand before every command."""
+
+
+app.command("list")(list_experiments.command)
+app.command("show")(show.command)
+app.command("verify")(verify.command)
+app.command("reproduce")(reproduce.command)
+app.command("train")(train.command)
+app.command("evaluate")(evaluate.command)
+app.command("pack")(pack.command)
+app.command("unpack")(unpack.command)
+app.add_typer(data.app, name="data")
+app.command("export")(export.command)
+app.command("report")(report.command)
+app.command("doctor")(doctor.command)

@@ -1,0 +1,72 @@
+"""`data prepare`, `data import`, `data synthesize`, `data show`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.cli.options import JsonOption, NewDirectoryOption
+from hstu_preserve.cli.output import emit
+
+app = typer.Typer(no_args_is_help=True, help="Make and show stores: prepared data, named by its fingerprint.")
+
+
+@app.command("prepare")
+def prepare(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="ml-100k, ml-1m, ml-20m, ml-25m, ml-32m, ml-latest-small.")
+    ],
+    source: Annotated[Path, typer.Option("--from", metavar="PATH", help="The zip, or the unpacked folder.")],
+    output: NewDirectoryOption,
+    tie_policy: Annotated[
+        str, typer.Option("--tie-policy", metavar="POLICY", help="Equal timestamps: stable (file order) or item_id.")
+    ] = "stable",
+    json: JsonOption = False,
+) -> None:
+    """Turn a MovieLens download into a store."""
+    from hstu_preserve.workflows.data import prepare_data
+
+    emit(prepare_data(name, source=source, output=output, tie_policy=tie_policy), as_json=json)
+
+
+@app.command("import")
+def import_(
+    csv: Annotated[Path, typer.Argument(metavar="CSV", help="A sasrec_format.csv, as upstream's code wrote it.")],
+    movies: Annotated[Path, typer.Option("--movies", metavar="CSV", help="The movies.csv beside it.")],
+    output: NewDirectoryOption,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The dataset. [default: recognised by its counts]")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Turn an existing sasrec_format.csv into a store, its order of events kept."""
+    from hstu_preserve.workflows.data import import_data
+
+    emit(import_data(csv, movies=movies, output=output, name=name), as_json=json)
+
+
+@app.command("synthesize")
+def synthesize(
+    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Decides everything.")],
+    output: NewDirectoryOption,
+    users: Annotated[int | None, typer.Option("--users", metavar="N", help="[default: 610]")] = None,
+    items: Annotated[int | None, typer.Option("--items", metavar="N", help="[default: 9742]")] = None,
+    ratings: Annotated[int | None, typer.Option("--ratings", metavar="N", help="[default: 100836]")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make up data that may be shared, the same for a seed on every machine."""
+    from hstu_preserve.workflows.data import synthesize_data
+
+    result = synthesize_data(seed=seed, output=output, num_users=users, num_items=items, num_ratings=ratings)
+    emit(result, as_json=json)
+
+
+@app.command("show")
+def show(
+    store: Annotated[Path, typer.Argument(metavar="DIR", help="The store.")],
+    json: JsonOption = False,
+) -> None:
+    """What a store holds; every array is hashed."""
+    from hstu_preserve.workflows.data import show_data
+
+    emit(show_data(store), as_json=json)

@@ -1,0 +1,44 @@
+"""`evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.cli.options import DataOption, DeviceOption, GinRootOption, JsonOption
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.progress import progress_bar
+from hstu_preserve.errors import UsageError
+
+
+def command(
+    target: Annotated[
+        str | None, typer.Argument(metavar="[TARGET]", help="A bundle, a run directory or 'sample'.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="FILE", help="A checkpoint of ours or of upstream's code.")
+    ] = None,
+    gin: Annotated[
+        Path | None, typer.Option("--gin", metavar="FILE", help="The gin file the checkpoint was trained with.")
+    ] = None,
+    data: DataOption = None,
+    ranks: Annotated[
+        Path | None, typer.Option("--ranks", metavar="FILE", help="Where to write every user's rank (.npz).")
+    ] = None,
+    gin_root: GinRootOption = None,
+    device: DeviceOption = "auto",
+    json: JsonOption = False,
+) -> None:
+    """Rank every user's held-out item: of a bundle, or of a checkpoint file with its gin file."""
+    from hstu_preserve.workflows.evaluate import evaluate, evaluate_file
+
+    with progress_bar() as listener:
+        if target is not None and checkpoint is None and gin is None:
+            result = evaluate(target, data=data, ranks=ranks, device=device, listener=listener)
+        elif target is None and checkpoint is not None and gin is not None:
+            result = evaluate_file(
+                checkpoint, gin=gin, data=data, gin_root=gin_root, ranks=ranks, device=device, listener=listener
+            )
+        else:
+            raise UsageError("name either a TARGET, or --checkpoint together with --gin")
+    emit(result, as_json=json)

@@ -1,0 +1,21 @@
+"""`export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.cli.options import JsonOption, TargetArgument
+from hstu_preserve.cli.output import emit
+
+
+def command(
+    target: TargetArgument,
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The new file.")],
+    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="meta-checkpoint.")] = "meta-checkpoint",  # noqa: A002  the option's name
+    json: JsonOption = False,
+) -> None:
+    """Write a bundle's weights as upstream's code names and saves them."""
+    from hstu_preserve.workflows.export import export
+
+    emit(export(target, output=output, format=format), as_json=json)

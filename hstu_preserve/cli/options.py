@@ -1,0 +1,22 @@
+"""Options that several commands share, so that one word means one thing everywhere."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the result record as JSON on stdout.")]
+DataOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="The store; else the bundle's own, or one in the folder HSTU_PRESERVE_DATA names."
+    ),
+]
+DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
+GinRootOption = Annotated[
+    Path | None, typer.Option("--gin-root", metavar="DIR", help="The folder that a gin file's includes may not leave.")
+]
+NewDirectoryOption = Annotated[Path, typer.Option("--output", metavar="DIR", help="The new directory.")]
+TargetArgument = Annotated[
+    str, typer.Argument(metavar="TARGET", help="A bundle, a run directory, a catalog id, or 'sample'.")
+]

@@ -1,0 +1,28 @@
+"""`report`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.cli.options import JsonOption
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.progress import progress_bar
+
+
+def command(
+    targets: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TARGET]...", help="Bundles to reproduce for the report. [default: sample]"),
+    ] = None,
+    markdown: Annotated[Path, typer.Option("--markdown", metavar="FILE", help="The report to write.")] = Path(
+        "PRESERVATION_REPORT.md"
+    ),
+    json: JsonOption = False,
+) -> None:
+    """Write PRESERVATION_REPORT.md: every experiment, what was reproduced here, what could not be, and why."""
+    from hstu_preserve.workflows.report import report
+
+    with progress_bar() as listener:
+        result = report(targets or None, markdown=markdown, listener=listener)
+    emit(result, as_json=json)

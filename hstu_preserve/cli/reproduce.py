@@ -1,0 +1,39 @@
+"""`reproduce`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.cli.options import DataOption, DeviceOption, JsonOption, TargetArgument
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.progress import progress_bar
+
+
+def command(
+    target: TargetArgument,
+    rung: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rung",
+            metavar="RUNG",
+            help="evaluation: rank every user again; training: train anew. May be given twice. [default: evaluation]",
+        ),
+    ] = None,
+    data: DataOption = None,
+    device: DeviceOption = "auto",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="A new directory for verdicts, ranks and the retrained run."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Verify a bundle, run it again, and say rung by rung whether the reported number holds."""
+    from hstu_preserve.workflows.reproduce import DEFAULT_RUNGS, reproduce
+
+    with progress_bar() as listener:
+        reproduction = reproduce(
+            target, rungs=rung or DEFAULT_RUNGS, data=data, device=device, output=output, listener=listener
+        )
+    emit(reproduction, as_json=json)
+    raise typer.Exit(reproduction.exit_code)

@@ -1,0 +1,22 @@
+"""`unpack`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.cli.options import JsonOption, TargetArgument
+from hstu_preserve.cli.output import emit
+
+
+def command(
+    target: TargetArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="DIR", help="The new directory. [default: the bundle's name]")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Unpack a bundle, verified while it is written; nothing is left behind where a byte differs."""
+    from hstu_preserve.workflows.pack import unpack
+
+    emit(unpack(target, output=output), as_json=json)

@@ -13,9 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="Make and show stores: prepared dat
 
 @app.command("prepare")
 def prepare(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME", help="ml-100k, ml-1m, ml-20m, ml-25m, ml-32m, ml-latest-small.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="E.g. ml-1m, ml-20m, ml-32m, ml-latest-small.")],
     source: Annotated[Path, typer.Option("--from", metavar="PATH", help="The zip, or the unpacked folder.")],
     output: NewDirectoryOption,
     tie_policy: Annotated[

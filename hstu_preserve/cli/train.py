@@ -1,6 +1,5 @@
 """`train`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +10,7 @@ from hstu_preserve.cli.progress import progress_bar
 
 
 def command(
-    gin: Annotated[Path, typer.Argument(metavar="GIN", help="The gin file; a run is its recipe.")],
+    gin: Annotated[str, typer.Argument(metavar="GIN|ID", help="The gin file, or the id of a chain shipped with us.")],
     output: NewDirectoryOption,
     data: DataOption = None,
     gin_root: GinRootOption = None,

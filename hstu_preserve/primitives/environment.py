@@ -50,6 +50,12 @@ def python_version() -> str:
     return f"{platform.python_implementation()} {platform.python_version()}"
 
 
+def platform_name() -> str:
+    """Return the operating system and its C library, e.g. `Linux, glibc 2.36`."""
+    libc = " ".join(platform.libc_ver()).strip()
+    return f"{platform.system()}, {libc}" if libc else platform.system()
+
+
 def checkout_commit() -> str | None:
     """Return the commit of the checkout the package runs from, None where it is installed."""
     return run_git("rev-parse", "HEAD")

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from hstu_preserve.bundle.archive import PackResult
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.environment import NumericsRecord
@@ -212,7 +213,7 @@ def render_store(record: StoreResult) -> RenderableType:
             "rated items": f"{counts.num_rated_items:,}",
             "candidates": f"{counts.num_candidates:,}, ids up to {counts.max_item_id:,}",
             "ratings": f"{counts.num_ratings:,}",
-            "ties": f"{origin.tied_events:,} events at the second of the one before, ordered by {origin.tie_policy.value}",
+            "ties": f"{origin.tied_events:,} events at the time of the one before; {origin.tie_policy.value} order",
             "source": origin.source + (f" (md5 {origin.source_md5})" if origin.source_md5 else ""),
             "terms": origin.notice,
             "arrays": "every byte compared with the record" if record.is_verified else "not hashed",

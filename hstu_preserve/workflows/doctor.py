@@ -82,6 +82,6 @@ def check_stores() -> Capability:
     return Capability(name="stores found by name", is_available=False, detail=detail, advice=advice)
 
 
-def environment() -> EnvironmentRecord:
+def describe_this_machine() -> EnvironmentRecord:
     """Return the facts of this machine."""
     return describe_environment(find_numerics())

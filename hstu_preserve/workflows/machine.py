@@ -9,6 +9,7 @@ from hstu_preserve.primitives.environment import (
     checkout_commit,
     checkout_is_modified,
     installed_versions,
+    platform_name,
     python_version,
     require_torch,
 )
@@ -64,7 +65,7 @@ def describe_environment(numerics: NumericsRecord | None) -> EnvironmentRecord:
     """Return the facts of interpreter, platform and packages, together with the numerics."""
     return EnvironmentRecord(
         python=python_version(),
-        platform=platform.platform(aliased=False, terse=True),
+        platform=platform_name(),
         machine=platform.machine(),
         packages=installed_versions(),
         numerics=numerics,

@@ -17,6 +17,7 @@ from hstu_preserve.errors import UsageError
 from hstu_preserve.gin_recipes.reader import GinChain, read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
 from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.primitives.shipped import shipped_directory
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
@@ -26,13 +27,14 @@ from hstu_preserve.workflows.conduct import Conduct
 from hstu_preserve.workflows.machine import choose_device, describe_code, describe_environment, describe_numerics
 from hstu_preserve.workflows.progress import Listener, ignore
 from hstu_preserve.workflows.stores import find_store_for_recipe
+from hstu_preserve.workflows.targets import looks_like_path
 
 if TYPE_CHECKING:
     import torch
 
 
 def train(
-    gin: Path,
+    gin: str | Path,
     *,
     output: Path,
     data: Path | None = None,
@@ -43,7 +45,7 @@ def train(
     """Train what a gin chain says and write the run directory that `pack` takes.
 
     Args:
-        gin: The chain's entry file.
+        gin: The chain's entry file, or the id of a chain that comes with the program.
         output: The run directory; must not exist, or be empty.
         data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
         gin_root: The folder that includes may not leave.
@@ -56,7 +58,7 @@ def train(
         UsageError: The output is in use, or data that may not be redistributed shall be included.
         UnavailableError: No torch, no such device, no data, or the output cannot be written.
     """
-    chain = read_chain(gin, root=gin_root)
+    chain = read_chain(find_gin(gin), root=gin_root)
     resolution = resolve(chain)
     store = find_store_for_recipe(resolution.recipe.dataset, data)
     require_usable(output, resolution=resolution, store=store)
@@ -75,6 +77,13 @@ def train(
         environment=run.environment,
         warnings=tuple(str(warning) for warning in resolution.warnings),
     )
+
+
+def find_gin(gin: str | Path) -> Path:
+    """Return the gin file that a path names, or the chain of an id that comes with the program."""
+    path = Path(gin)
+    shipped = shipped_directory("bundles") / str(gin) / "config" / f"{gin}.gin"
+    return shipped if not path.exists() and not looks_like_path(str(gin)) and shipped.is_file() else path
 
 
 def require_usable(output: Path, *, resolution: Resolution, store: Store) -> None:

@@ -313,6 +313,28 @@ def test_a_damaged_header_is_named_and_the_rest_is_still_checked(pieces: list[Pi
     assert verification.members_checked == len(pieces)
 
 
+def test_two_damaged_headers_in_a_row_end_the_reading(pieces: list[Piece]) -> None:
+    position = find(pieces, "environment.json")
+    for damaged in (position, position + 1):
+        pieces[damaged] = pieces[damaged].with_header(b"\xff" * 512)
+    verification = verify_tar(join(pieces))
+    assert classes(verification) == [
+        (FindingClass.NOT_CANONICAL, "environment.json"),
+        (FindingClass.NOT_CANONICAL, pieces[position + 1].path),
+    ]
+    assert verification.members_checked == position + 1
+
+
+def test_an_end_inside_whole_blocks_of_content_is_one_finding(tmp_path: Path) -> None:
+    make_sealed_run(tmp_path, files={"ckpts/aligned": bytes(4096)})
+    pieces = read_pieces(tmp_path)
+    position = find(pieces, "ckpts/aligned")
+    tar = join(pieces[: position + 1], end=b"")[:-1024]
+    finding = only_finding(verify_tar(tar))
+    assert (finding.finding_class, finding.path) == (FindingClass.TRUNCATED, "ckpts/aligned")
+    assert (finding.expected, finding.found) == ("4096 bytes", "the end after 3072")
+
+
 def test_data_in_the_padding_is_refused(pieces: list[Piece], bundle: Path) -> None:
     tar = bytearray(read_tar(bundle))
     position = find(pieces, "results/metrics.json")

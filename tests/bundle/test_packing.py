@@ -1,3 +1,4 @@
+import io
 import os
 import subprocess
 import tarfile
@@ -9,7 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hstu_preserve.bundle import compression
-from hstu_preserve.bundle.archive import pack
+from hstu_preserve.bundle.archive import pack, write_member
+from hstu_preserve.bundle.compression import GzipWriter
+from hstu_preserve.bundle.headers import BLOCK_BYTES
+from hstu_preserve.bundle.layout import CHUNK_BYTES, Member
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import ContentError, MissingPathError, UsageError, VerificationError
 from hstu_preserve.primitives.digests import sha256_of_bytes, sha256_of_file
@@ -150,6 +154,14 @@ def test_a_changed_file_of_the_same_size_is_named_with_both_digests(tmp_path: Pa
     assert sha256_of_bytes(changed) in str(caught.value)
     assert sha256_of_bytes(TINY_RUN[CHECKPOINT]) in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_a_file_that_grows_while_it_is_read_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(bytes(5 * CHUNK_BYTES))
+    writer = GzipWriter(io.BytesIO())
+    with pytest.raises(ContentError, match="changed after the manifest was written"):
+        write_member(writer, root=tmp_path, member=Member(path="log", size=10, sha256=sha256_of_bytes(bytes(10))))
+    assert writer.size == BLOCK_BYTES
 
 
 def test_a_stale_checksums_file_is_refused(tmp_path: Path) -> None:

@@ -53,6 +53,12 @@ def test_tarfile_reads_back_path_size_and_nothing_else(path: str, size: int) -> 
     assert info.pax_headers.keys() <= {"path", "size"}
 
 
+def test_the_extended_header_counts_the_digits_of_its_length() -> None:
+    for length in range(1, 1000):
+        path = "é" + "x" * length
+        assert make_header(path, size=0)[512:] == expected_by_tarfile(path, size=0, form=2)[512:]
+
+
 def test_a_path_at_the_limit_of_the_prefix_needs_no_extension() -> None:
     assert len(make_header("p" * 155 + "/" + "n" * 100, size=0)) == 512
     assert len(make_header("p" * 156 + "/" + "n" * 100, size=0)) == 1536

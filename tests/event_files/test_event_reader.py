@@ -117,6 +117,7 @@ def test_scalars_stored_as_tensors_are_read_and_other_summaries_passed_over() ->
         {"dtype": DT_FLOAT, "tensor_content": struct.pack("<f", 0.25)},
         {"dtype": DT_DOUBLE, "double_val": [0.1]},
         {"dtype": DT_FLOAT, "tensor_shape": {"dim": [{"size": 2}]}, "float_val": [1.0, 2.0]},
+        {"dtype": DT_FLOAT, "tensor_shape": {"dim": [{"size": 1}]}, "float_val": [1.0]},
         {"dtype": DT_STRING, "string_val": [b"text"]},
     ]
     values: list[dict[str, object]] = [{"tag": f"t{n}", "tensor": tensor} for n, tensor in enumerate(tensors)]

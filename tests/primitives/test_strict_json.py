@@ -72,6 +72,7 @@ def test_what_two_readers_could_understand_differently_is_refused(content: bytes
         (b'"\\ud83d\\ude00"', "\N{GRINNING FACE}"),
         (b'"[[[[{{{{"', "[[[[{{{{"),
         (b'"\\"[\\\\"', '"[\\'),
+        (b'"\\"' + b"[" * 100 + b'"', '"' + "[" * 100),
         (b" [1.5e-3] \n", [0.0015]),
     ],
 )

@@ -1,0 +1,40 @@
+"""The command tables of the README, generated from the commands themselves."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer.main
+
+from hstu_preserve.cli.app import app
+
+Command = Any  # typer carries its own click and declares it private
+
+
+def list_commands() -> Iterator[tuple[str, Command]]:
+    """Yield every command with its full name, groups resolved."""
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        below = getattr(command, "commands", None)
+        if below is None:
+            yield name, command
+        else:
+            yield from ((f"{name} {sub}", child) for sub, child in below.items())
+
+
+def usage_of(name: str, command: Command) -> str:
+    """Return how a command is typed, options in brackets where they may be left out."""
+    words = [f"hstu-preserve {name}"]
+    for parameter in command.params:
+        if parameter.name == "help":
+            continue
+        if parameter.param_type_name == "argument":
+            words.append(parameter.metavar)
+            continue
+        text = parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.metavar}"
+        words.append(text if parameter.required else f"[{text}]")
+    return " ".join(words)
+
+
+def command_table() -> str:
+    """Return all commands as a Markdown table."""
+    rows = [f"| `{usage_of(name, command)}` | {command.help.strip()} |" for name, command in list_commands()]
+    return "\n".join(["| command | what it does |", "|---|---|", *(row.replace("|N", "\\|N") for row in rows)])

@@ -7,7 +7,6 @@ from typing import IO
 from hstu_preserve.bundle.compression import GzipWriter
 from hstu_preserve.bundle.headers import END_OF_ARCHIVE, make_header, make_padding
 from hstu_preserve.bundle.layout import (
-    BundleIdentity,
     Member,
     StoredManifest,
     TreeListing,
@@ -19,22 +18,9 @@ from hstu_preserve.bundle.layout import (
     read_tree_manifest,
 )
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
-from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.files import atomic_writer
 from hstu_preserve.records.contents import FindingClass, describe_bytes
-from hstu_preserve.records.record import Record
-
-
-class PackResult(Record):
-    """What was packed."""
-
-    path: Path
-    identity: BundleIdentity
-    """The sha256 of the manifest's stored bytes."""
-    transport_sha256: Sha256
-    """Of the compressed file: recorded beside it, never promised, since libraries compress differently."""
-    size_bytes: int
-    members: int
+from hstu_preserve.records.results import PackResult
 
 
 class HashingSink:

@@ -121,6 +121,18 @@ class VerificationReport(Record):
         return min(codes - {2}, default=min(codes, default=0))
 
 
+class PackResult(Record):
+    """What was packed."""
+
+    path: Path
+    identity: Sha256
+    """The sha256 of the manifest's stored bytes."""
+    transport_sha256: Sha256
+    """Of the compressed file: recorded beside it, never promised, since libraries compress differently."""
+    size_bytes: int
+    members: int
+
+
 class UnpackResult(Record):
     """An unpacked bundle."""
 

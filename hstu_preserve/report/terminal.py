@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hstu_preserve.bundle.archive import PackResult
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.environment import NumericsRecord
@@ -21,6 +20,7 @@ from hstu_preserve.records.results import (
     Diagnosis,
     EvaluationResult,
     ExportResult,
+    PackResult,
     ReportResult,
     Reproduction,
     ShownBundle,

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from hstu_preserve.bundle import archive, extraction
-from hstu_preserve.bundle.archive import PackResult
 from hstu_preserve.bundle.layout import RUN_RECORD, read_tree_manifest
 from hstu_preserve.errors import MissingPathError, UsageError
 from hstu_preserve.records.manifest import MANIFEST_NAME
-from hstu_preserve.records.results import UnpackResult
+from hstu_preserve.records.results import PackResult, UnpackResult
 from hstu_preserve.workflows.targets import require_local
 
 BUNDLE_SUFFIX = ".tar.gz"

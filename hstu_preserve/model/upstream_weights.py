@@ -65,7 +65,7 @@ def count_item_rows(state: Mapping[str, Tensor], *, source: str) -> int:
     """
     ours = "item_embedding.weight"
     for name in (ours, upstream_name(ours), DDP_PREFIX + upstream_name(ours)):
-        if name in state:
+        if name in state and state[name].ndim:
             return len(state[name])
     raise CheckpointError(f"{source}: has no item table ({ours})")
 
@@ -75,8 +75,8 @@ def is_upstream(state: Mapping[str, Tensor]) -> bool:
     return any("_embedding_module." in name for name in state)
 
 
-def from_upstream(state: Mapping[str, Tensor], model: Recommender) -> dict[str, Tensor]:
-    """Return upstream's weights under our names.
+def from_upstream(state: Mapping[str, Tensor], model: Recommender, *, source: str) -> dict[str, Tensor]:
+    """Return upstream's weights under our names; `source` says where they come from, for the message.
 
     Raises:
         CheckpointError: A tensor has no place in the model; the first ones are named.
@@ -92,7 +92,7 @@ def from_upstream(state: Mapping[str, Tensor], model: Recommender) -> dict[str, 
         else:
             unknown.append(f"{full_name} {tuple(value.shape)}")
     if unknown:
-        raise CheckpointError(f"tensors that the recipe's model does not have: {', '.join(unknown[:4])}")
+        raise CheckpointError(f"{source}: tensors that the recipe's model does not have: {', '.join(unknown[:4])}")
     return result
 
 
@@ -107,7 +107,7 @@ def load_state(model: Recommender, state: Mapping[str, Tensor], *, source: str) 
     Raises:
         CheckpointError: Names or shapes differ; the first differing tensors are named.
     """
-    found = from_upstream(state, model) if is_upstream(state) else dict(state)
+    found = from_upstream(state, model, source=source) if is_upstream(state) else dict(state)
     expected = model.state_dict()
     differing = [
         f"{name} (recipe {describe_shape(expected.get(name))}, checkpoint {describe_shape(found.get(name))})"

@@ -3,7 +3,7 @@
 import rfc8785
 
 from hstu_preserve.errors import ContentError
-from hstu_preserve.primitives.strict_json import Json, strict_loads
+from hstu_preserve.primitives.strict_json import Json
 
 
 def canonical_dumps(value: Json) -> bytes:
@@ -11,13 +11,11 @@ def canonical_dumps(value: Json) -> bytes:
     return rfc8785.dumps(value)
 
 
-def canonical_loads(content: bytes, *, source: str) -> Json:
-    """Parse `content` and require that it already is in canonical form.
+def require_canonical(content: bytes, value: Json, *, source: str) -> None:
+    """Require that `content`, which was parsed to `value`, is in canonical form.
 
     Raises:
-        ContentError: Not strict JSON, or strict JSON in another form than the canonical one.
+        ContentError: It is the same value in another form.
     """
-    value = strict_loads(content, source=source)
     if canonical_dumps(value) != content:
         raise ContentError(f"{source}: JSON is not in canonical form (RFC 8785)")
-    return value

@@ -5,9 +5,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from hstu_preserve.errors import ContentError
-from hstu_preserve.primitives.canonical_json import canonical_loads
+from hstu_preserve.primitives.canonical_json import require_canonical
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.paths import BundlePath
+from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.contents import Contents
 from hstu_preserve.records.environment import EnvironmentRecord
@@ -99,7 +100,7 @@ def read_manifest(content: bytes, *, source: str) -> Manifest:
     Raises:
         ContentError: Not canonical strict JSON, a newer schema version, or not a manifest.
     """
-    value = canonical_loads(content, source=source)
+    value = strict_loads(content, source=source)
     if not isinstance(value, dict) or "schema_version" not in value:
         raise ContentError(f"{source}: not a manifest of this program (no schema_version)")
     version = value["schema_version"]
@@ -110,4 +111,5 @@ def read_manifest(content: bytes, *, source: str) -> Manifest:
             f"{source}: schema_version {version} is newer than {SCHEMA_VERSION}, the newest this release reads; "
             "install a newer hstu-preserve"
         )
+    require_canonical(content, value, source=source)
     return Manifest.from_json(content, source=source)

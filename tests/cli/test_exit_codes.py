@@ -1,0 +1,294 @@
+"""Each class of failure through a real subprocess: its exit code, one clear sentence, no traceback, nothing written."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hstu_preserve.bundle.layout import record_files, seal
+from hstu_preserve.primitives.shipped import shipped_directory
+from hstu_preserve.workflows.data import synthesize_data
+from hstu_preserve.workflows.pack import pack, unpack
+from hstu_preserve.workflows.targets import SAMPLE_BUNDLE
+
+SAMPLE_PATH = shipped_directory("bundles") / SAMPLE_BUNDLE
+TINY_GIN = """
+train_fn.dataset_name = "synthetic"
+train_fn.max_sequence_length = 10
+train_fn.num_epochs = 1
+train_fn.item_embedding_dim = 8
+train_fn.sampling_strategy = "local"
+train_fn.weight_decay = 0
+"""
+
+
+def run(*arguments: str, cwd: Path, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "hstu_preserve", *arguments],
+        cwd=cwd,
+        input=stdin,
+        env={**os.environ, **environment},
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def list_tree(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def require_clean_failure(
+    result: subprocess.CompletedProcess[bytes], *, exit_code: int, says: str, where: str = "err"
+) -> None:
+    text = (result.stderr if where == "err" else result.stdout).decode()
+    assert result.returncode == exit_code, result.stdout.decode() + result.stderr.decode()
+    assert "Traceback" not in result.stderr.decode()
+    assert says in text
+
+
+@pytest.fixture
+def tiny_store(tmp_path: Path) -> Path:
+    store = tmp_path / "store"
+    synthesize_data(seed=3, num_users=30, num_items=60, num_ratings=600, output=store)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "says"),
+    [
+        (["show", "iter8-exp4-SOTTA"], 2, "did you mean 'iter8-exp4-SOTA'"),
+        (["show", "nowhere/bundle.tar.gz"], 2, "no such file or directory"),
+        (["verify"], 2, "Missing argument"),
+        (["reproduce", "sample", "--rung", "karma"], 2, "choose from evaluation, training"),
+        (["reproduce", "iter8-exp4-SOTA"], 4, "tzchen07/hstu-iter78-preservation"),
+        (["reproduce", "paper-hstu-ml-20m"], 2, "without a bundle"),
+        (["reproduce", "sample", "--device", "cuda"], 4, "sees no GPU"),
+        (["reproduce", "sample", "--device", "abacus"], 2, "choose one of auto, cpu, cuda"),
+        (["evaluate", "--checkpoint", "x"], 2, "--checkpoint together with --gin"),
+        (["data", "prepare", "ml-21m", "--from", ".", "--output", "s"], 2, "did you mean 'ml-1m'"),
+        (["data", "prepare", "ml-1m", "--from", "absent.zip", "--output", "s"], 2, "absent.zip"),
+        (["data", "show", "."], 2, "no store there"),
+        (["data", "synthesize", "--seed", "1", "--users", "100", "--ratings", "7", "--output", "s"], 2, "ratings"),
+        (["pack", "absent"], 2, "no such directory"),
+        (["pack", "."], 2, "not a run directory"),
+        (["train", "absent.gin", "--output", "run"], 2, "absent.gin"),
+        (["train", "sample-hstu-synthetic", "--output", "run"], 4, "HSTU_PRESERVE_DATA"),
+        (["export", "sample", "--output", "x", "--format", "onnx"], 2, "meta-checkpoint"),
+    ],
+    ids=lambda value: " ".join(value[:3]) if isinstance(value, list) else None,
+)
+def test_a_wrong_request_is_refused_in_one_sentence(
+    arguments: list[str], exit_code: int, says: str, tmp_path: Path
+) -> None:
+    if "cuda" in arguments and subprocess.run(["nvidia-smi"], capture_output=True, check=False).returncode == 0:
+        pytest.skip("there is a GPU here")
+    result = run(*arguments, cwd=tmp_path, HSTU_PRESERVE_DATA="")
+    require_clean_failure(result, exit_code=exit_code, says=says)
+    assert list_tree(tmp_path) == {}
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "truncated": lambda content: content[: len(content) // 2],
+    "flipped": lambda content: content[:5000] + bytes([content[5000] ^ 1]) + content[5001:],
+    "not gzip": lambda content: b"PK\x03\x04 this is something else",
+    "empty": lambda content: b"",
+    "appended": lambda content: content + b"more",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("verb", ["verify", "reproduce", "unpack", "show"])
+def test_a_damaged_bundle_exits_3_and_leaves_nothing(verb: str, damage: str, tmp_path: Path) -> None:
+    bundle = tmp_path / "damaged.tar.gz"
+    bundle.write_bytes(DAMAGES[damage](SAMPLE_PATH.read_bytes()))
+    before = list_tree(tmp_path)
+    result = run(verb, str(bundle), cwd=tmp_path)
+    if verb == "show" and damage in {"truncated", "flipped", "appended"}:
+        assert result.returncode in {0, 3}  # show reads no further than it must, and says that it verified nothing
+    else:
+        says, where = ("damaged.tar.gz", "err" if verb in {"unpack", "show"} else "out")
+        require_clean_failure(result, exit_code=3, says=says, where=where)
+    assert list_tree(tmp_path) == before
+
+
+def test_foreign_json_in_the_manifests_place_exits_3(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "MANIFEST.json").write_text('{"name": "somebody else\'s"}')
+    require_clean_failure(run("verify", "tree", cwd=tmp_path), exit_code=3, says="MANIFEST.json", where="out")
+    require_clean_failure(run("show", "tree", cwd=tmp_path), exit_code=3, says="schema_version")
+
+
+def test_verify_reads_a_bundle_from_standard_input(tmp_path: Path) -> None:
+    content = SAMPLE_PATH.read_bytes()
+    assert run("verify", "-", cwd=tmp_path, stdin=content).returncode == 0
+    require_clean_failure(run("verify", "-", cwd=tmp_path, stdin=content[:-9]), exit_code=3, says="FAILED", where="out")
+
+
+def test_another_dataset_than_the_bundles_exits_3_and_shows_both_fingerprints(tmp_path: Path, tiny_store: Path) -> None:
+    result = run("reproduce", "sample", "--data", str(tiny_store), cwd=tmp_path)
+    require_clean_failure(result, exit_code=3, says="expected fingerprint 63f5157ff7a5")
+    assert json.loads((tiny_store / "store.json").read_text())["fingerprint"] in result.stderr.decode()
+
+
+def test_another_dataset_than_the_recipes_exits_3(tmp_path: Path, tiny_store: Path) -> None:
+    gin = tmp_path / "x.gin"
+    gin.write_text(TINY_GIN.replace('"synthetic"', '"ml-1m"'))
+    result = run("train", str(gin), "--data", str(tiny_store), "--output", "run", cwd=tmp_path)
+    require_clean_failure(result, exit_code=3, says="holds synthetic, the recipe is for ml-1m")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_gin_error_exits_2_and_names_file_and_line(tmp_path: Path, tiny_store: Path) -> None:
+    gin = tmp_path / "x.gin"
+    gin.write_text(TINY_GIN + "train_fn.num_epoch = 3\n")
+    result = run("train", str(gin), "--data", str(tiny_store), "--output", "run", cwd=tmp_path)
+    require_clean_failure(result, exit_code=2, says="x.gin:8")
+    assert "train_fn.num_epochs" in result.stderr.decode()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_checkpoint_of_another_shape_exits_3_and_names_the_tensors(tmp_path: Path, tiny_store: Path) -> None:
+    gin = tmp_path / "x.gin"
+    gin.write_text(TINY_GIN)
+    assert run("train", str(gin), "--data", str(tiny_store), "--output", "run", cwd=tmp_path).returncode == 0
+    (checkpoint,) = (tmp_path / "run" / "ckpts").iterdir()
+    gin.write_text(TINY_GIN + "train_fn.item_embedding_dim = 16\n")
+    options = ["--checkpoint", str(checkpoint), "--gin", str(gin), "--data", str(tiny_store)]
+    require_clean_failure(run("evaluate", *options, cwd=tmp_path), exit_code=3, says="item_embedding.weight")
+    checkpoint.write_bytes(b"no checkpoint at all")
+    require_clean_failure(run("evaluate", *options, cwd=tmp_path), exit_code=3, says="not a checkpoint")
+
+
+def test_a_claim_that_does_not_hold_exits_5(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    unpack("sample", output=tree)
+    edit_metric(tree, by=-0.05)
+    result = run("reproduce", str(tree), "--json", cwd=tmp_path)
+    assert result.returncode == 5, result.stderr.decode()
+    verdicts = json.loads(result.stdout)["verdicts"]
+    outcomes = {(verdict["rung"], verdict["claim"]): verdict["outcome"] for verdict in verdicts}
+    assert outcomes["bytes", None] == "REPRODUCED_BITWISE"
+    assert outcomes["evaluation-numeric", "ndcg@10"] == "NOT_REPRODUCED"
+    assert outcomes["evaluation-numeric", "hr10"] == "REPRODUCED_NUMERIC"
+
+
+def edit_metric(tree: Path, *, by: float) -> None:
+    """Change what the run reports and make every digest fit again: only a re-run can notice."""
+    from hstu_preserve.bundle.layout import METRICS, read_tree_manifest
+    from hstu_preserve.records.evaluation import ResultsRecord
+
+    stored = read_tree_manifest(tree).manifest
+    results = ResultsRecord.from_json((tree / METRICS).read_bytes(), source=METRICS)
+    metrics = {name: value + by if name == "ndcg@10" else value for name, value in results.final.metrics.items()}
+    final = results.final.model_copy(update={"metrics": metrics})
+    (tree / METRICS).write_bytes(results.model_copy(update={"final": final}).to_json())
+    claims = tuple(claim.model_copy(update={"value": metrics[claim.policy.metric]}) for claim in stored.claims)
+    seal(tree, manifest=stored.model_copy(update={"claims": claims, "contents": record_files(tree)}))
+
+
+def test_a_bundle_that_contradicts_itself_exits_3(tmp_path: Path) -> None:
+    from hstu_preserve.bundle.layout import read_tree_manifest
+
+    tree = tmp_path / "tree"
+    unpack("sample", output=tree)
+    stored = read_tree_manifest(tree).manifest
+    claims = tuple(claim.model_copy(update={"value": 0.9}) for claim in stored.claims)
+    seal(tree, manifest=stored.model_copy(update={"claims": claims}))
+    require_clean_failure(run("reproduce", str(tree), cwd=tmp_path), exit_code=3, says="contradicts itself")
+
+
+def test_a_claim_without_a_margin_is_inconclusive_on_training_and_exits_6(tmp_path: Path, tiny_store: Path) -> None:
+    gin = tmp_path / "x.gin"
+    gin.write_text(TINY_GIN)
+    assert run("train", str(gin), "--data", str(tiny_store), "--output", "run", cwd=tmp_path).returncode == 0
+    result = run("reproduce", "run", "--data", str(tiny_store), "--rung", "training", cwd=tmp_path)
+    require_clean_failure(result, exit_code=6, says="the claim fixed no margin", where="out")
+
+
+def test_a_full_output_directory_is_never_touched(tmp_path: Path, tiny_store: Path) -> None:
+    used = tmp_path / "used"
+    used.mkdir()
+    (used / "precious.txt").write_text("mine")
+    gin = tmp_path / "x.gin"
+    gin.write_text(TINY_GIN)
+    before = list_tree(used)
+    attempts = (
+        ["train", str(gin), "--data", str(tiny_store), "--output", "used"],
+        ["unpack", "sample", "--output", "used"],
+        ["data", "synthesize", "--seed", "1", "--output", "used"],
+        ["reproduce", "sample", "--output", "used"],
+    )
+    for arguments in attempts:
+        require_clean_failure(run(*arguments, cwd=tmp_path), exit_code=2, says="used")
+    assert list_tree(used) == before
+
+
+def test_an_unfinished_run_is_not_packed(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    unpack("sample", output=tree)
+    (tree / "MANIFEST.json").unlink()
+    require_clean_failure(run("pack", "tree", cwd=tmp_path), exit_code=2, says="did not finish")
+
+
+def test_a_run_that_was_changed_is_not_packed(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    unpack("sample", output=tree)
+    (tree / "results" / "metrics.json").write_text("{}")
+    require_clean_failure(run("pack", "tree", cwd=tmp_path), exit_code=3, says="results/metrics.json")
+    assert not list(tmp_path.glob("*.tar.gz"))
+
+
+def test_a_changed_store_is_noticed_before_anything_is_ranked(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    unpack("sample", output=tree)
+    array = bytearray((tree / "data" / "half_stars.npy").read_bytes())
+    array[-1] ^= 1
+    (tree / "data" / "half_stars.npy").write_bytes(array)
+    require_clean_failure(run("reproduce", "tree", cwd=tmp_path), exit_code=3, says="half_stars.npy", where="out")
+    result = run("reproduce", "sample", "--data", str(tree / "data"), cwd=tmp_path)
+    require_clean_failure(result, exit_code=3, says="half_stars")
+
+
+def test_an_output_that_cannot_be_written_exits_4(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        blocked = Path("/proc/nowhere")
+    else:
+        blocked = tmp_path / "blocked"
+        blocked.mkdir(mode=0o500)
+    result = run("unpack", "sample", "--output", str(blocked / "x"), cwd=tmp_path)
+    assert result.returncode in {2, 4}
+    assert b"Traceback" not in result.stderr
+    result = run("data", "synthesize", "--seed", "1", "--output", str(blocked / "x"), cwd=tmp_path)
+    require_clean_failure(result, exit_code=4, says="cannot be written")
+
+
+def test_no_torch_is_one_sentence_and_exit_4(tmp_path: Path) -> None:
+    without = tmp_path / "sitecustomize.py"
+    without.write_text(
+        "import importlib.util as u\nfind = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'torch' else find(name, package)\n"
+    )
+    for arguments in (
+        ["reproduce", "sample"],
+        ["evaluate", "sample"],
+        ["train", "sample-hstu-synthetic", "--output", "r"],
+    ):
+        result = run(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+        require_clean_failure(result, exit_code=4, says="PyTorch is not installed")
+    for arguments in (["list"], ["show", "sample"], ["verify", "sample"], ["doctor"]):
+        assert run(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path)).returncode == 0
+
+
+def test_a_second_pack_does_not_replace_the_first(tmp_path: Path) -> None:
+    tree, bundle = tmp_path / "tree", tmp_path / "b.tar.gz"
+    unpack("sample", output=tree)
+    pack(tree, output=bundle)
+    require_clean_failure(run("pack", "tree", "--output", "b.tar.gz", cwd=tmp_path), exit_code=2, says="exists")
+    assert io.BytesIO(bundle.read_bytes()).read(2) == b"\x1f\x8b"

@@ -1,0 +1,91 @@
+"""Tiny recommenders with random weights, and histories of chosen lengths for them to read."""
+
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from hstu_preserve.model.histories import Histories
+from hstu_preserve.model.initialization import initialize
+from hstu_preserve.model.jagged import PLAIN_OPERATORS, JaggedOperators, fbgemm_problem, load_operators
+from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.records.recipe import Recipe, SasrecSettings
+from hstu_preserve.training.determinism import initialization_generators
+from tests.factories import make_recipe
+
+KINDS = ("HSTU", "SASRec")
+MAX_ITEM_ID = 40
+NEXT_YEAR_SECONDS = 1_700_000_000
+
+SASREC: dict[str, Json] = {
+    "kind": "SASRec",
+    "item_embedding_dim": 8,
+    "dropout_rate": 0.2,
+    "user_embedding_norm": "l2_norm",
+    "gr_output_length": 2,
+    "main_module_bf16": False,
+    "num_blocks": 2,
+    "num_heads": 2,
+    "ffn_hidden_dim": 12,
+    "ffn_activation_fn": "relu",
+    "ffn_dropout_rate": 0.2,
+}
+
+needs_fbgemm = pytest.mark.skipif(fbgemm_problem() is not None, reason=str(fbgemm_problem()))
+OPERATORS = [
+    pytest.param(PLAIN_OPERATORS, id="plain"),
+    pytest.param(load_operators(), id="fbgemm", marks=needs_fbgemm),
+]
+
+
+def make_model_recipe(kind: str, *, model: dict[str, Json] | None = None, **changes: dict[str, Json]) -> Recipe:
+    """Return the tiny recipe of either encoder, with single settings changed as in `make_recipe`."""
+    if kind == "HSTU":
+        return make_recipe(model=model or {}, **changes)
+    settings = SasrecSettings.model_validate(SASREC | (model or {}))
+    return make_recipe(**changes).model_copy(update={"model": settings})
+
+
+def make_model(
+    recipe: Recipe, *, operators: JaggedOperators = PLAIN_OPERATORS, max_item_id: int = MAX_ITEM_ID, seed: int = 1
+) -> Recommender:
+    """Return an initialised model in evaluation mode."""
+    model = Recommender(recipe, max_item_id=max_item_id, operators=operators)
+    initialize(model, initialization_generators(seed))
+    return model.eval()
+
+
+def make_lively_model(recipe: Recipe, *, operators: JaggedOperators = PLAIN_OPERATORS, seed: int = 1) -> Recommender:
+    """Return a model with weights large enough that every one of them shows in the output."""
+    model = make_model(recipe, operators=operators, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
+    return model
+
+
+def make_histories(
+    lengths: Sequence[int], *, recipe: Recipe, with_target: bool = True, max_item_id: int = MAX_ITEM_ID, seed: int = 0
+) -> Histories:
+    """Return random histories of the given lengths: ascending times, the target after the last event."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (len(lengths), recipe.padded_length)
+    length_B = torch.tensor(lengths)
+    position_N = torch.arange(recipe.padded_length)
+    item_BN = torch.randint(1, max_item_id + 1, shape, generator=generator)
+    gap_BN = torch.randint(0, 10, shape, generator=generator) ** torch.randint(1, 7, shape, generator=generator)
+    time_BN = NEXT_YEAR_SECONDS + gap_BN.cumsum(1)
+    is_item_BN = position_N < length_B[:, None] + int(with_target)
+    return Histories(
+        length_B=length_B,
+        item_BN=item_BN * is_item_BN,
+        time_BN=time_BN * (position_N <= length_B[:, None]),
+    )
+
+
+def draw_negatives(model: Recommender, histories: Histories, *, seed: int = 0) -> torch.Tensor:
+    """Return the negatives of a batch, among all items."""
+    candidate_I = torch.arange(1, model.item_embedding.num_embeddings)
+    return model.draw_negatives(histories, candidate_I, torch.Generator().manual_seed(seed))

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -86,7 +87,7 @@ def tiny_store(tmp_path: Path) -> Path:
 def test_a_wrong_request_is_refused_in_one_sentence(
     arguments: list[str], exit_code: int, says: str, tmp_path: Path
 ) -> None:
-    if "cuda" in arguments and subprocess.run(["nvidia-smi"], capture_output=True, check=False).returncode == 0:
+    if "cuda" in arguments and shutil.which("nvidia-smi"):
         pytest.skip("there is a GPU here")
     result = run(*arguments, cwd=tmp_path, HSTU_PRESERVE_DATA="")
     require_clean_failure(result, exit_code=exit_code, says=says)

@@ -9,6 +9,7 @@ from torch import Tensor
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.jagged import JaggedOperators
 from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.primitives.strict_json import Json
 from tests.model.tiny_models import (
     KINDS,
     MAX_ITEM_ID,
@@ -172,7 +173,7 @@ def test_each_of_hstus_dropouts_has_a_rate_of_its_own(rate: str) -> None:
         ("SASRec", "num_heads", 4),
     ],
 )
-def test_each_variant_takes_a_step_and_differs_from_the_base(kind: str, setting: str, value: str | int) -> None:
+def test_each_variant_takes_a_step_and_differs_from_the_base(kind: str, setting: str, value: Json) -> None:
     base, variant = (make_model(make_model_recipe(kind, model=change)) for change in ({}, {setting: value}))
     histories = make_histories(LENGTHS, recipe=base.recipe)
     losses = [model.position_losses(histories, draw_negatives(model, histories)).mean() for model in (base, variant)]

@@ -38,7 +38,7 @@ def xavier_std(rows: int, columns: int) -> float:
     return math.sqrt(2 / (rows + columns))
 
 
-# (encoder, parameters, scale, std of the distribution with scale 1, its bound or None)
+# (encoder, parameters, scale, standard deviation and bound of the distribution with scale 1)
 BOUNDED = [
     ("HSTU", "item_embedding.weight", 0.02, STD_OF_CUT_NORMAL, CUT),
     ("HSTU", "*.output.weight", fan_out_bound(WIDTH, GATED_WIDTH), STD_OF_UNIFORM, 1.0),
@@ -114,7 +114,8 @@ def test_attention_biases_start_at_zero(wide_models: dict[str, Recommender], kin
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_distributions_above_are_those_of_every_parameter(wide_models: dict[str, Recommender], kind: str) -> None:
-    patterns = [row[1] for row in [*BOUNDED, *UNBOUNDED, *ZERO] if row[0] == kind]
+    rows = [*((row[0], row[1]) for row in BOUNDED), *((row[0], row[1]) for row in UNBOUNDED), *ZERO]
+    patterns = [pattern for encoder, pattern in rows if encoder == kind]
     for name, _ in wide_models[kind].named_parameters():
         assert sum(fnmatchcase(name, pattern) for pattern in patterns) == 1, name
 

@@ -138,5 +138,5 @@ def test_the_rows_of_the_item_table_are_counted_under_any_naming(name: str) -> N
 
 @pytest.mark.parametrize("state", [{}, {"other": torch.zeros(3, 2)}, {"item_embedding.weight": torch.tensor(1.0)}])
 def test_a_state_without_an_item_table_is_refused(state: dict[str, Tensor]) -> None:
-    with pytest.raises(CheckpointError, match="^some/where: has no item table"):
+    with pytest.raises(CheckpointError, match=r"^some/where: has no item table"):
         count_item_rows(state, source="some/where")

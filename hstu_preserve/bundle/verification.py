@@ -61,7 +61,9 @@ def verify_tree(root: Path) -> Verification:
     try:
         stored = read_tree_manifest(root)
     except MissingPathError:
-        listing.refuse(FindingClass.MISSING, MANIFEST_NAME, expected="the manifest", found=None)
+        # Without it, nothing can be said of the other files.
+        listing = TreeListing()
+        listing.refuse(FindingClass.MISSING, MANIFEST_NAME, expected="a bundle's or finished run's manifest", found=None)
     except ContentError as error:
         listing.refuse(FindingClass.BAD_MANIFEST, MANIFEST_NAME, expected=None, found=str(error))
     records = list(hash_files(root, listing)) if stored else []

@@ -50,19 +50,24 @@ def rank_batch(
         user_BD: User embeddings.
         index: The catalogue.
         seen_BS: int64 ids to filter out, 0 is padding.
-        target_B: int64 ids; one that is filtered out or no candidate has exact rank 0 and counts as a miss.
+        target_B: int64 ids; one that is filtered out, no candidate or scored NaN (by a diverged model) has exact rank 0
+            and counts as a miss.
         score_chunk: Users scored at once; None scores all together.
     """
     chunks = torch.split(user_BD, score_chunk or max(1, len(user_BD)))
     score_BI = torch.cat([chunk @ index.embedding_DI for chunk in chunks])
     eligible_BI = ~index.seen_mask(seen_BS)
     column_B = index.columns(target_B)
-    rankable_B = (column_B >= 0) & eligible_BI.gather(1, column_B.clamp(min=0)[:, None]).squeeze(1)
     target_score_B1 = score_BI.gather(1, column_B.clamp(min=0)[:, None])
+    eligible_B1 = eligible_BI.gather(1, column_B.clamp(min=0)[:, None])
+    rankable_B = (column_B >= 0) & (eligible_B1 & ~target_score_B1.isnan()).squeeze(1)
 
-    higher_B = (eligible_BI & (score_BI > target_score_B1)).sum(1)
-    equal_B = (eligible_BI & (score_BI == target_score_B1)).sum(1)
-    near_B = (eligible_BI & ((score_BI - target_score_B1).abs() <= NEAR_TIE)).sum(1)
+    is_equal_BI = score_BI == target_score_B1
+    is_near_BI = is_equal_BI | ((score_BI - target_score_B1).abs() <= NEAR_TIE)
+    # Negated, so that NaN counts as higher: torch.topk puts it first, too.
+    higher_B = (eligible_BI & ~(score_BI <= target_score_B1)).sum(1)
+    equal_B = (eligible_BI & is_equal_BI).sum(1)
+    near_B = (eligible_BI & is_near_BI).sum(1)
     return BatchRanks(
         rank=torch.where(rankable_B, higher_B + 1, 0),
         rank_topk=rank_topk(score_BI, eligible_BI=eligible_BI, column_B=torch.where(rankable_B, column_B, -1)),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
+from tokenize import TokenError
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,8 +16,20 @@ from torch import Tensor
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.files import read_bytes, write_atomically
 
-# Everything that numpy, zipfile and zlib raise on bytes that are not theirs.
-DAMAGED_NPZ = (ValueError, KeyError, OSError, EOFError, RuntimeError, BadZipFile, zlib.error)
+# Everything that numpy, zipfile and zlib raise on bytes that are not theirs, crafted headers included.
+DAMAGED_NPZ = (
+    ValueError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    TokenError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    MemoryError,
+    BadZipFile,
+    zlib.error,
+)
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -90,11 +103,12 @@ def read_ranks(content: bytes | Path, *, source: str) -> UserRanks:
     names = [field.name for field in fields(UserRanks)]
     try:
         with np.load(BytesIO(raw), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in names}
+            arrays = {name: np.asarray(archive[name]) for name in names}
     except DAMAGED_NPZ as error:
         raise ContentError(f"{source}: not a file of ranks ({error})") from None
-    if any(array.dtype != np.int64 or array.shape != arrays["ranks"].shape for array in arrays.values()):
-        raise ContentError(f"{source}: arrays of ranks must be int64 and of one length")
+    expected = (np.dtype(np.int64), (arrays["ranks"].size,))
+    if any((array.dtype, array.shape) != expected for array in arrays.values()):
+        raise ContentError(f"{source}: arrays of ranks must be flat, int64 and of one length")
     return UserRanks(**arrays)
 
 

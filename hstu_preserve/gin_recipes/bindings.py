@@ -115,7 +115,7 @@ FIXED_BINDINGS: Mapping[str, object] = {"train_fn.embedding_module_type": Litera
 """Names with one accepted value, by type; nothing to record."""
 
 INERT_BINDINGS: Mapping[str, object] = {
-    "create_data_loader.prefetch_factor": int,
+    "create_data_loader.prefetch_factor": int | None,
     "create_data_loader.num_workers": int | None,
     "get_sequential_encoder.activation_checkpoint": bool,
 }

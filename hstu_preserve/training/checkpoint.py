@@ -1,8 +1,11 @@
 """Checkpoints: everything a run needs to continue, loadable with `weights_only=True`, named as upstream names them."""
 
+import errno
 import hashlib
 import pickle
 import random
+import struct
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,8 +20,22 @@ from hstu_preserve.errors import CheckpointError, MissingPathError, UnavailableE
 from hstu_preserve.primitives.files import atomic_writer
 from hstu_preserve.records.recipe import HstuSettings, Recipe, SasrecSettings
 
-# What torch.load raises on bytes that are no checkpoint, or that hold more than tensors and plain values.
-UNREADABLE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile)
+# What torch.load raises on bytes that are no checkpoint, or that hold more than tensors and plain values. Its unpickler
+# interprets the bytes, so that crafted ones end in almost any error of an interpreter.
+UNREADABLE = (
+    pickle.UnpicklingError,
+    struct.error,
+    zipfile.BadZipFile,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 Content = dict[str, object]
 """Upstream's keys `epoch`, `model_state_dict` and `optimizer_state_dict`; ours add `batch_id`, `rng`, `recipe_sha256`,
@@ -143,19 +160,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     if not path.is_file():
         raise MissingPathError(f"{path}: no such checkpoint")
-    try:
-        value = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{path}: not a checkpoint that can be read safely ({reason})") from None
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
-    content: Content = value if isinstance(value, dict) else {}
+    content = load_plain_values(path)
     epoch, weights = content.get("epoch"), content.get("model_state_dict")
     recipe_sha256, data_fingerprint = content.get("recipe_sha256"), content.get("data_fingerprint")
-    if not isinstance(weights, dict) or not all(isinstance(tensor, Tensor) for tensor in weights.values()):
-        raise CheckpointError(f"{path}: holds no model_state_dict of tensors")
-    if not isinstance(epoch, int):
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
+    ):
+        raise CheckpointError(f"{path}: holds no model_state_dict of tensors by name")
+    if not isinstance(epoch, int) or epoch < 0:
         raise CheckpointError(f"{path}: holds no epoch")
     return Checkpoint(
         path=path,
@@ -165,6 +177,26 @@ def read_checkpoint(path: Path) -> Checkpoint:
         data_fingerprint=data_fingerprint if isinstance(data_fingerprint, str) else None,
         content=content,
     )
+
+
+def load_plain_values(path: Path) -> Content:
+    """Return the mapping that a file of `torch.save` holds, an empty one where it holds something else.
+
+    Raises:
+        CheckpointError: Damaged, or it holds more than tensors and plain values.
+    """
+    try:
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols; what cannot be read is said below
+            value = torch.load(stream, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise CheckpointError(f"{path}: not a checkpoint that can be read safely ({reason})") from None
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # torch seeks before the start where the end is missing
+            raise CheckpointError(f"{path}: not a checkpoint that can be read safely (truncated)") from None
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+    return value if isinstance(value, dict) else {}
 
 
 def state_digest(content: Mapping[str, object]) -> str:

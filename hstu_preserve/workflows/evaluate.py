@@ -21,6 +21,7 @@ from hstu_preserve.workflows.machine import choose_device, describe_environment,
 from hstu_preserve.workflows.progress import Listener, ignore
 from hstu_preserve.workflows.stores import (
     find_store_for_recipe,
+    open_pinned_store,
     locate_store_for_bundle,
     open_store_for_bundle,
 )
@@ -86,7 +87,13 @@ def evaluate_file(
         UnavailableError: No torch, device or data.
     """
     resolution = resolve(read_chain(gin, root=gin_root))
-    store = find_store_for_recipe(resolution.recipe.dataset, data)
+    settings = resolution.recipe.dataset
+    warnings = tuple(map(str, resolution.warnings))
+    if data is None:
+        store = find_store_for_recipe(settings, None)
+    else:
+        store = open_pinned_store(settings, data)
+        warnings += warn_of_borrowed_name(settings.name, store)
     evaluated, numerics = evaluate_checkpoint(
         checkpoint, recipe=resolution.recipe, store=store, device=device, listener=listener
     )
@@ -96,8 +103,18 @@ def evaluate_file(
         checkpoint=str(checkpoint),
         numerics=numerics,
         ranks_path=ranks,
-        warnings=tuple(map(str, resolution.warnings)),
+        warnings=warnings,
     )
+
+
+def warn_of_borrowed_name(name: str, store: Store) -> tuple[str, ...]:
+    """Return a warning where a gin file names another dataset than the store.
+
+    Upstream's code knows few names, so that whoever ran it on other data borrowed one.
+    """
+    if name == store.name:
+        return ()
+    return (f"the gin file is for {name}, the store holds {store.name}: the figures are of {store.name}",)
 
 
 def evaluate_checkpoint(

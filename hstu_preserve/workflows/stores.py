@@ -29,9 +29,19 @@ def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store
         lambda record: record.name == settings.name and settings.fingerprint in {None, record.fingerprint},
         wanted=f"dataset {settings.name}",
     )
-    store = open_store(path)
+    store = open_pinned_store(settings, path)
     if store.name != settings.name:
         raise DataMismatchError(f"{path}: holds {store.name}, the recipe is for {settings.name}")
+    return store
+
+
+def open_pinned_store(settings: DatasetSettings, path: Path) -> Store:
+    """Return the store at `path`, whatever its name.
+
+    Raises:
+        DataMismatchError: Another fingerprint than the recipe pins.
+    """
+    store = open_store(path)
     if settings.fingerprint is not None:
         require_fingerprint(store, settings.fingerprint, path=path)
     return store

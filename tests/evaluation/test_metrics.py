@@ -50,8 +50,7 @@ def test_every_metric_is_its_formula(rows: list[tuple[int, int]]) -> None:
     everybody = [rank for rank, _ in rows]
     liked = [rank for rank, half_stars in rows if half_stars >= 8]
     expected = {
-        name: explain(name.removesuffix("_>=4"), liked if name.endswith("_>=4") else everybody)
-        for name in METRIC_NAMES
+        name: explain(name.removesuffix("_>=4"), liked if name.endswith("_>=4") else everybody) for name in METRIC_NAMES
     }
     assert compute_metrics(make_ranks(rows)) == pytest.approx(expected, rel=1e-12)
 

@@ -56,13 +56,9 @@ def rank(case: Case, *, score_chunk: int | None = None) -> BatchRanks:
     )
 
 
-def make_case(
-    scores: list[float], *, seen: list[int], target: int, candidates: list[int] | None = None
-) -> Case:
+def make_case(scores: list[float], *, seen: list[int], target: int, candidates: list[int] | None = None) -> Case:
     """Return the case of one user."""
-    return Case(
-        candidates=candidates or [*range(1, len(scores) + 1)], scores=[scores], seen=[seen], targets=[target]
-    )
+    return Case(candidates=candidates or [*range(1, len(scores) + 1)], scores=[scores], seen=[seen], targets=[target])
 
 
 def score_float32(value: float) -> float:
@@ -78,9 +74,9 @@ def test_ranks_and_ties_are_those_of_counting_one_by_one(case: Case) -> None:
             for item, score in zip(case.candidates, case.scores[user], strict=True)
             if item not in seen
         }
-        results = (found.rank[user], found.rank_topk[user], found.ties[user], found.near_ties[user])
+        results = [int(ranks[user]) for ranks in (found.rank, found.rank_topk, found.ties, found.near_ties)]
         if target not in score_of:
-            assert results == (0, MISS, 0, 0)
+            assert results == [0, MISS, 0, 0]
             continue
         own = score_of.pop(target)
         higher, ties = sum(score > own for score in score_of.values()), list(score_of.values()).count(own)

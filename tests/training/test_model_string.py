@@ -1,0 +1,74 @@
+"""Runs are named as upstream names them."""
+
+import pytest
+
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.training.checkpoint import model_string
+from tests.training.tiny_runs import make_training_recipe
+
+HSTU = "HSTU-b2-h1-dqk50-dv50-lsilud0.2-ad0.0"
+SASREC = "SASRec-d50-b2-h1-posi_d0.2-l2-ffn50-relu-d0.2"
+LOCAL = "_DotProduct_local-l2-eps1e-06_ssl-t0.05-n128"
+IN_BATCH = "_DotProduct_in-batch-l2-eps1e-06-dedup_ssl-t0.05-n128"
+END = "-b128-lr0.001-wu0-wd0"
+
+MODELS: dict[str, dict[str, Json]] = {
+    "HSTU": {"item_embedding_dim": 50, "dqk": 50, "dv": 50},
+    "SASRec": {"item_embedding_dim": 50, "ffn_hidden_dim": 50, "num_heads": 1},
+}
+
+
+def name_run(kind: str = "HSTU", **changes: dict[str, Json]) -> str:
+    """Name upstream's ml-1m recipe, with single settings changed."""
+    settings: dict[str, dict[str, Json]] = {
+        "model": MODELS[kind],
+        "loss": {"num_negatives": 128},
+        "training": {"local_batch_size": 128, "enable_tf32": True},
+    }
+    for group, change in changes.items():
+        settings[group] = settings.get(group, {}) | change
+    return model_string(make_training_recipe(kind, **settings))
+
+
+@pytest.mark.parametrize(
+    ("kind", "strategy", "expected"),
+    [
+        ("HSTU", "local", HSTU + LOCAL + END),
+        ("HSTU", "in-batch", HSTU + IN_BATCH + END),
+        ("SASRec", "local", SASREC + LOCAL + END),
+        ("SASRec", "in-batch", SASREC + IN_BATCH + END),
+    ],
+)
+def test_the_name_is_upstreams(kind: str, strategy: str, expected: str) -> None:
+    assert name_run(kind, loss={"sampling_strategy": strategy}) == expected
+
+
+@pytest.mark.parametrize(
+    ("group", "change", "expected"),
+    [
+        ("training", {"enable_tf32": False}, HSTU + LOCAL + END + "-notf32"),
+        ("training", {"weight_decay": 0.001}, HSTU + LOCAL + "-b128-lr0.001-wu0-wd0.001"),
+        ("training", {"num_warmup_steps": 40, "learning_rate": 2e-5}, HSTU + LOCAL + "-b128-lr2e-05-wu40-wd0"),
+        ("loss", {"item_l2_norm": False}, HSTU + "_DotProduct_local_ssl-t0.05-n128" + END),
+        ("loss", {"temperature": 1.0}, HSTU + "_DotProduct_local-l2-eps1e-06_ssl-n128" + END),
+        ("loss", {"activation_checkpoint": True}, HSTU + LOCAL + "-ac" + END),
+        ("evaluation", {"full_eval_every_n": 5}, HSTU + LOCAL + END + "-fe5"),
+        ("dataset", {"positional_sampling_ratio": 0.5}, HSTU + LOCAL + END + "-d0.5"),
+        ("model", {"linear_dropout_rate": 0.1}, HSTU.replace("silud0.2", "silud0.1") + LOCAL + END),
+        ("model", {"linear_activation": "none"}, HSTU.replace("silu", "none") + LOCAL + END),
+        ("model", {"num_blocks": 8, "num_heads": 2}, HSTU.replace("b2-h1", "b8-h2") + LOCAL + END),
+    ],
+)
+def test_the_name_says_what_differs(group: str, change: dict[str, Json], expected: str) -> None:
+    assert name_run(**{group: change}) == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"user_embedding_norm": "layer_norm"}, SASREC.replace("-l2-", "-ln-")),
+        ({"ffn_activation_fn": "gelu", "ffn_dropout_rate": 0.5}, SASREC.replace("relu-d0.2", "gelu-d0.5")),
+    ],
+)
+def test_the_name_of_a_sasrec_says_what_differs(change: dict[str, Json], expected: str) -> None:
+    assert name_run("SASRec", model=change) == expected + LOCAL + END

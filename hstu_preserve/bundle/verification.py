@@ -63,7 +63,7 @@ def verify_tree(root: Path) -> Verification:
     except MissingPathError:
         # Without it, nothing can be said of the other files.
         listing = TreeListing()
-        listing.refuse(FindingClass.MISSING, MANIFEST_NAME, expected="a bundle's or finished run's manifest", found=None)
+        listing.refuse(FindingClass.MISSING, MANIFEST_NAME, expected="the manifest", found=None)
     except ContentError as error:
         listing.refuse(FindingClass.BAD_MANIFEST, MANIFEST_NAME, expected=None, found=str(error))
     records = list(hash_files(root, listing)) if stored else []

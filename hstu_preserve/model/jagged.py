@@ -3,13 +3,17 @@
 Shape suffixes: B batch, N padded position, T all valid positions of a batch in row order, D any width.
 """
 
+import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor
+
+from hstu_preserve.primitives.environment import installed_versions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +66,38 @@ PLAIN_OPERATORS = JaggedOperators(
 )
 
 
+@cache
 def fbgemm_problem() -> str | None:
     """Return why fbgemm's operators cannot be used here, or None where they can."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a wrong pair prints many; doctor says it in one line
+        with silence():
             import fbgemm_gpu  # noqa: F401  registers torch.ops.fbgemm
     except ModuleNotFoundError:
         return "fbgemm_gpu is not installed"
-    except (ImportError, OSError, RuntimeError) as error:
-        return f"fbgemm_gpu does not load with torch {torch.__version__}: {str(error).splitlines()[0]}"
+    except (ImportError, OSError, RuntimeError):
+        return f"{installed_fbgemm()} does not load with torch {torch.__version__}"
     needed = ("asynchronous_complete_cumsum", "jagged_to_padded_dense", "dense_to_jagged")
     missing = [name for name in needed if not hasattr(torch.ops.fbgemm, name)]
-    return f"fbgemm_gpu lacks {', '.join(missing)} with torch {torch.__version__}" if missing else None
+    return f"{installed_fbgemm()} lacks {', '.join(missing)} with torch {torch.__version__}" if missing else None
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keep warnings and log records back: a wrong torch/fbgemm pair makes many, and doctor says it in one line."""
+    disabled = logging.root.manager.disable
+    logging.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+def installed_fbgemm() -> str:
+    """Return name and version of the installed fbgemm package."""
+    versions = installed_versions()
+    return next((f"{name} {versions[name]}" for name in versions if name.startswith("fbgemm")), "fbgemm_gpu")
 
 
 @cache

@@ -21,8 +21,8 @@ from hstu_preserve.workflows.machine import choose_device, describe_environment,
 from hstu_preserve.workflows.progress import Listener, ignore
 from hstu_preserve.workflows.stores import (
     find_store_for_recipe,
-    open_pinned_store,
     locate_store_for_bundle,
+    open_pinned_store,
     open_store_for_bundle,
 )
 from hstu_preserve.workflows.targets import require_local

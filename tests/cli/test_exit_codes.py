@@ -293,3 +293,20 @@ def test_a_second_pack_does_not_replace_the_first(tmp_path: Path) -> None:
     pack(tree, output=bundle)
     require_clean_failure(run("pack", "tree", "--output", "b.tar.gz", cwd=tmp_path), exit_code=2, says="exists")
     assert io.BytesIO(bundle.read_bytes()).read(2) == b"\x1f\x8b"
+
+
+def test_a_wrong_torch_fbgemm_pair_is_one_line_of_doctor_and_no_stack_of_warnings(tmp_path: Path) -> None:
+    package = tmp_path / "fbgemm_gpu"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "import logging, warnings\nlogging.warning('LOUD')\nlogging.error('LOUDER')\nwarnings.warn('LOUDEST')\n"
+        "raise OSError('Could not load this library')\n"
+    )
+    result = run("doctor", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert result.returncode == 0
+    assert result.stderr == b""
+    assert b"does not load with torch" in result.stdout
+    result = run("reproduce", "sample", "--device", "cpu", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert b"plain operators" in result.stdout
+    assert b"LOUD" not in result.stderr

@@ -1,6 +1,7 @@
 """Metrics against their formulas, written out."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def explain(name: str, ranks: list[int]) -> float:
     if not ranks:
         return 0.0
     kind, _, cutoff = name.partition("@")
-    gains = {
+    gains: dict[str, Callable[[int], float]] = {
         "hr": lambda rank: 1.0,
         "ndcg": lambda rank: 1 / math.log2(rank + 1),
         "mrr": lambda rank: 1 / rank,

@@ -260,7 +260,7 @@ BAD_TEXTS: Mapping[str, tuple[str | bytes, str]] = {
     "many strings over lines": ("f.x = (" + "'a'\n" * 100_000 + ")", "65: more than 64 strings in a row"),
     "unterminated string": ("f.y = 1\nf.x = 'abc", "2: not gin"),
     "unterminated long string": ("f.y = 1\nf.x = '''abc\n", "2: not gin"),
-    "unterminated list": ("f.x = [1,\n2\n", "3: not gin"),
+    "unterminated list": ("f.x = [1,\n2\n", "[23]: not gin"),
     "binary garbage": (bytes(range(256)), "2: not UTF-8"),
     "null byte": (b"f.x = 1\nf.\x00y = 2", "2: not gin"),
     "byte order mark": (b"\xef\xbb\xbff.x = 1", "1: not gin"),

@@ -31,7 +31,7 @@ from hstu_preserve.training.determinism import (
         (2**53 - 1, "global", (), 7185742662468085908),
     ],
 )
-def test_the_seeds_that_published_runs_were_made_with_never_change(
+def test_the_seeds_that_recorded_runs_were_made_with_never_change(
     seed: int, purpose: str, position: tuple[int | str, ...], expected: int
 ) -> None:
     assert derive_seed(seed, purpose, *position) == expected
@@ -104,8 +104,13 @@ def read_switches() -> tuple[bool, bool, bool, bool]:
 def test_arithmetic_is_repeatable_inside_and_as_before_outside(tf32: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     before = read_switches()
-    with pytest.raises(KeyError), repeatable_arithmetic(tf32=tf32):
+
+    @repeatable_arithmetic(tf32=tf32)
+    def fail() -> None:
         assert read_switches() == (True, tf32, tf32, False)
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
         raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert read_switches() == before

@@ -18,7 +18,7 @@ MODELS: dict[str, dict[str, Json]] = {
 }
 
 
-def name_run(kind: str = "HSTU", **changes: dict[str, Json]) -> str:
+def name_run(kind: str, /, **changes: dict[str, Json]) -> str:
     """Name upstream's ml-1m recipe, with single settings changed."""
     settings: dict[str, dict[str, Json]] = {
         "model": MODELS[kind],
@@ -60,7 +60,7 @@ def test_the_name_is_upstreams(kind: str, strategy: str, expected: str) -> None:
     ],
 )
 def test_the_name_says_what_differs(group: str, change: dict[str, Json], expected: str) -> None:
-    assert name_run(**{group: change}) == expected
+    assert name_run("HSTU", **{group: change}) == expected
 
 
 @pytest.mark.parametrize(

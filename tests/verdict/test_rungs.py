@@ -1,0 +1,310 @@
+"""Every rung's judgement, and the exit code that verdicts come to."""
+
+from itertools import permutations
+
+import pytest
+
+from hstu_preserve.evaluation.ranks import RankComparison
+from hstu_preserve.primitives.canonical_json import canonical_dumps
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.contents import Finding, FindingClass
+from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.verdict import Outcome, Rung, Verdict
+from hstu_preserve.verdict.rungs import (
+    choose_exit_code,
+    judge_bytes,
+    judge_evaluation_bitwise,
+    judge_evaluation_numeric,
+    judge_training,
+    judge_training_bitwise,
+    not_run,
+)
+
+SHA256, OTHER_SHA256 = "a" * 64, "b" * 64
+ELSEWHERE = ["torch: 2.12 here, 2.13 recorded"]
+CLAIMED, MARGIN = 0.25, 0.125  # sums of powers of two, so that differences are exact
+SAME_RANKS = RankComparison(num_users=10, same_users=True, num_moved=0, num_moved_without_near_tie=0, largest_move=0)
+MOVED_RANKS = RankComparison(num_users=10, same_users=True, num_moved=3, num_moved_without_near_tie=1, largest_move=7)
+OTHER_USERS = RankComparison(num_users=10, same_users=False, num_moved=0, num_moved_without_near_tie=0, largest_move=0)
+
+
+def make_claim(margin: float | None = MARGIN) -> Claim:
+    policy: Json = {
+        "name": "headline",
+        "metric": "ndcg@10",
+        "direction": "maximize",
+        "protocol": "upstream",
+        "selection_rule": "final-epoch",
+        "margin": margin,
+        "margin_derivation": None if margin is None else "a test",
+        "seeds": [42],
+    }
+    return Claim.from_json(canonical_dumps({"policy": policy, "value": CLAIMED, "epoch": 1}), source="test")
+
+
+def make_evaluation(ndcg: float = CLAIMED, *, ranks_sha256: str = SHA256) -> EvaluationRecord:
+    value: Json = {
+        "protocol": "upstream",
+        "part": "test",
+        "epoch": 1,
+        "data_fingerprint": "0" * 64,
+        "filter_all_seen": False,
+        "num_users": 10,
+        "num_users_skipped": 0,
+        "num_candidates": 20,
+        "metrics": {"ndcg@10": ndcg, "hr@10": 0.5},
+        "exact_mrr": 0.5,
+        "num_clamped": 0,
+        "num_unrankable": 0,
+        "num_tied": 0,
+        "num_nearly_tied": 0,
+        "ranks_sha256": ranks_sha256,
+    }
+    return EvaluationRecord.from_json(canonical_dumps(value), source="test")
+
+
+def facts(verdict: Verdict) -> dict[str, object]:
+    return {fact.name: fact.value for fact in verdict.evidence}
+
+
+def make_finding(path: str) -> Finding:
+    return Finding(finding_class=FindingClass.CHANGED, path=path, expected=None, found=None)
+
+
+def make_verdict(rung: Rung, outcome: Outcome, *, is_required: bool = True) -> Verdict:
+    return Verdict(rung=rung, outcome=outcome, claim=None, reason="a test", evidence=(), is_required=is_required)
+
+
+def test_bytes_without_findings_are_the_packed_bytes_and_nobody_signed_them() -> None:
+    verdict = judge_bytes([], num_members=7, identity=SHA256)
+    assert verdict.outcome is Outcome.REPRODUCED_BITWISE
+    assert verdict.is_required
+    assert "all 7 members" in verdict.reason
+    assert "integrity only" in verdict.reason
+    assert facts(verdict) == {"identity": SHA256, "findings": 0}
+
+
+@pytest.mark.parametrize(("paths", "reason"), [(["a"], "a: changed"), (["a", "b", "c"], "a: changed and 2 more")])
+def test_bytes_with_findings_are_not_and_the_first_is_named(paths: list[str], reason: str) -> None:
+    verdict = judge_bytes([make_finding(path) for path in paths], num_members=7, identity=None)
+    assert (verdict.rung, verdict.outcome, verdict.reason) == (Rung.BYTES, Outcome.NOT_REPRODUCED, reason)
+    assert facts(verdict) == {"identity": None, "findings": len(paths)}
+
+
+@pytest.mark.parametrize("differences", [[], ELSEWHERE])
+def test_equal_ranks_are_bitwise_reproduced_in_any_environment(differences: list[str]) -> None:
+    verdict = judge_evaluation_bitwise(
+        make_evaluation(), make_evaluation(), comparison=SAME_RANKS, environment_differences=differences
+    )
+    assert verdict.outcome is Outcome.REPRODUCED_BITWISE
+    assert verdict.is_required
+    assert facts(verdict)["users"] == 10
+
+
+@pytest.mark.parametrize(
+    "found", [make_evaluation(ranks_sha256=OTHER_SHA256), make_evaluation(0.250001)], ids=["ranks", "a metric"]
+)
+def test_other_ranks_or_metrics_in_the_recorded_environment_are_not_reproduced(found: EvaluationRecord) -> None:
+    verdict = judge_evaluation_bitwise(found, make_evaluation(), comparison=MOVED_RANKS, environment_differences=[])
+    assert verdict.outcome is Outcome.NOT_REPRODUCED
+    assert verdict.is_required
+    assert "3 of 10 users moved" in verdict.reason
+    assert facts(verdict)["largest_move"] == 7
+
+
+def test_a_ranking_of_other_users_is_said_to_be_one() -> None:
+    verdict = judge_evaluation_bitwise(
+        make_evaluation(ranks_sha256=OTHER_SHA256),
+        make_evaluation(),
+        comparison=OTHER_USERS,
+        environment_differences=[],
+    )
+    assert verdict.outcome is Outcome.NOT_REPRODUCED
+    assert "other users or targets" in verdict.reason
+
+
+def test_another_environment_is_not_asked_for_equal_ranks_and_is_named() -> None:
+    verdict = judge_evaluation_bitwise(
+        make_evaluation(ranks_sha256=OTHER_SHA256),
+        make_evaluation(),
+        comparison=MOVED_RANKS,
+        environment_differences=ELSEWHERE,
+    )
+    assert verdict.outcome is Outcome.NOT_RUN
+    assert not verdict.is_required
+    assert ELSEWHERE[0] in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "margin", "outcome"),
+    [
+        (CLAIMED, MARGIN, Outcome.REPRODUCED_NUMERIC),
+        (CLAIMED, None, Outcome.REPRODUCED_NUMERIC),
+        (CLAIMED, 0.0, Outcome.REPRODUCED_NUMERIC),
+        (CLAIMED + MARGIN, MARGIN, Outcome.REPRODUCED_NUMERIC),
+        (CLAIMED - MARGIN, MARGIN, Outcome.REPRODUCED_NUMERIC),
+        (CLAIMED + MARGIN + 2**-30, MARGIN, Outcome.NOT_REPRODUCED),
+        (CLAIMED - MARGIN - 2**-30, MARGIN, Outcome.NOT_REPRODUCED),
+        (CLAIMED + 2**-30, 0.0, Outcome.NOT_REPRODUCED),
+        (CLAIMED + 2**-30, None, Outcome.INCONCLUSIVE),
+    ],
+)
+def test_an_evaluation_is_judged_by_the_claims_own_margin(value: float, margin: float | None, outcome: Outcome) -> None:
+    verdict = judge_evaluation_numeric(
+        make_claim(margin), make_evaluation(value), comparison=MOVED_RANKS, evaluators_agree=True
+    )
+    assert (verdict.rung, verdict.outcome, verdict.claim) == (Rung.EVALUATION_NUMERIC, outcome, "headline")
+    assert verdict.is_required
+    assert facts(verdict) == {
+        "metric": "ndcg@10",
+        "found": value,
+        "found_hex": value.hex(),
+        "claimed": CLAIMED,
+        "claimed_hex": CLAIMED.hex(),
+        "difference": value - CLAIMED,
+        "margin": margin,
+        "users": 10,
+        "users_moved": 3,
+        "users_moved_without_near_tie": 1,
+        "largest_move": 7,
+        "evaluators_agree": True,
+    }
+
+
+def test_evaluators_that_disagree_reproduce_nothing_even_at_the_very_number() -> None:
+    verdict = judge_evaluation_numeric(
+        make_claim(), make_evaluation(CLAIMED), comparison=SAME_RANKS, evaluators_agree=False
+    )
+    assert verdict.outcome is Outcome.NOT_REPRODUCED
+    assert "bug of this program" in verdict.reason
+
+
+def test_a_missing_margin_is_said() -> None:
+    verdict = judge_evaluation_numeric(
+        make_claim(None), make_evaluation(0.5), comparison=SAME_RANKS, evaluators_agree=True
+    )
+    assert "fixed no margin" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("state_sha256", "differences", "outcome", "is_required"),
+    [
+        (SHA256, [], Outcome.REPRODUCED_BITWISE, True),
+        (SHA256, ELSEWHERE, Outcome.REPRODUCED_BITWISE, True),
+        (OTHER_SHA256, [], Outcome.NOT_REPRODUCED, True),
+        (OTHER_SHA256, ELSEWHERE, Outcome.NOT_RUN, False),
+    ],
+)
+def test_a_retrained_state_is_asked_for_bit_by_bit_only_where_the_arithmetic_is_the_recorded_one(
+    state_sha256: str, differences: list[str], outcome: Outcome, is_required: bool
+) -> None:
+    verdict = judge_training_bitwise(
+        state_sha256=state_sha256, recorded_sha256=SHA256, environment_differences=differences
+    )
+    assert (verdict.rung, verdict.outcome, verdict.is_required) == (Rung.TRAINING_BITWISE, outcome, is_required)
+    assert facts(verdict) == {"state_sha256": state_sha256, "recorded_state_sha256": SHA256}
+    assert (ELSEWHERE[0] in verdict.reason) is (outcome is Outcome.NOT_RUN)
+
+
+@pytest.mark.parametrize(
+    ("value", "margin", "differences", "outcome"),
+    [
+        (CLAIMED, MARGIN, [], Outcome.REPRODUCED_NUMERIC),
+        (CLAIMED + MARGIN, MARGIN, ELSEWHERE, Outcome.REPRODUCED_NUMERIC),
+        (0.5, MARGIN, [], Outcome.NOT_REPRODUCED),
+        (0.5, MARGIN, ELSEWHERE, Outcome.INCONCLUSIVE),
+        (0.5, None, [], Outcome.INCONCLUSIVE),
+        (CLAIMED, None, [], Outcome.INCONCLUSIVE),
+    ],
+)
+def test_one_retraining_can_agree_but_refutes_nothing_in_another_environment(
+    value: float, margin: float | None, differences: list[str], outcome: Outcome
+) -> None:
+    verdict = judge_training(make_claim(margin), value, environment_differences=differences)
+    assert (verdict.rung, verdict.outcome, verdict.claim) == (Rung.TRAINING_STATISTICAL, outcome, "headline")
+    assert verdict.is_required
+    assert ("no statement on the spread" in verdict.reason) is (outcome is Outcome.REPRODUCED_NUMERIC)
+    assert ("refutes nothing" in verdict.reason) is (outcome is Outcome.INCONCLUSIVE and margin is not None)
+    assert facts(verdict)["difference"] == value - CLAIMED
+
+
+def test_a_rung_that_could_not_be_run_is_required_and_says_why() -> None:
+    verdict = not_run(Rung.TRAINING_BITWISE, "there is no data")
+    assert (verdict.outcome, verdict.reason, verdict.is_required) == (Outcome.NOT_RUN, "there is no data", True)
+
+
+HELD = make_verdict(Rung.EVALUATION_NUMERIC, Outcome.REPRODUCED_NUMERIC)
+OPEN = make_verdict(Rung.TRAINING_STATISTICAL, Outcome.INCONCLUSIVE)
+FAILED = make_verdict(Rung.EVALUATION_NUMERIC, Outcome.NOT_REPRODUCED)
+DAMAGED = make_verdict(Rung.BYTES, Outcome.NOT_REPRODUCED)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "code"),
+    [
+        ([HELD], 0),
+        ([make_verdict(Rung.BYTES, Outcome.REPRODUCED_BITWISE), HELD], 0),
+        ([make_verdict(Rung.TRAINING_STATISTICAL, Outcome.REPRODUCED_STATISTICAL)], 0),
+        ([OPEN], 6),
+        ([not_run(Rung.TRAINING_BITWISE, "no data")], 6),
+        ([HELD, OPEN], 6),
+        ([FAILED], 5),
+        ([HELD, OPEN, FAILED], 5),
+        ([DAMAGED], 3),
+        ([HELD, OPEN, FAILED, DAMAGED], 3),
+    ],
+)
+def test_the_exit_code_is_the_first_of_damaged_refuted_and_open(verdicts: list[Verdict], code: int) -> None:
+    assert {choose_exit_code(order) for order in permutations(verdicts)} == {code}
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_a_rung_that_is_not_required_decides_nothing(outcome: Outcome) -> None:
+    optional = make_verdict(Rung.EVALUATION_BITWISE, outcome, is_required=False)
+    assert choose_exit_code([HELD, optional]) == 0
+    assert choose_exit_code([OPEN, optional]) == 6
+
+
+def test_no_required_verdict_at_all_is_no_success() -> None:
+    assert choose_exit_code([]) == 6
+    assert choose_exit_code([make_verdict(Rung.BYTES, Outcome.REPRODUCED_BITWISE, is_required=False)]) == 6
+
+
+NUMERICS: dict[str, Json] = {
+    "torch": "2.13.0",
+    "device": "cpu",
+    "cpu_capability": "AVX2",
+    "threads": 2,
+    "code_path": "fbgemm",
+    "dtype": "float32",
+    "tf32": False,
+    "deterministic_algorithms": True,
+    "processes": 1,
+}
+CHANGES: dict[str, Json] = {
+    "torch": "2.12.0",
+    "device": "H100",
+    "cpu_capability": "AVX512",
+    "threads": 3,
+    "code_path": "plain",
+    "dtype": "bfloat16",
+    "tf32": True,
+    "deterministic_algorithms": False,
+    "processes": 2,
+}
+
+
+def make_numerics(**changes: Json) -> NumericsRecord:
+    return NumericsRecord.from_json(canonical_dumps(NUMERICS | changes), source="test")
+
+
+@pytest.mark.parametrize("name", list(NumericsRecord.model_fields))
+def test_each_fact_of_the_arithmetic_is_a_difference_when_it_differs(name: str) -> None:
+    here = make_numerics(**{name: CHANGES[name]})
+    assert here.list_differences(make_numerics()) == [f"{name}: {CHANGES[name]} here, {NUMERICS[name]} recorded"]
+
+
+def test_equal_arithmetic_has_no_differences() -> None:
+    assert make_numerics().list_differences(make_numerics()) == []

@@ -1,20 +1,12 @@
-"""What lies where in a run directory or bundle, and how a tree on disk becomes a listing."""
+"""What lies where in a run directory or bundle, and which members its archive so has."""
 
-import errno
-import hashlib
-import os
-import stat
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TypeAlias
 
-from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.digests import Sha256, sha256_of_bytes
-from hstu_preserve.primitives.files import write_atomically
-from hstu_preserve.primitives.paths import find_colliding, require_inside_bundle
-from hstu_preserve.records.contents import Contents, FileRecord, Finding, FindingClass, Role
-from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest, read_manifest
+from hstu_preserve.records.contents import Contents, Finding, FindingClass, Role
+from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest
 
 RUN_RECORD = "run.json"
 ENVIRONMENT = "environment.json"
@@ -41,9 +33,6 @@ ROLE_OF_FILE = {ENVIRONMENT: Role.ENVIRONMENT, RUN_RECORD: Role.RUN, REQUIREMENT
 GENERATED_NAMES = frozenset({MANIFEST_NAME, CHECKSUMS_NAME})
 TOP_LEVEL = ", ".join(sorted([*(f"{folder}/" for folder in ROLE_OF_FOLDER), *ROLE_OF_FILE, *GENERATED_NAMES]))
 
-MAX_MANIFEST_BYTES = 64 * 2**20
-CHUNK_BYTES = 2**20
-
 BundleIdentity: TypeAlias = Sha256
 """The sha256 of the stored bytes of `MANIFEST.json`: the one digest that names a bundle."""
 
@@ -68,19 +57,6 @@ class Member:
     path: str
     size: int
     sha256: Sha256
-
-
-@dataclass(kw_only=True)
-class TreeListing:
-    """The regular files below a directory by path with their sizes, and everything that may not be there."""
-
-    sizes: dict[str, int] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-
-    def refuse(self, kind: FindingClass, path: str, *, expected: str | None, found: str | None) -> None:
-        """Add one finding."""
-        found = None if found is None else printable(found)
-        self.findings.append(Finding(finding_class=kind, path=printable(path), expected=expected, found=found))
 
 
 def role_of(path: str) -> Role | None:
@@ -118,176 +94,6 @@ def checksums_text(manifest_content: bytes, *, contents: Contents) -> bytes:
     lines = [f"{sha256_of_bytes(manifest_content)}  {MANIFEST_NAME}\n"]
     lines += [f"{file.sha256}  {file.path}\n" for file in contents.files]
     return "".join(lines).encode()
-
-
-def seal(root: Path, *, manifest: Manifest) -> StoredManifest:
-    """Write `MANIFEST.json` and `SHA256SUMS` into a run directory.
-
-    Raises:
-        UnavailableError: The directory cannot be written.
-    """
-    stored = StoredManifest(content=manifest.to_json(), manifest=manifest)
-    write_atomically(root / MANIFEST_NAME, stored.content)
-    write_atomically(root / CHECKSUMS_NAME, checksums_text(stored.content, contents=manifest.contents))
-    return stored
-
-
-def read_tree_manifest(root: Path) -> StoredManifest:
-    """Read the manifest of a run directory or unpacked bundle.
-
-    Raises:
-        MissingPathError: The directory has no manifest.
-        ContentError: The manifest is not one of ours, or not a regular file.
-    """
-    require_directory(root)
-    path = root / MANIFEST_NAME
-    content = read_at_most(path, max_bytes=MAX_MANIFEST_BYTES)
-    return StoredManifest(content=content, manifest=read_manifest(content, source=str(path)))
-
-
-def record_files(root: Path) -> Contents:
-    """Return size, digest and role of every file below `root`, except the manifest and the checksums.
-
-    Raises:
-        MissingPathError: There is no such directory.
-        ContentError: The tree holds something that a bundle cannot; everything is named.
-    """
-    listing = list_tree(root)
-    if listing.findings:
-        raise ContentError(describe_findings(f"{root}: cannot become a bundle", listing.findings))
-    return Contents(files=tuple(hash_files(root, listing)))
-
-
-def hash_files(root: Path, listing: TreeListing) -> Iterator[FileRecord]:
-    """Yield the record of each listed file that has a role."""
-    for path in sorted(listing.sizes):
-        role = role_of(path)
-        if role is None:
-            continue
-        digest, size = hashlib.sha256(), 0
-        for chunk in read_chunks(root / path):
-            digest.update(chunk)
-            size += len(chunk)
-        yield FileRecord(path=path, size=size, sha256=digest.hexdigest(), role=role)
-
-
-def list_tree(root: Path) -> TreeListing:
-    """Return what lies below `root`, and every reason why it cannot become a bundle as it is.
-
-    Raises:
-        MissingPathError: There is no such directory.
-        UnavailableError: A directory cannot be read.
-    """
-    require_directory(root)
-    listing = TreeListing()
-    try:
-        for entry in scan_sorted(root):
-            add_top_level(entry, listing)
-    except OSError as error:
-        raise UnavailableError(f"{error.filename}: cannot be read ({error.strerror})") from None
-    for first, second in find_colliding(listing.sizes):
-        listing.refuse(FindingClass.DUPLICATE, second, expected="names that differ on every system", found=first)
-    return listing
-
-
-def add_top_level(entry: os.DirEntry[str], listing: TreeListing) -> None:
-    """Add a top-level name with what is below it, if the layout has it."""
-    folders, files = set(ROLE_OF_FOLDER), set(ROLE_OF_FILE) | GENERATED_NAMES
-    if entry.is_dir(follow_symlinks=False):
-        known = folders
-    elif entry.is_file(follow_symlinks=False):
-        known = files
-    else:
-        known = folders | files
-    if entry.name in known:
-        add_entry(entry, path=entry.name, listing=listing)
-    else:
-        found = f"unknown top-level {describe_type(entry)}"
-        listing.refuse(FindingClass.UNEXPECTED, entry.name, expected=f"one of {TOP_LEVEL}", found=found)
-
-
-def add_entry(entry: os.DirEntry[str], *, path: str, listing: TreeListing) -> None:
-    """Add one directory entry, and what is below it, to the listing."""
-    try:
-        require_inside_bundle(path)
-    except ValueError as error:
-        listing.refuse(FindingClass.NOT_CANONICAL, path, expected="a portable path", found=str(error))
-        return
-    if entry.is_dir(follow_symlinks=False):
-        below = scan_sorted(Path(entry.path))
-        if not below:
-            listing.refuse(FindingClass.WRONG_TYPE, path, expected="a file", found="an empty directory")
-        for child in below:
-            add_entry(child, path=f"{path}/{child.name}", listing=listing)
-    elif entry.is_file(follow_symlinks=False):
-        listing.sizes[path] = entry.stat(follow_symlinks=False).st_size
-    else:
-        listing.refuse(FindingClass.WRONG_TYPE, path, expected="a regular file", found=describe_type(entry))
-
-
-def scan_sorted(directory: Path) -> list[os.DirEntry[str]]:
-    """Return the directory's entries by name."""
-    with os.scandir(directory) as entries:
-        return sorted(entries, key=lambda entry: entry.name)
-
-
-def describe_type(entry: os.DirEntry[str]) -> str:
-    """Return what kind of thing the entry is."""
-    names = {
-        stat.S_IFREG: "file",
-        stat.S_IFDIR: "directory",
-        stat.S_IFLNK: "symbolic link",
-        stat.S_IFIFO: "named pipe",
-        stat.S_IFSOCK: "socket",
-        stat.S_IFCHR: "character device",
-        stat.S_IFBLK: "block device",
-    }
-    return names.get(stat.S_IFMT(entry.stat(follow_symlinks=False).st_mode), "special file")
-
-
-def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yield the content of a file that is a regular file now, whatever it was when it was listed.
-
-    Raises:
-        MissingPathError: There is no such file.
-        ContentError: It is a link, a pipe or another special file.
-        UnavailableError: It cannot be read.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as stream:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise ContentError(f"{path}: not a regular file")
-            while chunk := stream.read(CHUNK_BYTES):
-                yield chunk
-    except FileNotFoundError:
-        raise MissingPathError(f"{path}: no such file") from None
-    except OSError as error:
-        if error.errno == errno.ELOOP:
-            raise ContentError(f"{path}: not a regular file (symbolic link)") from None
-        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def read_at_most(path: Path, *, max_bytes: int) -> bytes:
-    """Return a regular file's content.
-
-    Raises:
-        ContentError: The file is larger than `max_bytes`, or not a regular file.
-    """
-    content = bytearray()
-    for chunk in read_chunks(path):
-        content += chunk
-        if len(content) > max_bytes:
-            raise ContentError(f"{path}: larger than {max_bytes} bytes")
-    return bytes(content)
-
-
-def require_directory(root: Path) -> None:
-    """Raise where `root` is not a directory."""
-    if not root.exists():
-        raise MissingPathError(f"{root}: no such directory")
-    if not root.is_dir():
-        raise UsageError(f"{root}: not a directory")
 
 
 def describe_findings(headline: str, findings: Iterable[Finding]) -> str:

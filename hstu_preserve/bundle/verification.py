@@ -9,16 +9,12 @@ from typing import BinaryIO
 from hstu_preserve.bundle.layout import (
     Member,
     StoredManifest,
-    TreeListing,
     checksums_text,
     describe_findings,
     find_misplaced,
-    hash_files,
     list_members,
-    list_tree,
-    read_at_most,
-    read_tree_manifest,
 )
+from hstu_preserve.bundle.tree import TreeListing, hash_files, list_tree, read_at_most, read_tree_manifest
 from hstu_preserve.bundle.walker import BundleWalker
 from hstu_preserve.errors import (
     ContentError,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hstu_preserve.bundle import extraction
-from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, StoredManifest, read_tree_manifest
+from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, StoredManifest
+from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.errors import ContentError
 from hstu_preserve.evaluation.ranks import UserRanks, read_ranks
 from hstu_preserve.primitives.files import read_bytes

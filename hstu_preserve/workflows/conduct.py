@@ -6,13 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from hstu_preserve.bundle.layout import (
-    CHECKPOINT_FOLDER,
-    EVENTS_FOLDER,
-    METRICS,
-    RANKS,
-    STEPS,
-)
+from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, EVENTS_FOLDER, METRICS, RANKS, STEPS
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UnavailableError

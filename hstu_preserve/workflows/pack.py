@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from hstu_preserve.bundle import archive, extraction
-from hstu_preserve.bundle.layout import RUN_RECORD, read_tree_manifest
+from hstu_preserve.bundle.layout import RUN_RECORD
+from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.errors import MissingPathError, UsageError
 from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.results import PackResult, UnpackResult

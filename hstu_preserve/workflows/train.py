@@ -3,15 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.layout import (
-    CONFIG_FOLDER,
-    DATA_FOLDER,
-    ENVIRONMENT,
-    RUN_RECORD,
-    StoredManifest,
-    record_files,
-    seal,
-)
+from hstu_preserve.bundle.layout import CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT, RUN_RECORD, StoredManifest
+from hstu_preserve.bundle.tree import record_files, seal
 from hstu_preserve.data.store import Store, write_store
 from hstu_preserve.errors import UsageError
 from hstu_preserve.gin_recipes.reader import GinChain, read_chain

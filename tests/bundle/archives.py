@@ -7,7 +7,8 @@ from pathlib import Path
 
 from hstu_preserve.bundle.compression import GzipWriter
 from hstu_preserve.bundle.headers import END_OF_ARCHIVE, make_header, make_padding
-from hstu_preserve.bundle.layout import list_members, read_tree_manifest
+from hstu_preserve.bundle.layout import list_members
+from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.verification import Verification

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.bundle.layout import checksums_text, read_tree_manifest, record_files, role_of, seal
+from hstu_preserve.bundle.layout import checksums_text, role_of
+from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.errors import ContentError, MissingPathError, UsageError
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.records.contents import Role

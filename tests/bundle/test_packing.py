@@ -13,7 +13,8 @@ from hstu_preserve.bundle import compression
 from hstu_preserve.bundle.archive import pack, write_member
 from hstu_preserve.bundle.compression import GzipWriter
 from hstu_preserve.bundle.headers import BLOCK_BYTES
-from hstu_preserve.bundle.layout import CHUNK_BYTES, Member
+from hstu_preserve.bundle.layout import Member
+from hstu_preserve.bundle.tree import CHUNK_BYTES
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import ContentError, MissingPathError, UsageError, VerificationError
 from hstu_preserve.primitives.digests import sha256_of_bytes, sha256_of_file

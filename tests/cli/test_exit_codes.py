@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.bundle.layout import record_files, seal
+from hstu_preserve.bundle.tree import record_files, seal
 from hstu_preserve.primitives.shipped import shipped_directory
 from hstu_preserve.workflows.data import synthesize_data
 from hstu_preserve.workflows.pack import pack, unpack
@@ -182,7 +182,8 @@ def test_a_claim_that_does_not_hold_exits_5(tmp_path: Path) -> None:
 
 def edit_metric(tree: Path, *, by: float) -> None:
     """Change what the run reports and make every digest fit again: only a re-run can notice."""
-    from hstu_preserve.bundle.layout import METRICS, read_tree_manifest
+    from hstu_preserve.bundle.layout import METRICS
+    from hstu_preserve.bundle.tree import read_tree_manifest
     from hstu_preserve.records.evaluation import ResultsRecord
 
     stored = read_tree_manifest(tree).manifest
@@ -195,7 +196,7 @@ def edit_metric(tree: Path, *, by: float) -> None:
 
 
 def test_a_bundle_that_contradicts_itself_exits_3(tmp_path: Path) -> None:
-    from hstu_preserve.bundle.layout import read_tree_manifest
+    from hstu_preserve.bundle.tree import read_tree_manifest
 
     tree = tmp_path / "tree"
     unpack("sample", output=tree)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.bundle.layout import METRICS, RANKS, RUN_RECORD, STEPS, read_tree_manifest
+from hstu_preserve.bundle.layout import METRICS, RANKS, RUN_RECORD, STEPS
+from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.errors import DataMismatchError, UsageError
 from hstu_preserve.event_files.reader import read_scalars

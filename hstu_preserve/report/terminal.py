@@ -1,6 +1,5 @@
 """Records as text and tables for a terminal or a pipe."""
 
-from collections.abc import Iterable
 from functools import singledispatch
 
 from rich import box
@@ -10,10 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.records.catalog import CatalogEntry
-from hstu_preserve.records.claim import Claim
-from hstu_preserve.records.environment import NumericsRecord
-from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import (
     CatalogListing,
@@ -34,6 +29,15 @@ from hstu_preserve.records.results import (
 )
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.records.verification import Verification
+from hstu_preserve.report.tables import (
+    describe_margin,
+    describe_numerics,
+    list_claims,
+    list_contents,
+    list_curve,
+    list_fields,
+    list_warnings,
+)
 
 OUTCOME_STYLES = {
     Outcome.REPRODUCED_BITWISE: "green",
@@ -43,7 +47,6 @@ OUTCOME_STYLES = {
     Outcome.INCONCLUSIVE: "yellow",
     Outcome.NOT_RUN: "dim",
 }
-HEADLINE_METRICS = ("ndcg@10", "ndcg@50", "hr@10", "hr@50", "mrr")
 
 
 @singledispatch
@@ -84,19 +87,6 @@ def render_entry(record: ShownEntry) -> RenderableType:
         list_fields({"catalog entry": entry.id, "title": entry.title, **describe_entry(entry, record)}),
         claims,
         *(Text(f"note: {note}") for note in entry.notes),
-    )
-
-
-def describe_margin(margin: float | None) -> str:
-    """Return the margin, or that there is none."""
-    return "none" if margin is None else f"{margin:g}"
-
-
-def describe_numerics(numerics: NumericsRecord) -> str:
-    """Return what decides the last bits, on one line."""
-    return (
-        f"torch {numerics.torch}, {numerics.device}, {numerics.cpu_capability}, {numerics.threads} threads, "
-        f"{numerics.code_path} operators"
     )
 
 
@@ -152,43 +142,6 @@ def describe_manifest(record: ShownBundle) -> dict[str, str]:
         "code": f"hstu-preserve {run.code.version}{commit}",
         "checkpoint": record.manifest.checkpoint,
     }
-
-
-def list_claims(claims: Iterable[Claim]) -> Table:
-    """Return the claims as a table."""
-    names = ("claim", "metric", "value", "epoch", "selected", "margin", "from")
-    table = Table(*names, box=box.SIMPLE_HEAD, pad_edge=False)
-    for claim in claims:
-        policy = claim.policy
-        table.add_row(
-            policy.name,
-            policy.metric,
-            f"{claim.value:.4f}",
-            str(claim.epoch),
-            policy.selection_rule.value,
-            describe_margin(policy.margin),
-            policy.margin_derivation or "",
-        )
-    return table
-
-
-def list_curve(epochs: tuple[EvaluationRecord, ...]) -> RenderableType:
-    """Return the recorded curve: every epoch, or about ten of them spread over the run."""
-    step = max(1, len(epochs) // 10)
-    chosen = [epoch for place, epoch in enumerate(epochs) if place % step == 0 or place == len(epochs) - 1]
-    table = Table("epoch", "part", *HEADLINE_METRICS, box=box.SIMPLE_HEAD, pad_edge=False)
-    for epoch in chosen:
-        table.add_row(str(epoch.epoch), epoch.part, *(f"{epoch.metrics[metric]:.4f}" for metric in HEADLINE_METRICS))
-    return table
-
-
-def list_contents(manifest: Manifest) -> Table:
-    """Return the files as a table."""
-    table = Table("file", "bytes", "sha256", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.columns[1].justify = "right"
-    for file in manifest.contents.files:
-        table.add_row(escape(file.path), str(file.size), f"{file.sha256[:16]}…")
-    return table
 
 
 @render.register
@@ -354,18 +307,3 @@ def render_diagnosis(record: Diagnosis) -> RenderableType:
     packages = ", ".join(f"{name} {version}" for name, version in record.environment.packages.items())
     machine = f"{record.environment.python} on {record.environment.platform} ({record.environment.machine})"
     return Group(list_fields({"machine": machine, "packages": packages}), table)
-
-
-def list_warnings(warnings: tuple[str, ...]) -> list[Text]:
-    """Return each warning as a line."""
-    return [Text(f"warning: {warning}", style="yellow") for warning in warnings]
-
-
-def list_fields(fields: dict[str, str]) -> Table:
-    """Return names and values in two columns."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in fields.items():
-        table.add_row(name, Text(value))
-    return table

@@ -1,0 +1,81 @@
+"""Pieces that several texts share: claims, curves, contents and plain fields as tables."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.manifest import Manifest
+
+HEADLINE_METRICS = ("ndcg@10", "ndcg@50", "hr@10", "hr@50", "mrr")
+
+
+def describe_margin(margin: float | None) -> str:
+    """Return the margin, or that there is none."""
+    return "none" if margin is None else f"{margin:g}"
+
+
+def describe_numerics(numerics: NumericsRecord) -> str:
+    """Return what decides the last bits, on one line."""
+    return (
+        f"torch {numerics.torch}, {numerics.device}, {numerics.cpu_capability}, {numerics.threads} threads, "
+        f"{numerics.code_path} operators"
+    )
+
+
+def list_claims(claims: Iterable[Claim]) -> Table:
+    """Return the claims as a table."""
+    names = ("claim", "metric", "value", "epoch", "selected", "margin", "from")
+    table = Table(*names, box=box.SIMPLE_HEAD, pad_edge=False)
+    for claim in claims:
+        policy = claim.policy
+        table.add_row(
+            policy.name,
+            policy.metric,
+            f"{claim.value:.4f}",
+            str(claim.epoch),
+            policy.selection_rule.value,
+            describe_margin(policy.margin),
+            policy.margin_derivation or "",
+        )
+    return table
+
+
+def list_curve(epochs: tuple[EvaluationRecord, ...]) -> RenderableType:
+    """Return the recorded curve: every epoch, or about ten of them spread over the run."""
+    step = max(1, len(epochs) // 10)
+    chosen = [epoch for place, epoch in enumerate(epochs) if place % step == 0 or place == len(epochs) - 1]
+    table = Table("epoch", "part", *HEADLINE_METRICS, box=box.SIMPLE_HEAD, pad_edge=False)
+    for epoch in chosen:
+        table.add_row(str(epoch.epoch), epoch.part, *(f"{epoch.metrics[metric]:.4f}" for metric in HEADLINE_METRICS))
+    return table
+
+
+def list_contents(manifest: Manifest) -> Table:
+    """Return the files as a table."""
+    table = Table("file", "bytes", "sha256", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.columns[1].justify = "right"
+    for file in manifest.contents.files:
+        table.add_row(escape(file.path), str(file.size), f"{file.sha256[:16]}…")
+    return table
+
+
+def list_warnings(warnings: tuple[str, ...]) -> list[Text]:
+    """Return each warning as a line."""
+    return [Text(f"warning: {warning}", style="yellow") for warning in warnings]
+
+
+def list_fields(fields: dict[str, str]) -> Table:
+    """Return names and values in two columns."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        table.add_row(name, Text(value))
+    return table

@@ -1,6 +1,11 @@
-"""The option that records golden values anew."""
+"""The option that records golden values anew, and where the real MovieLens data is, on machines that have it."""
+
+import os
+from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -11,3 +16,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def updates_goldens(request: pytest.FixtureRequest) -> bool:
     """Whether golden files are to be written instead of compared with."""
     return bool(request.config.getoption("--update-goldens"))
+
+
+@pytest.fixture(scope="session")
+def latest_small() -> Path:
+    """The unpacked ml-latest-small; the test is skipped where it is absent."""
+    beside = ROOT.parent / "shared" / "data"
+    folder = Path(os.environ.get("HSTU_PRESERVE_MOVIELENS", beside)) / "ml-latest-small"
+    if not (folder / "ratings.csv").is_file():
+        pytest.skip("ml-latest-small is not here; HSTU_PRESERVE_MOVIELENS names the folder that holds it")
+    return folder

@@ -8,33 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.movielens import GIN
 from hstu_preserve.cli.main import main
 from hstu_preserve.workflows.data import prepare_data, synthesize_data
 from hstu_preserve.workflows.train import train
 
 SCRIPT = Path(__file__).with_name("whole_loop.sh")
-# Upstream's ml-1m HSTU base shape; two epochs, since the shape is what is tested.
-GIN = """
-train_fn.dataset_name = "{name}"
-train_fn.max_sequence_length = 200
-train_fn.local_batch_size = 128
-train_fn.main_module = "HSTU"
-train_fn.dropout_rate = 0.2
-train_fn.user_embedding_norm = "l2_norm"
-train_fn.num_epochs = 2
-train_fn.item_embedding_dim = 50
-hstu_encoder.num_blocks = 2
-hstu_encoder.num_heads = 1
-hstu_encoder.dqk = 50
-hstu_encoder.dv = 50
-hstu_encoder.linear_dropout_rate = 0.2
-train_fn.learning_rate = 1e-3
-train_fn.weight_decay = 0
-train_fn.interaction_module_type = "DotProduct"
-train_fn.num_negatives = 128
-train_fn.sampling_strategy = "local"
-train_fn.temperature = 0.05
-train_fn.item_l2_norm = True
+MARGIN = """
 claim.margin = 0.002
 claim.margin_derivation = "one of 610 users"
 """
@@ -42,7 +22,7 @@ claim.margin_derivation = "one of 610 users"
 
 def run_script(*, store: Path, name: str, work: Path) -> None:
     gin = work / "experiment.gin"
-    gin.write_text(GIN.format(name=name))
+    gin.write_text(GIN.format(name=name, epochs=2) + MARGIN)
     command = f"{sys.executable} -m hstu_preserve"
     result = subprocess.run(
         ["bash", str(SCRIPT), str(store), str(gin), str(work)],
@@ -62,16 +42,16 @@ def test_the_whole_loop_runs_from_a_shell_on_data_of_movielens_shape(tmp_path: P
     run_script(store=store, name="synthetic", work=tmp_path)
 
 
-def test_the_whole_loop_runs_from_a_shell_on_real_movielens(tmp_path: Path, movielens: Path) -> None:
+def test_the_whole_loop_runs_from_a_shell_on_real_movielens(tmp_path: Path, latest_small: Path) -> None:
     store = tmp_path / "store"
-    prepare_data("ml-latest-small", source=movielens, output=store)
+    prepare_data("ml-latest-small", source=latest_small, output=store)
     run_script(store=store, name="ml-latest-small", work=tmp_path)
 
 
 def test_training_twice_with_one_seed_gives_one_state(tmp_path: Path) -> None:
     store, gin = tmp_path / "store", tmp_path / "experiment.gin"
     synthesize_data(seed=1, output=store)
-    gin.write_text(GIN.format(name="synthetic") + "train_fn.num_epochs = 1\n")
+    gin.write_text(GIN.format(name="synthetic", epochs=1))
     first, second = (train(gin, data=store, device="cpu", output=tmp_path / name) for name in ("a", "b"))
     assert first.results == second.results
     steps = [(tmp_path / name / "results" / "steps.jsonl").read_bytes() for name in ("a", "b")]

@@ -21,8 +21,8 @@ def make_records(listing: Listing) -> list[FileRecord]:
 @given(before=listings, after=listings)
 def test_every_difference_of_two_listings_is_found_once_and_in_order(before: Listing, after: Listing) -> None:
     expected = {
-        **{path: FindingClass.MISSING for path in before.keys() - after.keys()},
-        **{path: FindingClass.UNEXPECTED for path in after.keys() - before.keys()},
+        **dict.fromkeys(before.keys() - after.keys(), FindingClass.MISSING),
+        **dict.fromkeys(after.keys() - before.keys(), FindingClass.UNEXPECTED),
         **{path: FindingClass.CHANGED for path in before.keys() & after.keys() if before[path] != after[path]},
     }
     findings = compare(make_records(before), make_records(after))

@@ -79,7 +79,7 @@ def test_the_manifest_does_not_list_itself(path: str, value: Any) -> None:
     ("changes", "field"),
     [
         ({"size": -1}, "size"),
-        ({"size": 2.0}, "size"),
+        ({"size": 2.5}, "size"),
         ({"sha256": "0" * 63}, "sha256"),
         ({"sha256": None}, "sha256"),
         ({"role": "poem"}, "role"),

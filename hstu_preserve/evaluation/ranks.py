@@ -89,7 +89,7 @@ def write_ranks(path: Path, ranks: UserRanks) -> None:
         UnavailableError: The file cannot be written.
     """
     buffer = BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **{f.name: getattr(ranks, f.name) for f in fields(ranks)})
+    np.savez_compressed(buffer, **{f.name: getattr(ranks, f.name) for f in fields(ranks)})
     write_atomically(path, buffer.getvalue())
 
 

@@ -50,6 +50,14 @@ def python_version() -> str:
     return f"{platform.python_implementation()} {platform.python_version()}"
 
 
+def processor_name() -> str:
+    """Return the processor's model where the system tells it, else its family."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
 def platform_name() -> str:
     """Return the operating system and its C library, e.g. `Linux, glibc 2.36`."""
     libc = " ".join(platform.libc_ver()).strip()

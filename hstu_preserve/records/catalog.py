@@ -1,14 +1,14 @@
 """The catalog: one record per published result, what it claims and where its bundle is."""
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.records.claim import Direction, MetricName, SelectionRule
 from hstu_preserve.records.recipe import NaturalInt
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import DraftSchemaVersion, Record
 
 
 class Collection(StrEnum):
@@ -55,7 +55,7 @@ class BundleLocation(Record):
 class CatalogEntry(Record):
     """One published result."""
 
-    schema_version: Literal[0]
+    schema_version: DraftSchemaVersion
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     title: str
     collection: Collection

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from hstu_preserve.records.recipe import NaturalInt, Protocol
+from hstu_preserve.records.recipe import AnyFloat, NaturalInt, NonNegativeFloat, Protocol
 from hstu_preserve.records.record import Record
 
 METRIC_NAMES = (
@@ -49,7 +49,7 @@ class ClaimPolicy(Record):
     direction: Direction
     protocol: Protocol
     selection_rule: SelectionRule
-    margin: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] | None
+    margin: NonNegativeFloat | None
     """Largest absolute difference that still counts as the same number; None where nobody fixed one."""
     margin_derivation: str | None
     """Where the margin comes from."""
@@ -70,6 +70,6 @@ class Claim(Record):
     """A policy together with the number that the run reported under it."""
 
     policy: ClaimPolicy
-    value: Annotated[float, Field(allow_inf_nan=False)]
+    value: AnyFloat
     epoch: NaturalInt
     """The epoch whose checkpoint gave the value, counted from 0."""

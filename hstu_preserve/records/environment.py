@@ -22,6 +22,8 @@ class NumericsRecord(Record):
     torch: str
     device: str
     """`cpu`, or the GPU's name."""
+    processor: str
+    """Its model: libraries choose other kernels on another, even among those with the same vector instructions."""
     cpu_capability: str
     """The vector instructions torch chose, e.g. AVX2 or AVX512."""
     threads: int

@@ -1,6 +1,6 @@
 """The manifest of a bundle: the one record that binds all the others."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.contents import Contents
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import DraftSchemaVersion, Record
 
 SCHEMA_VERSION = 0
 MANIFEST_NAME = "MANIFEST.json"
@@ -71,16 +71,30 @@ class RunRecord(Record):
     environment: EnvironmentRecord
     code: CodeReference
 
+    @model_validator(mode="after")
+    def require_own_digest(self) -> Self:
+        """The digest that names the recipe follows from it."""
+        if self.recipe_sha256 != self.recipe.digest():
+            raise ValueError("recipe_sha256 is not the digest of the recipe")
+        return self
+
 
 class Manifest(Record):
     """Everything a stranger needs to judge the bundle."""
 
-    schema_version: Literal[0]
+    schema_version: DraftSchemaVersion
     run: RunRecord
     checkpoint: BundlePath
     """The checkpoint that the claims were made with."""
     claims: tuple[Claim, ...]
     contents: Contents
+
+    @model_validator(mode="after")
+    def require_policies_of_the_run(self) -> Self:
+        """Each claim is judged by a policy that was fixed before the run, and each policy has its claim."""
+        if tuple(claim.policy for claim in self.claims) != self.run.policies:
+            raise ValueError("the claims' policies are not those fixed before the run")
+        return self
 
     @model_validator(mode="after")
     def require_listed_checkpoint(self) -> Self:

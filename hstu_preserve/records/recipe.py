@@ -15,8 +15,11 @@ from hstu_preserve.records.record import Record
 Probability = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(ge=1)]
 NaturalInt = Annotated[int, Field(ge=0)]
-PositiveFloat = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+# RFC 8785 writes larger floats with the digits of an integer that JSON readers do not keep.
+LARGEST_FLOAT = 2.0**53
+PositiveFloat = Annotated[float, Field(gt=0.0, lt=LARGEST_FLOAT, allow_inf_nan=False)]
+NonNegativeFloat = Annotated[float, Field(ge=0.0, lt=LARGEST_FLOAT, allow_inf_nan=False)]
+AnyFloat = Annotated[float, Field(gt=-LARGEST_FLOAT, lt=LARGEST_FLOAT, allow_inf_nan=False)]
 
 
 class Protocol(StrEnum):
@@ -109,7 +112,7 @@ class LossSettings(Record):
     l2_norm_eps: PositiveFloat
     activation_checkpoint: bool
     interaction_module_type: Literal["DotProduct"]
-    weights: dict[str, float]
+    weights: dict[str, AnyFloat]
     """Weight of each auxiliary loss, by name."""
 
 

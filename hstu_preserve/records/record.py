@@ -1,13 +1,16 @@
 """The base of every record that reaches disk: frozen, strict, with one canonical text."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.strict_json import Json, strict_loads
+
+DraftSchemaVersion = Annotated[int, Field(ge=0, le=0)]
+"""Version 0 while records may still change; an integer, never `false`."""
 
 
 class Record(BaseModel):

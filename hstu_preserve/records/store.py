@@ -1,14 +1,14 @@
 """What `store.json` says of prepared data: its arrays, its fingerprint and where it came from."""
 
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import Sha256, sha256_of_bytes
 from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import DraftSchemaVersion, Record
 
 
 class TiePolicy(StrEnum):
@@ -61,7 +61,7 @@ class StoreProvenance(Record):
 class StoreRecord(Record):
     """The content of `store.json`."""
 
-    schema_version: Literal[0]
+    schema_version: DraftSchemaVersion
     name: str
     fingerprint: Sha256
     arrays: tuple[ArrayRecord, ...]

@@ -10,6 +10,7 @@ from hstu_preserve.primitives.environment import (
     checkout_is_modified,
     installed_versions,
     platform_name,
+    processor_name,
     python_version,
     require_torch,
 )
@@ -51,6 +52,7 @@ def describe_numerics(device: "torch.device", *, dtype: str) -> NumericsRecord:
     return NumericsRecord(
         torch=torch.__version__,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        processor=processor_name(),
         cpu_capability=torch.backends.cpu.get_cpu_capability(),
         threads=torch.get_num_threads(),
         code_path=load_operators().name,

@@ -101,6 +101,14 @@ def test_what_stands_in_the_padding_does_not_matter(model: Recommender) -> None:
     assert torch.equal(model.encode_users(histories), model.encode_users(dirty))
 
 
+def test_padding_comes_out_as_zeros(model: Recommender) -> None:
+    histories = make_histories(LENGTHS, recipe=model.recipe, with_target=False)
+    is_padding_BN = torch.arange(model.recipe.padded_length) >= histories.length_B[:, None]
+    encoded_BND = model(histories)
+    assert not encoded_BND[is_padding_BN].any()
+    assert encoded_BND[~is_padding_BN].any(dim=1).all()
+
+
 def test_the_target_is_not_seen_by_the_history(model: Recommender) -> None:
     with_target, without = (make_histories(LENGTHS, recipe=model.recipe, with_target=has) for has in (True, False))
     assert not torch.equal(with_target.item_BN, without.item_BN)

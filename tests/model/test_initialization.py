@@ -130,6 +130,19 @@ def test_more_blocks_leave_every_other_parameter_as_it_was(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_each_parameter_is_drawn_from_the_generator_of_its_own_name(kind: str) -> None:
+    model = make_model(make_model_recipe(kind))
+    asked = []
+
+    def make_named_generator(name: str) -> torch.Generator:
+        asked.append(name)
+        return initialization_generators(1)(name)
+
+    initialize(model, make_named_generator)
+    assert asked == [name for name, _ in model.named_parameters()]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_blocks_and_seeds_differ_from_each_other(kind: str) -> None:
     one, other = (make_model(make_model_recipe(kind), seed=seed).state_dict() for seed in (1, 2))
     drawn = [name for name in one if not name.endswith(("in_proj_bias", "out_proj.bias"))]

@@ -107,7 +107,7 @@ def test_the_generators_are_captured_as_they_are() -> None:
     digest = state_digest(captured)
     assert state_digest(capture_rng()) == digest
     assert torch.equal(captured["torch_cpu"], torch.get_rng_state())  # type: ignore[arg-type]  # a tensor by that key
-    for draw in (random.random, np.random.random, lambda: torch.rand(1)):
+    for draw in (random.random, np.random.random, np.random.random, lambda: torch.rand(1)):
         draw()
         after = state_digest(capture_rng())
         assert after != digest

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -100,10 +101,29 @@ def read_switches() -> tuple[bool, bool, bool, bool]:
     )
 
 
+def set_tf32_and_benchmark(matmul: bool, cudnn: bool, benchmark: bool) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = matmul
+    torch.backends.cudnn.allow_tf32 = cudnn
+    torch.backends.cudnn.benchmark = benchmark
+
+
+@pytest.fixture
+def switches_restored() -> Iterator[None]:
+    _, *before = read_switches()
+    yield
+    set_tf32_and_benchmark(*before)
+
+
+@pytest.mark.usefixtures("switches_restored")
 @pytest.mark.parametrize("tf32", [False, True])
-def test_arithmetic_is_repeatable_inside_and_as_before_outside(tf32: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tf32_before", [False, True])
+def test_arithmetic_is_repeatable_inside_and_as_before_outside(
+    tf32: bool, tf32_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    set_tf32_and_benchmark(tf32_before, not tf32_before, True)
     before = read_switches()
+    assert before == (False, tf32_before, not tf32_before, True)
 
     @repeatable_arithmetic(tf32=tf32)
     def fail() -> None:

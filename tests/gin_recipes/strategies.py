@@ -20,8 +20,8 @@ MAX_JSON_INTEGER = 2**53 - 1
 positive_ints = st.integers(min_value=1, max_value=MAX_JSON_INTEGER)
 natural_ints = st.integers(min_value=0, max_value=MAX_JSON_INTEGER)
 probabilities = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
-positive_floats = st.floats(min_value=0.0, exclude_min=True, allow_infinity=False)
-natural_floats = st.floats(min_value=0.0, allow_infinity=False)
+positive_floats = st.floats(min_value=0.0, max_value=2.0**52, exclude_min=True)
+natural_floats = st.floats(min_value=0.0, max_value=2.0**52)
 
 
 def datasets() -> st.SearchStrategy[DatasetSettings]:

@@ -13,11 +13,15 @@ def command(
         list[str],
         typer.Argument(metavar="TARGET...", help="Bundles, run directories, 'sample', or '-' for standard input."),
     ],
+    deep: Annotated[
+        bool,
+        typer.Option("--deep", help="Also hold recipe, checkpoints, event files, ranks and data against each other."),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Whether every byte of a bundle is the packed byte; exit code 3 where one is not."""
     from hstu_preserve.workflows.verify import verify_all
 
-    report = verify_all(targets)
+    report = verify_all(targets, deep=deep)
     emit(report, as_json=json)
     raise typer.Exit(report.choose_exit_code())

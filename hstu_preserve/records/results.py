@@ -100,11 +100,22 @@ class EvaluationResult(Record):
     warnings: tuple[str, ...]
 
 
+class DeepCheck(Record):
+    """One question of `verify --deep`, and its answer."""
+
+    name: str
+    passed: bool
+    detail: str
+    """What was seen, or what was expected and found instead."""
+
+
 class VerifiedTarget(Record):
     """The verification of one of several targets."""
 
     target: str
     verification: Verification | None
+    deep: tuple[DeepCheck, ...]
+    """Empty where only the bytes were asked for, or where they already differ."""
     error: str | None
     """Why there is no verification."""
     exit_code: int

@@ -12,6 +12,7 @@ from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import (
     CatalogListing,
+    DeepCheck,
     Diagnosis,
     EvaluationResult,
     ExportResult,
@@ -239,8 +240,14 @@ def render_verifications(record: VerificationReport) -> RenderableType:
 def render_verified(target: VerifiedTarget) -> RenderableType:
     """Return one target's verification, or why there is none."""
     if target.verification is not None:
-        return render(target.verification)
+        return Group(render(target.verification), *(render_check(check) for check in target.deep))
     return Text.assemble(("error ", "bold red"), target.error or "")
+
+
+def render_check(check: DeepCheck) -> RenderableType:
+    """Return one deep check as a line."""
+    mark = ("  ok ", "green") if check.passed else ("  FAILED ", "bold red")
+    return Text.assemble(mark, f"{check.name}: {check.detail}")
 
 
 @render.register

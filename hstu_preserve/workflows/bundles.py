@@ -62,6 +62,10 @@ class OpenedBundle:
         """
         return read_ranks(self.read_member(RANKS), source=RANKS)
 
+    def list_members(self, folder: str) -> list[str]:
+        """Return the paths of the members in a folder."""
+        return [file.path for file in self.manifest.contents.files if file.path.startswith(f"{folder}/")]
+
     def read_member(self, path: str) -> bytes:
         """Return the content of one member."""
         if not any(file.path == path for file in self.manifest.contents.files):

@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
 SAMPLE := sample-hstu-synthetic
 
-.PHONY: reproduce test test-slow bench sample generated report clean
+.PHONY: reproduce test test-slow bench bench-archive sample generated report clean
 
 reproduce: .venv/.installed
 	@$(BIN)/hstu-preserve reproduce sample
@@ -27,6 +27,9 @@ test-slow: .venv/.installed-for-tests
 
 bench: .venv/.installed-for-tests
 	$(BIN)/python -m benchmarks.movielens
+
+bench-archive: .venv/.installed-for-tests
+	$(BIN)/python -m benchmarks.archive
 
 # The embedded sample: data, training and packing by the program itself.
 sample: .venv/.installed

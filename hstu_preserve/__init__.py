@@ -20,6 +20,7 @@ from hstu_preserve.errors import PreserveError
 if TYPE_CHECKING:
     from hstu_preserve.workflows.catalog import list_experiments
     from hstu_preserve.workflows.data import import_data, prepare_data, show_data, synthesize_data
+    from hstu_preserve.workflows.diff import diff
     from hstu_preserve.workflows.doctor import doctor
     from hstu_preserve.workflows.evaluate import evaluate, evaluate_file
     from hstu_preserve.workflows.export import export
@@ -35,6 +36,7 @@ __version__ = "0.1.0"
 __all__ = [
     "PreserveError",
     "__version__",
+    "diff",
     "doctor",
     "evaluate",
     "evaluate_file",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 MODULE_OF_VERB = {
+    "diff": "diff",
     "doctor": "doctor",
     "evaluate": "evaluate",
     "evaluate_file": "evaluate",

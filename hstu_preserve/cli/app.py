@@ -7,6 +7,7 @@ import typer
 from hstu_preserve import __version__
 from hstu_preserve.cli import (
     data,
+    diff,
     doctor,
     evaluate,
     export,
@@ -57,6 +58,7 @@ app.command("evaluate")(evaluate.command)
 app.command("pack")(pack.command)
 app.command("unpack")(unpack.command)
 app.add_typer(data.app, name="data")
+app.command("diff")(diff.command)
 app.command("export")(export.command)
 app.command("report")(report.command)
 app.command("doctor")(doctor.command)

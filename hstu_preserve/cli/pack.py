@@ -14,9 +14,12 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="The bundle. [default: the bundle's id .tar.gz]")
     ] = None,
+    self_test: Annotated[
+        bool, typer.Option("--self-test", help="Read the finished file once more and verify it.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Pack a finished run into one bundle; the same run gives the same bundle."""
-    from hstu_preserve.workflows.pack import pack
+    from hstu_preserve.workflows.pack import pack, pack_and_verify
 
-    emit(pack(run, output=output), as_json=json)
+    emit(pack_and_verify(run, output=output) if self_test else pack(run, output=output), as_json=json)

@@ -144,6 +144,26 @@ class PackResult(Record):
     members: int
 
 
+class Difference(Record):
+    """One value in which two bundles differ."""
+
+    section: str
+    name: str
+    left: str | None
+    """None where this side has no such value."""
+    right: str | None
+
+
+class BundleDiff(Record):
+    """How two bundles differ."""
+
+    left: str
+    right: str
+    left_identity: Sha256
+    right_identity: Sha256
+    differences: tuple[Difference, ...]
+
+
 class UnpackResult(Record):
     """An unpacked bundle."""
 

@@ -11,6 +11,7 @@ from rich.text import Text
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import (
+    BundleDiff,
     CatalogListing,
     DeepCheck,
     Diagnosis,
@@ -248,6 +249,19 @@ def render_check(check: DeepCheck) -> RenderableType:
     """Return one deep check as a line."""
     mark = ("  ok ", "green") if check.passed else ("  FAILED ", "bold red")
     return Text.assemble(mark, f"{check.name}: {check.detail}")
+
+
+@render.register
+def render_diff(record: BundleDiff) -> RenderableType:
+    """Two bundles side by side, where they differ."""
+    sides = {record.left: f"sha256:{record.left_identity}", record.right: f"sha256:{record.right_identity}"}
+    if not record.differences:
+        return Group(list_fields(sides), Text("no difference", style="green"))
+    table = Table("section", "name", record.left, record.right, box=box.SIMPLE_HEAD, pad_edge=False)
+    for one in record.differences:
+        left, right = (Text("(absent)", style="dim") if side is None else Text(side) for side in (one.left, one.right))
+        table.add_row(one.section, escape(one.name), left, right)
+    return Group(list_fields(sides), table)
 
 
 @render.register

@@ -5,7 +5,8 @@ from pathlib import Path
 from hstu_preserve.bundle import archive, extraction
 from hstu_preserve.bundle.layout import RUN_RECORD
 from hstu_preserve.bundle.tree import read_tree_manifest
-from hstu_preserve.errors import MissingPathError, UsageError
+from hstu_preserve.bundle.verification import verify_bundle
+from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
 from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.results import PackResult, UnpackResult
 from hstu_preserve.workflows.targets import require_local
@@ -37,6 +38,20 @@ def pack(run: str | Path, *, output: Path | None = None) -> PackResult:
     if destination.exists():
         raise UsageError(f"{destination}: exists; name another file with --output")
     return archive.pack(root, output=destination)
+
+
+def pack_and_verify(run: str | Path, *, output: Path | None = None) -> PackResult:
+    """Pack as `pack` does, then read the finished file once more and verify it; a bad one is removed.
+
+    Raises:
+        VerificationError: What was written is not what was packed: a fault of disk or memory.
+    """
+    result = pack(run, output=output)
+    verification = verify_bundle(result.path)
+    if not verification.ok or verification.transport_sha256 != result.transport_sha256:
+        result.path.unlink()
+        raise VerificationError(verification.describe())
+    return result
 
 
 def describe_missing_manifest(root: Path) -> str:

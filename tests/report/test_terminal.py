@@ -13,7 +13,7 @@ from hstu_preserve.records.results import ListedExperiment
 from hstu_preserve.records.verification import Verification
 from hstu_preserve.report.terminal import render
 
-PARTS = {ListedExperiment, results.VerifiedTarget, results.Capability, results.DeepCheck}
+PARTS = {ListedExperiment, results.VerifiedTarget, results.Capability, results.DeepCheck, results.Difference}
 """Records that stand inside others and are not printed alone."""
 
 

@@ -1,0 +1,109 @@
+"""How two bundles differ: contents, recipe, claims, data, environment, code, metrics and curve, side by side."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hstu_preserve.bundle.verification import read_stored_manifest
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
+from hstu_preserve.records.manifest import Manifest
+from hstu_preserve.records.record import Record
+from hstu_preserve.records.results import BundleDiff, Difference
+from hstu_preserve.workflows.show import read_results
+from hstu_preserve.workflows.targets import require_local
+
+
+def diff(left: str | Path, right: str | Path) -> BundleDiff:
+    """Compare what two bundles or run directories say of themselves; their bytes are not verified.
+
+    Args:
+        left: A bundle, run directory or `sample`.
+        right: Another.
+
+    Returns:
+        Every difference by section; none where the two are the same bundle.
+
+    Raises:
+        MissingPathError: There is nothing at a path.
+        ContentError: A manifest cannot be read.
+    """
+    paths = [require_local(str(target)).path for target in (left, right)]
+    stored = [read_stored_manifest(path) for path in paths]
+    ours, theirs = (describe_side(path, side.manifest) for path, side in zip(paths, stored, strict=True))
+    differences = (one for section in ours for one in compare_section(section, ours[section], theirs[section]))
+    return BundleDiff(
+        left=str(left),
+        right=str(right),
+        left_identity=stored[0].identity,
+        right_identity=stored[1].identity,
+        differences=tuple(differences),
+    )
+
+
+def describe_side(path: Path, manifest: Manifest) -> dict[str, dict[str, Json]]:
+    """Return everything a bundle says of itself, by section, each flattened to one value per name."""
+    run = manifest.run
+    return {
+        "recipe": flatten_record(run.recipe),
+        "claims": dict(list_claims(manifest)),
+        "bundle": flatten_record(run.bundle),
+        "data": flatten_record(run.data),
+        "environment": flatten_record(run.environment),
+        "code": flatten_record(run.code),
+        **describe_results(read_results(path, manifest)),
+        "contents": {file.path: f"{file.sha256[:16]}…, {file.size} bytes" for file in manifest.contents.files},
+    }
+
+
+def list_claims(manifest: Manifest) -> Iterator[tuple[str, Json]]:
+    """Yield each claim's fields under the claim's name."""
+    for claim in manifest.claims:
+        yield from ((f"{claim.policy.name}.{name}", value) for name, value in flatten_record(claim).items())
+
+
+def describe_results(results: ResultsRecord | None) -> dict[str, dict[str, Json]]:
+    """Return the final metrics and the curve."""
+    if results is None:
+        return {"metrics": {}, "curve": {}}
+    curve: dict[str, Json] = {
+        f"epoch {epoch.epoch} {metric}": value for epoch in results.epochs for metric, value in headline(epoch).items()
+    }
+    metrics = {**flatten_record(results.final), "state_sha256": results.state_sha256}
+    return {"metrics": metrics, "curve": curve}
+
+
+def headline(epoch: EvaluationRecord) -> dict[str, float]:
+    """Return the metrics that a curve is compared by."""
+    return {metric: epoch.metrics[metric] for metric in ("ndcg@10", "hr@10", "mrr") if metric in epoch.metrics}
+
+
+def compare_section(section: str, left: Mapping[str, Json], right: Mapping[str, Json]) -> Iterator[Difference]:
+    """Yield what differs in one section; a value that one side lacks is None there."""
+    for name in dict.fromkeys([*left, *right]):
+        values = left.get(name), right.get(name)
+        if values[0] != values[1] or (name in left) != (name in right):
+            yield Difference(
+                section=section, name=name, left=describe_value(values[0]), right=describe_value(values[1])
+            )
+
+
+def describe_value(value: Json) -> str | None:
+    """Return a value as text, None for one that is not there."""
+    return None if value is None else str(value)
+
+
+def flatten_record(record: Record) -> dict[str, Json]:
+    """Return a record's plain values by their dotted names."""
+    return dict(flatten("", record.to_json_value()))
+
+
+def flatten(name: str, value: Json) -> Iterator[tuple[str, Json]]:
+    """Yield every plain value below `value` with its dotted name."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from flatten(f"{name}.{key}" if name else key, item)
+    elif isinstance(value, list) and value:
+        for place, item in enumerate(value):
+            yield from flatten(f"{name}.{place}", item)
+    else:
+        yield name, value

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hstu_preserve.workflows.report import write_report
     from hstu_preserve.workflows.reproduce import reproduce
     from hstu_preserve.workflows.show import show
+    from hstu_preserve.workflows.signing import keygen, sign
     from hstu_preserve.workflows.train import train
     from hstu_preserve.workflows.verify import verify
 
@@ -42,12 +43,14 @@ __all__ = [
     "evaluate_file",
     "export",
     "import_data",
+    "keygen",
     "list_experiments",
     "pack",
     "prepare_data",
     "reproduce",
     "show",
     "show_data",
+    "sign",
     "synthesize_data",
     "train",
     "unpack",
@@ -62,12 +65,14 @@ MODULE_OF_VERB = {
     "evaluate_file": "evaluate",
     "export": "export",
     "import_data": "data",
+    "keygen": "signing",
     "list_experiments": "catalog",
     "pack": "pack",
     "prepare_data": "data",
     "reproduce": "reproduce",
     "show": "show",
     "show_data": "data",
+    "sign": "signing",
     "synthesize_data": "data",
     "train": "train",
     "unpack": "pack",

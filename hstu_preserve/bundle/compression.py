@@ -6,11 +6,13 @@ weights larger than they were.
 
 import hashlib
 import struct
+import weakref
 import zlib
 from types import ModuleType
 from typing import BinaryIO, Protocol
 
 from hstu_preserve.bundle.damage import DamagedError
+from hstu_preserve.bundle.inflating import Block, Damage, End, InflatingThread
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.records.contents import FindingClass
 
@@ -24,8 +26,6 @@ COMPRESSION_LEVEL = 1
 GZIP_MAGIC = b"\x1f\x8b\x08"
 GZIP_HEADER = GZIP_MAGIC + bytes(6) + b"\xff"
 """No flags, mtime 0, no extra flags, unknown system: the same whichever library compresses."""
-INPUT_BYTES = 2**18
-OUTPUT_BYTES = 2**20
 
 
 class Writable(Protocol):
@@ -72,9 +72,15 @@ class GzipReader:
         self.transport_sha256: str | None = None
         """Of the compressed bytes, once the end was reached."""
         self._transport = hashlib.sha256()
-        self._decompressor = deflate.decompressobj(16 + deflate.MAX_WBITS)
+        self._inflating: InflatingThread | None = None
+        self._is_at_end = False
         self._chunk = b""
         self._offset = 0
+
+    def close(self) -> None:
+        """End the thread that reads ahead; the stream stays open."""
+        if self._inflating is not None:
+            self._inflating.close()
 
     def read(self, size: int) -> bytes:
         """Return at least one and at most `size` bytes, or none at the end of a stream that ended properly.
@@ -84,7 +90,7 @@ class GzipReader:
             UnavailableError: The stream cannot be read.
         """
         if self._offset == len(self._chunk):
-            self._chunk, self._offset = self._decompress(), 0
+            self._chunk, self._offset = self._next_content(), 0
         piece = self._chunk[self._offset : self._offset + size]
         self._offset += len(piece)
         self.position += len(piece)
@@ -114,42 +120,40 @@ class GzipReader:
         """Return the error that ends the reading here."""
         return DamagedError(kind, self.place, expected=expected, found=found)
 
-    def _decompress(self) -> bytes:
+    def _next_content(self) -> bytes:
         """Return the next decompressed bytes; none at the end."""
-        while not self._decompressor.eof:
-            pending = self._decompressor.unconsumed_tail or self._read_raw()
-            try:
-                chunk: bytes = self._decompressor.decompress(pending, OUTPUT_BYTES)
-            except (zlib.error, deflate.error) as error:
-                raise self.damage(
-                    FindingClass.BAD_COMPRESSION, expected="a gzip stream", found=f"damage ({error})"
-                ) from None
-            if chunk:
-                return chunk
-            if not pending and not self._decompressor.eof:
-                raise self.damage(FindingClass.TRUNCATED, expected="more compressed bytes", found="the end of the file")
-        if self.transport_sha256 is None:
-            self._require_end()
+        if self._inflating is None:
+            self._inflating = InflatingThread(self.stream)
+            weakref.finalize(self, self._inflating.request_stop)
+        while not self._is_at_end:
+            match self._inflating.take():
+                case Block() as block:
+                    self._note_raw(block.raw)
+                    if block.content:
+                        return block.content
+                case End(after=after):
+                    self._is_at_end = True
+                    self._require_nothing(after)
+                    self.transport_sha256 = self._transport.hexdigest()
+                case Damage() as damage:
+                    self._is_at_end = True
+                    raise self.damage(damage.kind, expected=damage.expected, found=damage.found)
+                case OSError() as error:
+                    self._is_at_end = True
+                    raise UnavailableError(f"{self.source}: cannot be read ({error.strerror})") from None
         return b""
 
-    def _require_end(self) -> None:
-        """Require that nothing follows the stream's checksum, and keep the digest."""
-        after = self._decompressor.unused_data or self._read_raw()
+    def _note_raw(self, raw: bytes) -> None:
+        """Hash compressed bytes, and keep the first ones: the gzip header."""
+        self._transport.update(raw)
+        missing = len(GZIP_HEADER) - len(self.header_found)
+        self.header_found += raw[:missing]
+
+    def _require_nothing(self, after: bytes) -> None:
+        """Require that nothing follows the stream's checksum."""
         if after:
             self.place = self.source
             found = (
                 "a second gzip member" if after.startswith(GZIP_MAGIC[:2]) else "zeros" if not any(after) else "data"
             )
             raise self.damage(FindingClass.TRAILING_BYTES, expected="the end of the file", found=found)
-        self.transport_sha256 = self._transport.hexdigest()
-
-    def _read_raw(self) -> bytes:
-        """Return the next compressed bytes."""
-        try:
-            raw = self.stream.read(INPUT_BYTES)
-        except OSError as error:
-            raise UnavailableError(f"{self.source}: cannot be read ({error.strerror})") from None
-        self._transport.update(raw)
-        missing = len(GZIP_HEADER) - len(self.header_found)
-        self.header_found += raw[:missing]
-        return raw

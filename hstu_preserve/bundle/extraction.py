@@ -62,8 +62,11 @@ def fresh_directory(destination: Path) -> Iterator[int]:
         try:
             yield root
             os.fchmod(root, 0o777 & ~current_umask())
+            is_replaced = not os.path.samestat(os.fstat(root), os.lstat(temporary))
         finally:
             os.close(root)
+        if is_replaced:
+            raise UnavailableError(f"{destination}: the folder that was unpacked into was replaced meanwhile")
         if os.path.lexists(destination):
             raise UsageError(f"{destination}: came into being while it was unpacked")
         Path(temporary).rename(destination)

@@ -1,6 +1,7 @@
 """Names what an archive holds where the expected header is not: a tolerant reading of one tar header."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hstu_preserve.bundle.compression import GzipReader
@@ -42,7 +43,9 @@ KINDS = {
 }
 KINDS_WITHOUT_CONTENT = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
 DIRECTORY = b"5"
-EXTENSIONS = frozenset({b"x", b"g", b"L", b"K"})
+GLOBAL = b"g"
+EXTENSIONS = frozenset({b"x", GLOBAL, b"L", b"K"})
+PAX_LENGTH = re.compile(rb"([0-9]{1,7}) ")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +58,10 @@ class FoundHeader:
     kind: bytes
     damage: str | None
     """Why it cannot be believed, or None."""
+    overrides: Mapping[str, str]
+    """What its extensions say, `path` for a GNU long name included."""
+    global_names: frozenset[str]
+    """Names among them that a PAX global header gives, which so hold for every later member too."""
 
     @property
     def is_regular(self) -> bool:
@@ -84,6 +91,7 @@ def read_header(reader: GzipReader) -> FoundHeader | None:
     """
     raw = b""
     overrides: dict[str, str] = {}
+    global_names: frozenset[str] = frozenset()
     while True:
         block = reader.read_exactly(BLOCK_BYTES)
         if not raw and not any(block):
@@ -95,12 +103,30 @@ def read_header(reader: GzipReader) -> FoundHeader | None:
                 name = overrides.get("path") or decode(join_name(block))
                 name = name.rstrip("/") if kind == DIRECTORY else name
                 size = parse_decimal(overrides["size"]) if "size" in overrides else size
-                return FoundHeader(raw=raw, name=name, size=size, kind=kind, damage=None)
+                return FoundHeader(
+                    raw=raw,
+                    name=name,
+                    size=size,
+                    kind=kind,
+                    damage=None,
+                    overrides=overrides,
+                    global_names=global_names,
+                )
             body = reader.read_exactly(require_modest(size, before=len(raw)))
             raw += body + reader.read_exactly(-size % BLOCK_BYTES)
-            overrides |= parse_extension(kind, body)
+            extension = parse_extension(kind, body)
+            overrides |= extension
+            global_names |= frozenset(extension if kind == GLOBAL else ())
         except UnreadableHeaderError as error:
-            return FoundHeader(raw=raw, name="", size=0, kind=b"", damage=str(error))
+            return FoundHeader(
+                raw=raw,
+                name="",
+                size=0,
+                kind=b"",
+                damage=str(error),
+                overrides=overrides,
+                global_names=global_names,
+            )
 
 
 def describe_differences(found: FoundHeader, *, path: str) -> str:
@@ -155,16 +181,16 @@ def parse_extension(kind: bytes, body: bytes) -> dict[str, str]:
         return {"path": decode(body.rstrip(b"\0"))}
     if kind == b"K":
         return {}
-    overrides = {}
-    while body:
-        match = re.match(rb"([0-9]{1,7}) ", body)
-        length = int(match[1]) if match else 0
-        record = body[match.end() if match else 0 : length]
+    overrides, start = {}, 0
+    while start < len(body):  # never `body = body[length:]`: that takes a minute for a megabyte of tiny records
+        match = PAX_LENGTH.match(body, start)
+        end = start + int(match[1]) if match else start
+        record = body[match.end() if match else start : end]
         keyword, separator, value = record.partition(b"=")
-        if not separator or not value.endswith(b"\n") or length > len(body):
+        if not separator or not value.endswith(b"\n") or end > len(body):
             raise UnreadableHeaderError("an extended header that follows no form")
         overrides[decode(keyword)] = decode(value[:-1])
-        body = body[length:]
+        start = end
     return overrides
 
 

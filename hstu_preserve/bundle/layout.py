@@ -21,6 +21,9 @@ METRICS = f"{RESULTS_FOLDER}/metrics.json"
 RANKS = f"{RESULTS_FOLDER}/ranks.npz"
 STEPS = f"{RESULTS_FOLDER}/steps.jsonl"
 
+MAX_SHOWN_CHARACTERS = 4096
+"""Of a name in a finding: as long as a path may be."""
+
 ROLE_OF_FOLDER = {
     CONFIG_FOLDER: Role.CONFIG,
     CHECKPOINT_FOLDER: Role.CHECKPOINT,
@@ -102,5 +105,6 @@ def describe_findings(headline: str, findings: Iterable[Finding]) -> str:
 
 
 def printable(name: str) -> str:
-    """Return a name from outside with escapes for what a terminal or a JSON text cannot take."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+    """Return a name from outside, shortened where it is absurd, with escapes for what a terminal cannot take."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name[:MAX_SHOWN_CHARACTERS])
+    return shown if len(name) <= MAX_SHOWN_CHARACTERS else f"{shown}…"

@@ -42,9 +42,7 @@ def sign(manifest_content: bytes, *, private_key: Ed25519PrivateKey) -> Envelope
     return Envelope(
         payloadType=PAYLOAD_TYPE,
         payload=base64.b64encode(manifest_content).decode(),
-        signatures=(
-            KeySignature(keyid=key_id(private_key.public_key()), sig=base64.b64encode(signature).decode()),
-        ),
+        signatures=(KeySignature(keyid=key_id(private_key.public_key()), sig=base64.b64encode(signature).decode()),),
     )
 
 

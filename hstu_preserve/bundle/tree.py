@@ -25,7 +25,8 @@ from hstu_preserve.primitives.paths import find_colliding, require_inside_bundle
 from hstu_preserve.records.contents import Contents, FileRecord, Finding, FindingClass
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest, read_manifest
 
-MAX_MANIFEST_BYTES = 64 * 2**20
+MAX_MANIFEST_BYTES = 8 * 2**20
+"""Some 40,000 files; a hostile manifest of this size still takes seconds and some hundred MB to refuse."""
 CHUNK_BYTES = 2**20
 
 

@@ -1,7 +1,7 @@
 """Says whether every byte of a bundle is the packed byte, without unpacking it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -177,7 +177,8 @@ def open_bundle(source: Path | BinaryIO) -> Iterator[BundleWalker]:
         UnavailableError: It cannot be read.
     """
     if not isinstance(source, Path):
-        yield BundleWalker(source, source="-")
+        with closing(BundleWalker(source, source="-")) as walker:
+            yield walker
         return
     try:
         stream = source.open("rb")
@@ -185,5 +186,5 @@ def open_bundle(source: Path | BinaryIO) -> Iterator[BundleWalker]:
         raise MissingPathError(f"{source}: no such file") from None
     except OSError as error:
         raise UnavailableError(f"{source}: cannot be read ({error.strerror})") from None
-    with stream:
-        yield BundleWalker(stream, source=str(source))
+    with stream, closing(BundleWalker(stream, source=str(source))) as walker:
+        yield walker

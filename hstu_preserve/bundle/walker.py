@@ -70,6 +70,10 @@ class BundleWalker:
         except DamagedError as damage:
             self.findings.append(damage.finding)
 
+    def close(self) -> None:
+        """Stop reading ahead; the stream stays open."""
+        self.reader.close()
+
     def verification(self) -> Verification:
         """Return what the walk found, as a record."""
         return Verification(

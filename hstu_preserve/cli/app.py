@@ -11,11 +11,13 @@ from hstu_preserve.cli import (
     doctor,
     evaluate,
     export,
+    keygen,
     list_experiments,
     pack,
     report,
     reproduce,
     show,
+    sign,
     train,
     unpack,
     verify,
@@ -59,6 +61,8 @@ app.command("pack")(pack.command)
 app.command("unpack")(unpack.command)
 app.add_typer(data.app, name="data")
 app.command("diff")(diff.command)
+app.command("keygen")(keygen.command)
+app.command("sign")(sign.command)
 app.command("export")(export.command)
 app.command("report")(report.command)
 app.command("doctor")(doctor.command)

@@ -17,6 +17,10 @@ GinRootOption = Annotated[
     Path | None, typer.Option("--gin-root", metavar="DIR", help="The folder that a gin file's includes may not leave.")
 ]
 NewDirectoryOption = Annotated[Path, typer.Option("--output", metavar="DIR", help="The new directory.")]
+PublicKeyOption = Annotated[
+    Path | None,
+    typer.Option("--public-key", metavar="KEY", help="The key that must have signed it, as keygen wrote KEY.pub."),
+]
 TargetArgument = Annotated[
     str, typer.Argument(metavar="TARGET", help="A bundle, a run directory, a catalog id, or 'sample'.")
 ]

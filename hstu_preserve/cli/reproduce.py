@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.options import DataOption, DeviceOption, JsonOption, TargetArgument
+from hstu_preserve.cli.options import DataOption, DeviceOption, JsonOption, PublicKeyOption, TargetArgument
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.progress import progress_bar
 
@@ -22,6 +22,7 @@ def command(
     ] = None,
     data: DataOption = None,
     device: DeviceOption = "auto",
+    public_key: PublicKeyOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="DIR", help="A new directory for verdicts, ranks and the retrained run."),
@@ -33,7 +34,13 @@ def command(
 
     with progress_bar() as listener:
         reproduction = reproduce(
-            target, rungs=rung or DEFAULT_RUNGS, data=data, device=device, output=output, listener=listener
+            target,
+            rungs=rung or DEFAULT_RUNGS,
+            data=data,
+            device=device,
+            public_key=public_key,
+            output=output,
+            listener=listener,
         )
     emit(reproduction, as_json=json)
     raise typer.Exit(reproduction.exit_code)

@@ -1,10 +1,11 @@
 """`verify`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.options import JsonOption
+from hstu_preserve.cli.options import JsonOption, PublicKeyOption
 from hstu_preserve.cli.output import emit
 
 
@@ -17,11 +18,18 @@ def command(
         bool,
         typer.Option("--deep", help="Also hold recipe, checkpoints, event files, ranks and data against each other."),
     ] = False,
+    public_key: PublicKeyOption = None,
+    md5_list: Annotated[
+        Path | None,
+        typer.Option(
+            "--md5-list", metavar="FILE", help="What vouches for a legacy archive; else a MANIFEST.md beside it."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Whether every byte of a bundle is the packed byte; exit code 3 where one is not."""
     from hstu_preserve.workflows.verify import verify_all
 
-    report = verify_all(targets, deep=deep)
+    report = verify_all(targets, deep=deep, public_key=public_key, md5_list=md5_list)
     emit(report, as_json=json)
     raise typer.Exit(report.choose_exit_code())

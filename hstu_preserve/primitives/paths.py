@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Annotated
 
@@ -9,6 +10,7 @@ from pydantic import AfterValidator
 
 MAX_COMPONENT_BYTES = 255
 MAX_PATH_BYTES = 4096
+MAX_DEPTH = 100
 WINDOWS_DEVICE_NAMES = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
@@ -29,6 +31,8 @@ def require_inside_bundle(path: str) -> str:
         raise ValueError(f"control, format or line-breaking character in path: {path!r}")
     if len(path.encode()) > MAX_PATH_BYTES or any(len(part.encode()) > MAX_COMPONENT_BYTES for part in parts):
         raise ValueError(f"path too long: {path[:80]!r}…")
+    if len(parts) > MAX_DEPTH:
+        raise ValueError(f"path of more than {MAX_DEPTH} components: {path[:80]!r}…")
     for part in parts:
         require_portable_component(part)
     return path
@@ -46,22 +50,21 @@ def require_portable_component(part: str) -> None:
 
 def find_colliding(paths: Iterable[str]) -> list[tuple[str, str]]:
     """Return pairs that are one name on a case-insensitive file system: two files, two folders, a file and a folder."""
-    files: dict[str, str] = {}
-    folders: dict[str, str] = {}
-    collisions = []
-    for path in sorted(paths):
-        folded = fold(path)
-        if folded in files:
-            collisions.append((files[folded], path))
-        files[folded] = path
-    for path in sorted({str(folder) for file in files.values() for folder in PurePosixPath(file).parents}):
-        folded = fold(path)
-        if folded in folders:
-            collisions.append((folders[folded], path))
-        if folded in files:
-            collisions.append((files[folded], path))
-        folders[folded] = path
-    return collisions
+    # In the order of the folded components what collides stands side by side; a table of all folders, each spelled
+    # from the root, would let a manifest of a megabyte take gigabytes.
+    ordered = sorted(paths, key=lambda path: (fold(path).replace("/", "\0"), path))
+    return [pair for before, after in pairwise(ordered) if (pair := find_collision(before, after))]
+
+
+def find_collision(first: str, second: str) -> tuple[str, str] | None:
+    """Return the names, nearest to the root, with which two paths collide."""
+    first_parts, second_parts = first.split("/"), second.split("/")
+    for depth, (one, other) in enumerate(zip(first_parts, second_parts, strict=False), start=1):
+        if fold(one) != fold(other):
+            return None
+        if one != other or depth in {len(first_parts), len(second_parts)}:
+            return "/".join(first_parts[:depth]), "/".join(second_parts[:depth])
+    return None
 
 
 def fold(path: str) -> str:

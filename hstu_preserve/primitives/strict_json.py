@@ -72,11 +72,11 @@ def require_shallow(text: str) -> None:
 
 def unique_pairs(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     """Return the pairs as a dict, refusing equal keys."""
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        duplicate = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"duplicate key {duplicate!r}")
+    result: dict[str, Json] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"duplicate key {key[:80]!r}")
+        result[key] = value
     return result
 
 

@@ -45,6 +45,8 @@ class FindingClass(StrEnum):
     OUT_OF_ORDER = "out-of-order"
     NOT_CANONICAL = "not-canonical"
     WRONG_TYPE = "wrong-type"
+    UNSAFE_NAME = "unsafe-name"
+    TOO_LARGE = "too-large"
     TRUNCATED = "truncated"
     TRAILING_BYTES = "trailing-bytes"
     BAD_COMPRESSION = "bad-compression"

@@ -7,6 +7,7 @@ from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
+from hstu_preserve.records.legacy import LegacyVerification
 from hstu_preserve.records.manifest import BundleSettings, Manifest
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import Record
@@ -116,6 +117,8 @@ class VerifiedTarget(Record):
     verification: Verification | None
     deep: tuple[DeepCheck, ...]
     """Empty where only the bytes were asked for, or where they already differ."""
+    legacy: LegacyVerification | None = None
+    """Instead of `verification`, where the target is an archive of the legacy form."""
     error: str | None
     """Why there is no verification."""
     exit_code: int

@@ -3,14 +3,15 @@
 import base64
 import binascii
 from enum import StrEnum
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.records.record import Record
 
-PAYLOAD_TYPE = "application/vnd.hstu-preserve.manifest+json"
+PAYLOAD_TYPE: Final = "application/vnd.hstu-preserve.manifest+json"
 UNSIGNED = "integrity only, nobody signed this"
 
 
@@ -85,8 +86,8 @@ class SignerCheck(Record):
 class KeyResult(Record):
     """A new pair of keys, as files; the private key itself is nowhere here."""
 
-    path: str
-    public_path: str
+    path: Path
+    public_path: Path
     keyid: Sha256
     is_encrypted: bool
     """Whether the private key's file needs a passphrase."""
@@ -95,7 +96,7 @@ class KeyResult(Record):
 class SigningResult(Record):
     """A signature that was written."""
 
-    bundle: str
-    path: str
+    bundle: Path
+    path: Path
     identity: Sha256
     keyid: Sha256

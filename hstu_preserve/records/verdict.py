@@ -9,6 +9,7 @@ class Rung(StrEnum):
     """One kind of evidence; verdicts on different rungs are never merged into a single tick."""
 
     BYTES = "bytes"
+    SIGNER = "signer"
     EVALUATION_BITWISE = "evaluation-bitwise"
     EVALUATION_NUMERIC = "evaluation-numeric"
     TRAINING_BITWISE = "training-bitwise"

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.records.catalog import CatalogEntry
+from hstu_preserve.records.legacy import LegacyVerification, ShownLegacy
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import (
     BundleDiff,
@@ -29,8 +30,10 @@ from hstu_preserve.records.results import (
     VerificationReport,
     VerifiedTarget,
 )
+from hstu_preserve.records.signature import KeyResult, SigningResult
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.records.verification import Verification
+from hstu_preserve.report.legacy import describe_legacy_verification, describe_shown_legacy
 from hstu_preserve.report.tables import (
     describe_margin,
     describe_numerics,
@@ -227,7 +230,7 @@ def render_verification(record: Verification) -> RenderableType:
         return Text.assemble(
             ("ok ", "green"),
             f"{record.source}: all {record.members_checked} members are the packed bytes "
-            f"(identity sha256:{record.identity}); integrity only, nobody signed this",
+            f"(identity sha256:{record.identity}); {record.vouched}",
         )
     return Text.assemble(("FAILED ", "bold red"), escape(record.describe()))
 
@@ -242,7 +245,21 @@ def render_verified(target: VerifiedTarget) -> RenderableType:
     """Return one target's verification, or why there is none."""
     if target.verification is not None:
         return Group(render(target.verification), *(render_check(check) for check in target.deep))
+    if target.legacy is not None:
+        return render(target.legacy)
     return Text.assemble(("error ", "bold red"), target.error or "")
+
+
+@render.register
+def render_legacy_verification(record: LegacyVerification) -> RenderableType:
+    """The verification of a legacy archive."""
+    return describe_legacy_verification(record)
+
+
+@render.register
+def render_legacy(record: ShownLegacy) -> RenderableType:
+    """What a legacy archive holds."""
+    return describe_shown_legacy(record)
 
 
 def render_check(check: DeepCheck) -> RenderableType:
@@ -262,6 +279,32 @@ def render_diff(record: BundleDiff) -> RenderableType:
         left, right = (Text("(absent)", style="dim") if side is None else Text(side) for side in (one.left, one.right))
         table.add_row(one.section, escape(one.name), left, right)
     return Group(list_fields(sides), table)
+
+
+@render.register
+def render_keys(record: KeyResult) -> RenderableType:
+    """A new pair of keys."""
+    protection = "encrypted with the passphrase" if record.is_encrypted else "not encrypted: whoever reads it can sign"
+    return list_fields(
+        {
+            "private key": f"{record.path} ({protection}); keep it to yourself",
+            "public key": f"{record.public_path}; publish it",
+            "keyid": record.keyid,
+        }
+    )
+
+
+@render.register
+def render_signing(record: SigningResult) -> RenderableType:
+    """A written signature."""
+    return list_fields(
+        {
+            "signature": f"{record.path}; publish it beside {record.bundle}",
+            "identity": f"sha256:{record.identity}",
+            "keyid": record.keyid,
+            "check": f"hstu-preserve verify {record.bundle} --public-key KEY.pub",
+        }
+    )
 
 
 @render.register

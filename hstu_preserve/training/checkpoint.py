@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 
 from hstu_preserve.errors import CheckpointError, MissingPathError, UnavailableError
 from hstu_preserve.primitives.files import atomic_writer
+from hstu_preserve.primitives.pickles import require_safe_stream
 from hstu_preserve.records.recipe import HstuSettings, Recipe, SasrecSettings
 
 # What torch.load raises on bytes that are no checkpoint, or that hold more than tensors and plain values. Its unpickler
@@ -152,7 +153,7 @@ def write_checkpoint(path: Path, content: Content) -> None:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint of ours or of upstream, unpickling tensors and plain values only.
+    """Read a checkpoint of ours or of upstream; torch sees it only after a walk that found tensors and plain values.
 
     Raises:
         MissingPathError: There is no such file.
@@ -167,7 +168,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
     ):
         raise CheckpointError(f"{path}: holds no model_state_dict of tensors by name")
-    if not isinstance(epoch, int) or epoch < 0:
+    if type(epoch) is not int or epoch < 0:
         raise CheckpointError(f"{path}: holds no epoch")
     return Checkpoint(
         path=path,
@@ -187,6 +188,7 @@ def load_plain_values(path: Path) -> Content:
     """
     try:
         with path.open("rb") as stream, warnings.catch_warnings():
+            require_safe_stream(stream, source=path)
             warnings.simplefilter("ignore")  # of pickle protocols; what cannot be read is said below
             value = torch.load(stream, map_location="cpu", weights_only=True)
     except UNREADABLE as error:

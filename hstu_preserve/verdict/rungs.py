@@ -6,17 +6,20 @@ from hstu_preserve.evaluation.ranks import RankComparison
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.signature import UNSIGNED, SignerCheck, SignerOutcome
 from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict, list_facts
 
 
-def judge_bytes(findings: Sequence[Finding], *, num_members: int, identity: str | None) -> Verdict:
-    """Judge whether the bytes are the packed bytes."""
+def judge_bytes(
+    findings: Sequence[Finding], *, num_members: int, identity: str | None, vouched: str = UNSIGNED
+) -> Verdict:
+    """Judge whether the bytes are the packed bytes; `vouched` says in words what that vouches for."""
     if findings:
         first = findings[0].describe()
         more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
         reason, outcome = f"{first}{more}", Outcome.NOT_REPRODUCED
     else:
-        reason = f"all {num_members} members are the packed bytes; integrity only, nobody signed this"
+        reason = f"all {num_members} members are the packed bytes; {vouched}"
         outcome = Outcome.REPRODUCED_BITWISE
     return Verdict(
         rung=Rung.BYTES,
@@ -24,6 +27,18 @@ def judge_bytes(findings: Sequence[Finding], *, num_members: int, identity: str 
         claim=None,
         reason=reason,
         evidence=list_facts(identity=identity, findings=len(findings)),
+        is_required=True,
+    )
+
+
+def judge_signer(check: SignerCheck) -> Verdict:
+    """Judge whether the key that is trusted signed the manifest."""
+    return Verdict(
+        rung=Rung.SIGNER,
+        outcome=Outcome.REPRODUCED_BITWISE if check.outcome is SignerOutcome.SIGNED else Outcome.NOT_REPRODUCED,
+        claim=None,
+        reason=check.reason,
+        evidence=list_facts(keyids=" ".join(check.keyids), trusted_keyid=check.trusted_keyid),
         is_required=True,
     )
 
@@ -179,9 +194,9 @@ PASSED = frozenset({Outcome.REPRODUCED_BITWISE, Outcome.REPRODUCED_NUMERIC, Outc
 
 
 def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Return 3 for bytes that differ, 5 for a claim that does not hold, 6 where no verdict was possible, else 0."""
+    """Return 3 for other bytes or signer, 5 for a claim that does not hold, 6 where no verdict was possible, else 0."""
     required = [verdict for verdict in verdicts if verdict.is_required]
-    if any(verdict.rung is Rung.BYTES and verdict.outcome not in PASSED for verdict in required):
+    if any(verdict.rung in {Rung.BYTES, Rung.SIGNER} and verdict.outcome not in PASSED for verdict in required):
         return 3
     if any(verdict.outcome is Outcome.NOT_REPRODUCED for verdict in required):
         return 5

@@ -5,15 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle import extraction
 from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, StoredManifest
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.errors import ContentError
-from hstu_preserve.evaluation.ranks import UserRanks, read_ranks
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import Manifest
+
+if TYPE_CHECKING:
+    from hstu_preserve.evaluation.ranks import UserRanks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +57,14 @@ class OpenedBundle:
                 )
         return results
 
-    def read_ranks(self) -> UserRanks:
+    def read_ranks(self) -> "UserRanks":
         """Return every user's recorded rank.
 
         Raises:
             ContentError: The bundle records none.
         """
+        from hstu_preserve.evaluation.ranks import read_ranks
+
         return read_ranks(self.read_member(RANKS), source=RANKS)
 
     def list_members(self, folder: str) -> list[str]:

@@ -163,6 +163,9 @@ def check_ranks(bundle: OpenedBundle) -> str:
     results, ranks = bundle.read_results(), bundle.read_ranks()
     require_equal(RANKS, expected=results.final.ranks_sha256, found=ranks.digest())
     require_equal("metrics from the ranks", expected=results.final.metrics, found=compute_metrics(ranks))
+    for epoch in results.epochs:
+        if (epoch.part, epoch.epoch, epoch.num_users) == (results.final.part, results.final.epoch, len(ranks.ranks)):
+            require_equal(f"evaluation of epoch {epoch.epoch} in the curve", expected=epoch, found=results.final)
     for claim in bundle.manifest.claims:
         require_equal(f"epoch of claim {claim.policy.name}", expected=results.final.epoch, found=claim.epoch)
     return f"the ranks of {len(ranks.ranks)} users give every recorded metric"

@@ -3,21 +3,24 @@
 from pathlib import Path
 
 from hstu_preserve.bundle.layout import METRICS
+from hstu_preserve.bundle.legacy import is_legacy
 from hstu_preserve.bundle.verification import read_member, read_stored_manifest
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.records.evaluation import ResultsRecord
+from hstu_preserve.records.legacy import ShownLegacy
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownRecipe
 from hstu_preserve.workflows.catalog import find_gain, read_catalog
+from hstu_preserve.workflows.legacy import show_legacy
 from hstu_preserve.workflows.targets import CatalogTarget, LocalTarget, resolve_target
 
 GIN_SUFFIX = ".gin"
 MAX_RESULTS_BYTES = 64 * 2**20
 
 
-def show(target: str | Path, *, gin_root: Path | None = None) -> ShownEntry | ShownBundle | ShownRecipe:
+def show(target: str | Path, *, gin_root: Path | None = None) -> ShownEntry | ShownBundle | ShownRecipe | ShownLegacy:
     """Return what is known of a target; bytes are not verified beyond what is read.
 
     Args:
@@ -34,6 +37,8 @@ def show(target: str | Path, *, gin_root: Path | None = None) -> ShownEntry | Sh
         return show_entry(found)
     if found.path.suffix == GIN_SUFFIX:
         return show_recipe(found, gin_root=gin_root)
+    if is_legacy(found.path):
+        return show_legacy(found.path, target=found.text)
     return show_bundle(found)
 
 

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES, read_at_most
 from hstu_preserve.bundle.verification import read_stored_manifest, verify_bundle
-from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError, VerificationError
+from hstu_preserve.errors import (
+    ContentError,
+    MissingPathError,
+    PreserveError,
+    UnavailableError,
+    UsageError,
+    VerificationError,
+)
 from hstu_preserve.primitives.canonical_json import require_canonical
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import write_atomically
@@ -51,12 +58,12 @@ def keygen(output: Path, *, passphrase: str | None = None) -> KeyResult:
     write_new(output, signature.encode_private_key(key, passphrase=passphrase), mode=PRIVATE_MODE)
     try:
         write_new(public, signature.encode_public_key(key.public_key()), mode=PUBLIC_MODE)
-    except BaseException:
-        output.unlink()
+    except PreserveError:
+        output.unlink(missing_ok=True)
         raise
     return KeyResult(
-        path=str(output),
-        public_path=str(public),
+        path=output,
+        public_path=public,
         keyid=signature.key_id(key.public_key()),
         is_encrypted=passphrase is not None,
     )
@@ -128,9 +135,7 @@ def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> Sig
     require_same(stored, verification.identity, path=path)
     envelope = signature.sign(stored.content, private_key=private_key)
     write_atomically(destination, envelope.to_json())
-    return SigningResult(
-        bundle=str(path), path=str(destination), identity=stored.identity, keyid=envelope.signatures[0].keyid
-    )
+    return SigningResult(bundle=path, path=destination, identity=stored.identity, keyid=envelope.signatures[0].keyid)
 
 
 def signature_path(path: Path) -> Path:
@@ -139,33 +144,38 @@ def signature_path(path: Path) -> Path:
     return place.with_name(place.name + SIGNATURE_SUFFIX)
 
 
-def check_signer(path: Path, *, identity: str | None, public_key: Path | None) -> SignerCheck:
-    """Say who signed the bundle whose manifest has this identity, as far as the named key can tell.
+def check_signer(path: Path, *, identity: str | None, trusted: "Ed25519PublicKey | None") -> SignerCheck:
+    """Say who signed the bundle whose manifest has this identity, as far as the trusted key can tell.
 
     Args:
         path: The bundle or directory.
         identity: What verification found; None where no manifest could be read.
-        public_key: The trusted key's file; None checks no signature, and only reads what lies beside the bundle.
+        trusted: The key to check with; None only reads what lies beside the bundle.
+    """
+    place = signature_path(path)
+    try:
+        envelope = read_envelope(place)
+    except MissingPathError:
+        reason = UNSIGNED if trusted is None else f"nobody signed this (no {place})"
+        return describe_check(SignerOutcome.UNSIGNED, reason, keyids=(), trusted=trusted)
+    except ContentError as error:
+        return describe_check(SignerOutcome.DAMAGED, str(error), keyids=(), trusted=trusted)
+    if trusted is None:
+        return describe_unchecked(envelope, identity=identity)
+    from hstu_preserve.bundle import signature
+
+    return signature.check(envelope, identity=identity, public_key=trusted)
+
+
+def read_trusted_key(path: Path | None) -> "Ed25519PublicKey | None":
+    """Return the public key in a file, or None where none was named.
 
     Raises:
-        PreserveError: The public key's file cannot be used. A signature that cannot be read is an outcome.
+        UsageError: There is no such file, or it is a private key.
+        ContentError: It holds no Ed25519 public key.
     """
-    trusted = None if public_key is None else read_trusted_key(public_key)
-    try:
-        envelope = read_envelope(signature_path(path))
-    except MissingPathError:
-        return describe_check(SignerOutcome.UNSIGNED, UNSIGNED, envelope=None, trusted=trusted)
-    except ContentError as error:
-        return describe_check(SignerOutcome.DAMAGED, str(error), envelope=None, trusted=trusted)
-    if trusted is not None:
-        from hstu_preserve.bundle import signature
-
-        return signature.check(envelope, identity=identity, public_key=trusted)
-    return describe_unchecked(envelope, identity=identity)
-
-
-def read_trusted_key(path: Path) -> "Ed25519PublicKey":
-    """Return the public key in a file."""
+    if path is None:
+        return None
     from hstu_preserve.bundle import signature
 
     return signature.read_public_key(path)
@@ -186,21 +196,22 @@ def read_envelope(path: Path) -> Envelope:
 
 def describe_unchecked(envelope: Envelope, *, identity: str | None) -> SignerCheck:
     """Say what can be said of a signature without a key: which manifest it is for, and whose it claims to be."""
+    keyids = tuple(one.keyid for one in envelope.signatures)
     signed = sha256_of_bytes(envelope.manifest_content)
     if signed != identity:
         reason = f"the signature beside it is for another manifest (sha256:{signed})"
-        return describe_check(SignerOutcome.OTHER_MANIFEST, reason, envelope=envelope, trusted=None)
-    names = ", ".join(one.keyid for one in envelope.signatures)
-    reason = f"integrity only; signed by keyid {names}, not checked: name the key with --public-key"
-    return describe_check(SignerOutcome.UNCHECKED, reason, envelope=envelope, trusted=None)
+        return describe_check(SignerOutcome.OTHER_MANIFEST, reason, keyids=keyids, trusted=None)
+    reason = f"integrity only; signed by keyid {', '.join(keyids)}, not checked: name the key with --public-key"
+    return describe_check(SignerOutcome.UNCHECKED, reason, keyids=keyids, trusted=None)
 
 
 def describe_check(
-    outcome: SignerOutcome, reason: str, *, envelope: Envelope | None, trusted: "Ed25519PublicKey | None"
+    outcome: SignerOutcome, reason: str, *, keyids: tuple[str, ...], trusted: "Ed25519PublicKey | None"
 ) -> SignerCheck:
-    """Return the check's record."""
-    keyids = () if envelope is None else tuple(one.keyid for one in envelope.signatures)
+    """Return the record of a check that needed no arithmetic."""
     trusted_keyid = None
     if trusted is not None:
-        trusted_keyid = sha256_of_bytes(trusted.public_bytes_raw())
+        from hstu_preserve.bundle import signature
+
+        trusted_keyid = signature.key_id(trusted)
     return SignerCheck(outcome=outcome, reason=reason, keyids=keyids, trusted_keyid=trusted_keyid)

@@ -4,20 +4,24 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from hstu_preserve.bundle.legacy import is_legacy
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
 from hstu_preserve.records.results import DeepCheck, VerificationReport, VerifiedTarget
 from hstu_preserve.records.verification import Verification
+from hstu_preserve.workflows.legacy import verify_legacy
+from hstu_preserve.workflows.signing import check_signer, read_trusted_key
 from hstu_preserve.workflows.targets import require_local
 
 STANDARD_INPUT = "-"
 
 
-def verify(target: str | Path) -> Verification:
+def verify(target: str | Path, *, public_key: Path | None = None) -> Verification:
     """Compare a bundle, run directory or standard input with its own manifest.
 
     Args:
         target: A path, `sample`, a catalog id, or `-` for a bundle on standard input.
+        public_key: The key that must have signed it; None checks no signature.
 
     Returns:
         Every difference; `ok` where there is none. Differences raise nothing.
@@ -25,27 +29,44 @@ def verify(target: str | Path) -> Verification:
     Raises:
         MissingPathError: There is nothing at the path.
         UnavailableError: It cannot be read, or the bundle of a catalog id is not on this machine.
+        UsageError: A key for standard input, beside which no signature can lie.
     """
+    trusted = read_trusted_key(public_key)
     if str(target) == STANDARD_INPUT:
+        if trusted is not None:
+            raise UsageError("-: a signature lies beside a file; name the file to check it with --public-key")
         return verify_bundle(sys.stdin.buffer)
-    return verify_bundle(require_local(str(target)).path)
+    path = require_local(str(target)).path
+    verification = verify_bundle(path)
+    signer = check_signer(path, identity=verification.identity, trusted=trusted)
+    return verification.model_copy(update={"signer": signer})
 
 
-def verify_all(targets: Sequence[str], *, deep: bool = False) -> VerificationReport:
+def verify_all(
+    targets: Sequence[str], *, deep: bool = False, public_key: Path | None = None, md5_list: Path | None = None
+) -> VerificationReport:
     """Verify several targets, each in any case; what stopped one is its result.
 
     Args:
         targets: As `verify` takes them.
         deep: Hold the parts of each bundle against each other, too; needs PyTorch.
+        public_key: The key that must have signed each; None checks no signature.
+        md5_list: The list that vouches for legacy archives; None takes a `MANIFEST.md` beside each.
     """
-    return VerificationReport(targets=tuple(verify_one(target, deep=deep) for target in targets))
+    return VerificationReport(
+        targets=tuple(verify_one(target, deep=deep, public_key=public_key, md5_list=md5_list) for target in targets)
+    )
 
 
-def verify_one(target: str, *, deep: bool) -> VerifiedTarget:
+def verify_one(target: str, *, deep: bool, public_key: Path | None, md5_list: Path | None) -> VerifiedTarget:
     """Return the verification of one target, or the reason why there is none."""
     checks: tuple[DeepCheck, ...] = ()
     try:
-        verification = verify(target)
+        if (archive := find_legacy(target)) is not None:
+            return verify_legacy_target(target, archive, deep=deep, public_key=public_key, md5_list=md5_list)
+        if md5_list is not None:
+            raise UsageError(f"{target}: a native bundle, which has sha256 digests of its own; leave --md5-list out")
+        verification = verify(target, public_key=public_key)
         if deep and verification.ok:
             checks = check_deeply(target, verification)
     except PreserveError as error:
@@ -53,6 +74,31 @@ def verify_one(target: str, *, deep: bool) -> VerifiedTarget:
     passed = verification.ok and all(check.passed for check in checks)
     exit_code = 0 if passed else VerificationError.exit_code
     return VerifiedTarget(target=target, verification=verification, deep=checks, error=None, exit_code=exit_code)
+
+
+def find_legacy(target: str) -> Path | None:
+    """Return where the target is, if it is a legacy archive; standard input is read as a native bundle."""
+    path = None if target == STANDARD_INPUT else require_local(target).path
+    return path if path is not None and is_legacy(path) else None
+
+
+def verify_legacy_target(
+    target: str, archive: Path, *, deep: bool, public_key: Path | None, md5_list: Path | None
+) -> VerifiedTarget:
+    """Return the verification of a legacy archive, which nobody signed and which has no parts to hold together.
+
+    Raises:
+        VerificationError: A key was given.
+        UsageError: Deep checks were asked for.
+    """
+    if public_key is not None:
+        raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
+    if deep:
+        raise UsageError(f"{target}: a legacy archive, not a native bundle: there is nothing to check with --deep")
+    legacy = verify_legacy(archive, md5_list=md5_list)
+    return VerifiedTarget(
+        target=target, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
+    )
 
 
 def check_deeply(target: str, verification: Verification) -> tuple[DeepCheck, ...]:

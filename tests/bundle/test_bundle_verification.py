@@ -442,7 +442,7 @@ def test_a_flood_of_findings_is_cut(pieces: list[Piece]) -> None:
 
 def test_memory_does_not_grow_with_the_bundle(tmp_path: Path) -> None:
     peaks = []
-    for megabytes in (4, 40):
+    for megabytes in (12, 48):
         root = tmp_path / str(megabytes)
         make_sealed_run(root, files={"ckpts/big": os.urandom(2**20) * megabytes})
         bundle = pack(root, output=tmp_path / f"{megabytes}.tar.gz").path

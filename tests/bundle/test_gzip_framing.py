@@ -1,13 +1,15 @@
 import gzip
 import io
+import os
 import subprocess
+import threading
 import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hstu_preserve.bundle import compression
+from hstu_preserve.bundle import compression, inflating
 from hstu_preserve.bundle.compression import GZIP_HEADER, GzipReader
 from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.records.contents import FindingClass
@@ -105,3 +107,21 @@ def test_input_that_arrives_in_drops_is_read_the_same() -> None:
     assert reader.read_exactly(len(content)) == content
     assert reader.read(1) == b""
     assert reader.transport_sha256 is not None
+
+
+def test_the_standard_library_reads_the_same_where_isal_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = compress(bytes(range(256)) * 5000)
+    monkeypatch.setattr(inflating, "igzip_lib", None)
+    assert read_all(packed) == bytes(range(256)) * 5000
+    assert damage_of(packed[:-1]) is FindingClass.TRUNCATED
+    assert damage_of(packed + b"x") is FindingClass.TRAILING_BYTES
+    assert damage_of(packed[:-5] + bytes([packed[-5] ^ 1]) + packed[-4:]) is FindingClass.BAD_COMPRESSION
+
+
+def test_a_reader_that_stops_early_ends_its_thread() -> None:
+    before = threading.active_count()
+    reader = GzipReader(io.BytesIO(compress(os.urandom(2**24))), source="test")
+    reader.limit = 2**30
+    reader.read(10)
+    reader.close()
+    assert threading.active_count() == before

@@ -1,0 +1,25 @@
+"""`keygen`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.cli.options import JsonOption
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.passphrases import PassphraseFileOption, ask_passphrase, find_passphrase
+
+
+def command(
+    output: Annotated[Path, typer.Option("--output", metavar="KEY", help="The private key's new file.")],
+    passphrase: Annotated[
+        bool, typer.Option("--passphrase", help="Ask for a passphrase that encrypts the private key.")
+    ] = False,
+    passphrase_file: PassphraseFileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a pair of keys to sign bundles with: KEY, which stays with you, and KEY.pub, which you publish."""
+    from hstu_preserve.workflows.signing import keygen
+
+    secret = ask_passphrase(twice=True) if passphrase else find_passphrase(passphrase_file)
+    emit(keygen(output, passphrase=secret), as_json=json)

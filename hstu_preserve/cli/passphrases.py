@@ -1,0 +1,52 @@
+"""Where a key's passphrase comes from: a file, the environment, or a hidden prompt on a terminal; never an argument."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.errors import ContentError, UsageError
+from hstu_preserve.primitives.files import read_bytes
+
+VARIABLE = "HSTU_PRESERVE_PASSPHRASE"
+PassphraseFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE",
+        help=f"Its first line is the passphrase. [default: the environment's {VARIABLE}]",
+    ),
+]
+
+
+def find_passphrase(file: Path | None) -> str | None:
+    """Return the passphrase of the file or, where none is named, of the environment.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UsageError: It is empty.
+        ContentError: The file is no text.
+    """
+    if file is None:
+        return os.environ.get(VARIABLE) or None
+    try:
+        lines = read_bytes(file).decode().splitlines()
+    except UnicodeDecodeError:
+        raise ContentError(f"{file}: not UTF-8 text") from None
+    if not lines or not lines[0]:
+        raise UsageError(f"{file}: holds no passphrase")
+    return lines[0]
+
+
+def ask_passphrase(*, twice: bool) -> str:
+    """Ask on the terminal, hidden.
+
+    Raises:
+        UsageError: There is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise UsageError(f"no terminal to ask for a passphrase on; set {VARIABLE} or name --passphrase-file")
+    answer: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
+    return answer

@@ -1,0 +1,25 @@
+"""`sign`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.cli.options import JsonOption
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.passphrases import PassphraseFileOption, ask_passphrase, find_passphrase
+
+
+def command(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle or run directory.")],
+    key: Annotated[Path, typer.Option("--key", metavar="KEY", help="The private key that keygen wrote.")],
+    passphrase_file: PassphraseFileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Verify a bundle and write its signature beside it, BUNDLE.sig; the bundle is not touched."""
+    from hstu_preserve.workflows.signing import is_protected, sign
+
+    secret = None
+    if is_protected(key):
+        secret = find_passphrase(passphrase_file) or ask_passphrase(twice=False)
+    emit(sign(bundle, key=key, passphrase=secret), as_json=json)

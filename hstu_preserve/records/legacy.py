@@ -1,0 +1,148 @@
+"""What is known of a legacy archive: the published `.tar.gz` files, which no manifest of this program describes."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field, JsonValue, StringConstraints
+
+from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.paths import BundlePath
+from hstu_preserve.records.contents import Finding
+from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.records.record import Record
+
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""An md5 digest in lower-case hexadecimal: against accident, never against intent."""
+
+
+class LegacyFile(Record):
+    """One regular file of the archive, as it was read."""
+
+    path: BundlePath
+    """Without a leading `./`."""
+    size: Annotated[int, Field(ge=0)]
+    md5: Md5
+    sha256: Sha256
+
+
+class ListedFile(Record):
+    """What somebody else's list says of a file."""
+
+    name: str
+    md5: Md5 | None
+    sha256: Sha256 | None
+    size: int | None
+    """In bytes, where the list gives it exactly."""
+    place: str
+    """Where in the list it stands."""
+
+    @property
+    def has_digest(self) -> bool:
+        """Whether the list says more than a size."""
+        return self.md5 is not None or self.sha256 is not None
+
+
+class LegacyOutcome(StrEnum):
+    """What can be said of a legacy archive."""
+
+    MATCHES = "matches"
+    """Every byte is vouched for by the digests that were found, and agrees."""
+    REFUSED = "refused"
+    """Something differs, is damaged or may not be in an archive."""
+    UNVOUCHED = "unvouched"
+    """Read whole, and for some or all of it there is no digest to compare with."""
+
+
+EXIT_CODES = {LegacyOutcome.MATCHES: 0, LegacyOutcome.REFUSED: 3, LegacyOutcome.UNVOUCHED: 6}
+
+
+class LegacyVerification(Record):
+    """The outcome of reading a legacy archive once, front to back, in the tolerant profile."""
+
+    source: str
+    outcome: LegacyOutcome
+    md5: Md5 | None
+    """Of the archive file; None where reading stopped before the end."""
+    sha256: Sha256 | None
+    """Of the archive file: note it, nobody has published one."""
+    files: tuple[LegacyFile, ...]
+    """In the archive's order."""
+    md5_list: str | None
+    """The list that the archive was looked up in."""
+    listed: ListedFile | None
+    """What that list says of the archive."""
+    manifest: str | None
+    """The archive's own `MANIFEST.json`, where it has one."""
+    num_vouched: int
+    """Members that the archive's own manifest gives a digest for, and which agree."""
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+    missing_guarantees: tuple[str, ...]
+    """What a native bundle would promise and this archive cannot."""
+
+    @property
+    def exit_code(self) -> int:
+        """What the command line returns."""
+        return EXIT_CODES[self.outcome]
+
+
+class ShownBinding(Record):
+    """One gin binding as it is written."""
+
+    name: str
+    value: str
+    place: str
+    """File and line."""
+
+
+class ShownChain(Record):
+    """A gin file that no other one includes, with what it includes."""
+
+    entry: str
+    files: tuple[str, ...]
+    known: tuple[ShownBinding, ...]
+    """Names that this program knows."""
+    unknown: tuple[ShownBinding, ...]
+    """Names that it does not: the recipe cannot be run without what they stand for."""
+    known_part: Recipe | None
+    """What the known names alone resolve to; the recipe only where `unknown` is empty."""
+    problem: str | None
+    """Why the chain, or its known part, does not resolve."""
+
+
+class ShownCheckpoint(Record):
+    """A checkpoint by its name."""
+
+    path: str
+    size: int
+    epoch: int | None
+    """From `_epN` at the end of its name."""
+
+
+class ShownCurve(Record):
+    """One tag of an event file."""
+
+    file: str
+    tag: str
+    num_points: int
+    last_step: int
+    last_value: float | None
+    """None where it is not a finite number."""
+
+
+class ShownLegacy(Record):
+    """A legacy archive as it was read, its bytes compared with nothing."""
+
+    target: str
+    source: str
+    md5: Md5
+    sha256: Sha256
+    files: tuple[LegacyFile, ...]
+    manifest_path: str | None
+    manifest: JsonValue
+    """Its own `MANIFEST.json`, of unknown schema, as it was found; None where there is none or it is no strict JSON."""
+    chains: tuple[ShownChain, ...]
+    checkpoints: tuple[ShownCheckpoint, ...]
+    curves: tuple[ShownCurve, ...]
+    problems: tuple[str, ...]
+    """Files that could not be read as what their place says they are."""

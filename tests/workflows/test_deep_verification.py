@@ -90,7 +90,8 @@ def rank_other_targets(tree: Path) -> None:
     write_ranks(tree / RANKS, ranks)
     results = ResultsRecord.from_json((tree / METRICS).read_bytes(), source=METRICS)
     final = results.final.model_copy(update={"ranks_sha256": ranks.digest()})
-    (tree / METRICS).write_bytes(results.model_copy(update={"final": final}).to_json())
+    changed = {"final": final, "epochs": (*results.epochs[:-1], final)}
+    (tree / METRICS).write_bytes(results.model_copy(update=changed).to_json())
 
 
 CONTRADICTIONS: dict[Callable[[Path], None], str] = {

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hstu_preserve.workflows.doctor import doctor
     from hstu_preserve.workflows.evaluate import evaluate, evaluate_file
     from hstu_preserve.workflows.export import export
+    from hstu_preserve.workflows.legacy import verify_legacy
     from hstu_preserve.workflows.pack import pack, unpack
     from hstu_preserve.workflows.report import write_report
     from hstu_preserve.workflows.reproduce import reproduce
@@ -55,6 +56,7 @@ __all__ = [
     "train",
     "unpack",
     "verify",
+    "verify_legacy",
     "write_report",
 ]
 
@@ -77,6 +79,7 @@ MODULE_OF_VERB = {
     "train": "train",
     "unpack": "pack",
     "verify": "verify",
+    "verify_legacy": "legacy",
     "write_report": "report",
 }
 

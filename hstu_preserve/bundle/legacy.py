@@ -91,7 +91,6 @@ class LegacyWalker:
         self.reader.limit = 2 * limits.total_bytes  # a backstop; _require_modest names the limits
         self.findings: list[Finding] = []
         self.files: list[LegacyFile] = []
-        self.folders: list[str] = []
         self._kinds_by_name: dict[str, tuple[str, bool]] = {}
         self._num_members = 0
         self._damage: DamagedError | None = None
@@ -152,23 +151,21 @@ class LegacyWalker:
         """Yield the member if it is a file that may be taken; read past its content in any case."""
         path = strip_dot_folder(header.name)
         self.reader.place = printable(path or header.name)
-        is_file = self._is_acceptable(header, path=path)
+        is_taken = self._is_acceptable(header, path=path)
         if header.kind == DIRECTORY:
-            if is_file is None and path:
-                self.folders.append(path)
             return
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         chunks = self._read_content(header.content_size, digests=(sha256, md5))
-        if is_file:
+        if is_taken:
             yield LegacyMember(path=path, size=header.size, chunks=chunks)
         self._exhaust(chunks)
         if any(self.reader.read_exactly(len(make_padding(header.content_size)))):
             self._report(FindingClass.NOT_CANONICAL, expected="zeros as padding", found="data")
-        if is_file:
+        if is_taken:
             self.files.append(LegacyFile(path=path, size=header.size, md5=md5.hexdigest(), sha256=sha256.hexdigest()))
 
-    def _is_acceptable(self, header: FoundHeader, *, path: str) -> bool | None:
-        """Return True for a file and None for a folder that may be taken; report why another may not: False."""
+    def _is_acceptable(self, header: FoundHeader, *, path: str) -> bool:
+        """Whether it is a file or folder that may be taken; report why another may not."""
         is_folder = header.kind == DIRECTORY
         if header.kind not in REGULAR_KINDS and not is_folder:
             self._report(FindingClass.WRONG_TYPE, expected="a file or a folder", found=header.describe())
@@ -179,9 +176,9 @@ class LegacyWalker:
                 FindingClass.WRONG_TYPE, expected="a folder", found=f"a folder with {header.size} bytes of content"
             )
         elif is_folder and not path:
-            return None
-        elif self._is_safe(path) and self._is_new(path, is_file=not is_folder):
-            return None if is_folder else True
+            return True
+        else:
+            return self._is_safe(path) and self._is_new(path, is_file=not is_folder)
         return False
 
     def _is_safe(self, path: str) -> bool:

@@ -8,20 +8,21 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.strict_json import Json, strict_loads
 from hstu_preserve.records.legacy import ListedFile
 
-MAX_LIST_BYTES = 4 * 2**20
-MAX_LINE_CHARACTERS = 10_000
+MAX_LIST_BYTES = 2**20
+MAX_LINE_CHARACTERS = 2000
+MAX_NAME_CHARACTERS = 4096
 
 HEX = r"(?<![0-9A-Za-z])[0-9a-fA-F]{%d}(?![0-9A-Za-z])"
 MD5 = re.compile(HEX % 32)
 SHA256 = re.compile(HEX % 64)
 DIGEST = re.compile(rf"(?:{HEX % 64})|(?:{HEX % 32})")
-MD5SUM_LINE = re.compile(r"^\s*(?P<digest>[0-9a-fA-F]{64}|[0-9a-fA-F]{32})(?: [ *]|\t+)(?P<name>\S.*?)\s*$")
+MD5SUM_LINE = re.compile(r"^\s*(?P<digest>[0-9a-fA-F]{64}|[0-9a-fA-F]{32})(?: [ *]|\t+)(?P<name>\S.*)$")
 BSD_LINE = re.compile(r"^\s*(?:MD5|SHA256) \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{32,64})\s*$")
 EXACT_SIZE = re.compile(r"(?<![\w.,])(?P<size>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}) ?(?:bytes|B)\b")
 QUOTED = re.compile(r"`([^`]+)`")
-LINK = re.compile(r"\[([^\]]+)\]\([^)]*\)")
-FILE_NAME = re.compile(r"(?<![\w/.~-])[\w./~+-]*\w\.[A-Za-z][A-Za-z0-9]{0,9}(?![\w/])|(?<!\S)[\w.~+-]+(?:/[\w.~+-]+)+")
-HEADING = re.compile(r"^\s*#{1,6}\s+(?P<text>.+?)\s*#*\s*$")
+LINK = re.compile(r"\[([^\]]{1,300})\]\([^)]{0,300}\)")
+FILE_NAME = re.compile(r"(?<![\w/.~+-])[\w./~+-]*\w\.[A-Za-z][A-Za-z0-9]{0,9}(?![\w/])|(?<!\S)[\w.~+-]+(?:/[\w.~+-]+)+")
+HEADING = re.compile(r"^\s*#{1,6}\s+(?P<text>\S.*)$")
 TABLE_RULE = re.compile(r"^[\s|:-]+$")
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
 LABELS = re.compile(r"\b(?:md5(?:sum)?|sha-?256(?:sum)?|checksum|digest|size)\b\s*[:=]?", re.IGNORECASE)
@@ -72,7 +73,7 @@ class MarkdownReading:
                 self.found.unattributed.append(place)
             return
         if heading := HEADING.match(line):
-            self.heading = choose_name(heading["text"]) or strip_markup(heading["text"])
+            self.heading = choose_name(heading["text"]) or strip_markup(heading["text"].rstrip("# \t"))
         cells = split_row(line)
         if not cells:
             self.columns = []
@@ -164,7 +165,7 @@ CONTAINERS = frozenset(
     | {"members", "checksums", "digests", "hashes", "md5s", "md5sums", "sha256s", "sha256sums", *MD5_KEYS, *SHA256_KEYS}
 )
 """Keys below which a mapping's own keys are file names."""
-PATH_LIKE = re.compile(r"[^\s]*(?:/[^\s]+|\w\.[A-Za-z][A-Za-z0-9]{0,9})")
+SUFFIX = re.compile(r"\w\.[A-Za-z][A-Za-z0-9]{0,9}\Z")
 DIGEST_TEXT = re.compile(r"(?:(?P<kind>md5|sha256)[:=-])?(?P<hex>[0-9a-fA-F]{64}|[0-9a-fA-F]{32})", re.IGNORECASE)
 
 
@@ -205,7 +206,7 @@ class JsonSearch:
 
     def visit_entry(self, name: str, item: Json, *, place: str, container: str) -> None:
         """Take in a key and its value, where the key may be a file's name."""
-        is_name = container.casefold() in CONTAINERS or bool(PATH_LIKE.fullmatch(name))
+        is_name = container.casefold() in CONTAINERS or looks_like_path(name)
         if is_name and isinstance(item, str) and DIGEST_TEXT.fullmatch(item):
             self.add(name, fields={"digest": item}, place=place)
         elif is_name and isinstance(item, dict) and DIGEST_KEYS & item.keys() and not find_text(item, PATH_KEYS):
@@ -248,6 +249,12 @@ def parse_digest(key: str, value: Json, *, place: str) -> tuple[str, str]:
         if len(kinds) == 1:
             return kinds.pop(), matched["hex"].lower()
     raise ContentError(f"{place}.{key}: not a digest of a known form (found {str(value)[:80]!r})")
+
+
+def looks_like_path(name: str) -> bool:
+    """Whether a key of a JSON object can only be meant as a file's name."""
+    is_word = len(name) <= MAX_NAME_CHARACTERS and not any(character.isspace() for character in name)
+    return is_word and ("/" in name.strip("/") or SUFFIX.search(name) is not None)
 
 
 def find_text(value: dict[str, Json], keys: Sequence[str]) -> str | None:

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hstu_preserve.errors import CheckpointError, MissingPathError, UnavailableError
+from hstu_preserve.primitives.checkpoint_files import require_safe_stream
 from hstu_preserve.primitives.files import atomic_writer
-from hstu_preserve.primitives.pickles import require_safe_stream
 from hstu_preserve.records.recipe import HstuSettings, Recipe, SasrecSettings
 
 # What torch.load raises on bytes that are no checkpoint, or that hold more than tensors and plain values. Its unpickler

@@ -36,10 +36,11 @@ GIN_SUFFIX = ".gin"
 BUNDLE_SUFFIXES = (".tar.gz", ".tgz")
 EVENTS_MARK = ".tfevents."
 EPOCH = re.compile(r"_ep(?P<epoch>[0-9]{1,9})$")
-MAX_TEXT_BYTES = 16 * 2**20
+MAX_TEXT_BYTES = 4 * 2**20
 MAX_GIN_BYTES = 2**20
 MAX_GIN_FILES = 256
 MAX_TAGS = 1000
+MAX_PLACES = 5
 
 NOT_CANONICAL = "order, owners and times of the members are not canonical: other archives hold the same files"
 NOT_SIGNED = "nobody signed this"
@@ -108,6 +109,9 @@ def verify_legacy(path: str | Path, *, md5_list: Path | None = None) -> LegacyVe
         manifest.path
     }
     is_vouched = is_list_agreed or (not digests and is_all_vouched and bool(assessment.vouched))
+    assessment.notes += describe_unattributed(str(list_path), digests)
+    if manifest is not None:
+        assessment.notes += describe_unattributed(manifest.path, manifest.digests)
     if not is_vouched:
         assessment.notes.append(describe_doubt(walker.files, assessment=assessment))
     return LegacyVerification(
@@ -229,13 +233,22 @@ def describe_unlisted(walker: LegacyWalker, *, list_path: Path | None, digests: 
     return f"{list_path} does not list {PurePosixPath(walker.source).name}{other}"
 
 
+def describe_unattributed(source: str, digests: DigestList | None) -> list[str]:
+    """Say where a list holds digests of nothing that it plainly names; they were compared with nothing."""
+    if digests is None or not digests.unattributed:
+        return []
+    places = ", ".join(digests.unattributed[:MAX_PLACES])
+    more = len(digests.unattributed) - MAX_PLACES
+    return [f"{source}: digests of nothing plainly named, not used: {places}{f' and {more} more' if more > 0 else ''}"]
+
+
 def describe_doubt(files: Iterable[LegacyFile], *, assessment: Assessment) -> str:
     """Say for how much of the archive nothing vouches."""
     paths = [file.path for file in files]
     without = [path for path in paths if path not in assessment.vouched]
     if len(without) == len(paths):
         return "read whole, nothing vouches for it: no digest to compare with was found"
-    return f"nothing vouches for {len(without)} of {len(paths)} members: {', '.join(without[:5])}"
+    return f"nothing vouches for {len(without)} of {len(paths)} members: {', '.join(without[:MAX_PLACES])}"
 
 
 def list_missing_guarantees(
@@ -262,14 +275,37 @@ def is_manifest_path(path: str) -> bool:
 def read_texts(walker: LegacyWalker, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     """Walk the archive and yield path and content of the small members that are wanted."""
     for member in walker.members():
-        if is_wanted(member.path) and member.size <= MAX_TEXT_BYTES:
-            yield member.path, b"".join(member.chunks)
+        if is_wanted(member.path):
+            yield member.path, read_beginning(member)
+
+
+def read_beginning(member: LegacyMember) -> bytes:
+    """Return the member's content, of one that is too large only so much that this is seen."""
+    content = bytearray()
+    for chunk in member.chunks:
+        content += chunk
+        if len(content) > MAX_TEXT_BYTES:
+            break
+    return bytes(content)
+
+
+def choose_manifest(paths: Iterable[str]) -> str | None:
+    """Return the one at the top, or the only one a folder below; None where there is none or several."""
+    ordered = sorted(paths, key=lambda path: path.count("/"))
+    is_one = len(ordered) == 1 or (ordered and ordered[0] == MANIFEST_NAME)
+    return ordered[0] if is_one else None
 
 
 def read_legacy_manifest(texts: Mapping[str, bytes], *, assessment: Assessment) -> LegacyManifest | None:
     """Return the archive's own manifest; report one that cannot be read, contradicts itself or is a native one."""
-    path = min((path for path in texts if is_manifest_path(path)), key=lambda path: path.count("/"), default=None)
+    path = choose_manifest(texts)
     if path is None:
+        if texts:
+            assessment.notes.append(f"several {MANIFEST_NAME}, so none speaks for the archive: {', '.join(texts)}")
+        return None
+    if len(texts[path]) > MAX_TEXT_BYTES:
+        found = f"more than {MAX_TEXT_BYTES} bytes"
+        assessment.report(FindingClass.BAD_MANIFEST, path, expected=None, found=found)
         return None
     try:
         value, digests = parse_json_list(texts[path], source=path)
@@ -295,15 +331,18 @@ def show_legacy(path: Path, *, target: str) -> ShownLegacy:
     problems: list[str] = []
     with open_legacy(path) as walker:
         for member in walker.members():
-            if is_manifest_path(member.path) and member.size <= MAX_TEXT_BYTES:
-                manifests[member.path] = b"".join(member.chunks)
-            elif member.path.endswith(GIN_SUFFIX) and member.size <= MAX_GIN_BYTES and len(gins) < MAX_GIN_FILES:
-                gins[member.path] = b"".join(member.chunks)
+            if is_manifest_path(member.path):
+                manifests[member.path] = read_beginning(member)
+            elif member.path.endswith(GIN_SUFFIX):
+                if member.size > MAX_GIN_BYTES or len(gins) == MAX_GIN_FILES:
+                    problems.append(f"{member.path}: larger than {MAX_GIN_BYTES} bytes or after {MAX_GIN_FILES} others")
+                else:
+                    gins[member.path] = b"".join(member.chunks)
             elif EVENTS_MARK in PurePosixPath(member.path).name:
                 curves += read_curves(member, problems=problems)
     if walker.findings or walker.md5 is None or walker.sha256 is None:
         raise VerificationError(describe_findings(f"{path}: cannot be shown (tolerant profile)", walker.findings))
-    manifest_path = min(manifests, key=lambda name: name.count("/"), default=None)
+    manifest_path = choose_manifest(manifests)
     return ShownLegacy(
         target=target,
         source=str(path),

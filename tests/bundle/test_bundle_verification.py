@@ -442,7 +442,7 @@ def test_a_flood_of_findings_is_cut(pieces: list[Piece]) -> None:
 
 def test_memory_does_not_grow_with_the_bundle(tmp_path: Path) -> None:
     peaks = []
-    for megabytes in (12, 48):
+    for megabytes in (16, 64):
         root = tmp_path / str(megabytes)
         make_sealed_run(root, files={"ckpts/big": os.urandom(2**20) * megabytes})
         bundle = pack(root, output=tmp_path / f"{megabytes}.tar.gz").path
@@ -450,7 +450,7 @@ def test_memory_does_not_grow_with_the_bundle(tmp_path: Path) -> None:
         assert verify_bundle(bundle).ok
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 2**20
+    assert peaks[1] < peaks[0] + 2**21
     assert peaks[1] < 10 * 2**20
 
 

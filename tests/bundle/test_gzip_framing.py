@@ -3,6 +3,7 @@ import io
 import os
 import subprocess
 import threading
+import time
 import zlib
 
 import pytest
@@ -125,3 +126,33 @@ def test_a_reader_that_stops_early_ends_its_thread() -> None:
     reader.read(10)
     reader.close()
     assert threading.active_count() == before
+
+
+def test_whoever_stops_need_not_wait_for_the_writer_of_a_pipe() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stream, os.fdopen(writing, "wb", buffering=0) as writer:
+        writer.write(compress(os.urandom(10_000))[:5000])
+        reader = GzipReader(stream, source="test")
+        reader.limit = 2**30
+        assert reader.read(10)
+        start = time.monotonic()
+        reader.close()
+        assert time.monotonic() - start < 5
+
+
+def test_a_pipe_is_read_to_its_end() -> None:
+    content = os.urandom(300_000)
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as writer:
+            writer.write(compress(content))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    with os.fdopen(reading, "rb") as stream:
+        reader = GzipReader(stream, source="test")
+        reader.limit = 2**30
+        assert reader.read_exactly(len(content)) == content
+        assert reader.read(1) == b""
+    thread.join()

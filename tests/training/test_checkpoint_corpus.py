@@ -110,9 +110,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("case", ONE_PER_CLASS, ids=name_case)
 def test_the_command_line_exits_3_with_one_sentence(case: Case, workplace: Path, tmp_path: Path) -> None:
     path = write_case(case, tmp_path)
+    options = ["--gin", str(workplace / "tiny.gin"), "--data", str(workplace / "store"), "--device", "cpu"]
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "hstu_preserve", "evaluate", "--checkpoint", str(path)]
-        + ["--gin", str(workplace / "tiny.gin"), "--data", str(workplace / "store"), "--device", "cpu"],
+        [sys.executable, "-W", "error", "-m", "hstu_preserve", "evaluate", "--checkpoint", str(path), *options],
         cwd=tmp_path,
         env=dict(os.environ),
         capture_output=True,

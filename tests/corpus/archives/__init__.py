@@ -1,0 +1,8 @@
+"""Hostile archives in the place of a native bundle."""
+
+from tests.corpus.cases import count_by_class
+
+
+def count_cases() -> dict[str, int]:
+    """Return the number of cases by class."""
+    return count_by_class("archives")

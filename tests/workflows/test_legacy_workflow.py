@@ -1,0 +1,153 @@
+"""`verify` and `show` of the published archive's form, as the command line runs them."""
+
+import os
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from hstu_preserve.bundle.legacy import is_legacy, open_legacy
+from hstu_preserve.cli.main import main
+from hstu_preserve.errors import VerificationError
+from hstu_preserve.records.legacy import ShownLegacy
+from hstu_preserve.workflows.legacy import show_legacy
+from hstu_preserve.workflows.targets import require_local
+from tests.corpus.legacy.generators import CHECKPOINT, EVENTS, Case, build, read_cases
+
+CASES = {case.id: case for case in read_cases()}
+
+
+def make(folder: Path, **changes: object) -> Path:
+    folder.mkdir(exist_ok=True)
+    return build(Case(id="x", kind="", canonical="", outcome="", **changes), folder=folder)  # type: ignore[arg-type]
+
+
+def show(archive: Path) -> ShownLegacy:
+    return show_legacy(archive, target=str(archive))
+
+
+def test_several_targets_may_be_of_both_forms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    good, bad = make(tmp_path / "a", md5_list="table"), make(tmp_path / "b", md5_list="mismatch")
+    assert main(["verify", "sample", str(good)]) == 0
+    assert main(["verify", "sample", str(bad), str(good)]) == 3
+    text = capsys.readouterr().out
+    assert "legacy archive" in text
+    assert "packed bytes" in text
+
+
+def test_the_list_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = make(tmp_path / "a", md5_list="table")
+    elsewhere = (tmp_path / "a" / "MANIFEST.md").rename(tmp_path / "sums.md")
+    assert main(["verify", str(archive)]) == 6
+    assert main(["verify", str(archive), "--md5-list", str(elsewhere)]) == 0
+    elsewhere.write_text("no digests")
+    assert main(["verify", str(archive), "--md5-list", str(elsewhere)]) == 3
+    assert main(["verify", str(archive), "--md5-list", str(tmp_path / "missing.md")]) == 2
+    assert main(["verify", "sample", "--md5-list", str(elsewhere)]) == 2
+    assert "leave --md5-list out" in capsys.readouterr().out
+
+
+def test_what_only_native_bundles_have_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive = make(tmp_path / "a", md5_list="table")
+    (tmp_path / "k.pub").write_text("x")
+    assert main(["verify", str(archive), "--public-key", str(tmp_path / "k.pub")]) == 3
+    assert main(["verify", str(archive), "--deep"]) == 2
+    assert "nobody signed it" in capsys.readouterr().out
+
+
+def test_a_native_bundle_is_never_read_tolerantly(tmp_path: Path) -> None:
+    sample = require_local("sample").path
+    assert not is_legacy(sample)
+    content = bytearray(sample.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / "damaged.tar.gz").write_bytes(content)
+    assert not is_legacy(tmp_path / "damaged.tar.gz")
+
+
+def test_unknown_gin_names_are_listed_and_the_others_resolve(tmp_path: Path) -> None:
+    (chain,) = show(make(tmp_path / "a")).chains
+    assert chain.entry == "config/exp4.gin"
+    assert chain.files == ("config/exp4.gin", "config/base.gin")
+    assert [binding.name for binding in chain.unknown] == ["PRISM.mode", "input_compression.enabled"]
+    assert chain.unknown[0].place == "config/exp4.gin:4"
+    assert chain.problem is None
+    assert chain.known_part is not None
+    assert chain.known_part.training.num_epochs == 101
+    assert chain.known_part.model.num_blocks == 8
+
+
+@pytest.mark.parametrize("place", ["config/sub/base.gin", "base.gin"])
+def test_an_include_is_found_from_the_root_or_by_its_only_name(tmp_path: Path, place: str) -> None:
+    text = 'train_fn.dataset_name = "ml-20m"\n'
+    edits = [{"do": "drop", "name": "config/base.gin"}, {"do": "add", "name": place, "text": text}]
+    (chain,) = show(make(tmp_path / "a", edits=edits)).chains
+    assert chain.files == ("config/exp4.gin", place)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('include "gone.gin"\n', "no such file in the archive"),
+        ('include "x.gin"\n', "include cycle"),
+        ("import os\n", "import of os refused"),
+        ("a.b = @f()\n", "would call a function"),
+        ('include "/etc/passwd"\n', "no such file in the archive"),
+        ('train_fn.num_epochs = "many"\n', "num_epochs"),
+    ],
+)
+def test_a_config_that_cannot_be_read_is_a_named_problem(tmp_path: Path, text: str, says: str) -> None:
+    chains = show(make(tmp_path / "a", edits=[{"do": "add", "name": "config/x.gin", "text": text}])).chains
+    assert says in next(chain.problem or "" for chain in chains if chain.entry == "config/x.gin")
+
+
+def test_checkpoints_and_curves_are_shown(tmp_path: Path) -> None:
+    shown = show(make(tmp_path / "a", manifest="list"))
+    assert [(one.path, one.epoch) for one in shown.checkpoints] == [(CHECKPOINT, 100)]
+    (curve,) = shown.curves
+    assert (curve.file, curve.tag, curve.num_points, curve.last_step) == (EVENTS, "eval_epoch/ndcg@10", 3, 2)
+    assert curve.last_value == pytest.approx(0.1948)
+    assert isinstance(shown.manifest, dict)
+    assert shown.manifest["experiment"] == "iter8-exp4"
+
+
+def test_a_damaged_event_file_is_a_problem_and_gives_no_curve(tmp_path: Path) -> None:
+    shown = show(build(CASES["damaged-event-file"], folder=tmp_path))
+    assert shown.curves == ()
+    assert "is cut off" in shown.problems[0]
+
+
+@pytest.mark.parametrize("case", ["symbolic-link", "name-dotdot", "bad-crc", "hidden-after-the-end"])
+def test_nothing_is_shown_of_what_may_not_be(case: str, tmp_path: Path) -> None:
+    with pytest.raises(VerificationError, match="tolerant profile"):
+        show(build(CASES[case], folder=tmp_path))
+
+
+def test_show_prints_and_torch_stays_out(tmp_path: Path) -> None:
+    archive = make(tmp_path / "a", manifest="list", md5_list="md5sum")
+    script = (
+        "import sys; from hstu_preserve.cli.main import main\n"
+        f"code = main(['show', {str(archive)!r}]) or main(['verify', {str(archive)!r}])\n"
+        "print('LOADED', sorted({'torch', 'fbgemm_gpu', 'scipy'} & {m.partition('.')[0] for m in sys.modules}), code)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    assert result.stdout.splitlines()[-1] == "LOADED [] 0"
+    assert "PRISM.mode" in result.stdout
+    assert "eval_epoch/ndcg@10" in result.stdout
+
+
+def test_memory_is_flat_in_the_archive_s_size(tmp_path: Path) -> None:
+    peaks = []
+    for size in (2 * 2**20, 40 * 2**20):
+        archive = make(tmp_path / str(size), edits=[{"do": "add-zeros", "name": "ckpts/x_ep1", "size": size}])
+        tracemalloc.start()
+        with open_legacy(archive) as walker:
+            for _ in walker.members():
+                pass
+            assert not walker.findings
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 2**21 + 16 * 2**17

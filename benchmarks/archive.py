@@ -1,12 +1,12 @@
 """Pack and verify a generated bundle beside the shell tools that people use for it (`make bench-archive`).
 
-Usage: python -m benchmarks.archive [--rounds N] [--scale S] [--folder DIR]
+Usage: python -m benchmarks.archive [--rounds N] [--scale S] [--alone] [--folder DIR]
 
 The bundle is 4 × 160 MB of float32 weights, 12 × 5 MB of JSON lines and 200 small files, times S. In every round, in
 turn: our pack; `tar czf; md5sum`; our verify; `md5sum; tar xzf; md5sum` of everything; reading with inflating, and
 hashing, measured apart (the floor of verify). Each is a process of its own; time and peak memory are the operating
 system's. Ratios are medians of the rounds' own ratios. Writes `benchmarks/results/archive.json`, or `archive-xS.json`
-for another scale.
+for another scale. With --alone the peers are left out: for the memory of bundles that tar would take minutes over.
 """
 
 import argparse
@@ -32,6 +32,8 @@ RESULTS = Path(__file__).with_name("results")
 WEIGHT_BYTES, NUM_WEIGHTS = 160 * 10**6, 4
 LINES_BYTES, NUM_LINES = 5 * 10**6, 12
 NUM_SMALL = 200
+OURS = ("pack", "verify")
+FLOOR_NAME = "floor of verify"
 
 FLOOR = """
 import hashlib, sys, time
@@ -94,8 +96,8 @@ def reseal(root: Path) -> None:
     seal(root, manifest=manifest.model_copy(update={"contents": record_files(root)}))
 
 
-def compare(work: Path, *, rounds: int, tree_bytes: int) -> dict[str, list[Figure]]:
-    """Return every round's figures by what was measured."""
+def compare(work: Path, *, rounds: int, tree_bytes: int, alone: bool) -> dict[str, list[Figure]]:
+    """Return every round's figures by what was measured; alone, of our pack and verify only."""
     ours, theirs, tree = work / "ours.tar.gz", work / "theirs.tar.gz", work / "tree"
     program = [sys.executable, "-m", "hstu_preserve"]
     shell_verify = (
@@ -107,14 +109,18 @@ def compare(work: Path, *, rounds: int, tree_bytes: int) -> dict[str, list[Figur
         "verify": [*program, "verify", str(ours)],
         "md5sum; tar xzf; md5sum": ["sh", "-c", shell_verify],
     }
-    figures: dict[str, list[Figure]] = {name: [] for name in [*commands, "floor of verify"]}
+    if alone:
+        commands = {name: commands[name] for name in OURS}
+    figures: dict[str, list[Figure]] = {name: [] for name in [*commands, *([] if alone else [FLOOR_NAME])]}
     for _ in range(rounds):
         for name, command in commands.items():
             figures[name].append(measure(command))
             subprocess.run(["rm", "-rf", str(work / "x")], check=True)
+        if alone:
+            continue
         floor = [sys.executable, "-c", FLOOR, str(ours), str(tree_bytes)]
         seconds = float(subprocess.run(floor, capture_output=True, text=True, check=True).stdout)
-        figures["floor of verify"].append(Figure(seconds=seconds, peak_megabytes=0.0))
+        figures[FLOOR_NAME].append(Figure(seconds=seconds, peak_megabytes=0.0))
     return figures
 
 
@@ -124,11 +130,22 @@ def ratio(figures: dict[str, list[Figure]], name: str, peer: str) -> float:
     return round(statistics.median(mine.seconds / its.seconds for mine, its in pairs), 4)
 
 
+def list_ratios(figures: dict[str, list[Figure]], *, ours: int, theirs: int) -> dict[str, float]:
+    """Return our times and our size divided by the peers'."""
+    return {
+        "verify / (md5sum; tar xzf; md5sum)": ratio(figures, "verify", "md5sum; tar xzf; md5sum"),
+        "verify / floor": ratio(figures, "verify", FLOOR_NAME),
+        "pack / (tar czf; md5sum)": ratio(figures, "pack", "tar czf; md5sum"),
+        "bundle size / tar czf": round(ours / theirs, 5),
+    }
+
+
 def main() -> None:
     """Run the rounds, print and record the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scale", type=int, default=1)
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
@@ -136,8 +153,9 @@ def main() -> None:
         # In a process of its own: a child's peak memory begins with its parent's.
         with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
             tree_bytes = pool.submit(generate, work / "tree", scale=options.scale).result()
-        figures = compare(work, rounds=options.rounds, tree_bytes=tree_bytes)
-        ours, theirs = ((work / name).stat().st_size for name in ("ours.tar.gz", "theirs.tar.gz"))
+        figures = compare(work, rounds=options.rounds, tree_bytes=tree_bytes, alone=options.alone)
+        ours = (work / "ours.tar.gz").stat().st_size
+        theirs = 0 if options.alone else (work / "theirs.tar.gz").stat().st_size
     record = {
         "command": "python -m benchmarks.archive" + (f" --scale {options.scale}" if options.scale > 1 else ""),
         "tree_bytes": tree_bytes,
@@ -146,10 +164,7 @@ def main() -> None:
             name: round(statistics.median(f.seconds for f in runs), 3) for name, runs in figures.items()
         },
         "peak_megabytes": {name: max(f.peak_megabytes for f in runs) for name, runs in figures.items()},
-        "verify / (md5sum; tar xzf; md5sum)": ratio(figures, "verify", "md5sum; tar xzf; md5sum"),
-        "verify / floor": ratio(figures, "verify", "floor of verify"),
-        "pack / (tar czf; md5sum)": ratio(figures, "pack", "tar czf; md5sum"),
-        "bundle size / tar czf": round(ours / theirs, 5),
+        **({} if options.alone else list_ratios(figures, ours=ours, theirs=theirs)),
         "rounds": options.rounds,
         "machine": machine_facts(),
     }

@@ -1,10 +1,10 @@
 """Packs a sealed run directory into its one canonical archive."""
 
-import hashlib
 from pathlib import Path
 from typing import IO
 
 from hstu_preserve.bundle.compression import GzipWriter
+from hstu_preserve.bundle.hashing import BackgroundDigest, HashingThread
 from hstu_preserve.bundle.headers import END_OF_ARCHIVE, make_header, make_padding
 from hstu_preserve.bundle.layout import Member, StoredManifest, describe_findings, find_misplaced, list_members
 from hstu_preserve.bundle.tree import TreeListing, list_tree, read_chunks, read_tree_manifest
@@ -17,16 +17,14 @@ from hstu_preserve.records.results import PackResult
 class HashingSink:
     """Passes bytes on to a stream, and hashes and counts them."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: IO[bytes], hashing: HashingThread) -> None:
         self.stream = stream
-        self.digest = hashlib.sha256()
-        self.size = 0
+        self.digest = BackgroundDigest(hashing)
 
     def write(self, chunk: bytes, /) -> None:
         """Pass the bytes on."""
         self.stream.write(chunk)
         self.digest.update(chunk)
-        self.size += len(chunk)
 
 
 def pack(root: Path, *, output: Path) -> PackResult:
@@ -43,36 +41,36 @@ def pack(root: Path, *, output: Path) -> PackResult:
     stored = read_tree_manifest(root)
     require_complete(root, stored)
     members = list_members(stored)
-    with atomic_writer(output) as stream:
-        sink = HashingSink(stream)
+    with atomic_writer(output) as stream, HashingThread() as hashing:
+        sink = HashingSink(stream, hashing)
         writer = GzipWriter(sink)
         for member in members:
-            write_member(writer, root=root, member=member)
+            write_member(writer, root=root, member=member, digest=BackgroundDigest(hashing))
         writer.write(END_OF_ARCHIVE)
         writer.finish()
+        transport_sha256 = sink.digest.hexdigest()
     return PackResult(
         path=output,
         identity=stored.identity,
-        transport_sha256=sink.digest.hexdigest(),
-        size_bytes=sink.size,
+        transport_sha256=transport_sha256,
+        size_bytes=sink.digest.size,
         members=len(members),
     )
 
 
-def write_member(writer: GzipWriter, *, root: Path, member: Member) -> None:
-    """Write one member, hashing again what is written.
+def write_member(writer: GzipWriter, *, root: Path, member: Member, digest: BackgroundDigest) -> None:
+    """Write one member, hashing again, with a fresh digest, what is written.
 
     Raises:
         ContentError: The file's content is not, or no longer, what the manifest says.
     """
     writer.write(make_header(member.path, size=member.size))
-    digest, size = hashlib.sha256(), 0
     for chunk in read_chunks(root / member.path):
         digest.update(chunk)
-        size += len(chunk)
-        if size > member.size:
+        if digest.size > member.size:
             break
         writer.write(chunk)
+    size = digest.size
     if (size, digest.hexdigest()) != (member.size, member.sha256):
         expected, found = describe_bytes(member.sha256, size=member.size), describe_bytes(digest.hexdigest(), size=size)
         raise ContentError(

@@ -46,7 +46,7 @@ class GzipWriter:
 
     def write(self, chunk: bytes) -> None:
         """Add bytes."""
-        self.checksum = zlib.crc32(chunk, self.checksum)
+        self.checksum = deflate.crc32(chunk, self.checksum)
         self.size += len(chunk)
         self.sink.write(self.compressor.compress(chunk))
 

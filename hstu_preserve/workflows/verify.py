@@ -9,7 +9,6 @@ from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
 from hstu_preserve.records.results import DeepCheck, VerificationReport, VerifiedTarget
 from hstu_preserve.records.verification import Verification
-from hstu_preserve.workflows.legacy import verify_legacy
 from hstu_preserve.workflows.signing import check_signer, read_trusted_key
 from hstu_preserve.workflows.targets import require_local
 
@@ -95,6 +94,8 @@ def verify_legacy_target(
         raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
     if deep:
         raise UsageError(f"{target}: a legacy archive, not a native bundle: there is nothing to check with --deep")
+    from hstu_preserve.workflows.legacy import verify_legacy
+
     legacy = verify_legacy(archive, md5_list=md5_list)
     return VerifiedTarget(
         target=target, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code

@@ -17,9 +17,7 @@ class Record(BaseModel):
     """Immutable, and strict about its fields and their types."""
 
     # Built at first use: a command uses a few of the records, and starts a third faster without the others.
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, defer_build=True)
 
     def to_json_value(self) -> Json:
         """Return the record as plain JSON values."""

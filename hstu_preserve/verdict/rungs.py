@@ -6,6 +6,7 @@ from hstu_preserve.evaluation.ranks import RankComparison
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.signature import UNSIGNED, SignerCheck, SignerOutcome
 from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict, list_facts
 
@@ -27,6 +28,31 @@ def judge_bytes(
         claim=None,
         reason=reason,
         evidence=list_facts(identity=identity, findings=len(findings)),
+        is_required=True,
+    )
+
+
+LEGACY_OUTCOMES = {
+    LegacyOutcome.MATCHES: Outcome.REPRODUCED_BITWISE,
+    LegacyOutcome.REFUSED: Outcome.NOT_REPRODUCED,
+    LegacyOutcome.UNVOUCHED: Outcome.INCONCLUSIVE,
+}
+
+
+def judge_legacy_bytes(verification: LegacyVerification) -> Verdict:
+    """Judge whether a legacy archive is the listed one, as far as md5 lists can say."""
+    if verification.findings:
+        reason = verification.findings[0].describe()
+    elif verification.listed is not None:
+        reason = f"as the md5 list has it ({verification.listed.place}); md5 is no protection against intent"
+    else:
+        reason = "read whole; nothing outside the archive vouches for it"
+    return Verdict(
+        rung=Rung.BYTES,
+        outcome=LEGACY_OUTCOMES[verification.outcome],
+        claim=None,
+        reason=reason,
+        evidence=list_facts(files=len(verification.files), findings=len(verification.findings)),
         is_required=True,
     )
 
@@ -196,9 +222,10 @@ PASSED = frozenset({Outcome.REPRODUCED_BITWISE, Outcome.REPRODUCED_NUMERIC, Outc
 def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
     """Return 3 for other bytes or signer, 5 for a claim that does not hold, 6 where no verdict was possible, else 0."""
     required = [verdict for verdict in verdicts if verdict.is_required]
-    if any(verdict.rung in {Rung.BYTES, Rung.SIGNER} and verdict.outcome not in PASSED for verdict in required):
+    refuted = {verdict.rung for verdict in required if verdict.outcome is Outcome.NOT_REPRODUCED}
+    if refuted & {Rung.BYTES, Rung.SIGNER}:
         return 3
-    if any(verdict.outcome is Outcome.NOT_REPRODUCED for verdict in required):
+    if refuted:
         return 5
     if not required or any(verdict.outcome not in PASSED for verdict in required):
         return 6

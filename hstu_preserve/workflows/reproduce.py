@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hstu_preserve.errors import UsageError
+from hstu_preserve.bundle.legacy import is_legacy
+from hstu_preserve.errors import UsageError, VerificationError
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.records.results import Reproduction
-from hstu_preserve.verdict.rungs import choose_exit_code, judge_bytes, judge_signer
+from hstu_preserve.records.verdict import Rung
+from hstu_preserve.verdict.rungs import choose_exit_code, judge_bytes, judge_legacy_bytes, judge_signer, not_run
 from hstu_preserve.workflows.bundles import open_bundle
+from hstu_preserve.workflows.legacy import show_legacy, verify_legacy
 from hstu_preserve.workflows.machine import describe_environment
 from hstu_preserve.workflows.progress import Listener, ignore
 from hstu_preserve.workflows.runners.native import NativeRunner
@@ -17,6 +20,7 @@ from hstu_preserve.workflows.verify import verify
 RUNGS = {"evaluation": NativeRunner.judge_evaluation, "training": NativeRunner.judge_training}
 DEFAULT_RUNGS = ("evaluation",)
 RECORD_NAME = "reproduction.json"
+NOT_RUN_RUNGS = {"evaluation": Rung.EVALUATION_NUMERIC, "training": Rung.TRAINING_STATISTICAL}
 
 
 def reproduce(
@@ -45,6 +49,7 @@ def reproduce(
 
     Raises:
         UsageError: An unknown rung, or the output is in use.
+        VerificationError: A key was given for a legacy archive.
         ContentError: Data or checkpoint is not what the bundle says.
         UnavailableError: No torch, device or data, or the bundle of a catalog id is not on this machine.
     """
@@ -53,6 +58,11 @@ def reproduce(
         raise UsageError(f"--rung {unknown[0]}: unknown; choose from {', '.join(RUNGS)}")
     if output is not None and output.exists():
         raise UsageError(f"{output}: exists; name a new directory with --output")
+    local = require_local(str(target)).path
+    if local.is_file() and is_legacy(local):
+        if public_key is not None:
+            raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
+        return judge_legacy(str(target), local, rungs=rungs, output=output)
     verification = verify(target, public_key=public_key)
     path, identity, signer = require_local(str(target)).path, verification.identity, verification.signer
     assert signer is not None
@@ -84,6 +94,40 @@ def reproduce(
         environment=environment,
         exit_code=choose_exit_code(verdicts),
     )
+    return keep_record(reproduction, output)
+
+
+def judge_legacy(target: str, path: Path, *, rungs: Sequence[str], output: Path | None) -> Reproduction:
+    """Return the verdicts on a legacy archive, which cannot be re-run: its recipe's code was never published."""
+    verification = verify_legacy(path)
+    verdicts = [judge_legacy_bytes(verification)]
+    if not verification.findings:
+        reason = f"a legacy archive cannot be re-run here: {explain_legacy(path)}"
+        verdicts += [not_run(NOT_RUN_RUNGS[name], reason) for name in RUNGS if name in rungs]
+    reproduction = Reproduction(
+        target=target,
+        path=path,
+        identity=None,
+        title=f"legacy archive {path.name}",
+        verdicts=tuple(verdicts),
+        evaluation=None,
+        environment=None,
+        exit_code=choose_exit_code(verdicts),
+    )
+    return keep_record(reproduction, output)
+
+
+def explain_legacy(path: Path) -> str:
+    """Return which bindings of the archive's gin chains no code here knows, else what its bundle lacks."""
+    chains = show_legacy(path, target=str(path)).chains
+    names = sorted({binding.name for chain in chains for binding in chain.unknown})
+    if names:
+        return f"no published code reads {', '.join(names)}"
+    return "it names no data fingerprint and no margin that was fixed before the run"
+
+
+def keep_record(reproduction: Reproduction, output: Path | None) -> Reproduction:
+    """Write the verdicts where the caller keeps them, and return them."""
     if output is not None:
         write_atomically(output / RECORD_NAME, reproduction.to_json())
     return reproduction

@@ -151,3 +151,30 @@ def test_memory_is_flat_in_the_archive_s_size(tmp_path: Path) -> None:
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + 2**21 + 16 * 2**17
+
+
+def test_reproduce_says_why_a_legacy_archive_cannot_be_re_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = make(tmp_path / "a", md5_list="table")
+    assert main(["reproduce", str(archive), "--output", str(tmp_path / "verdicts")]) == 6
+    text = capsys.readouterr().out
+    assert "md5 is no protection against intent" in text
+    assert "NOT_RUN" in text
+    assert "no published code reads PRISM.mode, input_compression.enabled" in text
+    assert (tmp_path / "verdicts" / "reproduction.json").exists()
+
+
+def test_reproduce_refuses_a_legacy_archive_that_is_not_the_listed_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = make(tmp_path / "a", md5_list="mismatch")
+    assert main(["reproduce", str(archive)]) == 3
+    assert "NOT_REPRODUCED" in capsys.readouterr().out
+
+
+def test_reproduce_of_an_archive_that_nothing_vouches_for_is_inconclusive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["reproduce", str(make(tmp_path / "a"))]) == 6
+    assert "nothing outside the archive vouches for it" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from tests.corpus.cases import Case, read_cases
 from tests.corpus.events.generators import GENERATORS, describe, honest
 
 CASES = read_cases("events")
-MAX_SECONDS = 5.0
+MAX_SECONDS = 20.0
 
 
 def expected_points(case: Case) -> list[list[object]]:

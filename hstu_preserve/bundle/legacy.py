@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from hstu_preserve.bundle.compression import GZIP_HEADER, GzipReader
+from hstu_preserve.bundle.content import ContentReader
 from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.bundle.found_headers import DIRECTORY, FoundHeader, read_header
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_header, make_padding
@@ -93,7 +94,7 @@ class LegacyWalker:
         self.files: list[LegacyFile] = []
         self._kinds_by_name: dict[str, tuple[str, bool]] = {}
         self._num_members = 0
-        self._damage: DamagedError | None = None
+        self._content = ContentReader(self.reader, guard=self._require_modest)
 
     @property
     def is_whole(self) -> bool:
@@ -155,10 +156,10 @@ class LegacyWalker:
         if header.kind == DIRECTORY:
             return
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-        chunks = self._read_content(header.content_size, digests=(sha256, md5))
+        chunks = self._content.chunks(header.content_size, digests=(sha256, md5))
         if is_taken:
             yield LegacyMember(path=path, size=header.size, chunks=chunks)
-        self._exhaust(chunks)
+        self._content.exhaust(chunks)
         if any(self.reader.read_exactly(len(make_padding(header.content_size)))):
             self._report(FindingClass.NOT_CANONICAL, expected="zeros as padding", found="data")
         if is_taken:
@@ -201,31 +202,6 @@ class LegacyWalker:
                 self._report(FindingClass.DUPLICATE, expected="names that differ on every system", found=found)
                 return False
         return True
-
-    def _read_content(self, size: int, *, digests: tuple["hashlib._Hash", ...]) -> Iterator[bytes]:
-        """Yield the next `size` bytes and hash them; damage ends them early and is raised by `_exhaust`."""
-        left = size
-        while left:
-            try:
-                chunk = self.reader.read(min(left, CHUNK_BYTES))
-                if not chunk:
-                    found = f"the end after {size - left}"
-                    raise self.reader.damage(FindingClass.TRUNCATED, expected=f"{size} bytes", found=found)
-                self._require_modest()
-            except DamagedError as damage:
-                self._damage = damage
-                return
-            for digest in digests:
-                digest.update(chunk)
-            left -= len(chunk)
-            yield chunk
-
-    def _exhaust(self, chunks: Iterator[bytes]) -> None:
-        """Read what the consumer left, and raise the damage that ended the content, in the walk rather than there."""
-        for _ in chunks:
-            pass
-        if self._damage:
-            raise self._damage
 
     def _require_modest(self) -> None:
         """Raise where the archive has become a bomb."""

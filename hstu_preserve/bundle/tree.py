@@ -64,6 +64,8 @@ def read_tree_manifest(root: Path) -> StoredManifest:
     """
     require_directory(root)
     path = root / MANIFEST_NAME
+    if not os.path.lexists(path):
+        raise MissingPathError(f"{root}: no bundle and no finished run ({MANIFEST_NAME}: no such file)")
     content = read_at_most(path, max_bytes=MAX_MANIFEST_BYTES)
     return StoredManifest(content=content, manifest=read_manifest(content, source=str(path)))
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from hstu_preserve.bundle.compression import GZIP_HEADER, GzipReader
+from hstu_preserve.bundle.content import ContentReader
 from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.bundle.found_headers import FoundHeader, describe_differences, read_header
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_header, make_padding, measure_member
@@ -49,7 +50,7 @@ class BundleWalker:
         self._seen: set[str] = set()
         self._furthest = -1
         self._is_resynchronising = False
-        self._damage: DamagedError | None = None
+        self._content = ContentReader(self.reader, guard=lambda: None)
 
     def members(self) -> Iterator[MemberContent]:
         """Yield each expected member in the archive's order; the manifest, already read, is the first.
@@ -167,10 +168,10 @@ class BundleWalker:
         if header.damage is None and size == member.size:
             self._require_canonical(header, path=member.path)
         digest = hashlib.sha256()
-        chunks = self._read_content(size, digest=digest)
+        chunks = self._content.chunks(size, digests=(digest,))
         if size == member.size:
             yield MemberContent(member=member, chunks=chunks)
-        self._exhaust(chunks)
+        self._content.exhaust(chunks)
         self._read_padding(size)
         self._count(size)
         if (size, digest.hexdigest()) != (member.size, member.sha256):
@@ -180,32 +181,9 @@ class BundleWalker:
             )
             self._report(FindingClass.CHANGED, member.path, expected=expected, found=found)
 
-    def _read_content(self, size: int, *, digest: "hashlib._Hash") -> Iterator[bytes]:
-        """Yield the next `size` bytes and hash them; damage ends them early and is raised by `_exhaust`."""
-        left = size
-        while left:
-            try:
-                chunk = self.reader.read(min(left, CHUNK_BYTES))
-                if not chunk:
-                    found = f"the end after {size - left}"
-                    raise self.reader.damage(FindingClass.TRUNCATED, expected=f"{size} bytes", found=found)
-            except DamagedError as damage:
-                self._damage = damage
-                return
-            digest.update(chunk)
-            left -= len(chunk)
-            yield chunk
-
-    def _exhaust(self, chunks: Iterator[bytes]) -> None:
-        """Read what the consumer left, and raise the damage that ended the content, in the walk rather than there."""
-        for _ in chunks:
-            pass
-        if self._damage:
-            raise self._damage
-
     def _skip(self, header: FoundHeader) -> None:
         """Read past the content that a header announces."""
-        self._exhaust(self._read_content(header.content_size, digest=hashlib.sha256()))
+        self._content.exhaust(self._content.chunks(header.content_size, digests=()))
         self.reader.read_exactly(len(make_padding(header.content_size)))
 
     def _read_padding(self, size: int) -> None:

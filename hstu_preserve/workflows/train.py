@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT, RUN_RECORD, StoredManifest
 from hstu_preserve.bundle.tree import record_files, seal
 from hstu_preserve.data.store import Store, write_store
-from hstu_preserve.errors import UsageError
+from hstu_preserve.errors import UnknownNameError, UsageError
 from hstu_preserve.gin_recipes.reader import GinChain, read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
 from hstu_preserve.primitives.files import write_atomically
@@ -73,10 +73,18 @@ def train(
 
 
 def find_gin(gin: str | Path) -> Path:
-    """Return the gin file that a path names, or the chain of an id that comes with the program."""
+    """Return the gin file that a path names, or the chain of an id that comes with the program.
+
+    Raises:
+        UnknownNameError: Neither; the nearest ids are offered.
+    """
     path = Path(gin)
-    shipped = shipped_directory("bundles") / str(gin) / "config" / f"{gin}.gin"
-    return shipped if not path.exists() and not looks_like_path(str(gin)) and shipped.is_file() else path
+    if path.exists() or looks_like_path(str(gin)):
+        return path
+    shipped = {file.stem: file for file in shipped_directory("bundles").glob("*/config/*.gin")}
+    if str(gin) not in shipped or shipped[str(gin)].parts[-3] != str(gin):
+        raise UnknownNameError(kind="gin file or id", name=str(gin), known=shipped)
+    return shipped[str(gin)]
 
 
 def require_usable(output: Path, *, resolution: Resolution, store: Store) -> None:

@@ -49,12 +49,21 @@ def test_the_whole_loop_runs_from_a_shell_on_real_movielens(tmp_path: Path, late
 
 
 def test_training_twice_with_one_seed_gives_one_state(tmp_path: Path) -> None:
-    store, gin = tmp_path / "store", tmp_path / "experiment.gin"
-    synthesize_data(seed=1, output=store)
-    gin.write_text(GIN.format(name="synthetic", epochs=1))
-    first, second = (train(gin, data=store, device="cpu", output=tmp_path / name) for name in ("a", "b"))
+    synthesize_data(seed=1, output=tmp_path / "store")
+    require_one_state(store=tmp_path / "store", name="synthetic", work=tmp_path)
+
+
+def test_training_twice_on_real_movielens_gives_one_state(tmp_path: Path, latest_small: Path) -> None:
+    prepare_data("ml-latest-small", source=latest_small, output=tmp_path / "store")
+    require_one_state(store=tmp_path / "store", name="ml-latest-small", work=tmp_path)
+
+
+def require_one_state(*, store: Path, name: str, work: Path) -> None:
+    gin = work / "experiment.gin"
+    gin.write_text(GIN.format(name=name, epochs=1))
+    first, second = (train(gin, data=store, device="cpu", output=work / folder) for folder in ("a", "b"))
     assert first.results == second.results
-    steps = [(tmp_path / name / "results" / "steps.jsonl").read_bytes() for name in ("a", "b")]
+    steps = [(work / folder / "results" / "steps.jsonl").read_bytes() for folder in ("a", "b")]
     assert steps[0] == steps[1]
     assert first.results.state_sha256 == second.results.state_sha256
 

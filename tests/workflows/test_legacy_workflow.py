@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hstu_preserve.bundle.inflating import BLOCKS_AHEAD, INPUT_BYTES, OUTPUT_BYTES
 from hstu_preserve.bundle.legacy import is_legacy, open_legacy
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import VerificationError
@@ -140,17 +141,16 @@ def test_show_prints_and_torch_stays_out(tmp_path: Path) -> None:
 
 
 def test_memory_is_flat_in_the_archive_s_size(tmp_path: Path) -> None:
-    peaks = []
-    for size in (2 * 2**20, 40 * 2**20):
-        archive = make(tmp_path / str(size), edits=[{"do": "add-zeros", "name": "ckpts/x_ep1", "size": size}])
-        tracemalloc.start()
-        with open_legacy(archive) as walker:
-            for _ in walker.members():
-                pass
-            assert not walker.findings
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-    assert peaks[1] < peaks[0] + 2**21 + 16 * 2**17
+    archive = make(tmp_path / "a", edits=[{"do": "add-zeros", "name": "ckpts/x_ep1", "size": 40 * 2**20}])
+    tracemalloc.start()
+    with open_legacy(archive) as walker:
+        for _ in walker.members():
+            pass
+        assert not walker.findings
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # How full the queue of blocks was at its fullest is a matter of scheduling; what it may hold at most is not.
+    assert peak < (BLOCKS_AHEAD + 2) * (INPUT_BYTES + OUTPUT_BYTES) + 8 * 2**20
 
 
 def test_reproduce_says_why_a_legacy_archive_cannot_be_re_run(

@@ -22,15 +22,62 @@ TINY_RUN = {
 """The files of a run, with a checkpoint that is not a multiple of tar's block."""
 
 
+COMPONENTS: dict[str, dict[str, Json]] = {
+    "prism": {
+        "variant": "additive",
+        "features": ["genres", "year"],
+        "side_dim": 3,
+        "hidden_dim": 5,
+        "num_experts": 3,
+        "expert_dim": 4,
+        "top_k": 0,
+        "router_temperature": 1.0,
+        "film_scale": None,
+        "load_balance_weight": 0.01,
+        "apply_to": "input",
+    },
+    "input_compression": {
+        "pooling": "chunk",
+        "ratio": 2,
+        "recent_len": 4,
+        "num_tokens": 2,
+        "decay": 1.0,
+        "loss_on": "recent",
+        "random_boundary": False,
+    },
+    "action_fusion": {"enabled": True},
+    "time_decay": {
+        "mode": "power",
+        "rate": 0.1,
+        "learnable": True,
+        "tau_seconds": 86400.0,
+        "beta": 0.5,
+        "where": "attention",
+        "per_layer": False,
+    },
+    "hard_negatives": {"fraction": 0.5, "pool_size": 8, "warmup_epochs": 1, "exclude_history": True},
+    "pop_debias": {},
+}
+POP_DEBIAS: dict[str, dict[str, Json]] = {
+    "logit_adjust": {"mode": "logit_adjust", "alpha": 0.1},
+    "ips": {"mode": "ips", "alpha": 0.5, "clip_min": 0.1, "clip_max": 10.0},
+    "pop_sampler": {"mode": "pop_sampler", "mix": 0.5, "power": 1.0, "correct": True},
+}
+
+
 def make_recipe(**changes: dict[str, Json]) -> Recipe:
-    """Return a tiny HSTU recipe; `make_recipe(training={"num_epochs": 5})` changes single settings of a group."""
-    value: dict[str, dict[str, Json]] = {
+    """Return a tiny HSTU recipe; `make_recipe(training={"num_epochs": 5})` changes single settings of a group.
+
+    A component is off unless it is named: `make_recipe(prism={"variant": "film"})`.
+    """
+    value: dict[str, dict[str, Json] | None] = {
         "dataset": {
             "name": "tiny",
             "fingerprint": None,
             "protocol": "upstream",
             "max_sequence_length": 8,
             "positional_sampling_ratio": 1.0,
+            "candidates": "all",
         },
         "model": {
             "kind": "HSTU",
@@ -50,6 +97,7 @@ def make_recipe(**changes: dict[str, Json]) -> Recipe:
             "linear_activation": "silu",
             "concat_ua": False,
             "enable_relative_attention_bias": True,
+            "attention_normalization": "padded_length",
         },
         "loss": {
             "loss_module": "SampledSoftmaxLoss",
@@ -72,6 +120,9 @@ def make_recipe(**changes: dict[str, Json]) -> Recipe:
             "enable_tf32": False,
             "save_ckpt_every_n": 1,
             "eval_interval": 2,
+            "optimizer": "AdamW",
+            "user_sampling": "shuffled",
+            "patience": None,
         },
         "evaluation": {
             "eval_batch_size": 16,
@@ -82,11 +133,23 @@ def make_recipe(**changes: dict[str, Json]) -> Recipe:
             "filter_all_seen": False,
         },
     }
+    value |= dict.fromkeys(COMPONENTS)
     for group, settings in changes.items():
-        value[group] |= settings
-    return Recipe.from_json(
-        canonical_dumps({group: dict(settings) for group, settings in value.items()}), source="test"
-    )
+        value[group] = (value[group] or choose_defaults(group, settings)) | settings
+    if changes.get("loss", {}).get("loss_module") == "FullSoftmaxLoss":
+        unread = ("sampling_strategy", "num_negatives")
+        value["loss"] = {"padding_row": False} | {
+            name: setting for name, setting in (value["loss"] or {}).items() if name not in unread
+        }
+    recipe: Json = {group: None if settings is None else dict(settings) for group, settings in value.items()}
+    return Recipe.from_json(canonical_dumps(recipe), source="test")
+
+
+def choose_defaults(component: str, settings: dict[str, Json]) -> dict[str, Json]:
+    """Return a component's default settings; those of popularity debiasing depend on its mode."""
+    if component == "pop_debias":
+        return POP_DEBIAS[str(settings["mode"])]
+    return COMPONENTS[component]
 
 
 def make_run_record(**changes: Json) -> RunRecord:

@@ -87,6 +87,14 @@ def list_history_item_ids(sequences: Sequences, user_indices: Int64Array, *, hel
     return pad(sequences.item_ids[list_history_events(is_history, targets=targets, lengths=lengths)], is_history)
 
 
+def list_item_ids(sequences: Sequences, user_indices: Int64Array) -> Int64Array:
+    """Return every item of each user, [B, longest sequence] int64, 0 is padding."""
+    starts, ends = sequences.offsets[user_indices], sequences.offsets[user_indices + 1]
+    lengths = ends - starts
+    is_event = np.arange(lengths.max(initial=0)) < lengths[:, None]
+    return pad(sequences.item_ids[list_history_events(is_event, targets=ends, lengths=lengths)], is_event)
+
+
 def locate_targets(sequences: Sequences, user_indices: Int64Array, *, held_out_events: int) -> Int64Array:
     """Return the index of each user's target event, [B].
 

@@ -1,5 +1,7 @@
 """Assembled batches to the tensors that models read: the seam between `data` and `model`."""
 
+from dataclasses import replace
+
 import torch
 
 from hstu_preserve.data.batches import Batch
@@ -12,6 +14,7 @@ def to_evaluation_histories(batch: Batch, device: torch.device) -> Histories:
         length_B=torch.from_numpy(batch.lengths).to(device),
         item_BN=torch.from_numpy(batch.item_ids).to(device),
         time_BN=torch.from_numpy(batch.timestamps).to(device),
+        half_star_BN=torch.from_numpy(batch.half_stars).to(device),
     )
 
 
@@ -20,4 +23,4 @@ def to_training_histories(batch: Batch, device: torch.device) -> Histories:
     histories = to_evaluation_histories(batch, device)
     target_B1 = torch.from_numpy(batch.target_ids).to(device)[:, None]
     with_target_BN = histories.item_BN.scatter(1, histories.length_B[:, None], target_B1)
-    return Histories(length_B=histories.length_B, item_BN=with_target_BN, time_BN=histories.time_BN)
+    return replace(histories, item_BN=with_target_BN)

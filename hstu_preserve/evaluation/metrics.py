@@ -1,9 +1,11 @@
 """Metrics from ranks, as upstream defines them (arXiv:2402.17152, section 4.1.1): means over users, in float64."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-from hstu_preserve.evaluation.ranks import Int64Array, UserRanks
+from hstu_preserve.evaluation.ranks import BoolArray, Int64Array, UserRanks
 
 HIT_RATE_CUTOFFS = (1, 10, 50, 100, 200, 500, 1000)
 NDCG_CUTOFFS = (1, 10, 50, 100, 200)
@@ -49,3 +51,8 @@ def exact_reciprocal_rank(users: UserRanks) -> float:
     """Return the mean reciprocal of the exact ranks; what cannot be ranked counts 0."""
     rankable = users.ranks > 0
     return mean(np.where(rankable, 1.0 / np.maximum(users.ranks, 1), 0.0))
+
+
+def coverage(is_recommended: Sequence[BoolArray]) -> float:
+    """Return the share of candidates that are recommended in at least one batch of users."""
+    return mean(np.logical_or.reduce(is_recommended))

@@ -1,7 +1,9 @@
 """Two evaluators over one score tensor: upstream's top-k with its clamp, and exact rank counting.
 
-Shape suffixes: B users, I candidates, S seen items, D model width.
+Shape suffixes: B users, I candidates, S seen items, K places at the top, D model width.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +13,7 @@ from hstu_preserve.evaluation.ranks import BatchRanks
 MAX_K = 2500  # upstream's clamp
 MISS = MAX_K + 1  # upstream's rank for a target outside the top 2,500
 NEAR_TIE = 1e-6
+COVERAGE_CUTOFF = 10
 
 
 class CandidateIndex:
@@ -68,16 +71,31 @@ def rank_batch(
     higher_B = (eligible_BI & ~(score_BI <= target_score_B1)).sum(1)
     equal_B = (eligible_BI & is_equal_BI).sum(1)
     near_B = (eligible_BI & is_near_BI).sum(1)
+    top = list_top(score_BI, eligible_BI=eligible_BI)
     return BatchRanks(
         rank=torch.where(rankable_B, higher_B + 1, 0),
-        rank_topk=rank_topk(score_BI, eligible_BI=eligible_BI, column_B=torch.where(rankable_B, column_B, -1)),
+        rank_topk=rank_topk(top, column_B=torch.where(rankable_B, column_B, -1)),
         ties=torch.where(rankable_B, equal_B - 1, 0),
         near_ties=torch.where(rankable_B, near_B - 1, 0),
+        is_recommended=find_recommended(top, num_candidates=score_BI.shape[1]),
     )
 
 
-def rank_topk(score_BI: Tensor, *, eligible_BI: Tensor, column_B: Tensor) -> Tensor:
-    """Return upstream's rank_B: place among the unseen of the top candidates, 2,501 beyond the top 2,500.
+@dataclass(frozen=True, kw_only=True)
+class Top:
+    """The candidates that score highest, best first.
+
+    Attributes:
+        column_BK: int64 columns of the candidates.
+        place_BK: int64, place among the unseen, from 1; 0 for a seen one.
+    """
+
+    column_BK: Tensor
+    place_BK: Tensor
+
+
+def list_top(score_BI: Tensor, *, eligible_BI: Tensor) -> Top:
+    """Return as many candidates as hold the top 2,500 of the unseen.
 
     Upstream takes the top k + S over all candidates and then filters; S seen items at the most stand before the k-th
     unseen one. It crashes on catalogues with fewer than k unseen candidates; here the list just ends.
@@ -85,13 +103,27 @@ def rank_topk(score_BI: Tensor, *, eligible_BI: Tensor, column_B: Tensor) -> Ten
     Args:
         score_BI: Scores of all candidates.
         eligible_BI: bool, which candidates are ranked.
-        column_B: int64 column of the target, -1 where it cannot be ranked.
     """
     num_seen = int((~eligible_BI).sum(1).max()) if len(score_BI) else 0
     depth = min(MAX_K + num_seen, score_BI.shape[1])
-    top_column = torch.topk(score_BI, depth, dim=1, sorted=True).indices
-    is_eligible = eligible_BI.gather(1, top_column)
-    place = is_eligible.cumsum(1)
-    is_target = is_eligible & (top_column == column_B[:, None])
-    rank_B = (place * is_target).sum(1)
+    column_BK = torch.topk(score_BI, depth, dim=1, sorted=True).indices
+    is_eligible_BK = eligible_BI.gather(1, column_BK)
+    return Top(column_BK=column_BK, place_BK=is_eligible_BK.cumsum(1) * is_eligible_BK)
+
+
+def rank_topk(top: Top, *, column_B: Tensor) -> Tensor:
+    """Return upstream's rank_B: place among the unseen of the top candidates, 2,501 beyond the top 2,500.
+
+    Args:
+        top: The users' top candidates.
+        column_B: int64 column of the target, -1 where it cannot be ranked.
+    """
+    rank_B = (top.place_BK * (top.column_BK == column_B[:, None])).sum(1)
     return torch.where((rank_B >= 1) & (rank_B <= MAX_K), rank_B, MISS)
+
+
+def find_recommended(top: Top, *, num_candidates: int) -> Tensor:
+    """Return is_recommended_I (bool): which candidates are among the first ten unseen of at least one user."""
+    is_first_BK = (top.place_BK >= 1) & (top.place_BK <= COVERAGE_CUTOFF)
+    recommended = torch.zeros(num_candidates, dtype=torch.bool, device=top.column_BK.device)
+    return recommended.scatter(0, top.column_BK[is_first_BK], value=True)

@@ -31,17 +31,19 @@ DAMAGED_NPZ = (
     zlib.error,
 )
 
+BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchRanks:
-    """Ranks of one batch, int64 tensors of B users; see `UserRanks`."""
+    """Ranks of one batch, int64 tensors of B users, and what stands on top of them; see `RankedBatch`."""
 
     rank: Tensor
     rank_topk: Tensor
     ties: Tensor
     near_ties: Tensor
+    is_recommended: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,19 @@ class UserRanks:
             total.update(f"{field.name}:{len(array)};".encode())
             total.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
         return total.hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedBatch:
+    """One batch of users.
+
+    Attributes:
+        users: Their ranks.
+        is_recommended: Per candidate, whether it is among the first ten of at least one of them.
+    """
+
+    users: UserRanks
+    is_recommended: BoolArray
 
 
 def concatenate(parts: Sequence[UserRanks]) -> UserRanks:

@@ -10,7 +10,7 @@ from hstu_preserve.data.batches import Batch, assemble_batch, list_history_item_
 from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.histories import to_evaluation_histories
 from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
-from hstu_preserve.evaluation.ranks import BatchRanks, UserRanks
+from hstu_preserve.evaluation.ranks import BatchRanks, RankedBatch, UserRanks
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.recipe import Recipe
 
@@ -19,7 +19,7 @@ UserIndices = npt.NDArray[np.int64]
 
 def rank_users(
     model: Recommender, store: Store, users: UserIndices, *, held_out_events: int, device: torch.device
-) -> Iterator[UserRanks]:
+) -> Iterator[RankedBatch]:
     """Yield the ranks of the users, batch by batch, in the given order.
 
     Args:
@@ -31,10 +31,9 @@ def rank_users(
     """
     recipe = model.recipe
     model.eval()
-    candidate_I = torch.from_numpy(np.asarray(store.candidate_ids, dtype=np.int64)).to(device)
     with torch.no_grad():
-        embedding_ID = model.item_table().index_select(0, candidate_I)
-        index = CandidateIndex(candidate_I, embedding_ID, max_item_id=store.max_item_id)
+        embedding_ID = model.item_table().index_select(0, model.candidate_I)
+        index = CandidateIndex(model.candidate_I, embedding_ID, max_item_id=store.max_item_id)
         for start in range(0, len(users), recipe.evaluation.eval_batch_size):
             chosen = users[start : start + recipe.evaluation.eval_batch_size]
             batch = assemble_evaluation_batch(recipe, store, chosen, held_out_events=held_out_events)
@@ -49,7 +48,7 @@ def rank_users(
                 target_B=torch.from_numpy(batch.target_ids).to(device),
                 score_chunk=recipe.evaluation.eval_user_max_batch_size,
             )
-            yield join_ranks(batch, ranks)
+            yield RankedBatch(users=join_ranks(batch, ranks), is_recommended=ranks.is_recommended.cpu().numpy())
 
 
 def assemble_evaluation_batch(recipe: Recipe, store: Store, users: UserIndices, *, held_out_events: int) -> Batch:

@@ -4,34 +4,80 @@ Names and defaults of `train_fn`, `hstu_encoder` and `sasrec_encoder` are those 
 (`generative_recommenders/research/trainer/train.py` and `.../modeling/sequential/encoder_utils.py`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal
 
 from hstu_preserve.primitives.strict_json import Json
 
-BOTH_MODELS = frozenset({"HSTU", "SASRec"})
-HSTU = frozenset({"HSTU"})
-SASREC = frozenset({"SASRec"})
+MODEL = "train_fn.main_module"
+LOSS = "train_fn.loss_module"
+MODELS = ("HSTU", "HSTU-TF", "SASRec")
+UNION_TAGS = frozenset({*MODELS, "SampledSoftmaxLoss", "FullSoftmaxLoss", "logit_adjust", "ips", "pop_sampler"})
+"""The values that decide which fields a section of the recipe has."""
 
 NO_LEARNED_SIMILARITY = "learned similarities (MoL) are not supported"
 
 AUXILIARY_LOSSES: frozenset[str] = frozenset()
-"""What `train_fn.loss_weights` may weigh: the losses that components add to the main one. None does so far."""
+"""What `train_fn.loss_weights` may weigh. None: PRISM's load balance has a weight of its own."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """That another setting has one of some values."""
+
+    name: str
+    """The other setting's gin name."""
+    values: tuple[Json, ...]
+
+
+HSTU = Condition(MODEL, ("HSTU",))
+SASREC = Condition(MODEL, ("SASRec",))
+HSTU_TF = Condition(MODEL, ("HSTU-TF",))
+SAMPLED = Condition(LOSS, ("SampledSoftmaxLoss",))
+FULL = Condition(LOSS, ("FullSoftmaxLoss",))
 
 
 @dataclass(frozen=True)
 class RecipeBinding:
-    """A gin name that becomes a field of the recipe."""
+    """A gin name that becomes a field of the recipe; two rows of one name are never read together."""
 
     name: str
     _: KW_ONLY
     path: str
     """The field, from the recipe's root."""
     default: Json
-    models: frozenset[str] = BOTH_MODELS
+    read_if: Condition | None = None
+    """None where the setting is always read."""
     note: str = ""
     """Added to the message when the value is refused."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """A setting that turns a section of the recipe on: turned off, the recipe holds None in the section's place."""
+
+    name: str
+    section: str
+    off: Json
+    on: tuple[Json, ...]
+    """Every other value, or none where any value but `off` turns the section on."""
+
+
+SWITCHES = (
+    Switch(name="prism.variant", section="prism", off="none", on=("additive", "film", "moe")),
+    Switch(
+        name="input_compression.pooling", section="input_compression", off="none", on=("chunk", "category", "learned")
+    ),
+    Switch(name="action_fusion.enabled", section="action_fusion", off=False, on=(True,)),
+    Switch(name="time_decay.mode", section="time_decay", off="none", on=("power", "exp", "exp_power")),
+    Switch(name="hard_negatives.fraction", section="hard_negatives", off=0, on=()),
+    Switch(name="pop_debias.mode", section="pop_debias", off="none", on=("logit_adjust", "ips", "pop_sampler")),
+)
+
+LOGIT_ADJUST = Condition("pop_debias.mode", ("logit_adjust",))
+IPS = Condition("pop_debias.mode", ("ips",))
+POP_SAMPLER = Condition("pop_debias.mode", ("pop_sampler",))
 
 
 RECIPE_BINDINGS = (
@@ -45,8 +91,9 @@ RECIPE_BINDINGS = (
     RecipeBinding("train_fn.item_embedding_dim", path="model.item_embedding_dim", default=240),
     RecipeBinding("train_fn.gr_output_length", path="model.gr_output_length", default=10),
     RecipeBinding("train_fn.loss_module", path="loss.loss_module", default="SampledSoftmaxLoss"),
-    RecipeBinding("train_fn.sampling_strategy", path="loss.sampling_strategy", default="in-batch"),
-    RecipeBinding("train_fn.num_negatives", path="loss.num_negatives", default=1),
+    RecipeBinding("train_fn.sampling_strategy", path="loss.sampling_strategy", default="in-batch", read_if=SAMPLED),
+    RecipeBinding("train_fn.num_negatives", path="loss.num_negatives", default=1, read_if=SAMPLED),
+    RecipeBinding("full_softmax.padding_row", path="loss.padding_row", default=False, read_if=FULL),
     RecipeBinding("train_fn.temperature", path="loss.temperature", default=0.05),
     RecipeBinding("train_fn.item_l2_norm", path="loss.item_l2_norm", default=False),
     RecipeBinding("train_fn.l2_norm_eps", path="loss.l2_norm_eps", default=1e-6),
@@ -74,31 +121,82 @@ RECIPE_BINDINGS = (
     RecipeBinding("train_fn.top_k_method", path="evaluation.top_k_method", default="MIPSBruteForceTopK"),
     RecipeBinding("train_fn.full_eval_every_n", path="evaluation.full_eval_every_n", default=1),
     RecipeBinding("train_fn.partial_eval_num_iters", path="evaluation.partial_eval_num_iters", default=32),
-    RecipeBinding("hstu_encoder.num_blocks", path="model.num_blocks", default=2, models=HSTU),
-    RecipeBinding("hstu_encoder.num_heads", path="model.num_heads", default=1, models=HSTU),
-    RecipeBinding("hstu_encoder.dqk", path="model.dqk", default=64, models=HSTU),
-    RecipeBinding("hstu_encoder.dv", path="model.dv", default=64, models=HSTU),
-    RecipeBinding("hstu_encoder.linear_dropout_rate", path="model.linear_dropout_rate", default=0.0, models=HSTU),
-    RecipeBinding("hstu_encoder.attn_dropout_rate", path="model.attn_dropout_rate", default=0.0, models=HSTU),
-    RecipeBinding("hstu_encoder.normalization", path="model.normalization", default="rel_bias", models=HSTU),
-    RecipeBinding("hstu_encoder.linear_config", path="model.linear_config", default="uvqk", models=HSTU),
-    RecipeBinding("hstu_encoder.linear_activation", path="model.linear_activation", default="silu", models=HSTU),
-    RecipeBinding("hstu_encoder.concat_ua", path="model.concat_ua", default=False, models=HSTU),
+    RecipeBinding("hstu_encoder.num_blocks", path="model.num_blocks", default=2, read_if=HSTU),
+    RecipeBinding("hstu_encoder.num_heads", path="model.num_heads", default=1, read_if=HSTU),
+    RecipeBinding("hstu_encoder.dqk", path="model.dqk", default=64, read_if=HSTU),
+    RecipeBinding("hstu_encoder.dv", path="model.dv", default=64, read_if=HSTU),
+    RecipeBinding("hstu_encoder.linear_dropout_rate", path="model.linear_dropout_rate", default=0.0, read_if=HSTU),
+    RecipeBinding("hstu_encoder.attn_dropout_rate", path="model.attn_dropout_rate", default=0.0, read_if=HSTU),
+    RecipeBinding("hstu_encoder.normalization", path="model.normalization", default="rel_bias", read_if=HSTU),
+    RecipeBinding("hstu_encoder.linear_config", path="model.linear_config", default="uvqk", read_if=HSTU),
+    RecipeBinding("hstu_encoder.linear_activation", path="model.linear_activation", default="silu", read_if=HSTU),
+    RecipeBinding("hstu_encoder.concat_ua", path="model.concat_ua", default=False, read_if=HSTU),
     RecipeBinding(
         "hstu_encoder.enable_relative_attention_bias",
         path="model.enable_relative_attention_bias",
         default=True,
-        models=HSTU,
+        read_if=HSTU,
     ),
-    RecipeBinding("sasrec_encoder.num_blocks", path="model.num_blocks", default=2, models=SASREC),
-    RecipeBinding("sasrec_encoder.num_heads", path="model.num_heads", default=1, models=SASREC),
-    RecipeBinding("sasrec_encoder.ffn_hidden_dim", path="model.ffn_hidden_dim", default=64, models=SASREC),
-    RecipeBinding("sasrec_encoder.ffn_activation_fn", path="model.ffn_activation_fn", default="relu", models=SASREC),
-    RecipeBinding("sasrec_encoder.ffn_dropout_rate", path="model.ffn_dropout_rate", default=0.2, models=SASREC),
+    RecipeBinding(
+        "hstu_encoder.attention_normalization",
+        path="model.attention_normalization",
+        default="padded_length",
+        read_if=HSTU,
+    ),
+    RecipeBinding("sasrec_encoder.num_blocks", path="model.num_blocks", default=2, read_if=SASREC),
+    RecipeBinding("sasrec_encoder.num_heads", path="model.num_heads", default=1, read_if=SASREC),
+    RecipeBinding("sasrec_encoder.ffn_hidden_dim", path="model.ffn_hidden_dim", default=64, read_if=SASREC),
+    RecipeBinding("sasrec_encoder.ffn_activation_fn", path="model.ffn_activation_fn", default="relu", read_if=SASREC),
+    RecipeBinding("sasrec_encoder.ffn_dropout_rate", path="model.ffn_dropout_rate", default=0.2, read_if=SASREC),
     # Ours.
     RecipeBinding("data.protocol", path="dataset.protocol", default="upstream"),
     RecipeBinding("data.fingerprint", path="dataset.fingerprint", default=None),
+    RecipeBinding("data.candidates", path="dataset.candidates", default="all"),
+    RecipeBinding("training.optimizer", path="training.optimizer", default="AdamW"),
+    RecipeBinding("training.user_sampling", path="training.user_sampling", default="shuffled"),
+    RecipeBinding("training.patience", path="training.patience", default=None),
     RecipeBinding("eval.filter_all_seen", path="evaluation.filter_all_seen", default=False),
+    RecipeBinding("hstu_tf_encoder.num_blocks", path="model.num_blocks", default=8, read_if=HSTU_TF),
+    RecipeBinding("hstu_tf_encoder.num_heads", path="model.num_heads", default=2, read_if=HSTU_TF),
+    RecipeBinding("hstu_tf_encoder.padding_from", path="model.padding_from", default="sequence", read_if=HSTU_TF),
+    RecipeBinding("prism.variant", path="prism.variant", default="none"),
+    RecipeBinding("prism.features", path="prism.features", default=["genres", "year"]),
+    RecipeBinding("prism.side_dim", path="prism.side_dim", default=32),
+    RecipeBinding("prism.hidden_dim", path="prism.hidden_dim", default=64),
+    RecipeBinding("prism.num_experts", path="prism.num_experts", default=4),
+    RecipeBinding("prism.expert_dim", path="prism.expert_dim", default=64),
+    RecipeBinding("prism.top_k", path="prism.top_k", default=0),
+    RecipeBinding("prism.router_temperature", path="prism.router_temperature", default=1.0),
+    RecipeBinding("prism.film_scale", path="prism.film_scale", default=None),
+    RecipeBinding("prism.load_balance_weight", path="prism.load_balance_weight", default=0.01),
+    RecipeBinding("prism.apply_to", path="prism.apply_to", default="input"),
+    RecipeBinding("input_compression.pooling", path="input_compression.pooling", default="none"),
+    RecipeBinding("input_compression.ratio", path="input_compression.ratio", default=4),
+    RecipeBinding("input_compression.recent_len", path="input_compression.recent_len", default=150),
+    RecipeBinding("input_compression.num_tokens", path="input_compression.num_tokens", default=50),
+    RecipeBinding("input_compression.decay", path="input_compression.decay", default=1.0),
+    RecipeBinding("input_compression.loss_on", path="input_compression.loss_on", default="recent"),
+    RecipeBinding("input_compression.random_boundary", path="input_compression.random_boundary", default=False),
+    RecipeBinding("action_fusion.enabled", path="action_fusion.enabled", default=False),
+    RecipeBinding("time_decay.mode", path="time_decay.mode", default="none"),
+    RecipeBinding("time_decay.rate", path="time_decay.rate", default=0.1),
+    RecipeBinding("time_decay.learnable", path="time_decay.learnable", default=True),
+    RecipeBinding("time_decay.tau_seconds", path="time_decay.tau_seconds", default=86400.0),
+    RecipeBinding("time_decay.beta", path="time_decay.beta", default=0.5),
+    RecipeBinding("time_decay.where", path="time_decay.where", default="attention"),
+    RecipeBinding("time_decay.per_layer", path="time_decay.per_layer", default=False),
+    RecipeBinding("hard_negatives.fraction", path="hard_negatives.fraction", default=0),
+    RecipeBinding("hard_negatives.pool_size", path="hard_negatives.pool_size", default=2048),
+    RecipeBinding("hard_negatives.warmup_epochs", path="hard_negatives.warmup_epochs", default=1),
+    RecipeBinding("hard_negatives.exclude_history", path="hard_negatives.exclude_history", default=True),
+    RecipeBinding("pop_debias.mode", path="pop_debias.mode", default="none"),
+    RecipeBinding("pop_debias.alpha", path="pop_debias.alpha", default=0.1, read_if=LOGIT_ADJUST),
+    RecipeBinding("pop_debias.alpha", path="pop_debias.alpha", default=0.5, read_if=IPS),
+    RecipeBinding("pop_debias.clip_min", path="pop_debias.clip_min", default=0.1, read_if=IPS),
+    RecipeBinding("pop_debias.clip_max", path="pop_debias.clip_max", default=10.0, read_if=IPS),
+    RecipeBinding("pop_debias.mix", path="pop_debias.mix", default=0.5, read_if=POP_SAMPLER),
+    RecipeBinding("pop_debias.power", path="pop_debias.power", default=1.0, read_if=POP_SAMPLER),
+    RecipeBinding("pop_debias.correct", path="pop_debias.correct", default=True, read_if=POP_SAMPLER),
 )
 
 CLAIM_SELECTOR = "claim"
@@ -160,6 +258,24 @@ UNSUPPORTED_SELECTORS = frozenset({"get_similarity_function", "create_mol_intera
 """Upstream's learned similarities (Mixture of Logits)."""
 
 RECIPE_BINDINGS_BY_NAME: Mapping[str, RecipeBinding] = {row.name: row for row in RECIPE_BINDINGS}
+SWITCHES_BY_SECTION: Mapping[str, Switch] = {switch.section: switch for switch in SWITCHES}
+
+
+def find_unmet(row: RecipeBinding, value_of: Callable[[str], Json]) -> Condition | None:
+    """Return the condition without which the row is not read, or None where it is read.
+
+    Args:
+        row: The row.
+        value_of: Gives the value of a setting by its gin name, a switch's `off` included.
+    """
+    switch = SWITCHES_BY_SECTION.get(row.path.split(".")[0])
+    if switch and row.name != switch.name and value_of(switch.name) == switch.off:
+        return Condition(switch.name, switch.on)
+    if row.read_if and value_of(row.read_if.name) not in row.read_if.values:
+        return row.read_if
+    return None
+
+
 CLAIM_NAMES = tuple(f"{CLAIM_SELECTOR}.{argument}" for argument in CLAIM_ARGUMENTS)
 BUNDLE_NAMES = tuple(f"{BUNDLE_SELECTOR}.{argument}" for argument in BUNDLE_ARGUMENTS)
 KNOWN_NAMES = (

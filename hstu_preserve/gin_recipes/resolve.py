@@ -9,7 +9,6 @@ from hstu_preserve.errors import RecipeError, UnknownNameError
 from hstu_preserve.gin_recipes.bindings import (
     ANY,
     AUXILIARY_LOSSES,
-    BOTH_MODELS,
     BUNDLE_SELECTOR,
     CLAIM_NAMES,
     CLAIM_SELECTOR,
@@ -17,11 +16,17 @@ from hstu_preserve.gin_recipes.bindings import (
     FIXED_BINDINGS,
     INERT_BINDINGS,
     KNOWN_NAMES,
+    MODEL,
+    MODELS,
     NO_LEARNED_SIMILARITY,
     RECIPE_BINDINGS,
     RECIPE_BINDINGS_BY_NAME,
+    SWITCHES,
     UNREAD_BINDINGS,
     UNSUPPORTED_SELECTORS,
+    Condition,
+    RecipeBinding,
+    find_unmet,
 )
 from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.gin_recipes.settings import (
@@ -156,8 +161,11 @@ class Resolver:
 
     def recipe_setting(self, name: str) -> Setting:
         """Return the setting of a name in the table."""
-        row = RECIPE_BINDINGS_BY_NAME[name]
-        selector, argument = name.split(".")
+        return self.row_setting(RECIPE_BINDINGS_BY_NAME[name])
+
+    def row_setting(self, row: RecipeBinding) -> Setting:
+        """Return the setting of a row of the table."""
+        selector, argument = row.name.split(".")
         return self.setting(BindingKey("", selector, argument), path=row.path, default=row.default, note=row.note)
 
     def build(self, kind: type[R], settings: Iterable[Setting]) -> R | None:
@@ -165,25 +173,45 @@ class Resolver:
         return build(kind, settings, default_place=self.chain.entry, problems=self.problems)
 
     def build_recipe(self) -> Recipe | None:
-        """Return the recipe, with a warning for each binding that the chosen model does not read."""
-        module = self.recipe_setting("train_fn.main_module")
-        if not isinstance(module.value, str) or module.value not in BOTH_MODELS:
+        """Return the recipe, with a warning for each binding that it does not read."""
+        module = self.recipe_setting(MODEL)
+        if not isinstance(module.value, str) or module.value not in MODELS:
             place = module.location or self.chain.entry
-            choices = " or ".join(map(repr, sorted(BOTH_MODELS)))
+            choices = " or ".join((", ".join(map(repr, MODELS[:-1])), repr(MODELS[-1])))
             self.problems.note(f"{place}: {module.name}: should be {choices} (found {show(module.value)})")
             return None
-        settings = []
-        for row in RECIPE_BINDINGS:
-            setting = self.recipe_setting(row.name)
-            if module.value in row.models:
-                settings.append(setting)
-            elif setting.location is not None:
-                self.warn(setting.location, f"{row.name} is not read by {module.value}")
+        settings = self.list_read_settings()
         weights = self.recipe_setting("train_fn.loss_weights")
         if weights.value is None:
             settings[settings.index(weights)] = weights = replace(weights, value={})
         self.require_known_losses(weights)
         return self.build(Recipe, settings)
+
+    def list_read_settings(self) -> list[Setting]:
+        """Return what the recipe reads; warn of each binding that it does not."""
+        switches = {switch.name: switch for switch in SWITCHES}
+        settings: dict[str, Setting] = {}
+        unmet: dict[str, Condition] = {}
+        for row in RECIPE_BINDINGS:
+            setting = self.row_setting(row)
+            condition = find_unmet(row, lambda name: self.recipe_setting(name).value)
+            switch = switches.get(row.name)
+            if condition is not None:
+                unmet[row.name] = condition
+            elif switch and setting.value == switch.off:
+                settings[row.name] = replace(setting, path=switch.section, value=None)
+            else:
+                settings[row.name] = setting
+        for name, condition in unmet.items():
+            location = self.recipe_setting(name).location
+            if name not in settings and location is not None:
+                self.warn(location, f"{name} is not read by {self.describe_value(condition.name)}")
+        return list(settings.values())
+
+    def describe_value(self, name: str) -> str:
+        """Return what a setting says: the model by its name alone, any other one with its own."""
+        value = self.recipe_setting(name).value
+        return str(value) if name == MODEL else f"{name} = {show(value)}"
 
     def require_known_losses(self, weights: Setting) -> None:
         """Note a problem for each weight of a loss that no component produces."""

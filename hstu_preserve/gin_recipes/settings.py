@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from hstu_preserve.gin_recipes.bindings import BOTH_MODELS
+from hstu_preserve.gin_recipes.bindings import UNION_TAGS
 from hstu_preserve.gin_recipes.syntax import Location, show
 from hstu_preserve.primitives.strict_json import MAX_INTEGER, Json, require_scalar_text
 from hstu_preserve.records.record import Record
@@ -120,16 +120,24 @@ def build(kind: type[R], settings: Iterable[Setting], *, default_place: str, pro
 
 
 def find_culprits(settings: list[Setting], *, path: tuple[int | str, ...], message: str) -> list[Setting]:
-    """Return the setting that the path leads to, or those that a rule over several fields names in its message."""
+    """Return the setting that the path leads to, or those that a rule over several fields names in its message.
+
+    A rule names its fields by their paths, or by their names alone where it is a rule of one section.
+    """
     fields = [str(part) for part in path]
-    if len(fields) > 1 and fields[1] in BOTH_MODELS:  # the union's tag, between section and field
+    if len(fields) > 1 and fields[1] in UNION_TAGS:  # between section and field
         del fields[1]
     for setting in settings:
         sections = setting.path.split(".")
         if fields[: len(sections)] == sections:
             return [setting]
-    words = set(re.findall(r"\w+", message))
-    return [setting for setting in settings if setting.path.rsplit(".", maxsplit=1)[-1] in words]
+    words = set(re.findall(r"\w+(?:\.\w+)*", message))
+    named = [setting for setting in settings if setting.path in words]
+    return named or [
+        setting
+        for setting in settings
+        if setting.path.rsplit(".", maxsplit=1)[-1] in words and setting.path.split(".")[: len(fields)] == fields
+    ]
 
 
 def describe_refusal(culprits: list[Setting], message: str, *, default_place: str) -> str:

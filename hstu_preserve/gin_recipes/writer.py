@@ -9,6 +9,9 @@ from hstu_preserve.gin_recipes.bindings import (
     CLAIM_ARGUMENTS,
     CLAIM_SELECTOR,
     RECIPE_BINDINGS,
+    RECIPE_BINDINGS_BY_NAME,
+    SWITCHES_BY_SECTION,
+    find_unmet,
 )
 from hstu_preserve.gin_recipes.syntax import BindingKey
 from hstu_preserve.primitives.strict_json import Json
@@ -44,12 +47,25 @@ def write_gin(recipe: Recipe, policies: Sequence[ClaimPolicy], bundle: BundleSet
 
 
 def recipe_lines(recipe: Recipe) -> Iterator[str]:
-    """Yield a line for each name that the recipe's model reads, and an empty one after each selector."""
-    rows = (row for row in RECIPE_BINDINGS if recipe.model.kind in row.models)
+    """Yield a line for each name that the recipe reads, and an empty one after each selector."""
+
+    def value_of(name: str) -> Json:
+        return find_setting(recipe, RECIPE_BINDINGS_BY_NAME[name].path)
+
+    rows = (row for row in RECIPE_BINDINGS if find_unmet(row, value_of) is None)
     for _, group in groupby(rows, key=lambda row: row.name.split(".")[0]):
         for row in group:
-            yield f"{row.name} = {find_value(recipe, row.path)!r}"
+            yield f"{row.name} = {value_of(row.name)!r}"
         yield ""
+
+
+def find_setting(recipe: Recipe, path: str) -> Json:
+    """Return the value at `path`; of a section that is turned off, its switch's."""
+    section = path.split(".", maxsplit=1)[0]
+    switch = SWITCHES_BY_SECTION.get(section)
+    if switch and find_value(recipe, section) is None:
+        return switch.off
+    return find_value(recipe, path)
 
 
 def record_lines(record: Record, *, scope: str, selector: str, arguments: Iterable[str]) -> Iterator[str]:

@@ -21,13 +21,13 @@ class InputEmbedding(nn.Module):
         self.dropout_rate = dropout_rate
         self.position = nn.Embedding(padded_length, width)
 
-    def forward(self, item_BN: Tensor, embedding_BND: Tensor) -> Tensor:
-        """Return x_BND for items (int64, 0 is padding) and their embeddings."""
-        position_N = torch.arange(item_BN.shape[1], device=item_BN.device)
+    def forward(self, is_filled_BN: Tensor, embedding_BND: Tensor) -> Tensor:
+        """Return x_BND for tokens, where `is_filled_BN` (bool) says that one stands, and their embeddings."""
+        position_N = torch.arange(is_filled_BN.shape[1], device=is_filled_BN.device)
         position_ND: Tensor = self.position(position_N)
         x_BND = embedding_BND * math.sqrt(self.width) + position_ND
         x_BND = F.dropout(x_BND, self.dropout_rate, self.training)
-        masked_BND: Tensor = x_BND * (item_BN != 0)[..., None]
+        masked_BND: Tensor = x_BND * is_filled_BN[..., None]
         return masked_BND
 
 

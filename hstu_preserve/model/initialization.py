@@ -1,4 +1,7 @@
-"""Initial weights with upstream's distributions, each parameter from a generator of its own.
+"""Initial weights, each parameter from a generator of its own.
+
+Upstream's parameters have upstream's distributions. The last map of a component is zero, so that a model starts as the
+model without the component does.
 
 Upstream's `reset_params` gives Xavier-normal to every weight outside the encoder and the item table, so that HSTU's
 position embedding loses the truncated normal it was made with; SASRec keeps it. The published checkpoints have it so.
@@ -11,9 +14,10 @@ import torch
 from torch import Generator, Tensor, nn
 
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.records.recipe import HstuSettings
+from hstu_preserve.records.recipe import HstuSettings, HstuTfSettings, Recipe, SasrecSettings
 
 NARROW_STD = 0.02
+TF_BIAS_STD = 0.01  # HSTU-Tensorflow's, of its two attention biases
 TRUNCATION = 2.0  # upstream's truncated_normal, in standard deviations
 
 Initializer = Callable[[Tensor, Generator], object]
@@ -51,23 +55,84 @@ def uniform_by_fan_in(fan_in: int) -> Initializer:
     return lambda x, generator: nn.init.uniform_(x, -bound, bound, generator=generator)
 
 
-def list_initializers(model: Recommender) -> list[tuple[str, Initializer]]:
-    """Return (name pattern, distribution) for the model's parameters; the first match counts."""
-    settings = model.recipe.model
-    shared: list[tuple[str, Initializer]] = [("item_embedding.weight", truncated_normal(NARROW_STD))]
+def constant(value: float) -> Initializer:
+    """Everywhere the same."""
+    return lambda x, generator: nn.init.constant_(x, value)
+
+
+def without_padding(initialize: Initializer) -> Initializer:
+    """As given, but for a first row of zeros."""
+
+    def fill(x: Tensor, generator: Generator) -> None:
+        initialize(x, generator)
+        nn.init.zeros_(x[0])
+
+    return fill
+
+
+def for_each(initialize: Initializer) -> Initializer:
+    """As given, for each of a stack of matrices."""
+
+    def fill(x: Tensor, generator: Generator) -> None:
+        for matrix in x:
+            initialize(matrix, generator)
+
+    return fill
+
+
+Table = list[tuple[str, Initializer]]
+"""(name pattern, distribution); the first match counts."""
+
+
+def list_initializers(recipe: Recipe) -> Table:
+    """Return the distributions of a recipe's parameters."""
+    settings = recipe.model
     if isinstance(settings, HstuSettings):
-        gated_width = settings.num_heads * settings.dv * (3 if settings.concat_ua else 1)
-        return [
-            *shared,
-            ("input_embedding.position.weight", xavier_normal),
-            ("*.uvqk", normal),
-            ("*.bias.position_weight", normal),
-            ("*.bias.time_weight", normal),
-            ("*.output.weight", xavier_uniform),
-            ("*.output.bias", uniform_by_fan_in(gated_width)),
-        ]
+        encoder = list_hstu(settings)
+    elif isinstance(settings, HstuTfSettings):
+        encoder = list_hstu_tf()
+    else:
+        encoder = list_sasrec(settings)
+    return [*list_components(recipe), *encoder]
+
+
+def list_components(recipe: Recipe) -> Table:
+    """Return the distributions of what components add."""
+    side_dim = recipe.prism.side_dim if recipe.prism else 1
+    rate = recipe.time_decay.rate if recipe.time_decay else 0.0
     return [
-        *shared,
+        ("prism.features.*.weight", truncated_normal(side_dim**-0.5)),
+        ("prism.encoder.weight", xavier_normal),
+        ("prism.encoder.bias", zeros),
+        ("prism.fusion.router.weight", xavier_normal),
+        ("prism.fusion.expand", for_each(xavier_normal)),
+        ("prism.fusion.*", zeros),
+        ("action_fusion.rating", zeros),
+        ("compression.*.rate", constant(rate)),
+        ("compression.pooling.genre_embedding", zeros),
+        ("compression.pooling.token", truncated_normal(NARROW_STD)),
+        ("encoder.decay.rate", constant(rate)),
+    ]
+
+
+def list_hstu(settings: HstuSettings) -> Table:
+    """Return upstream's distributions for HSTU."""
+    gated_width = settings.num_heads * settings.dv * (3 if settings.concat_ua else 1)
+    return [
+        ("item_embedding.weight", truncated_normal(NARROW_STD)),
+        ("input_embedding.position.weight", xavier_normal),
+        ("*.uvqk", normal),
+        ("*.bias.position_weight", normal),
+        ("*.bias.time_weight", normal),
+        ("*.output.weight", xavier_uniform),
+        ("*.output.bias", uniform_by_fan_in(gated_width)),
+    ]
+
+
+def list_sasrec(settings: SasrecSettings) -> Table:
+    """Return upstream's distributions for SASRec."""
+    return [
+        ("item_embedding.weight", truncated_normal(NARROW_STD)),
         ("input_embedding.position.weight", truncated_normal(settings.item_embedding_dim**-0.5)),
         ("*.in_proj_weight", xavier_normal),
         ("*.in_proj_bias", zeros),
@@ -79,13 +144,28 @@ def list_initializers(model: Recommender) -> list[tuple[str, Initializer]]:
     ]
 
 
+def list_hstu_tf() -> Table:
+    """Return HSTU-Tensorflow's distributions."""
+    return [
+        ("item_embedding.weight", without_padding(truncated_normal(NARROW_STD))),
+        ("encoder.position_weight", truncated_normal(NARROW_STD)),
+        ("*.bias.position_weight", truncated_normal(TF_BIAS_STD)),
+        ("*.bias.time_weight", truncated_normal(TF_BIAS_STD)),
+        ("*_norm.weight", constant(1.0)),
+        ("*_norm.bias", zeros),
+        ("*.qkvu", normal),
+        ("*.output.weight", normal),
+        ("*.output.bias", zeros),
+    ]
+
+
 @torch.no_grad()
 def initialize(model: Recommender, generator_for: Callable[[str], Generator]) -> None:
     """Fill every parameter from `generator_for(its name)`, so that adding one shifts no other.
 
     The draw is float32 on the CPU whatever the model's dtype and device.
     """
-    initializers = list_initializers(model)
+    initializers = list_initializers(model.recipe)
     for name, parameter in model.named_parameters():
         fill = next(fill for pattern, fill in initializers if fnmatchcase(name, pattern))
         drawn = torch.empty(parameter.shape)

@@ -1,10 +1,19 @@
-"""Which negatives each supervised position is compared with.
+"""Which negatives each supervised position is compared with: drawn uniformly, by popularity, or chosen for being hard.
 
-Shape suffixes: B batch, N padded position, T supervised positions, K negatives per position, I candidates.
+Hard negatives are a reconstruction: the archive named them and never published a definition. Ours are the top of a pool
+by the model's own score (dynamic negative sampling: Zhang et al., SIGIR 2013), beside uniform ones (mixed negative
+sampling: Yang et al., WWW 2020).
+
+Shape suffixes: B batch, N padded position, L position of the history, T supervised positions, K negatives per position,
+I candidates, P pool of hard negatives, C supervised positions scored at once, H hard negatives per position, D model
+width.
 """
 
 import torch
 from torch import Generator, Tensor
+
+SCORES_AT_ONCE = 2**24
+"""Scores of pool items that `select_hard` holds at once: 64 MiB."""
 
 
 def draw_local(candidate_I: Tensor, *, positions: int, num_negatives: int, generator: Generator) -> Tensor:
@@ -29,3 +38,106 @@ def draw_from(pool: Tensor, *, positions: int, num_negatives: int, generator: Ge
     """Draw (positions, num_negatives) entries of the 1-d `pool`, uniformly with replacement."""
     index_TK = torch.randint(pool.numel(), (positions, num_negatives), generator=generator, device=generator.device)
     return pool.index_select(0, index_TK.flatten().to(pool.device)).view(positions, num_negatives)
+
+
+def draw_weighted(
+    candidate_I: Tensor, *, probability_I: Tensor, positions: int, num_negatives: int, generator: Generator
+) -> Tensor:
+    """Draw negative_TK with the given probabilities, with replacement, by inverting their cumulative sum.
+
+    Sum and draw are float64 and made where the generator lives, so that every device finds the same items.
+
+    Args:
+        candidate_I: int64 item ids.
+        probability_I: float64, not negative, with sum 1; what rounding leaves of it is the last candidate's.
+        positions: T.
+        num_negatives: K.
+        generator: Decides the draw; may live on another device than the candidates.
+    """
+    device = generator.device
+    share_TK = torch.rand(positions, num_negatives, generator=generator, device=device, dtype=torch.float64)
+    upper_I = probability_I.to(device, torch.float64).cumsum(0)
+    inner = upper_I[:-1].to(candidate_I.device)
+    index_TK = torch.searchsorted(inner, share_TK.to(candidate_I.device), right=True)
+    return candidate_I.index_select(0, index_TK.flatten()).view(positions, num_negatives)
+
+
+def draw_pool(candidate_I: Tensor, *, size: int, generator: Generator) -> Tensor:
+    """Draw pool_P uniformly: min(size, I) distinct candidates (int64 item ids), ascending."""
+    index_P = torch.randperm(candidate_I.numel(), generator=generator, device=generator.device)[:size]
+    return candidate_I.index_select(0, index_P.to(candidate_I.device)).sort().values
+
+
+@torch.no_grad()
+def select_hard(
+    user_TD: Tensor,
+    *,
+    item_table: Tensor,
+    pool_P: Tensor,
+    positive_T: Tensor,
+    negative_TK: Tensor,
+    fraction: float,
+    row_T: Tensor,
+    history_BL: Tensor | None,
+) -> Tensor:
+    """Return negative_TK with its last round(fraction · K) places taken by the pool items that score highest.
+
+    They stand hardest first, among equal scores the lower id first. The positive is never taken; where too few pool
+    items remain, the last places keep what they had.
+
+    Args:
+        user_TD: Encoder outputs, already normalised.
+        item_table: Item embeddings by id, already normalised.
+        pool_P: int64 ids, distinct and ascending.
+        positive_T: int64 ids of the true next items.
+        negative_TK: int64 ids of the uniform negatives.
+        fraction: Share of the K that is hard, above 0 and up to 1.
+        row_T: int64, to which of the B users a position belongs.
+        history_BL: int64 ids that are no negatives of their user, the target's among them, 0 is padding; None lets all
+            items but the positive be negatives. What an evaluation holds out must not be here: that would leak it.
+    """
+    wanted = round(fraction * negative_TK.shape[1])
+    num_hard = min(wanted, len(pool_P))
+    if num_hard == 0:
+        return negative_TK
+    start_of_hard = negative_TK.shape[1] - wanted
+    places = slice(start_of_hard, start_of_hard + num_hard)
+    pool_PD = item_table.index_select(0, pool_P)
+    is_seen_BP = None if history_BL is None else find_in_pool(history_BL, pool_P=pool_P)
+    chunk = max(1, SCORES_AT_ONCE // len(pool_P))
+    mixed_TK = negative_TK.clone()
+    for start in range(0, len(user_TD), chunk):
+        part = slice(start, start + chunk)
+        is_barred_CP = positive_T[part, None] == pool_P
+        if is_seen_BP is not None:
+            is_barred_CP |= is_seen_BP.index_select(0, row_T[part])
+        score_CP = (user_TD[part] @ pool_PD.t()).masked_fill(is_barred_CP, -torch.inf)
+        column_CH = find_highest(score_CP, count=num_hard)
+        is_barred_CH = is_barred_CP.gather(1, column_CH)
+        mixed_TK[part, places] = torch.where(is_barred_CH, negative_TK[part, places], pool_P[column_CH])
+    return mixed_TK
+
+
+def find_highest(score_CP: Tensor, *, count: int) -> Tensor:
+    """Return column_CH of the `count` highest scores of each row, highest first, of equal ones the lower column first.
+
+    What topk promises of equal scores is nothing, and to sort whole rows takes five times as long: only rows in which
+    a chosen score equals one that was left out are sorted.
+    """
+    top = torch.topk(score_CP, count, dim=1)
+    ascending = top.indices.sort(dim=1).values
+    order = score_CP.gather(1, ascending).sort(dim=1, descending=True, stable=True).indices
+    column_CH = ascending.gather(1, order)
+    is_cut = (score_CP >= top.values.amin(1, keepdim=True)).sum(1) > count
+    column_CH[is_cut] = score_CP[is_cut].sort(dim=1, descending=True, stable=True).indices[:, :count]
+    return column_CH
+
+
+def find_in_pool(item_BL: Tensor, *, pool_P: Tensor) -> Tensor:
+    """Return is_found_BP (bool): which of the pool's items (ascending) are among each row's (any int64 ids)."""
+    size = len(pool_P)
+    column_BL = torch.searchsorted(pool_P, item_BL.contiguous()).clamp(max=size - 1)
+    # One more column takes what is not in the pool, and is cut off again.
+    column_BL = torch.where(pool_P[column_BL] == item_BL, column_BL, size)
+    found = torch.zeros(len(item_BL), size + 1, dtype=torch.bool, device=item_BL.device)
+    return found.scatter(1, column_BL, value=True)[:, :-1]

@@ -1,20 +1,62 @@
-"""The recommender: item table, input embedding, encoder and loss, composed as the recipe says.
+"""The recommender: item table, components, input embedding and encoder, composed as the recipe says.
 
-Shape suffixes: B batch, N padded position, T supervised positions, K negatives, D model width, I candidates.
+Shape suffixes: B batch, L position of the history, N position that the encoder reads (the same unless old history is
+compressed), D model width, I candidates, J item ids from 0 (padding) to the largest, G experts.
 """
 
-import torch
-from torch import Generator, Tensor, nn
-from torch.utils.checkpoint import checkpoint
+from dataclasses import dataclass
 
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hstu_preserve.model.action_fusion import ActionFusion
 from hstu_preserve.model.embeddings import InputEmbedding, l2_normalize, normalize_user
-from hstu_preserve.model.histories import Histories
+from hstu_preserve.model.histories import Histories, Tokens
 from hstu_preserve.model.hstu import HstuEncoder
-from hstu_preserve.model.jagged import JaggedOperators, load_operators, plain_to_jagged
-from hstu_preserve.model.losses import sampled_softmax
-from hstu_preserve.model.negatives import draw_in_batch, draw_local
+from hstu_preserve.model.hstu_tf import HstuTfEncoder
+from hstu_preserve.model.input_compression import InputCompression
+from hstu_preserve.model.items import Items
+from hstu_preserve.model.jagged import JaggedOperators, load_operators
+from hstu_preserve.model.popularity import Popularity
+from hstu_preserve.model.prism import Prism
 from hstu_preserve.model.sasrec import SasrecEncoder
-from hstu_preserve.records.recipe import HstuSettings, Recipe
+from hstu_preserve.model.time_decay import AgeWeight, TimeDecay
+from hstu_preserve.records.recipe import HstuSettings, HstuTfSettings, Recipe
+
+Encoder = HstuEncoder | SasrecEncoder | HstuTfEncoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoded:
+    """What the model made of a batch.
+
+    Attributes:
+        user_BND: Normalised: what the model expects after each token.
+        tokens: What the encoder read.
+        table_JD: Item embeddings that scores are made with.
+        router_weight_BLG: PRISM's gates, None without experts.
+    """
+
+    user_BND: Tensor
+    tokens: Tokens
+    table_JD: Tensor
+    router_weight_BLG: Tensor | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Embedded:
+    """Embeddings of a batch's items, and of all items.
+
+    Attributes:
+        event_BLD: What the encoder reads of each event, before scaling and positions.
+        table_JD: What targets are compared with, not normalised.
+        router_weight_BLG: PRISM's gates, None without experts.
+    """
+
+    event_BLD: Tensor
+    table_JD: Tensor
+    router_weight_BLG: Tensor | None
 
 
 class Recommender(nn.Module):
@@ -22,71 +64,139 @@ class Recommender(nn.Module):
 
     Args:
         recipe: Decides every layer.
-        max_item_id: Largest item id; the table has a row for each id from 0 (padding) to it.
+        items: What is known of the items; the table has a row for each id from 0 (padding) to the largest.
         operators: Jagged operators; fbgemm's where they load, by default.
     """
 
-    def __init__(self, recipe: Recipe, *, max_item_id: int, operators: JaggedOperators | None = None) -> None:
+    candidate_I: Tensor
+    item_id_J: Tensor
+
+    def __init__(self, recipe: Recipe, items: Items, *, operators: JaggedOperators | None = None) -> None:
         super().__init__()
         self.recipe = recipe
         self.operators = operators or load_operators()
-        settings, length = recipe.model, recipe.padded_length
-        self.item_embedding = nn.Embedding(max_item_id + 1, settings.item_embedding_dim, padding_idx=0)
-        self.input_embedding = InputEmbedding(
-            padded_length=length, width=settings.item_embedding_dim, dropout_rate=settings.dropout_rate
+        settings, width = recipe.model, recipe.model.item_embedding_dim
+        self.register_buffer("candidate_I", items.candidate_I, persistent=False)
+        self.register_buffer("item_id_J", torch.arange(items.max_item_id + 1), persistent=False)
+        self.item_embedding = nn.Embedding(items.max_item_id + 1, width, padding_idx=0)
+        self.prism = Prism(recipe.prism, items, width=width) if recipe.prism else None
+        self.action_fusion = ActionFusion(width) if recipe.action_fusion else None
+        self.compression = build_compression(recipe, items)
+        self.popularity = Popularity(recipe.pop_debias, items) if recipe.pop_debias else None
+        self.input_embedding = (
+            None
+            if isinstance(settings, HstuTfSettings)  # it has positions of its own
+            else InputEmbedding(padded_length=recipe.padded_length, width=width, dropout_rate=settings.dropout_rate)
         )
-        self.encoder: HstuEncoder | SasrecEncoder = (
-            HstuEncoder(settings, padded_length=length, operators=self.operators)
-            if isinstance(settings, HstuSettings)
-            else SasrecEncoder(settings, padded_length=length)
-        )
+        self.encoder = build_encoder(recipe, operators=self.operators)
         if settings.main_module_bf16:
             self.to(torch.bfloat16)
 
     def forward(self, histories: Histories) -> Tensor:
-        """Return normalised user_BND: what the model expects next after each position."""
-        x_BND = self.input_embedding(histories.item_BN, self.item_embedding(histories.item_BN))
-        encoded_BND = (
-            self.encoder(x_BND, histories.length_B, histories.time_BN)
-            if isinstance(self.encoder, HstuEncoder)
-            else self.encoder(x_BND, histories.item_BN)
+        """Return normalised user_BND: what the model expects after each token."""
+        return self.encode(histories).user_BND
+
+    def encode(self, histories: Histories) -> Encoded:
+        """Return what the model expects after each token, and what it read to expect it."""
+        embedded = self.embed(histories)
+        tokens = self.make_tokens(embedded.event_BLD, histories)
+        return Encoded(
+            user_BND=normalize_user(self.run_encoder(tokens), self.recipe.model.user_embedding_norm),
+            tokens=tokens,
+            table_JD=self.normalize_items(embedded.table_JD),
+            router_weight_BLG=embedded.router_weight_BLG,
         )
-        return normalize_user(encoded_BND, self.recipe.model.user_embedding_norm)
 
     def encode_users(self, histories: Histories) -> Tensor:
         """Return user_BD, the state after each user's last event; every length must be at least 1."""
-        user_BND: Tensor = self(histories)
-        row_B = torch.arange(len(histories.length_B), device=user_BND.device) * user_BND.shape[1]
-        return user_BND.flatten(0, 1).index_select(0, row_B + histories.length_B - 1)
+        encoded = self.encode(histories)
+        length_B, positions = encoded.tokens.length_B, encoded.user_BND.shape[1]
+        row_B = torch.arange(len(length_B), device=length_B.device) * positions
+        return encoded.user_BND.flatten(0, 1).index_select(0, row_B + length_B - 1)
 
     def item_table(self) -> Tensor:
-        """Return the (max_item_id + 1, D) item embeddings that scores are made with."""
-        weight = self.item_embedding.weight
-        return l2_normalize(weight, eps=self.recipe.loss.l2_norm_eps) if self.recipe.loss.item_l2_norm else weight
+        """Return the item embeddings table_JD that scores are made with."""
+        table_JD = self.item_embedding.weight
+        if self.prism and self.prism.settings.apply_to == "shared":
+            table_JD = self.prism(table_JD, item=self.item_id_J, half_star=None).embedding
+        return self.normalize_items(table_JD)
 
-    def draw_negatives(self, histories: Histories, candidate_I: Tensor, generator: Generator) -> Tensor:
-        """Draw negative_TK (int64) for every supervised position of the batch."""
-        positions, k = int(histories.length_B.sum()), self.recipe.loss.num_negatives
-        if self.recipe.loss.sampling_strategy == "in-batch":
-            return draw_in_batch(histories.item_BN, positions=positions, num_negatives=k, generator=generator)
-        return draw_local(candidate_I, positions=positions, num_negatives=k, generator=generator)
+    def normalize_items(self, table: Tensor) -> Tensor:
+        """Return the item embeddings with the recipe's normalisation."""
+        loss = self.recipe.loss
+        return l2_normalize(table, eps=loss.l2_norm_eps) if loss.item_l2_norm else table
 
-    def position_losses(self, histories: Histories, negative_TK: Tensor) -> Tensor:
-        """Return loss_T: position t of a history is asked for the item at t + 1, the last one for the target."""
-        offsets = self.operators.complete_cumsum(histories.length_B)
-        user_TD = self.operators.to_jagged(self(histories)[:, :-1], offsets)
-        positive_T = plain_to_jagged(histories.item_BN[:, 1:, None], offsets).squeeze(1)  # fbgemm's takes floats only
+    def embed(self, histories: Histories) -> Embedded:
+        """Return the events' embeddings, conditioned by what is known beside the items' ids."""
+        item_BL, table_JD = histories.item_BN, self.item_embedding.weight
+        router_weight_BLG: Tensor | None = None
+        if self.prism is None:
+            event_BLD: Tensor = self.item_embedding(item_BL)
+        elif self.prism.settings.apply_to == "shared":
+            conditioned = self.prism(table_JD, item=self.item_id_J, half_star=None)
+            table_JD = conditioned.embedding
+            event_BLD = F.embedding(item_BL, table_JD, padding_idx=0)
+            if conditioned.router_weight is not None:
+                router_weight_BLG = F.embedding(item_BL, conditioned.router_weight)
+        else:
+            conditioned = self.prism(self.item_embedding(item_BL), item=item_BL, half_star=histories.half_star_BN)
+            event_BLD, router_weight_BLG = conditioned.embedding, conditioned.router_weight
+        if self.action_fusion is not None:
+            event_BLD = self.action_fusion(event_BLD, histories.half_star_BN)
+        return Embedded(event_BLD=event_BLD, table_JD=table_JD, router_weight_BLG=router_weight_BLG)
 
-        def loss_of(user_TD: Tensor, item_table: Tensor) -> Tensor:
-            return sampled_softmax(
-                user_TD,
-                item_table=item_table,
-                positive_T=positive_T,
-                negative_TK=negative_TK,
-                temperature=self.recipe.loss.temperature,
-            )
+    def make_tokens(self, event_BLD: Tensor, histories: Histories) -> Tokens:
+        """Return one token per event, or fewer where the recipe compresses."""
+        if self.compression is not None:
+            tokens: Tokens = self.compression(event_BLD, histories)
+            return tokens
+        return Tokens(
+            embedding_BND=event_BLD,
+            is_filled_BN=histories.item_BN != 0,
+            item_BN=histories.item_BN,
+            time_BN=histories.time_BN,
+            length_B=histories.length_B,
+        )
 
-        if self.recipe.loss.activation_checkpoint:
-            loss_T: Tensor = checkpoint(loss_of, user_TD, self.item_table(), use_reentrant=False)
-            return loss_T
-        return loss_of(user_TD, self.item_table())
+    def run_encoder(self, tokens: Tokens) -> Tensor:
+        """Return encoded_BND, not yet normalised."""
+        if self.input_embedding is None:
+            encoded_BND: Tensor = self.encoder(tokens.embedding_BND, tokens.length_B, tokens.item_BN, tokens.time_BN)
+            return encoded_BND
+        x_BND = self.input_embedding(tokens.is_filled_BN, tokens.embedding_BND)
+        if isinstance(self.encoder, HstuEncoder):
+            encoded_BND = self.encoder(x_BND, tokens.length_B, tokens.time_BN, tokens.visible_BNM)
+        else:
+            encoded_BND = self.encoder(x_BND, tokens.is_filled_BN)
+        return encoded_BND
+
+
+def build_encoder(recipe: Recipe, *, operators: JaggedOperators) -> Encoder:
+    """Return the recipe's encoder."""
+    settings, decay = recipe.model, recipe.time_decay
+    if isinstance(settings, HstuTfSettings):
+        return HstuTfEncoder(settings, max_sequence_length=recipe.dataset.max_sequence_length)
+    if not isinstance(settings, HstuSettings):
+        return SasrecEncoder(settings, padded_length=recipe.padded_length)
+    return HstuEncoder(
+        settings,
+        padded_length=recipe.padded_length,
+        operators=operators,
+        decay=TimeDecay(decay, heads=settings.num_heads, layers=settings.num_blocks)
+        if decay and decay.where == "attention"
+        else None,
+    )
+
+
+def build_compression(recipe: Recipe, items: Items) -> InputCompression | None:
+    """Return the recipe's input compression, None where one token stands for one event."""
+    settings, decay = recipe.input_compression, recipe.time_decay
+    if settings is None or not recipe.is_compressed:
+        return None
+    return InputCompression(
+        settings,
+        items,
+        width=recipe.model.item_embedding_dim,
+        padded_length=recipe.padded_length,
+        age_weight=AgeWeight(decay) if decay and decay.where == "pool" else None,
+    )

@@ -47,7 +47,7 @@ class SasrecLayer(nn.Module):
 
 
 class SasrecEncoder(nn.Module):
-    """A stack of `SasrecLayer`; positions without an item are zeroed after each layer."""
+    """A stack of `SasrecLayer`; positions without a token are zeroed after each layer."""
 
     hidden_NM: Tensor
 
@@ -57,10 +57,10 @@ class SasrecEncoder(nn.Module):
         hidden_NM = torch.ones(padded_length, padded_length, dtype=torch.bool).triu(diagonal=1)
         self.register_buffer("hidden_NM", hidden_NM, persistent=False)
 
-    def forward(self, x_BND: Tensor, item_BN: Tensor) -> Tensor:
-        """Return encoded_BND for inputs x_BND and items (int64, 0 is padding)."""
+    def forward(self, x_BND: Tensor, is_filled_BN: Tensor) -> Tensor:
+        """Return encoded_BND for inputs x_BND, where `is_filled_BN` (bool) says that there is one."""
         for layer in self.layers:
-            x_BND = layer(x_BND, self.hidden_NM) * (item_BN != 0)[..., None]
+            x_BND = layer(x_BND, self.hidden_NM) * is_filled_BN[..., None]
         return x_BND
 
 

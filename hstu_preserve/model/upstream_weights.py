@@ -6,15 +6,22 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from hstu_preserve.errors import CheckpointError
+from hstu_preserve.errors import CheckpointError, UsageError
+from hstu_preserve.model.items import items_of_shape
 from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.records.recipe import Recipe
 
 DDP_PREFIX = "module."
 # Upstream stores the causal mask with the weights; it follows from the recipe.
 MASK_NAME = "_attn_mask"
 
+ITEM_TABLE = "item_embedding.weight"
+UPSTREAM_ITEM_TABLE = "_embedding_module._item_emb.weight"
+GENRE_TABLES = ("prism.features.genres.weight", "compression.pooling.genre_embedding")
+"""Tensors with a row for each genre of the store."""
+
 NAME_RULES = (
-    (r"item_embedding\.weight", "_embedding_module._item_emb.weight"),
+    (r"item_embedding\.weight", UPSTREAM_ITEM_TABLE),
     (r"input_embedding\.position\.weight", "_input_features_preproc._pos_emb.weight"),
     (r"encoder\.layers\.(\d+)\.uvqk", r"_hstu._attention_layers.\1._uvqk"),
     (r"encoder\.layers\.(\d+)\.bias\.time_weight", r"_hstu._attention_layers.\1._rel_attn_bias._ts_w"),
@@ -27,13 +34,13 @@ NAME_RULES = (
 CONVOLUTION = re.compile(r"forward_layers\.\d+\._conv1d\.\d+\.weight")
 
 
-def upstream_name(name: str) -> str:
-    """Return upstream's name (without `module.`) of one of our parameters."""
+def upstream_name(name: str) -> str | None:
+    """Return upstream's name (without `module.`) of one of our parameters, None where upstream has no such thing."""
     for pattern, replacement in NAME_RULES:
         match = re.fullmatch(pattern, name)
         if match:
             return match.expand(replacement)
-    raise ValueError(f"{name}: no upstream name")
+    return None
 
 
 def to_upstream_tensor(name: str, value: Tensor) -> Tensor:
@@ -47,14 +54,38 @@ def from_upstream_tensor(name: str, value: Tensor) -> Tensor:
 
 
 def to_upstream(model: Recommender) -> dict[str, Tensor]:
-    """Return the model's weights as upstream's DDP-wrapped model would save them, causal mask included."""
+    """Return the model's weights as upstream's DDP-wrapped model would save them, causal mask included.
+
+    Raises:
+        UsageError: The model has components that upstream's has not.
+    """
     length = model.recipe.padded_length
     mask = torch.ones(length, length, dtype=torch.bool).triu(diagonal=1)
-    state = {DDP_PREFIX + MASK_NAME: mask}
+    state, foreign = {DDP_PREFIX + MASK_NAME: mask}, []
     for name, value in model.state_dict().items():
         theirs = upstream_name(name)
-        state[DDP_PREFIX + theirs] = to_upstream_tensor(theirs, value.detach().cpu())
+        if theirs is None:
+            foreign.append(name)
+        else:
+            state[DDP_PREFIX + theirs] = to_upstream_tensor(theirs, value.detach().cpu())
+    if foreign:
+        raise UsageError(f"upstream's model has no place for {', '.join(foreign[:4])}; only a model without it exports")
     return state
+
+
+def build_for_weights(recipe: Recipe, state: Mapping[str, Tensor], *, source: str) -> Recommender:
+    """Return a model that holds these weights, without knowing the items behind them.
+
+    Raises:
+        CheckpointError: There is no item table, or the weights do not fit the recipe.
+    """
+    items = items_of_shape(
+        max_item_id=count_item_rows(state, source=source) - 1,
+        num_genres=max((len(state[name]) for name in GENRE_TABLES if name in state and state[name].ndim), default=0),
+    )
+    model = Recommender(recipe, items)
+    load_state(model, state, source=source)
+    return model
 
 
 def count_item_rows(state: Mapping[str, Tensor], *, source: str) -> int:
@@ -63,11 +94,10 @@ def count_item_rows(state: Mapping[str, Tensor], *, source: str) -> int:
     Raises:
         CheckpointError: It has no item table.
     """
-    ours = "item_embedding.weight"
-    for name in (ours, upstream_name(ours), DDP_PREFIX + upstream_name(ours)):
-        if name in state and state[name].ndim:
+    for name in (ITEM_TABLE, UPSTREAM_ITEM_TABLE, DDP_PREFIX + UPSTREAM_ITEM_TABLE):
+        if name in state and len(state[name].shape) and len(state[name]):
             return len(state[name])
-    raise CheckpointError(f"{source}: has no item table ({ours})")
+    raise CheckpointError(f"{source}: has no item table ({ITEM_TABLE})")
 
 
 def is_upstream(state: Mapping[str, Tensor]) -> bool:
@@ -81,7 +111,7 @@ def from_upstream(state: Mapping[str, Tensor], model: Recommender, *, source: st
     Raises:
         CheckpointError: A tensor has no place in the model; the first ones are named.
     """
-    ours_by_theirs = {upstream_name(name): name for name in model.state_dict()}
+    ours_by_theirs = {theirs: name for name in model.state_dict() if (theirs := upstream_name(name))}
     result, unknown = {}, []
     for full_name, value in state.items():
         name = full_name.removeprefix(DDP_PREFIX)

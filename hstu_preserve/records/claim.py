@@ -5,7 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from hstu_preserve.records.recipe import AnyFloat, NaturalInt, NonNegativeFloat, Protocol
+from hstu_preserve.records.numbers import AnyFloat, NaturalInt, NonNegativeFloat
+from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
 
 METRIC_NAMES = (

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from hstu_preserve.primitives.digests import Sha256
-from hstu_preserve.records.recipe import NaturalInt, Protocol
+from hstu_preserve.records.numbers import NaturalInt, Share
+from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
 
 
@@ -26,6 +27,8 @@ class EvaluationRecord(Record):
     """Means over users of upstream's metrics, from ranks clamped at the top 2,500."""
     exact_mrr: Annotated[float, Field(allow_inf_nan=False)]
     """Mean reciprocal of the exact rank, without a clamp; a target that cannot be ranked counts 0."""
+    coverage_at_10: Share
+    """Share of the candidates that are among the first ten, as ranked, of at least one user."""
     num_clamped: NaturalInt
     """Users whose target is not among the top 2,500."""
     num_unrankable: NaturalInt

@@ -10,16 +10,24 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.records.components import (
+    ActionFusionSettings,
+    HardNegativeSettings,
+    InputCompressionSettings,
+    PopularityDebiasing,
+    PrismSettings,
+    TimeDecaySettings,
+)
+from hstu_preserve.records.numbers import (
+    AnyFloat,
+    NaturalInt,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    PositiveShare,
+    Probability,
+)
 from hstu_preserve.records.record import Record
-
-Probability = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
-PositiveInt = Annotated[int, Field(ge=1)]
-NaturalInt = Annotated[int, Field(ge=0)]
-# RFC 8785 writes larger floats with the digits of an integer that JSON readers do not keep.
-LARGEST_FLOAT = 2.0**53
-PositiveFloat = Annotated[float, Field(gt=0.0, lt=LARGEST_FLOAT, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0.0, lt=LARGEST_FLOAT, allow_inf_nan=False)]
-AnyFloat = Annotated[float, Field(gt=-LARGEST_FLOAT, lt=LARGEST_FLOAT, allow_inf_nan=False)]
 
 
 class Protocol(StrEnum):
@@ -41,8 +49,10 @@ class DatasetSettings(Record):
     protocol: Protocol
     max_sequence_length: PositiveInt
     """Events of history that the model reads, the last ones."""
-    positional_sampling_ratio: Annotated[float, Field(gt=0.0, le=1.0)]
+    positional_sampling_ratio: PositiveShare
     """Share of training events kept, drawn once per run; 1 keeps all."""
+    candidates: Literal["all", "rated"]
+    """What is sampled and ranked: the whole movie table, as upstream does, or the movies that somebody rated."""
 
 
 class EncoderSettings(Record):
@@ -55,6 +65,12 @@ class EncoderSettings(Record):
     gr_output_length: NaturalInt
     """Padded length is `max_sequence_length + gr_output_length + 1`."""
     main_module_bf16: bool
+
+
+def require_divisible(width: int, heads: int) -> None:
+    """Raise ValueError where the width cannot be split evenly over the heads."""
+    if width % heads:
+        raise ValueError(f"item_embedding_dim {width} is not divisible by num_heads {heads}")
 
 
 class HstuSettings(EncoderSettings):
@@ -76,6 +92,8 @@ class HstuSettings(EncoderSettings):
     linear_activation: Literal["silu", "none"]
     concat_ua: bool
     enable_relative_attention_bias: Literal[True]
+    attention_normalization: Literal["padded_length", "real_length"]
+    """Attention is divided by the padded length, as upstream does, or by the keys that the query sees."""
 
 
 class SasrecSettings(EncoderSettings):
@@ -91,22 +109,36 @@ class SasrecSettings(EncoderSettings):
     @model_validator(mode="after")
     def require_divisible_width(self) -> Self:
         """Multi-head attention splits the width evenly over its heads."""
-        if self.item_embedding_dim % self.num_heads:
-            raise ValueError(
-                f"item_embedding_dim {self.item_embedding_dim} is not divisible by num_heads {self.num_heads}"
-            )
+        require_divisible(self.item_embedding_dim, self.num_heads)
         return self
 
 
-ModelSettings = Annotated[HstuSettings | SasrecSettings, Field(discriminator="kind")]
+class HstuTfSettings(EncoderSettings):
+    """HSTU as NetEase-Media/HSTU-Tensorflow has it: learned norms, residual from the normalised input, left padding."""
+
+    kind: Literal["HSTU-TF"]
+    num_blocks: PositiveInt
+    num_heads: PositiveInt
+    padding_from: Literal["sequence", "normalized_query"]
+    """Where padding is seen: in the ids, the stated intent, or in the normalised input, as its code does."""
+
+    @model_validator(mode="after")
+    def require_divisible_width(self) -> Self:
+        """The width is split evenly over the heads."""
+        require_divisible(self.item_embedding_dim, self.num_heads)
+        if self.user_embedding_norm != "l2_norm":
+            raise ValueError("HSTU-TF has user_embedding_norm l2_norm only")
+        if self.main_module_bf16:
+            raise ValueError("HSTU-TF has no main_module_bf16")
+        return self
+
+
+ModelSettings = Annotated[HstuSettings | SasrecSettings | HstuTfSettings, Field(discriminator="kind")]
 
 
 class LossSettings(Record):
-    """Sampled softmax over one positive and `num_negatives` negatives."""
+    """What every loss shares: scores are dot products, divided by the temperature."""
 
-    loss_module: Literal["SampledSoftmaxLoss"]
-    sampling_strategy: Literal["local", "in-batch"]
-    num_negatives: PositiveInt
     temperature: PositiveFloat
     item_l2_norm: bool
     l2_norm_eps: PositiveFloat
@@ -116,8 +148,27 @@ class LossSettings(Record):
     """Weight of each auxiliary loss, by name."""
 
 
+class SampledSoftmaxSettings(LossSettings):
+    """Softmax over one positive and `num_negatives` negatives."""
+
+    loss_module: Literal["SampledSoftmaxLoss"]
+    sampling_strategy: Literal["local", "in-batch"]
+    num_negatives: PositiveInt
+
+
+class FullSoftmaxSettings(LossSettings):
+    """Softmax over all candidates."""
+
+    loss_module: Literal["FullSoftmaxLoss"]
+    padding_row: bool
+    """Whether a logit of 0 joins the sum, as the padding row of HSTU-Tensorflow's table does."""
+
+
+SoftmaxSettings = Annotated[SampledSoftmaxSettings | FullSoftmaxSettings, Field(discriminator="loss_module")]
+
+
 class TrainingSettings(Record):
-    """Optimisation: AdamW with betas 0.9 and 0.98, as upstream."""
+    """Optimisation."""
 
     random_seed: NaturalInt
     num_epochs: PositiveInt
@@ -131,6 +182,21 @@ class TrainingSettings(Record):
     """Epochs between checkpoints; the last epoch is always kept."""
     eval_interval: PositiveInt
     """Steps between the `loss/train` and `lr` points of the event file."""
+    optimizer: Literal["AdamW", "TensorFlowAdam"]
+    """AdamW as upstream, or TensorFlow 1's Adam, whose ε is not bias-corrected; betas 0.9 and 0.98 for both."""
+    user_sampling: Literal["shuffled", "with_replacement"]
+    """Whether an epoch visits every user once, or draws as many users uniformly."""
+    patience: PositiveInt | None
+    """Epochs without a better validation metric after which training stops; None trains to the end."""
+
+    @model_validator(mode="after")
+    def require_known_decay(self) -> Self:
+        """TensorFlow 1's Adam decays no weights."""
+        if self.optimizer == "TensorFlowAdam" and self.weight_decay:
+            raise ValueError(
+                f"training.optimizer TensorFlowAdam needs training.weight_decay 0, found {self.weight_decay}"
+            )
+        return self
 
 
 class EvaluationSettings(Record):
@@ -152,11 +218,91 @@ class Recipe(Record):
 
     dataset: DatasetSettings
     model: ModelSettings
-    loss: LossSettings
+    prism: PrismSettings | None
+    input_compression: InputCompressionSettings | None
+    action_fusion: ActionFusionSettings | None
+    time_decay: TimeDecaySettings | None
+    loss: SoftmaxSettings
+    hard_negatives: HardNegativeSettings | None
+    pop_debias: PopularityDebiasing | None
     training: TrainingSettings
     evaluation: EvaluationSettings
 
     @property
     def padded_length(self) -> int:
         """Positions of the padded form, which divide HSTU's attention: 211 for a history of 200."""
-        return self.dataset.max_sequence_length + self.model.gr_output_length + 1
+        return self.encoded_length + self.model.gr_output_length + 1
+
+    @property
+    def encoded_length(self) -> int:
+        """Positions of history that the encoder reads, at the most."""
+        compression = self.input_compression
+        if compression is None or not self.is_compressed:
+            return self.dataset.max_sequence_length
+        if compression.pooling == "learned":
+            return self.dataset.max_sequence_length + compression.num_tokens
+        return compression.num_tokens + compression.recent_len
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether a long history is compressed at all: one event per token is none."""
+        return self.input_compression is not None and self.input_compression.ratio > 1
+
+    @model_validator(mode="after")
+    def require_fitting_compression(self) -> Self:
+        """Something is left to compress, and by an encoder that can."""
+        settings = self.input_compression
+        if settings is None:
+            return self
+        if settings.recent_len >= self.dataset.max_sequence_length:
+            raise ValueError(
+                f"input_compression.recent_len {settings.recent_len} leaves nothing to compress of "
+                f"dataset.max_sequence_length {self.dataset.max_sequence_length}"
+            )
+        if settings.pooling == "learned" and self.model.kind != "HSTU":
+            raise ValueError("input_compression.pooling 'learned' needs model.kind HSTU")
+        return self
+
+    @model_validator(mode="after")
+    def require_components_of_the_model(self) -> Self:
+        """HSTU-TF is taken as it is; decay in attention is HSTU's."""
+        if self.model.kind == "HSTU-TF":
+            names = {
+                "prism.variant": self.prism,
+                "input_compression.pooling": self.input_compression,
+                "action_fusion.enabled": self.action_fusion,
+                "time_decay.mode": self.time_decay,
+            }
+            found = [name for name, component in names.items() if component is not None]
+            if found:
+                raise ValueError(f"model.kind HSTU-TF takes no component ({', '.join(found)})")
+        decay = self.time_decay
+        if decay and decay.where == "attention" and self.model.kind != "HSTU":
+            raise ValueError("time_decay.where 'attention' needs model.kind HSTU")
+        if decay and decay.where == "pool" and (not self.is_compressed):
+            raise ValueError("time_decay.where 'pool' needs input_compression.pooling with a ratio above 1")
+        if decay and decay.where == "pool" and self.input_compression and self.input_compression.pooling == "learned":
+            raise ValueError("time_decay.where 'pool' has no meaning with input_compression.pooling 'learned'")
+        return self
+
+    @model_validator(mode="after")
+    def require_the_sampler(self) -> Self:
+        """What changes the negatives needs negatives, drawn from all candidates."""
+        is_local = isinstance(self.loss, SampledSoftmaxSettings) and self.loss.sampling_strategy == "local"
+        if self.hard_negatives and not is_local:
+            raise ValueError(
+                "hard_negatives.fraction needs loss.loss_module SampledSoftmaxLoss and loss.sampling_strategy 'local'"
+            )
+        if self.pop_debias and self.pop_debias.mode == "pop_sampler" and not is_local:
+            raise ValueError(
+                "pop_debias.mode 'pop_sampler' needs loss.loss_module SampledSoftmaxLoss and "
+                "loss.sampling_strategy 'local'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def require_a_validation_part(self) -> Self:
+        """Only a protocol with a validation part can stop early."""
+        if self.training.patience is not None and self.dataset.protocol is not Protocol.VALIDATED:
+            raise ValueError("training.patience needs dataset.protocol 'validated'")
+        return self

@@ -19,7 +19,13 @@ from torch.optim import Optimizer
 from hstu_preserve.errors import CheckpointError, MissingPathError, UnavailableError
 from hstu_preserve.primitives.checkpoint_files import require_safe_stream
 from hstu_preserve.primitives.files import atomic_writer
-from hstu_preserve.records.recipe import HstuSettings, Recipe, SasrecSettings
+from hstu_preserve.records.recipe import (
+    HstuSettings,
+    HstuTfSettings,
+    ModelSettings,
+    Recipe,
+    SampledSoftmaxSettings,
+)
 
 # What torch.load raises on bytes that are no checkpoint, or that hold more than tensors and plain values. Its unpickler
 # interprets the bytes, so that crafted ones end in almost any error of an interpreter.
@@ -65,31 +71,70 @@ class Checkpoint:
 
 
 def model_string(recipe: Recipe) -> str:
-    """Return upstream's description of a run, without the date: the checkpoint's name up to `_ep`."""
+    """Return upstream's description of a run, without the date: the checkpoint's name up to `_ep`.
+
+    What upstream does not have comes last.
+    """
     loss, training = recipe.loss, recipe.training
-    local = recipe.loss.sampling_strategy == "local"
-    norm = f"-l2-eps{loss.l2_norm_eps}" if loss.item_l2_norm else ""
     temperature = f"-t{loss.temperature}" if loss.temperature != 1.0 else ""
     full_evaluation = recipe.evaluation.full_eval_every_n
     sampled = recipe.dataset.positional_sampling_ratio
     words = [
         f"{describe_encoder(recipe.model)}_{loss.interaction_module_type}",
-        f"_{loss.sampling_strategy}{norm}{'' if local else '-dedup'}",
-        f"_ssl{temperature}-n{loss.num_negatives}{'-ac' if loss.activation_checkpoint else ''}",
+        f"{describe_loss(recipe)}{temperature}{describe_negatives(recipe)}",
+        "-ac" if loss.activation_checkpoint else "",
         f"-b{training.local_batch_size}-lr{training.learning_rate}-wu{training.num_warmup_steps}",
         f"-wd{format_whole(training.weight_decay)}{'' if training.enable_tf32 else '-notf32'}",
         f"-fe{full_evaluation}" if full_evaluation > 1 else "",
         f"-d{sampled}" if sampled < 1 else "",
+        *describe_components(recipe),
     ]
     return "".join(words)
 
 
-def describe_encoder(settings: HstuSettings | SasrecSettings) -> str:
-    """Return upstream's `debug_str` of the encoder."""
+def describe_loss(recipe: Recipe) -> str:
+    """Return the part of the description that names the loss and, where it samples, from what."""
+    norm = f"-l2-eps{recipe.loss.l2_norm_eps}" if recipe.loss.item_l2_norm else ""
+    if not isinstance(recipe.loss, SampledSoftmaxSettings):
+        return f"_full{norm}_fs"
+    strategy = recipe.loss.sampling_strategy
+    return f"_{strategy}{norm}{'' if strategy == 'local' else '-dedup'}_ssl"
+
+
+def describe_negatives(recipe: Recipe) -> str:
+    """Return how many negatives there are, nothing where the loss takes all candidates."""
+    return f"-n{recipe.loss.num_negatives}" if isinstance(recipe.loss, SampledSoftmaxSettings) else ""
+
+
+def describe_components(recipe: Recipe) -> Iterator[str]:
+    """Yield a word for each component that upstream does not have."""
+    if recipe.prism:
+        yield f"-prism_{recipe.prism.variant}"
+    if recipe.input_compression:
+        yield f"-ic_{recipe.input_compression.pooling}{recipe.input_compression.ratio}"
+    if recipe.action_fusion:
+        yield "-af"
+    if recipe.time_decay:
+        yield f"-td_{recipe.time_decay.where}_{recipe.time_decay.mode}"
+    if recipe.hard_negatives:
+        yield f"-hn{recipe.hard_negatives.fraction}"
+    if recipe.pop_debias:
+        yield f"-pd_{recipe.pop_debias.mode}"
+    if isinstance(recipe.model, HstuSettings) and recipe.model.attention_normalization == "real_length":
+        yield "-real"
+
+
+def describe_encoder(settings: ModelSettings) -> str:
+    """Return upstream's `debug_str` of the encoder, and one in its manner for HSTU-TF."""
     if isinstance(settings, HstuSettings):
         return (
             f"HSTU-b{settings.num_blocks}-h{settings.num_heads}-dqk{settings.dqk}-dv{settings.dv}"
             f"-l{settings.linear_activation}d{settings.linear_dropout_rate}-ad{settings.attn_dropout_rate}"
+        )
+    if isinstance(settings, HstuTfSettings):
+        return (
+            f"HSTU-TF-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
+            f"-d{settings.dropout_rate}-{settings.padding_from}"
         )
     norm = "l2" if settings.user_embedding_norm == "l2_norm" else "ln"
     return (

@@ -37,6 +37,13 @@ def draw_order(count: int, *, seed: int, purpose: str, position: int) -> npt.NDA
     return order
 
 
+def draw_with_replacement(count: int, *, seed: int, purpose: str, position: int) -> npt.NDArray[np.int64]:
+    """Return `count` numbers below `count`, each uniform and independent, as (seed, purpose, position) decides."""
+    generator = make_generator(seed, purpose, position)
+    drawn: npt.NDArray[np.int64] = torch.randint(count, (count,), generator=generator).numpy()
+    return drawn
+
+
 def initialization_generators(seed: int) -> Callable[[str], Generator]:
     """Return the function that gives each parameter, by name, the generator of its initial value."""
     return lambda name: make_generator(seed, "initialization", name)

@@ -7,25 +7,27 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.optim import AdamW
 
-from hstu_preserve.data.batches import assemble_batch
+from hstu_preserve.data.batches import assemble_batch, list_item_ids
 from hstu_preserve.data.sequences import Sequences, mask_remaining_events, select_events
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.histories import to_training_histories
+from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.model.initialization import initialize
+from hstu_preserve.model.objective import draw, training_loss
 from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.determinism import (
     draw_order,
+    draw_with_replacement,
     initialization_generators,
     make_generator,
     seed_dropout,
     seed_global_generators,
 )
-
-ADAM_BETAS = (0.9, 0.98)  # upstream's
+from hstu_preserve.training.optimizers import make_optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,21 +78,15 @@ class TrainingRun:
         self.device = device
         self.seed = recipe.training.random_seed
         seed_global_generators(self.seed)
-        self.model = Recommender(recipe, max_item_id=store.max_item_id)
+        self.model = Recommender(recipe, describe_items(store, recipe))
         initialize(self.model, initialization_generators(self.seed))
         self.model.to(device)
-        self.optimizer = AdamW(
-            self.model.parameters(),
-            lr=recipe.training.learning_rate,
-            betas=ADAM_BETAS,
-            weight_decay=recipe.training.weight_decay,
-        )
-        self.candidate_I = torch.from_numpy(np.asarray(store.candidate_ids, dtype=np.int64)).to(device)
+        self.optimizer = make_optimizer(recipe, self.model.parameters())
         self.events = select_training_events(store, recipe)
         self.users = find_eligible_users(self.events, held_out_events=0)
 
     def epochs(self) -> Iterator[StepEvent | EpochEvent]:
-        """Train, yielding after every step and every epoch; the model may be evaluated in between."""
+        """Train, yielding after every step and every epoch; the model may be evaluated, or the run left, in between."""
         batch_id, last = 0, self.recipe.training.num_epochs - 1
         for epoch in range(self.recipe.training.num_epochs):
             batches = self.split_users(epoch)
@@ -103,8 +99,10 @@ class TrainingRun:
             yield EpochEvent(epoch=epoch, batch_id=batch_id, is_last=epoch == last)
 
     def split_users(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """Return the epoch's batches of user indices, shuffled by (seed, epoch)."""
-        order = draw_order(len(self.users), seed=self.seed, purpose="epoch_order", position=epoch)
+        """Return the epoch's batches of user indices, drawn by (seed, epoch)."""
+        is_shuffled = self.recipe.training.user_sampling == "shuffled"
+        draw_users = draw_order if is_shuffled else draw_with_replacement
+        order = draw_users(len(self.users), seed=self.seed, purpose="epoch_order", position=epoch)
         size = self.recipe.training.local_batch_size
         return [self.users[order[start : start + size]] for start in range(0, len(order), size)]
 
@@ -118,17 +116,29 @@ class TrainingRun:
             output_length=self.recipe.model.gr_output_length + 1,
         )
         histories = to_training_histories(batch, self.device)
-        negative_TK = self.model.draw_negatives(
-            histories, self.candidate_I, make_generator(self.seed, "negatives", epoch, step)
+        draws = draw(
+            self.model,
+            histories,
+            epoch=epoch,
+            own_BH=self.list_own_items(users),
+            generator_for=lambda purpose: make_generator(self.seed, purpose, epoch, step),
         )
         seed_dropout(self.seed, epoch=epoch, step=step)
         self.model.train()
         learning_rate = self.set_learning_rate(step)
         self.optimizer.zero_grad()
-        loss: Tensor = self.model.position_losses(histories, negative_TK).mean()
+        loss: Tensor = training_loss(self.model, draws)
         loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         self.optimizer.step()
+        project_rates(self.model)
         return float(loss.detach()), learning_rate
+
+    def list_own_items(self, users: npt.NDArray[np.int64]) -> Tensor | None:
+        """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None where nobody asks."""
+        hard = self.recipe.hard_negatives
+        if hard is None or not hard.exclude_history:
+            return None
+        return torch.from_numpy(list_item_ids(self.events, users)).to(self.device)
 
     def set_learning_rate(self, step: int) -> float:
         """Apply upstream's linear warm-up and return the rate of this step."""

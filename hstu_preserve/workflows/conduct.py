@@ -85,6 +85,8 @@ class Conduct:
                     self.log_step(event, writer=writer, steps=steps)
                 else:
                     last = self.end_epoch(event, writer=writer) or last
+                    if self.is_stalled(event.epoch):
+                        break
         selected = self.best.checkpoint if self.best else last
         final = self.latest_test or self.evaluate_selected(selected)
         results = ResultsRecord(
@@ -140,16 +142,23 @@ class Conduct:
         if is_full and settings.full_eval_every_n > 1:
             prefixes.append("eval_epoch_full")
         for prefix in prefixes:
-            for metric, value in evaluated.record.metrics.items():
+            figures = evaluated.record.metrics | {"coverage@10": evaluated.record.coverage_at_10}
+            for metric, value in figures.items():
                 writer.scalar(f"{prefix}/{metric}", value=value, step=event.epoch, wall_time=time.time())
         is_best = self.is_validated and is_full and self.is_improvement(evaluated)
         is_due = event.epoch > 0 and event.epoch % self.recipe.training.save_ckpt_every_n == 0
-        if not (is_best or is_due or event.is_last):
+        is_last = event.is_last or (not is_best and self.is_stalled(event.epoch))
+        if not (is_best or is_due or is_last):
             return None
         path = self.write_checkpoint(event)
         if is_best:
             self.select(event.epoch, path, evaluated)
         return path
+
+    def is_stalled(self, epoch: int) -> bool:
+        """Whether the recipe's patience is at its end."""
+        patience = self.recipe.training.patience
+        return patience is not None and self.best is not None and epoch - self.best.epoch >= patience
 
     def is_improvement(self, evaluated: Evaluated) -> bool:
         """Whether the first claim's metric is better than in any epoch before."""

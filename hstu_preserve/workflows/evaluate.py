@@ -5,6 +5,7 @@ from pathlib import Path
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import DataMismatchError
+from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
@@ -129,7 +130,7 @@ def evaluate_checkpoint(
         )
     chosen = choose_device(device)
     with repeatable_arithmetic(tf32=recipe.training.enable_tf32):
-        model = Recommender(recipe, max_item_id=store.max_item_id)
+        model = Recommender(recipe, describe_items(store, recipe))
         load_state(model, checkpoint.weights, source=str(path))
         evaluated = evaluate_model(
             model.to(chosen),

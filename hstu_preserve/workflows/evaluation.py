@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
-from hstu_preserve.evaluation.metrics import compute_metrics, exact_reciprocal_rank
+from hstu_preserve.evaluation.metrics import compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
 from hstu_preserve.evaluation.ranks import UserRanks, concatenate
 from hstu_preserve.evaluation.users import rank_users
@@ -64,11 +64,11 @@ def evaluate_model(
         users = eligible[order[: num_batches * recipe.evaluation.eval_batch_size]]
     batches = []
     completed = 0
-    for ranks in rank_users(model, store, users, held_out_events=held_out, device=device):
-        batches.append(ranks)
-        completed += len(ranks.ranks)
+    for batch in rank_users(model, store, users, held_out_events=held_out, device=device):
+        batches.append(batch)
+        completed += len(batch.users.ranks)
         listener(Progress(activity=f"evaluating ({part.value})", completed=completed, total=len(users), figures={}))
-    ranks = concatenate(batches)
+    ranks = concatenate([batch.users for batch in batches])
     record = EvaluationRecord(
         protocol=recipe.dataset.protocol,
         part=part.value,
@@ -77,9 +77,10 @@ def evaluate_model(
         filter_all_seen=recipe.evaluation.filter_all_seen,
         num_users=len(ranks.ranks),
         num_users_skipped=store.num_users - len(eligible),
-        num_candidates=len(store.candidate_ids),
+        num_candidates=len(model.candidate_I),
         metrics=compute_metrics(ranks),
         exact_mrr=exact_reciprocal_rank(ranks),
+        coverage_at_10=coverage([batch.is_recommended for batch in batches]),
         num_clamped=int((ranks.ranks_topk == MISS).sum()),
         num_unrankable=int((ranks.ranks == 0).sum()),
         num_tied=int((ranks.ties > 0).sum()),

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from hstu_preserve.errors import UsageError
-from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.model.upstream_weights import count_item_rows, load_state, to_upstream
+from hstu_preserve.model.upstream_weights import build_for_weights, to_upstream
 from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.records.results import ExportResult
 from hstu_preserve.training.checkpoint import read_checkpoint, write_checkpoint
@@ -36,8 +35,6 @@ def export(target: str | Path, *, output: Path, format: str = META_CHECKPOINT) -
         raise UsageError(f"{output}: exists; name another file with --output")
     with open_bundle(require_local(str(target)).path, identity=None) as bundle:
         checkpoint = read_checkpoint(bundle.checkpoint)
-        rows = count_item_rows(checkpoint.weights, source=bundle.manifest.checkpoint)
-        model = Recommender(bundle.manifest.run.recipe, max_item_id=rows - 1)
-        load_state(model, checkpoint.weights, source=bundle.manifest.checkpoint)
+        model = build_for_weights(bundle.manifest.run.recipe, checkpoint.weights, source=bundle.manifest.checkpoint)
         write_checkpoint(output, {"epoch": checkpoint.epoch, "model_state_dict": to_upstream(model)})
     return ExportResult(path=output, format=format, sha256=sha256_of_file(output))

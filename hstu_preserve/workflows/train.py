@@ -10,7 +10,6 @@ from hstu_preserve.errors import UnknownNameError, UsageError
 from hstu_preserve.gin_recipes.reader import GinChain, read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
 from hstu_preserve.primitives.files import write_atomically
-from hstu_preserve.primitives.shipped import shipped_directory
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
@@ -20,7 +19,7 @@ from hstu_preserve.workflows.conduct import Conduct
 from hstu_preserve.workflows.machine import choose_device, describe_code, describe_environment, describe_numerics
 from hstu_preserve.workflows.progress import Listener, ignore
 from hstu_preserve.workflows.stores import find_store_for_recipe
-from hstu_preserve.workflows.targets import looks_like_path
+from hstu_preserve.workflows.targets import list_chains, looks_like_path
 
 if TYPE_CHECKING:
     import torch
@@ -81,10 +80,10 @@ def find_gin(gin: str | Path) -> Path:
     path = Path(gin)
     if path.exists() or looks_like_path(str(gin)):
         return path
-    shipped = {file.stem: file for file in shipped_directory("bundles").glob("*/config/*.gin")}
-    if str(gin) not in shipped or shipped[str(gin)].parts[-3] != str(gin):
-        raise UnknownNameError(kind="gin file or id", name=str(gin), known=shipped)
-    return shipped[str(gin)]
+    chains = list_chains()
+    if str(gin) not in chains:
+        raise UnknownNameError(kind="gin file or id", name=str(gin), known=chains)
+    return chains[str(gin)]
 
 
 def require_usable(output: Path, *, resolution: Resolution, store: Store) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hstu_preserve.evaluation.metrics import compute_metrics, exact_reciprocal_rank
+from hstu_preserve.evaluation.metrics import compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
 from hstu_preserve.evaluation.ranks import UserRanks
 from hstu_preserve.records.claim import METRIC_NAMES
@@ -76,3 +76,9 @@ def test_a_miss_counts_a_little_for_upstreams_mrr_and_exactly_for_ours() -> None
     ranks = make_ranks([(1, 8), (MISS, 8), (MISS, 8)], exact=[1, 5000, 0])
     assert compute_metrics(ranks)["mrr"] == pytest.approx((1 + 2 / 2501) / 3)
     assert exact_reciprocal_rank(ranks) == pytest.approx((1 + 1 / 5000 + 0) / 3)
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=4, max_size=4), min_size=1, max_size=5))
+def test_coverage_is_the_share_of_candidates_that_any_batch_recommends(batches: list[list[bool]]) -> None:
+    covered = sum(any(one) for one in zip(*batches, strict=True))
+    assert coverage([np.array(batch) for batch in batches]) == covered / 4

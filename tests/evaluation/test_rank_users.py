@@ -11,11 +11,16 @@ from hstu_preserve.data.batches import assemble_batch
 from hstu_preserve.data.store import Store
 from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.evaluation.histories import to_evaluation_histories, to_training_histories
-from hstu_preserve.evaluation.ranks import UserRanks, concatenate
+from hstu_preserve.evaluation.items import describe_items
+from hstu_preserve.evaluation.metrics import coverage
+from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
 from hstu_preserve.evaluation.users import rank_users
+from hstu_preserve.model.initialization import initialize
+from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.strict_json import Json
-from tests.model.tiny_models import KINDS, make_model, make_model_recipe
+from hstu_preserve.training.determinism import initialization_generators
+from tests.model.tiny_models import KINDS, make_model_recipe
 
 CPU = torch.device("cpu")
 EVERYBODY = np.arange(40)
@@ -27,11 +32,20 @@ def load_store() -> Store:
 
 
 def make_ranker(kind: str = "HSTU", **evaluation: Json) -> Recommender:
-    return make_model(make_model_recipe(kind, evaluation=evaluation), max_item_id=load_store().max_item_id)
+    recipe = make_model_recipe(kind, evaluation=evaluation)
+    model = Recommender(recipe, describe_items(load_store(), recipe), operators=PLAIN_OPERATORS)
+    initialize(model, initialization_generators(1))
+    return model.eval()
 
 
 def rank(model: Recommender, *, users: npt.NDArray[np.int64] = EVERYBODY, held_out_events: int = 0) -> UserRanks:
-    return concatenate(list(rank_users(model, load_store(), users, held_out_events=held_out_events, device=CPU)))
+    return concatenate([batch.users for batch in rank_in_batches(model, users=users, held_out_events=held_out_events)])
+
+
+def rank_in_batches(
+    model: Recommender, *, users: npt.NDArray[np.int64] = EVERYBODY, held_out_events: int = 0
+) -> list[RankedBatch]:
+    return list(rank_users(model, load_store(), users, held_out_events=held_out_events, device=CPU))
 
 
 def list_events(user: int) -> list[int]:
@@ -77,6 +91,36 @@ def test_ranks_are_counted_among_the_items_that_the_filter_leaves(kind: str, fil
         distances = [score_BI[user, item] - own for item in store.candidate_ids.tolist() if item not in seen]
         if found.near_ties[user] == 0:
             assert found.ranks[user] == 1 + sum(distance > 0 for distance in distances)
+
+
+@pytest.mark.parametrize("filter_all_seen", [False, True])
+def test_what_is_recommended_is_everybodys_first_ten_of_the_items_that_the_filter_leaves(filter_all_seen: bool) -> None:
+    model, store = make_ranker(filter_all_seen=filter_all_seen), load_store()
+    batches = rank_in_batches(model)
+    batch = assemble_batch(store, EVERYBODY, held_out_events=0, max_sequence_length=8, output_length=3)
+    with torch.no_grad():
+        user_BD = model.encode_users(to_evaluation_histories(batch, CPU))
+        score_BI = (user_BD @ model.item_table().t()).numpy()
+    expected: set[int] = set()
+    for user in range(40):
+        history = list_events(user)[:-1]
+        seen = set(history if filter_all_seen else history[-8:])
+        unseen = [item for item in store.candidate_ids.tolist() if item not in seen]
+        expected |= set(sorted(unseen, key=lambda item: -score_BI[user, item])[:10])
+    is_recommended = np.logical_or.reduce([one.is_recommended for one in batches])
+    assert len(batches) == 3
+    assert set(store.candidate_ids[is_recommended].tolist()) == expected
+    assert coverage([one.is_recommended for one in batches]) == len(expected) / len(store.candidate_ids)
+
+
+def test_coverage_is_that_of_all_users_together_whatever_the_batch_size() -> None:
+    small, large = (
+        coverage([batch.is_recommended for batch in rank_in_batches(make_ranker(eval_batch_size=size))])
+        for size in (7, 40)
+    )
+    assert small == large
+    (first,) = rank_in_batches(make_ranker(), users=EVERYBODY[:1])
+    assert coverage([first.is_recommended]) == 10 / len(load_store().candidate_ids) < large
 
 
 def test_the_filters_differ_for_users_with_a_history_longer_than_the_model_reads() -> None:

@@ -49,7 +49,9 @@ def rank(case: Case, *, score_chunk: int | None = None) -> BatchRanks:
     score_BI = torch.tensor(case.scores)
     return rank_batch(
         torch.eye(len(score_BI)),
-        index=CandidateIndex(torch.tensor(case.candidates), score_BI.t(), max_item_id=MAX_ITEM_ID),
+        index=CandidateIndex(
+            torch.tensor(case.candidates), score_BI.t(), max_item_id=max(MAX_ITEM_ID, *case.candidates)
+        ),
         seen_BS=torch.tensor(case.seen),
         target_B=torch.tensor(case.targets),
         score_chunk=score_chunk,
@@ -148,6 +150,38 @@ def test_only_the_top_k_evaluator_clamps_and_only_beyond_2500_unseen(num_better:
     assert found.rank_topk.item() == (exact if exact <= MAX_K else MISS)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 4), st.integers(0, 30))
+def test_the_recommended_are_the_ten_unseen_of_the_highest_scores_of_each_user(
+    seed: int, num_candidates: int, num_users: int, num_seen: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    scores = torch.stack([torch.randperm(num_candidates, generator=generator) for _ in range(num_users)]).float()
+    seen_BS = torch.randint(0, num_candidates + 3, (num_users, num_seen), generator=generator)
+    found = rank_batch(
+        torch.eye(num_users),
+        index=CandidateIndex(torch.arange(1, num_candidates + 1), scores.t(), max_item_id=num_candidates),
+        seen_BS=seen_BS,
+        target_B=torch.ones(num_users, dtype=torch.int64),
+        score_chunk=None,
+    )
+    expected: set[int] = set()
+    for score, seen in zip(scores.tolist(), seen_BS.tolist(), strict=True):
+        unseen = [column for column in range(num_candidates) if column + 1 not in seen]
+        expected |= set(sorted(unseen, key=lambda column: -score[column])[:10])
+    assert set(found.is_recommended.nonzero().flatten().tolist()) == expected
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_of_equal_scores_no_more_than_ten_are_recommended_to_one_user(seed: int) -> None:
+    score_I = torch.randint(0, 3, (40,), generator=torch.Generator().manual_seed(seed)).float()
+    found = rank(make_case(score_I.tolist(), seen=[1, 2, 3], target=1))
+    recommended = score_I[found.is_recommended]
+    passed_over = score_I[3:][~found.is_recommended[3:]]
+    assert len(recommended) == 10
+    assert not found.is_recommended[:3].any()
+    assert recommended.min() >= passed_over.max()
+
+
 NAN, INFINITY = float("nan"), float("inf")
 
 
@@ -190,3 +224,4 @@ def test_no_users_are_no_ranks() -> None:
         score_chunk=None,
     )
     assert found.rank.shape == found.rank_topk.shape == (0,)
+    assert found.is_recommended.tolist() == [False, False]

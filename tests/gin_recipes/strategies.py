@@ -1,16 +1,33 @@
 """Hypothesis strategies for what gin text resolves to."""
 
+from typing import Literal
+
+from hypothesis import reject
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from hstu_preserve.records.claim import METRIC_NAMES, ClaimPolicy, Direction, SelectionRule
+from hstu_preserve.records.components import (
+    ActionFusionSettings,
+    HardNegativeSettings,
+    InputCompressionSettings,
+    InversePropensity,
+    LogitAdjustment,
+    PopularitySampler,
+    PrismSettings,
+    SideFeature,
+    TimeDecaySettings,
+)
 from hstu_preserve.records.manifest import BundleSettings
 from hstu_preserve.records.recipe import (
     DatasetSettings,
     EvaluationSettings,
+    FullSoftmaxSettings,
     HstuSettings,
-    LossSettings,
+    HstuTfSettings,
     Protocol,
     Recipe,
+    SampledSoftmaxSettings,
     SasrecSettings,
     TrainingSettings,
 )
@@ -32,6 +49,7 @@ def datasets() -> st.SearchStrategy[DatasetSettings]:
         protocol=st.sampled_from(Protocol),
         max_sequence_length=positive_ints,
         positional_sampling_ratio=st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
+        candidates=st.sampled_from(("all", "rated")),
     )
 
 
@@ -55,6 +73,7 @@ def hstu_models() -> st.SearchStrategy[HstuSettings]:
         linear_activation=st.sampled_from(("silu", "none")),
         concat_ua=st.booleans(),
         enable_relative_attention_bias=st.just(True),
+        attention_normalization=st.sampled_from(("padded_length", "real_length")),
     )
 
 
@@ -76,9 +95,25 @@ def sasrec_models(draw: st.DrawFn) -> SasrecSettings:
     )
 
 
-def losses() -> st.SearchStrategy[LossSettings]:
+@st.composite
+def hstu_tf_models(draw: st.DrawFn) -> HstuTfSettings:
+    num_heads = draw(st.integers(min_value=1, max_value=64))
+    return HstuTfSettings(
+        item_embedding_dim=num_heads * draw(st.integers(min_value=1, max_value=4096)),
+        dropout_rate=draw(probabilities),
+        user_embedding_norm="l2_norm",
+        gr_output_length=draw(natural_ints),
+        main_module_bf16=False,
+        kind="HSTU-TF",
+        num_blocks=draw(positive_ints),
+        num_heads=num_heads,
+        padding_from=draw(st.sampled_from(("sequence", "normalized_query"))),
+    )
+
+
+def sampled_losses() -> st.SearchStrategy[SampledSoftmaxSettings]:
     return st.builds(
-        LossSettings,
+        SampledSoftmaxSettings,
         loss_module=st.just("SampledSoftmaxLoss"),
         sampling_strategy=st.sampled_from(("local", "in-batch")),
         num_negatives=positive_ints,
@@ -91,7 +126,96 @@ def losses() -> st.SearchStrategy[LossSettings]:
     )
 
 
-def trainings() -> st.SearchStrategy[TrainingSettings]:
+def full_losses() -> st.SearchStrategy[FullSoftmaxSettings]:
+    return st.builds(
+        FullSoftmaxSettings,
+        loss_module=st.just("FullSoftmaxLoss"),
+        padding_row=st.booleans(),
+        temperature=positive_floats,
+        item_l2_norm=st.booleans(),
+        l2_norm_eps=positive_floats,
+        activation_checkpoint=st.booleans(),
+        interaction_module_type=st.just("DotProduct"),
+        weights=st.just({}),
+    )
+
+
+def prisms() -> st.SearchStrategy[PrismSettings]:
+    features = st.lists(st.sampled_from(SideFeature), min_size=1, unique=True).map(tuple)
+    return st.builds(
+        PrismSettings,
+        variant=st.sampled_from(("additive", "film", "moe")),
+        features=features,
+        side_dim=positive_ints,
+        hidden_dim=positive_ints,
+        num_experts=st.integers(min_value=8, max_value=MAX_JSON_INTEGER),
+        expert_dim=positive_ints,
+        top_k=st.integers(min_value=0, max_value=8),
+        router_temperature=positive_floats,
+        film_scale=st.none() | positive_floats,
+        load_balance_weight=natural_floats,
+        apply_to=st.just("input"),
+    )
+
+
+def compressions() -> st.SearchStrategy[InputCompressionSettings]:
+    return st.builds(
+        InputCompressionSettings,
+        pooling=st.sampled_from(("chunk", "category", "learned")),
+        ratio=positive_ints,
+        recent_len=st.integers(min_value=1, max_value=64),
+        num_tokens=positive_ints,
+        decay=st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
+        loss_on=st.just("recent"),
+        random_boundary=st.booleans(),
+    )
+
+
+@st.composite
+def time_decays(draw: st.DrawFn) -> TimeDecaySettings:
+    where: Literal["attention", "pool", "loss"] = draw(st.sampled_from(("attention", "pool", "loss")))
+    return TimeDecaySettings(
+        mode=draw(st.sampled_from(("power", "exp", "exp_power"))),
+        rate=draw(natural_floats),
+        learnable=where != "loss" and draw(st.booleans()),
+        tau_seconds=draw(st.floats(min_value=1.0, max_value=2.0**52)),
+        beta=draw(st.floats(min_value=0.0, max_value=2.0, exclude_min=True)),
+        where=where,
+        per_layer=where == "attention" and draw(st.booleans()),
+    )
+
+
+def hard_negatives() -> st.SearchStrategy[HardNegativeSettings]:
+    return st.builds(
+        HardNegativeSettings,
+        fraction=st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
+        pool_size=positive_ints,
+        warmup_epochs=natural_ints,
+        exclude_history=st.booleans(),
+    )
+
+
+def pop_debiasings() -> st.SearchStrategy[LogitAdjustment | InversePropensity | PopularitySampler]:
+    return (
+        st.builds(LogitAdjustment, mode=st.just("logit_adjust"), alpha=natural_floats)
+        | st.builds(
+            InversePropensity,
+            mode=st.just("ips"),
+            alpha=natural_floats,
+            clip_min=st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
+            clip_max=st.floats(min_value=1.0, max_value=2.0**52),
+        )
+        | st.builds(
+            PopularitySampler,
+            mode=st.just("pop_sampler"),
+            mix=st.floats(min_value=0.0, max_value=1.0),
+            power=natural_floats,
+            correct=st.booleans(),
+        )
+    )
+
+
+def trainings(*, patience: st.SearchStrategy[int | None]) -> st.SearchStrategy[TrainingSettings]:
     return st.builds(
         TrainingSettings,
         random_seed=natural_ints,
@@ -103,6 +227,9 @@ def trainings() -> st.SearchStrategy[TrainingSettings]:
         enable_tf32=st.booleans(),
         save_ckpt_every_n=positive_ints,
         eval_interval=positive_ints,
+        optimizer=st.just("AdamW"),
+        user_sampling=st.sampled_from(("shuffled", "with_replacement")),
+        patience=patience,
     )
 
 
@@ -118,15 +245,30 @@ def evaluations() -> st.SearchStrategy[EvaluationSettings]:
     )
 
 
-def recipes() -> st.SearchStrategy[Recipe]:
-    return st.builds(
-        Recipe,
-        dataset=datasets(),
-        model=hstu_models() | sasrec_models(),
-        loss=losses(),
-        training=trainings(),
-        evaluation=evaluations(),
-    )
+@st.composite
+def recipes(draw: st.DrawFn) -> Recipe:
+    """Recipes of every component; what contradicts itself is left out, most of it before it is made."""
+    dataset, model = draw(datasets()), draw(hstu_models() | sasrec_models() | hstu_tf_models())
+    loss = draw(sampled_losses() | full_losses())
+    is_composable = model.kind != "HSTU-TF"
+    is_local = isinstance(loss, SampledSoftmaxSettings) and loss.sampling_strategy == "local"
+    is_validated = dataset.protocol is Protocol.VALIDATED
+    try:
+        return Recipe(
+            dataset=dataset,
+            model=model,
+            prism=draw(st.none() | prisms()) if is_composable else None,
+            input_compression=draw(st.none() | compressions()) if is_composable else None,
+            action_fusion=draw(st.none() | st.just(ActionFusionSettings(enabled=True))) if is_composable else None,
+            time_decay=draw(st.none() | time_decays()) if is_composable else None,
+            loss=loss,
+            hard_negatives=draw(st.none() | hard_negatives()) if is_local else None,
+            pop_debias=draw(st.none() | pop_debiasings()) if is_local else None,
+            training=draw(trainings(patience=st.none() | positive_ints if is_validated else st.none())),
+            evaluation=draw(evaluations()),
+        )
+    except ValidationError:
+        reject()
 
 
 @st.composite

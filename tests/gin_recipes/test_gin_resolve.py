@@ -5,11 +5,41 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.errors import RecipeError
-from hstu_preserve.gin_recipes.bindings import AUXILIARY_LOSSES, KNOWN_NAMES, RECIPE_BINDINGS
+from hstu_preserve.gin_recipes.bindings import (
+    AUXILIARY_LOSSES,
+    KNOWN_NAMES,
+    RECIPE_BINDINGS,
+    SWITCHES,
+    RecipeBinding,
+    Switch,
+    find_unmet,
+)
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
 from hstu_preserve.records.claim import Direction, SelectionRule
-from hstu_preserve.records.recipe import HstuSettings, Protocol, Recipe, SasrecSettings
+from hstu_preserve.records.components import (
+    ActionFusionSettings,
+    HardNegativeSettings,
+    InputCompressionSettings,
+    InversePropensity,
+    LogitAdjustment,
+    PopularitySampler,
+    PrismSettings,
+    TimeDecaySettings,
+)
+from hstu_preserve.records.recipe import (
+    DatasetSettings,
+    EvaluationSettings,
+    FullSoftmaxSettings,
+    HstuSettings,
+    HstuTfSettings,
+    Protocol,
+    Recipe,
+    SampledSoftmaxSettings,
+    SasrecSettings,
+    TrainingSettings,
+)
+from hstu_preserve.records.record import Record
 
 
 @pytest.fixture
@@ -36,6 +66,7 @@ def test_an_empty_file_is_upstreams_defaults(folder: Path) -> None:
     assert recipe.model.kind == "SASRec"
     assert (recipe.model.item_embedding_dim, recipe.model.num_blocks, recipe.model.num_heads) == (240, 2, 1)
     assert (recipe.dataset.name, recipe.dataset.protocol) == ("ml-20m", Protocol.UPSTREAM)
+    assert isinstance(recipe.loss, SampledSoftmaxSettings)
     assert (recipe.loss.sampling_strategy, recipe.loss.num_negatives) == ("in-batch", 1)
     assert recipe.loss.interaction_module_type == "DotProduct"
     assert (recipe.training.weight_decay, recipe.training.enable_tf32) == (1e-3, False)
@@ -50,24 +81,108 @@ def test_the_defaults_of_hstu_are_those_of_its_encoder(folder: Path) -> None:
     assert (model.concat_ua, model.enable_relative_attention_bias) == (False, True)
 
 
-def test_the_table_fills_every_field_of_the_recipe_once() -> None:
-    def fields(record: type[Recipe] | type[HstuSettings] | type[SasrecSettings], *, section: str) -> set[str]:
-        return {f"{section}.{name}" for name in record.model_fields}
+MODELS: dict[str, type[Record]] = {"HSTU": HstuSettings, "SASRec": SasrecSettings, "HSTU-TF": HstuTfSettings}
+LOSSES: dict[str, type[Record]] = {"SampledSoftmaxLoss": SampledSoftmaxSettings, "FullSoftmaxLoss": FullSoftmaxSettings}
+DEBIASINGS: dict[str, type[Record]] = {
+    "logit_adjust": LogitAdjustment,
+    "ips": InversePropensity,
+    "pop_sampler": PopularitySampler,
+}
+SECTIONS: dict[str, type[Record]] = {
+    "dataset": DatasetSettings,
+    "training": TrainingSettings,
+    "evaluation": EvaluationSettings,
+    "prism": PrismSettings,
+    "input_compression": InputCompressionSettings,
+    "action_fusion": ActionFusionSettings,
+    "time_decay": TimeDecaySettings,
+    "hard_negatives": HardNegativeSettings,
+}
 
-    sections = {"dataset", "loss", "training", "evaluation"}
-    common = {
-        f"{section}.{name}"
-        for section in sections
-        for name in Recipe.model_fields[section].annotation.model_fields  # type: ignore[union-attr]  # all records
-    }
-    assert set(Recipe.model_fields) == sections | {"model"}
-    for kind, model in (("HSTU", HstuSettings), ("SASRec", SasrecSettings)):
-        paths = [row.path for row in RECIPE_BINDINGS if kind in row.models]
-        assert sorted(paths) == sorted(common | fields(model, section="model"))
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("debiasing", DEBIASINGS)
+def test_the_table_fills_every_field_of_the_recipe_once(model: str, loss: str, debiasing: str) -> None:
+    chosen = {"train_fn.main_module": model, "train_fn.loss_module": loss, "pop_debias.mode": debiasing}
+    paths = [row.path for row in RECIPE_BINDINGS if find_unmet(row, lambda name: chosen.get(name, "on")) is None]
+    records = SECTIONS | {"model": MODELS[model], "loss": LOSSES[loss], "pop_debias": DEBIASINGS[debiasing]}
+    assert records.keys() == Recipe.model_fields.keys()
+    assert sorted(paths) == sorted(f"{section}.{name}" for section in records for name in records[section].model_fields)
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids=lambda switch: switch.name)
+def test_a_component_that_is_turned_off_is_none_and_its_settings_are_not_read(folder: Path, switch: Switch) -> None:
+    rows = [row for row in RECIPE_BINDINGS if row.path.startswith(f"{switch.section}.") and row.name != switch.name]
+    names = dict.fromkeys(row.name for row in rows)
+    lines = [f"{name} = {next(row.default for row in rows if row.name == name)!r}" for name in names]
+    resolution = resolve_text(folder, "\n".join(lines))
+    assert getattr(resolution.recipe, switch.section) is None
+    assert [warning.message for warning in resolution.warnings] == [
+        f"{name} is not read by {switch.name} = {switch.off!r}" for name in names
+    ]
+
+
+HSTU = "train_fn.main_module = 'HSTU'\ntrain_fn.sampling_strategy = 'local'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "culprits"),
+    [
+        ("prism.variant = 'film'\nprism.features = []", ["prism.features"]),
+        (
+            "prism.variant = 'film'\nprism.features = ['genres', 'rating']\nprism.apply_to = 'shared'",
+            ["prism.features", "prism.apply_to"],
+        ),
+        ("prism.variant = 'moe'\nprism.top_k = 5", ["prism.top_k", "prism.num_experts (default 4)"]),
+        (
+            "input_compression.pooling = 'chunk'\ninput_compression.recent_len = 200",
+            ["input_compression.recent_len", "train_fn.max_sequence_length (default 200)"],
+        ),
+        ("train_fn.main_module = 'HSTU-TF'\nprism.variant = 'film'", ["train_fn.main_module", "prism.variant"]),
+        ("train_fn.main_module = 'SASRec'\ntime_decay.mode = 'power'", ["train_fn.main_module", "time_decay.where"]),
+        ("time_decay.mode = 'exp'\ntime_decay.where = 'pool'", ["time_decay.where", "input_compression.pooling"]),
+        ("time_decay.mode = 'exp'\ntime_decay.where = 'loss'", ["time_decay.where", "time_decay.learnable"]),
+        (
+            "hard_negatives.fraction = 0.5\ntrain_fn.loss_module = 'FullSoftmaxLoss'",
+            ["hard_negatives.fraction", "train_fn.loss_module"],
+        ),
+        (
+            "pop_debias.mode = 'pop_sampler'\ntrain_fn.loss_module = 'FullSoftmaxLoss'",
+            ["pop_debias.mode", "train_fn.loss_module"],
+        ),
+        (
+            "pop_debias.mode = 'pop_sampler'\ntrain_fn.sampling_strategy = 'in-batch'",
+            ["pop_debias.mode", "train_fn.sampling_strategy"],
+        ),
+        ("pop_debias.mode = 'ips'\npop_debias.clip_min = 11", ["pop_debias.clip_min", "pop_debias.clip_max"]),
+        ("training.patience = 3", ["training.patience", "data.protocol (default 'upstream')"]),
+        (
+            "training.optimizer = 'TensorFlowAdam'",
+            ["training.optimizer", "train_fn.weight_decay (default 0.001)"],
+        ),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused_by_their_gin_names(
+    folder: Path, text: str, culprits: list[str]
+) -> None:
+    (line,) = refuse(folder, HSTU + text)
+    for culprit in culprits:
+        assert culprit in line
+    assert line.startswith("r.gin:")
 
 
 def test_no_name_is_in_two_tables() -> None:
     assert len(set(KNOWN_NAMES)) == len(KNOWN_NAMES)
+
+
+def test_rows_of_one_name_are_never_read_together() -> None:
+    by_name: dict[str, list[RecipeBinding]] = {}
+    for row in RECIPE_BINDINGS:
+        by_name.setdefault(row.name, []).append(row)
+    for rows in by_name.values():
+        values = [value for row in rows if row.read_if for value in row.read_if.values]
+        assert len(rows) == 1 or len(set(values)) == len(values) >= len(rows)
 
 
 def test_a_whole_number_serves_as_a_float(folder: Path) -> None:
@@ -106,10 +221,13 @@ def test_no_weights_and_none_are_the_same(folder: Path) -> None:
         ("train_fn.dataset_name = @f", "1: train_fn.dataset_name: a plain value is needed here, found @f"),
         ("train_fn.dataset_name = '\\ud800'", "1: train_fn.dataset_name: lone surrogate in a string"),
         ("train_fn.loss_weights = {1: 2}", "1: train_fn.loss_weights: a key must be text, found 1"),
-        ("train_fn.main_module = 'GRU'", "1: train_fn.main_module: should be 'HSTU' or 'SASRec' (found 'GRU')"),
+        (
+            "train_fn.main_module = 'GRU'",
+            "1: train_fn.main_module: should be 'HSTU', 'HSTU-TF' or 'SASRec' (found 'GRU')",
+        ),
         (
             "train_fn.main_module = ['HSTU']",
-            "1: train_fn.main_module: should be 'HSTU' or 'SASRec' (found ['HSTU'])",
+            "1: train_fn.main_module: should be 'HSTU', 'HSTU-TF' or 'SASRec' (found ['HSTU'])",
         ),
         (
             "train_fn.embedding_module_type = 'x'",

@@ -12,9 +12,9 @@ from hstu_preserve.records.recipe import (
     DatasetSettings,
     EvaluationSettings,
     HstuSettings,
-    LossSettings,
     Protocol,
     Recipe,
+    SampledSoftmaxSettings,
     SasrecSettings,
     TrainingSettings,
 )
@@ -117,9 +117,14 @@ class UpstreamConfig:
                 protocol=Protocol.UPSTREAM,
                 max_sequence_length=self.max_sequence_length,
                 positional_sampling_ratio=1.0,
+                candidates="all",
             ),
             model=self.expected_model(),
-            loss=LossSettings(
+            prism=None,
+            input_compression=None,
+            action_fusion=None,
+            time_decay=None,
+            loss=SampledSoftmaxSettings(
                 loss_module="SampledSoftmaxLoss",
                 sampling_strategy="local",
                 num_negatives=self.num_negatives,
@@ -130,6 +135,8 @@ class UpstreamConfig:
                 interaction_module_type="DotProduct",
                 weights={},
             ),
+            hard_negatives=None,
+            pop_debias=None,
             training=TrainingSettings(
                 random_seed=42,
                 num_epochs=self.num_epochs,
@@ -140,6 +147,9 @@ class UpstreamConfig:
                 enable_tf32=True,
                 save_ckpt_every_n=self.extra.get("save_ckpt_every_n", 1000),
                 eval_interval=self.extra.get("eval_interval", 100),
+                optimizer="AdamW",
+                user_sampling="shuffled",
+                patience=None,
             ),
             evaluation=EvaluationSettings(
                 eval_batch_size=self.batch_size,
@@ -172,6 +182,7 @@ class UpstreamConfig:
                     linear_activation="silu",
                     concat_ua=False,
                     enable_relative_attention_bias=True,
+                    attention_normalization="padded_length",
                 )
             case Sasrec() as sasrec:
                 return SasrecSettings(

@@ -14,7 +14,7 @@ from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.recipe import Recipe
-from tests.model.tiny_models import make_model_recipe
+from tests.model.tiny_models import make_items, make_model_recipe
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 MAX_ITEM_ID = 40
@@ -54,6 +54,7 @@ class MetaGolden:
             length_B=self.tensors["history_lengths"],
             item_BN=self.tensors["train_past_ids_BN"],
             time_BN=self.tensors["train_timestamps_BN"],
+            half_star_BN=torch.zeros_like(self.tensors["train_past_ids_BN"]),
         )
 
     def evaluation_histories(self) -> Histories:
@@ -63,12 +64,15 @@ class MetaGolden:
         )
         target_time_B1 = self.tensors["target_timestamps"][:, None]
         return Histories(
-            length_B=length_B1.squeeze(1), item_BN=item_BN, time_BN=time_BN.scatter(1, length_B1, target_time_B1)
+            length_B=length_B1.squeeze(1),
+            item_BN=item_BN,
+            time_BN=time_BN.scatter(1, length_B1, target_time_B1),
+            half_star_BN=torch.zeros_like(item_BN),
         )
 
     def make_model(self, operators: JaggedOperators = PLAIN_OPERATORS) -> Recommender:
         """Return our model with upstream's weights, dropout off."""
-        model = Recommender(self.recipe, max_item_id=MAX_ITEM_ID, operators=operators).eval()
+        model = Recommender(self.recipe, make_items(MAX_ITEM_ID), operators=operators).eval()
         load_state(model, self.group("weight"), source="golden")
         return model
 

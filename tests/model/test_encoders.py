@@ -14,11 +14,11 @@ from tests.model.tiny_models import (
     KINDS,
     MAX_ITEM_ID,
     OPERATORS,
-    draw_negatives,
     make_histories,
     make_lively_model,
     make_model,
     make_model_recipe,
+    mean_loss,
 )
 
 LENGTHS = (8, 5, 1, 3)
@@ -90,8 +90,8 @@ def test_shifting_every_clock_changes_nothing(hstu: Recommender, shift: int) -> 
 def test_what_stands_in_the_padding_does_not_matter(model: Recommender) -> None:
     histories = make_histories(LENGTHS, recipe=model.recipe)
     is_padding_BN = torch.arange(model.recipe.padded_length) > histories.length_B[:, None]
-    dirty = Histories(
-        length_B=histories.length_B,
+    dirty = replace(
+        histories,
         item_BN=torch.where(is_padding_BN, 7, histories.item_BN),
         time_BN=torch.where(is_padding_BN, 123_456_789, histories.time_BN),
     )
@@ -126,6 +126,7 @@ def test_a_user_alone_is_encoded_as_in_a_batch(kind: str, operators: JaggedOpera
             length_B=histories.length_B[user, None],
             item_BN=histories.item_BN[user, None],
             time_BN=histories.time_BN[user, None],
+            half_star_BN=histories.half_star_BN[user, None],
         )
         torch.testing.assert_close(model.encode_users(alone)[0], together[user], atol=1e-5, rtol=0)
 
@@ -184,7 +185,7 @@ def test_each_of_hstus_dropouts_has_a_rate_of_its_own(rate: str) -> None:
 def test_each_variant_takes_a_step_and_differs_from_the_base(kind: str, setting: str, value: Json) -> None:
     base, variant = (make_model(make_model_recipe(kind, model=change)) for change in ({}, {setting: value}))
     histories = make_histories(LENGTHS, recipe=base.recipe)
-    losses = [model.position_losses(histories, draw_negatives(model, histories)).mean() for model in (base, variant)]
+    losses = [mean_loss(model, histories) for model in (base, variant)]
     losses[1].backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
     assert torch.isfinite(losses[1])
     assert all(parameter.grad is not None for parameter in variant.parameters())
@@ -198,7 +199,7 @@ def test_a_bfloat16_model_takes_a_step_with_a_finite_loss(kind: str, operators: 
     optimizer = torch.optim.AdamW(model.parameters())
     before = model.item_embedding.weight.detach().clone()
     histories = make_histories(LENGTHS, recipe=model.recipe)
-    loss = model.position_losses(histories, draw_negatives(model, histories)).mean()
+    loss = mean_loss(model, histories)
     loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
     optimizer.step()
     assert loss.dtype == torch.bfloat16

@@ -11,14 +11,16 @@ from torch import Tensor
 from hstu_preserve.model.embeddings import l2_normalize
 from hstu_preserve.model.jagged import JaggedOperators
 from hstu_preserve.model.losses import sampled_softmax
+from hstu_preserve.model.objective import position_losses
 from hstu_preserve.model.recommender import Recommender
 from tests.model.tiny_models import (
     KINDS,
     OPERATORS,
-    draw_negatives,
+    draw_for,
     make_histories,
     make_lively_model,
     make_model_recipe,
+    mean_loss,
 )
 
 LENGTHS = (8, 1, 4)
@@ -63,6 +65,53 @@ def test_negatives_that_are_all_the_positive_cost_nothing() -> None:
     assert loss.item() == 0.0
 
 
+def make_logits(seed: int) -> dict[str, Tensor]:
+    """Return embeddings and items of three positions with five negatives each."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        "user_TD": l2_normalize(torch.randn(3, 4, generator=generator), eps=1e-6).requires_grad_(),
+        "item_table": l2_normalize(torch.randn(9, 4, generator=generator), eps=1e-6).requires_grad_(),
+        "positive_T": torch.randint(1, 9, (3,), generator=generator),
+        "negative_TK": torch.randint(1, 9, (3, 5), generator=generator),
+    }
+
+
+def differentiate(given: dict[str, Tensor], adjustment_J: Tensor | None) -> list[Tensor]:
+    """Return the losses and both gradients."""
+    loss_T = sampled_softmax(**given, temperature=0.05, adjustment_J=adjustment_J)
+    return [loss_T.detach(), *torch.autograd.grad(loss_T.sum(), [given["user_TD"], given["item_table"]])]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_an_adjustment_of_zero_changes_no_bit_of_loss_and_gradients(seed: int) -> None:
+    logits = make_logits(seed)
+    plain = differentiate(logits, None)
+    for adjustment_J in (torch.zeros(9), -torch.zeros(9)):
+        assert all(map(torch.equal, plain, differentiate(logits, adjustment_J)))
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-5, 5))
+def test_a_constant_in_all_adjustments_changes_the_loss_only_by_rounding(seed: int, constant: float) -> None:
+    adjustment_J = torch.randn(9, generator=torch.Generator().manual_seed(seed))
+    logits = make_logits(seed)
+    for one, other in zip(
+        differentiate(logits, adjustment_J), differentiate(logits, adjustment_J + constant), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_adjustment_joins_the_logits_of_positive_and_negatives_after_the_temperature(seed: int) -> None:
+    logits = make_logits(seed)
+    adjustment_J = torch.randn(9, generator=torch.Generator().manual_seed(seed))
+    # One more dimension, in which every user is 1 and an item is its adjustment, times the temperature.
+    user_TD = torch.cat([logits["user_TD"], torch.ones(3, 1)], dim=1)
+    item_table = torch.cat([logits["item_table"], adjustment_J[:, None] * 0.05], dim=1)
+    expected = sampled_softmax(**(logits | {"user_TD": user_TD, "item_table": item_table}), temperature=0.05)
+    found = sampled_softmax(**logits, temperature=0.05, adjustment_J=adjustment_J)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("operators", OPERATORS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_event_is_asked_for_the_next_one_and_the_last_for_the_target(
@@ -70,7 +119,8 @@ def test_each_event_is_asked_for_the_next_one_and_the_last_for_the_target(
 ) -> None:
     model = make_lively_model(make_model_recipe(kind), operators=operators)
     histories = make_histories(LENGTHS, recipe=model.recipe)
-    negative_TK = draw_negatives(model, histories)
+    draws = draw_for(model, histories)
+    assert draws.negative_TK is not None
     encoded_BND, table = model(histories).detach(), model.item_table().detach()
     positions = [(user, place) for user, length in enumerate(LENGTHS) for place in range(length)]
     expected = [
@@ -81,16 +131,16 @@ def test_each_event_is_asked_for_the_next_one_and_the_last_for_the_target(
             negatives=negatives,
             temperature=0.05,
         )
-        for (user, place), negatives in zip(positions, negative_TK.tolist(), strict=True)
+        for (user, place), negatives in zip(positions, draws.negative_TK.tolist(), strict=True)
     ]
-    assert model.position_losses(histories, negative_TK).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert position_losses(model, draws).tolist() == pytest.approx(expected, rel=1e-4, abs=1e-4)
 
 
 def backpropagate(model: Recommender) -> list[Tensor]:
     """Return the loss and every gradient, dropout on and seeded."""
     histories = make_histories(LENGTHS, recipe=model.recipe)
     torch.manual_seed(5)
-    loss = model.train().position_losses(histories, draw_negatives(model, histories)).mean()
+    loss = mean_loss(model.train(), histories)
     return [loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))]
 
 

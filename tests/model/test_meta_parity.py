@@ -5,12 +5,13 @@ import torch
 from torch.optim import AdamW
 
 from hstu_preserve.model.jagged import JaggedOperators
+from hstu_preserve.model.objective import Draws, position_losses
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import from_upstream_tensor, load_state, to_upstream, upstream_name
 from hstu_preserve.training.checkpoint import read_checkpoint
-from hstu_preserve.training.loop import ADAM_BETAS
+from hstu_preserve.training.optimizers import ADAM_BETAS
 from tests.model.meta_golden import MAX_ITEM_ID, MetaGolden, load_golden
-from tests.model.tiny_models import KINDS, OPERATORS
+from tests.model.tiny_models import KINDS, OPERATORS, make_items
 
 EXACT = 1e-5
 
@@ -33,7 +34,10 @@ def model(golden: MetaGolden, operators: JaggedOperators) -> Recommender:
 
 def backpropagate(model: Recommender, golden: MetaGolden) -> torch.Tensor:
     """Return the mean loss on the golden batch, its gradients computed."""
-    loss = model.position_losses(golden.training_histories(), golden.tensors["negative_ids_TK"]).mean()
+    draws = Draws(
+        histories=golden.training_histories(), negative_TK=golden.tensors["negative_ids_TK"], pool_P=None, own_BH=None
+    )
+    loss = position_losses(model, draws).mean()
     loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
     return loss.detach()
 
@@ -59,7 +63,9 @@ def test_every_gradient_is_metas(model: Recommender, golden: MetaGolden) -> None
     expected = golden.group("grad")
     assert {upstream_name(name) for name, _ in model.named_parameters()} == expected.keys()
     for name, parameter in model.named_parameters():
-        theirs = from_upstream_tensor(upstream_name(name), expected[upstream_name(name)])
+        their_name = upstream_name(name)
+        assert their_name is not None
+        theirs = from_upstream_tensor(their_name, expected[their_name])
         assert parameter.grad is not None
         assert (parameter.grad - theirs).norm() <= 1e-4 * theirs.norm(), name
 
@@ -72,6 +78,7 @@ def test_the_weights_after_one_step_are_metas_wherever_the_gradient_is_no_roundi
     optimizer.step()
     for name, parameter in model.named_parameters():
         theirs = upstream_name(name)
+        assert theirs is not None
         expected, gradient = (
             from_upstream_tensor(theirs, golden.group(group)[theirs]) for group in ("after_step", "grad")
         )
@@ -82,7 +89,7 @@ def test_the_weights_after_one_step_are_metas_wherever_the_gradient_is_no_roundi
 
 def test_a_checkpoint_of_metas_goes_in_and_comes_out_unchanged(golden: MetaGolden) -> None:
     checkpoint = read_checkpoint(golden.checkpoint)
-    model = Recommender(golden.recipe, max_item_id=MAX_ITEM_ID)
+    model = Recommender(golden.recipe, make_items(MAX_ITEM_ID))
     load_state(model, checkpoint.weights, source="golden")
     exported = to_upstream(model)
     assert checkpoint.epoch == 3

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hstu_preserve.model.jagged import JaggedOperators
 from hstu_preserve.model.recommender import Recommender
-from tests.model.tiny_models import KINDS, OPERATORS, draw_negatives, make_histories, make_model, make_model_recipe
+from tests.model.tiny_models import KINDS, OPERATORS, make_histories, make_model, make_model_recipe, mean_loss
 
 # Large enough that torch splits every operator over its threads.
 LENGTHS = [*range(1, 49)]
@@ -26,7 +26,7 @@ def several_threads(request: pytest.FixtureRequest) -> Iterator[None]:
 def differentiate(model: Recommender) -> list[Tensor]:
     histories = make_histories(LENGTHS, recipe=model.recipe, max_item_id=MANY_ITEMS)
     torch.manual_seed(3)
-    loss = model.train().position_losses(histories, draw_negatives(model, histories)).mean()
+    loss = mean_loss(model.train(), histories)
     return list(torch.autograd.grad(loss, list(model.parameters())))
 
 

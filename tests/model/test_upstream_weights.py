@@ -75,7 +75,7 @@ def test_a_missing_tensor_is_named(kind: str, is_upstream: bool) -> None:
     state, ours = model.state_dict(), "input_embedding.position.weight"
     if is_upstream:
         state = to_upstream(model)
-    del state[DDP_PREFIX + upstream_name(ours) if is_upstream else ours]
+    del state[f"{DDP_PREFIX}{upstream_name(ours)}" if is_upstream else ours]
     with pytest.raises(
         CheckpointError, match=r"^some/where: .*input_embedding.position.weight \(recipe 11×8, .*absent"
     ):

@@ -7,8 +7,11 @@ import torch
 
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.initialization import initialize
+from hstu_preserve.model.items import NUM_DECADES, Items
 from hstu_preserve.model.jagged import PLAIN_OPERATORS, JaggedOperators, fbgemm_problem, load_operators
+from hstu_preserve.model.objective import Draws, draw_negatives, position_losses
 from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.recipe import Recipe, SasrecSettings
 from hstu_preserve.training.determinism import initialization_generators
@@ -16,6 +19,7 @@ from tests.factories import make_recipe
 
 KINDS = ("HSTU", "SASRec")
 MAX_ITEM_ID = 40
+NUM_GENRES = 4
 NEXT_YEAR_SECONDS = 1_700_000_000
 
 SASREC: dict[str, Json] = {
@@ -47,11 +51,26 @@ def make_model_recipe(kind: str, *, model: dict[str, Json] | None = None, **chan
     return make_recipe(**changes).model_copy(update={"model": settings})
 
 
+def make_items(max_item_id: int = MAX_ITEM_ID, *, seed: int = 0) -> Items:
+    """Return random items: each with up to three of four genres, a decade and a count; the first has none of it."""
+    generator = torch.Generator().manual_seed(seed)
+    genre_JG = (torch.rand(max_item_id + 1, NUM_GENRES, generator=generator) < 0.4).float()
+    decade_J = torch.randint(1, NUM_DECADES, (max_item_id + 1,), generator=generator)
+    count_J = torch.randint(0, 50, (max_item_id + 1,), generator=generator)
+    is_known_J = torch.arange(max_item_id + 1) > 1
+    return Items(
+        candidate_I=torch.arange(1, max_item_id + 1),
+        genre_JG=genre_JG * is_known_J[:, None],
+        decade_J=decade_J * is_known_J,
+        count_J=count_J * is_known_J,
+    )
+
+
 def make_model(
     recipe: Recipe, *, operators: JaggedOperators = PLAIN_OPERATORS, max_item_id: int = MAX_ITEM_ID, seed: int = 1
 ) -> Recommender:
     """Return an initialised model in evaluation mode."""
-    model = Recommender(recipe, max_item_id=max_item_id, operators=operators)
+    model = Recommender(recipe, make_items(max_item_id), operators=operators)
     initialize(model, initialization_generators(seed))
     return model.eval()
 
@@ -63,6 +82,7 @@ def make_lively_model(recipe: Recipe, *, operators: JaggedOperators = PLAIN_OPER
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
+    project_rates(model)
     return model
 
 
@@ -71,21 +91,29 @@ def make_histories(
 ) -> Histories:
     """Return random histories of the given lengths: ascending times, the target after the last event."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (len(lengths), recipe.padded_length)
+    positions = recipe.dataset.max_sequence_length + recipe.model.gr_output_length + 1
+    shape = (len(lengths), positions)
     length_B = torch.tensor(lengths)
-    position_N = torch.arange(recipe.padded_length)
+    position_N = torch.arange(positions)
     item_BN = torch.randint(1, max_item_id + 1, shape, generator=generator)
     gap_BN = torch.randint(0, 10, shape, generator=generator) ** torch.randint(1, 7, shape, generator=generator)
     time_BN = NEXT_YEAR_SECONDS + gap_BN.cumsum(1)
+    half_star_BN = torch.randint(1, 11, shape, generator=generator)
     is_item_BN = position_N < length_B[:, None] + int(with_target)
     return Histories(
         length_B=length_B,
         item_BN=item_BN * is_item_BN,
         time_BN=time_BN * (position_N <= length_B[:, None]),
+        half_star_BN=half_star_BN * (position_N < length_B[:, None]),
     )
 
 
-def draw_negatives(model: Recommender, histories: Histories, *, seed: int = 0) -> torch.Tensor:
-    """Return the negatives of a batch, among all items."""
-    candidate_I = torch.arange(1, model.item_embedding.num_embeddings)
-    return model.draw_negatives(histories, candidate_I, torch.Generator().manual_seed(seed))
+def draw_for(model: Recommender, histories: Histories, *, seed: int = 0) -> Draws:
+    """Return the histories with negatives for each position, none of them hard."""
+    negative_TK = draw_negatives(model, histories, generator=torch.Generator().manual_seed(seed))
+    return Draws(histories=histories, negative_TK=negative_TK, pool_P=None, own_BH=None)
+
+
+def mean_loss(model: Recommender, histories: Histories, *, seed: int = 0) -> torch.Tensor:
+    """Return the mean of the positions' losses."""
+    return position_losses(model, draw_for(model, histories, seed=seed)).mean()

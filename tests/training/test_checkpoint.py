@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from hstu_preserve.errors import CheckpointError, MissingPathError
+from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.training.checkpoint import (
@@ -89,7 +90,7 @@ def test_what_is_read_is_what_was_written(stored: Path, trained: Trained) -> Non
     assert checkpoint.recipe_sha256 == trained.run.recipe.digest()
     assert checkpoint.data_fingerprint == "0" * 64
     assert state_digest(checkpoint.content) == trained.digest()
-    model = Recommender(trained.run.recipe, max_item_id=load_store().max_item_id)
+    model = Recommender(trained.run.recipe, describe_items(load_store(), trained.run.recipe))
     load_state(model, checkpoint.weights, source="test")
     assert state_digest(model.state_dict()) == state_digest(trained.run.model.state_dict())
 

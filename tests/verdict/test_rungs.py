@@ -53,6 +53,7 @@ def make_evaluation(ndcg: float = CLAIMED, *, ranks_sha256: str = SHA256) -> Eva
         "filter_all_seen": False,
         "num_users": 10,
         "num_users_skipped": 0,
+        "coverage_at_10": 0.5,
         "num_candidates": 20,
         "metrics": {"ndcg@10": ndcg, "hr@10": 0.5},
         "exact_mrr": 0.5,

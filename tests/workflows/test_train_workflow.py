@@ -131,6 +131,21 @@ def test_validated_reports_the_test_number_of_the_best_validation_epoch(store: P
     assert again.evaluation == result.results.final
 
 
+def test_training_stops_when_its_patience_is_at_its_end(store: Path, tmp_path: Path) -> None:
+    extra = (
+        'data.protocol = "validated"\ntrain_fn.num_epochs = 30\ntraining.patience = 2\ntrain_fn.learning_rate = 0.05\n'
+    )
+    train(write_gin(tmp_path, extra), data=store, device="cpu", output=tmp_path / "run")
+    results = ResultsRecord.from_json((tmp_path / "run" / METRICS).read_bytes(), source=METRICS)
+    curve = [epoch.metrics["ndcg@10"] for epoch in results.epochs]
+    assert len(curve) < 30
+    assert len(curve) - 1 == curve.index(max(curve)) + 2
+    assert results.final.epoch == curve.index(max(curve))
+    epochs = sorted(read_checkpoint(path).epoch for path in (tmp_path / "run" / "ckpts").iterdir())
+    assert epochs == [results.final.epoch, len(curve) - 1]
+    assert verify_tree(tmp_path / "run").ok
+
+
 def test_partial_evaluation_ranks_a_drawn_share_and_full_epochs_get_their_own_tags(store: Path, tmp_path: Path) -> None:
     extra = "train_fn.full_eval_every_n = 2\ntrain_fn.partial_eval_num_iters = 1\ntrain_fn.eval_batch_size = 30\n"
     result = train(write_gin(tmp_path, extra), data=store, device="cpu", output=tmp_path / "run")

@@ -1,4 +1,4 @@
-"""The built wheel carries the catalog and the sample, and works outside the checkout."""
+"""The built wheel carries the catalog, the recipes and the sample, and works outside the checkout."""
 
 import subprocess
 import sys
@@ -27,6 +27,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return site
 
 
+def run_installed(arguments: list[str], *, site: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=folder,
+        env={"PYTHONPATH": str(site), "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [(["list"], "iter8-exp4-SOTA"), (["show", "sample"], "Sample: HSTU"), (["verify", "sample"], "ok")],
@@ -35,14 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_installed_wheel_works_outside_the_checkout(
     arguments: list[str], says: str, site: Path, tmp_path: Path
 ) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments],
-        cwd=tmp_path,
-        env={"PYTHONPATH": str(site), "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = run_installed(arguments, site=site, folder=tmp_path)
     assert result.returncode == 0, result.stderr
     assert result.stderr.startswith(str(site))
     assert says in result.stdout
@@ -51,3 +55,20 @@ def test_the_installed_wheel_works_outside_the_checkout(
 def test_the_wheel_says_that_it_is_typed(site: Path) -> None:
     assert (site / "hstu_preserve" / "py.typed").exists()
     assert (site / "hstu_preserve" / "shipped" / "manifests" / "iter8-exp4-SOTA.json").exists()
+
+
+def test_the_wheel_carries_every_gin_chain(site: Path) -> None:
+    def list_gin_files(bundles: Path) -> set[str]:
+        return {path.relative_to(bundles).as_posix() for path in bundles.rglob("*.gin")}
+
+    assert list_gin_files(site / "hstu_preserve" / "shipped" / "bundles") == list_gin_files(ROOT / "bundles")
+
+
+def test_the_installed_wheel_knows_the_chain_of_an_id(site: Path, tmp_path: Path) -> None:
+    entry = site / "hstu_preserve" / "shipped" / "bundles" / "iter8-exp4-SOTA" / "config" / "iter8-exp4-SOTA.gin"
+    shown = run_installed(["show", str(entry)], site=site, folder=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "linear_dropout_rate = 0.1" in shown.stdout
+    trained = run_installed(["train", "iter8-exp4-SOTA", "--output", "run"], site=site, folder=tmp_path)
+    assert trained.returncode == 4, trained.stderr
+    assert "dataset ml-20m is needed" in trained.stderr

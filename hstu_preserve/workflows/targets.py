@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hstu_preserve.errors import MissingPathError, UnavailableError, UnknownNameError, UsageError
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.records.catalog import CatalogEntry
-from hstu_preserve.workflows.catalog import read_catalog
+
+if TYPE_CHECKING:
+    from hstu_preserve.records.catalog import CatalogEntry
 
 SAMPLE = "sample"
 SAMPLE_BUNDLE = "sample-hstu-synthetic.tar.gz"
@@ -35,7 +37,7 @@ class CatalogTarget:
     """
 
     text: str
-    entry: CatalogEntry
+    entry: "CatalogEntry"
 
 
 def resolve_target(text: str) -> LocalTarget | CatalogTarget:
@@ -52,12 +54,22 @@ def resolve_target(text: str) -> LocalTarget | CatalogTarget:
         return LocalTarget(text=text, path=shipped_directory("bundles") / SAMPLE_BUNDLE)
     if looks_like_path(text):
         raise MissingPathError(f"{text}: no such file or directory")
+    from hstu_preserve.workflows.catalog import read_catalog
+
     catalog = read_catalog()
     if text in catalog:
         return CatalogTarget(text=text, entry=catalog[text])
+    if text in list_chains():
+        return LocalTarget(text=text, path=list_chains()[text])
     raise UnknownNameError(
         kind="path or catalog id", name=text, known=[*catalog, SAMPLE], hint="'hstu-preserve list' shows all ids"
     )
+
+
+def list_chains() -> dict[str, Path]:
+    """Return the gin chains that come with the program, by id."""
+    files = shipped_directory("bundles").glob("*/config/*.gin")
+    return {file.stem: file for file in files if file.parts[-3] == file.stem}
 
 
 def looks_like_path(text: str) -> bool:
@@ -70,9 +82,11 @@ def require_local(text: str) -> LocalTarget:
 
     Raises:
         UnavailableError: A catalog id whose bundle is not here; the message says where it is.
-        UsageError: A catalog id that has no bundle at all.
+        UsageError: A catalog id, or one of our recipes, that has no bundle at all.
     """
     target = resolve_target(text)
+    if isinstance(target, LocalTarget) and not Path(text).exists() and target.path.suffix == ".gin":
+        raise UsageError(f"{text}: a recipe without a bundle; make one with 'hstu-preserve train {text}'")
     if isinstance(target, LocalTarget):
         return target
     bundle = target.entry.bundle

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hstu_preserve.workflows.evaluate import evaluate, evaluate_file
     from hstu_preserve.workflows.export import export
     from hstu_preserve.workflows.legacy import verify_legacy
+    from hstu_preserve.workflows.migrate import migrate
     from hstu_preserve.workflows.pack import pack, unpack
     from hstu_preserve.workflows.report import write_report
     from hstu_preserve.workflows.reproduce import reproduce
@@ -46,6 +47,7 @@ __all__ = [
     "import_data",
     "keygen",
     "list_experiments",
+    "migrate",
     "pack",
     "prepare_data",
     "reproduce",
@@ -69,6 +71,7 @@ MODULE_OF_VERB = {
     "import_data": "data",
     "keygen": "signing",
     "list_experiments": "catalog",
+    "migrate": "migrate",
     "pack": "pack",
     "prepare_data": "data",
     "reproduce": "reproduce",

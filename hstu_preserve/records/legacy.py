@@ -69,6 +69,7 @@ class LegacyVerification(Record):
     """In the archive's order."""
     md5_list: str | None
     """The list that the archive was looked up in."""
+    md5_list_sha256: Sha256 | None
     listed: ListedFile | None
     """What that list says of the archive."""
     manifest: str | None

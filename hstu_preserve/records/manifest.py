@@ -1,6 +1,6 @@
 """The manifest of a bundle: the one record that binds all the others."""
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -8,10 +8,12 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import require_canonical
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.paths import BundlePath
-from hstu_preserve.primitives.strict_json import strict_loads
+from hstu_preserve.primitives.strict_json import Json, strict_loads
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.contents import Contents
 from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.legacy import ShownChain
+from hstu_preserve.records.migration import LegacySource, OriginalFile, Statement, Subject
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import DraftSchemaVersion, Record
 
@@ -79,15 +81,31 @@ class RunRecord(Record):
         return self
 
 
-class Manifest(Record):
-    """Everything a stranger needs to judge the bundle."""
+class BundleManifest(Record):
+    """What every manifest says: which bytes the bundle has."""
 
     schema_version: DraftSchemaVersion
+    contents: Contents
+
+    @model_validator(mode="after")
+    def require_ungenerated(self) -> Self:
+        """What follows from the manifest cannot be listed in it."""
+        if {MANIFEST_NAME, CHECKSUMS_NAME} & self.list_paths():
+            raise ValueError(f"{MANIFEST_NAME} and {CHECKSUMS_NAME} cannot be listed in the manifest")
+        return self
+
+    def list_paths(self) -> set[str]:
+        """Return the paths of the contents."""
+        return {file.path for file in self.contents.files}
+
+
+class Manifest(BundleManifest):
+    """The manifest of a run: everything a stranger needs to judge the bundle."""
+
     run: RunRecord
     checkpoint: BundlePath
     """The checkpoint that the claims were made with."""
     claims: tuple[Claim, ...]
-    contents: Contents
 
     @model_validator(mode="after")
     def require_policies_of_the_run(self) -> Self:
@@ -99,16 +117,57 @@ class Manifest(Record):
     @model_validator(mode="after")
     def require_listed_checkpoint(self) -> Self:
         """Paths that the manifest names are among its contents."""
-        paths = {file.path for file in self.contents.files}
+        paths = self.list_paths()
         for path in (self.checkpoint, self.run.gin_file):
             if path not in paths:
                 raise ValueError(f"{path} is named but not among the contents")
-        if MANIFEST_NAME in paths or CHECKSUMS_NAME in paths:
-            raise ValueError(f"{MANIFEST_NAME} and {CHECKSUMS_NAME} cannot be listed in the manifest")
         return self
 
 
-def read_manifest(content: bytes, *, source: str) -> Manifest:
+class MigratedManifest(BundleManifest):
+    """The manifest of a bundle made from a legacy archive: what is known of it, from where, and what is not."""
+
+    kind: Literal["migrated"]
+    source: LegacySource
+    files: tuple[OriginalFile, ...]
+    """The contents, in their order, each with its place in the archive."""
+    statements: tuple[Statement, ...]
+    """At least one for each subject."""
+    chains: tuple[ShownChain, ...]
+    """The gin chains, their names told apart; files as the archive spells their paths."""
+    problems: tuple[str, ...]
+    """Files that could not be read as what their place says they are."""
+    missing_guarantees: tuple[str, ...]
+    """What the manifest of a run would promise and this one cannot."""
+
+    @model_validator(mode="after")
+    def require_every_original(self) -> Self:
+        """Each file of the bundle is one file of the archive."""
+        if [file.path for file in self.files] != [file.path for file in self.contents.files]:
+            raise ValueError("files are not the contents, one by one")
+        if len(self.list_originals()) != len(self.files):
+            raise ValueError("two files have one original_path")
+        return self
+
+    @model_validator(mode="after")
+    def require_every_subject(self) -> Self:
+        """What is unknown is said to be, and what is cited is there."""
+        if missing := set(Subject) - {statement.subject for statement in self.statements}:
+            raise ValueError(f"nothing is said of {', '.join(sorted(missing))}")
+        cited = {self.source.manifest, *(statement.file for statement in self.statements)} - {None}
+        if absent := cited - self.list_originals().keys():
+            raise ValueError(f"{', '.join(sorted(map(str, absent)))}: cited but not in the archive")
+        return self
+
+    def list_originals(self) -> dict[str, OriginalFile]:
+        """Return the files by their paths in the archive."""
+        return {file.original_path: file for file in self.files}
+
+
+AnyManifest: TypeAlias = Manifest | MigratedManifest
+
+
+def read_manifest(content: bytes, *, source: str) -> AnyManifest:
     """Read a manifest from its stored bytes, which must be canonical.
 
     Raises:
@@ -126,4 +185,17 @@ def read_manifest(content: bytes, *, source: str) -> Manifest:
             "install a newer hstu-preserve"
         )
     require_canonical(content, value, source=source)
-    return Manifest.from_json(content, source=source)
+    return choose_form(value, source=source).from_json(content, source=source)
+
+
+def choose_form(value: dict[str, Json], *, source: str) -> type[Manifest] | type[MigratedManifest]:
+    """Return which manifest the value is: a run's, which needs no `kind`, or another kind.
+
+    Raises:
+        ContentError: A kind that this release does not know.
+    """
+    if "kind" not in value:
+        return Manifest
+    if value["kind"] == "migrated":
+        return MigratedManifest
+    raise ContentError(f"{source}: kind {str(value['kind'])[:80]!r} is unknown; install a newer hstu-preserve")

@@ -1,4 +1,4 @@
-"""Legacy archives as text: what they hold, and what vouches for them."""
+"""What legacy archives hold, as text."""
 
 import json
 
@@ -8,30 +8,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification, ShownChain, ShownLegacy
+from hstu_preserve.bundle.layout import printable
+from hstu_preserve.records.legacy import ShownChain, ShownLegacy
 from hstu_preserve.report.tables import list_fields
 
-MARKS = {
-    LegacyOutcome.MATCHES: ("ok ", "green"),
-    LegacyOutcome.REFUSED: ("FAILED ", "bold red"),
-    LegacyOutcome.UNVOUCHED: ("INCONCLUSIVE ", "yellow"),
-}
 MAX_MANIFEST_LINES = 60
-
-
-def describe_legacy_verification(record: LegacyVerification) -> RenderableType:
-    """Return the outcome, the findings, and the guarantees that are missing."""
-    lines = [Text.assemble(MARKS[record.outcome], f"{record.source}: legacy archive, read in the tolerant profile")]
-    lines += [Text(f"  {finding.describe()}") for finding in record.findings]
-    if record.md5 and record.sha256:
-        lines.append(Text(f"  {len(record.files)} files; md5 {record.md5}; sha256 {record.sha256}"))
-    if record.listed is not None and record.outcome is LegacyOutcome.MATCHES:
-        lines.append(Text(f"  as {record.md5_list} lists it ({record.listed.place})"))
-    if record.num_vouched:
-        lines.append(Text(f"  {record.num_vouched} members are as {record.manifest} says"))
-    lines += [Text(f"  note: {note}") for note in record.notes]
-    lines += [Text(f"  not guaranteed: {one}", style="dim") for one in record.missing_guarantees]
-    return Group(*lines)
 
 
 def describe_shown_legacy(record: ShownLegacy) -> RenderableType:
@@ -57,9 +38,10 @@ def describe_shown_legacy(record: ShownLegacy) -> RenderableType:
 
 def describe_shown_chain(chain: ShownChain) -> list[RenderableType]:
     """Return a chain's names, known and unknown."""
-    parts: list[RenderableType] = [list_fields({"gin chain": chain.entry, "files": ", ".join(chain.files)})]
+    files = {"gin chain": printable(chain.entry), "files": printable(", ".join(chain.files))}
+    parts: list[RenderableType] = [list_fields(files)]
     if chain.problem is not None:
-        parts.append(Text(f"does not resolve: {chain.problem}", style="yellow"))
+        parts.append(Text(f"does not resolve: {printable(chain.problem)}", style="yellow"))
     if chain.known_part is not None:
         what = "the recipe" if not chain.unknown else "the known names alone, which is not the recipe"
         parts.append(Text(f"resolves ({what}) to sha256:{chain.known_part.digest()}"))
@@ -67,7 +49,8 @@ def describe_shown_chain(chain: ShownChain) -> list[RenderableType]:
     for is_known, bindings in ((False, chain.unknown), (True, chain.known)):
         for binding in bindings:
             note = "" if is_known else "unknown"
-            table.add_row(escape(binding.name), escape(binding.value), escape(binding.place), note)
+            cells = (escape(printable(text)) for text in (binding.name, binding.value, binding.place))
+            table.add_row(*cells, note)
     return [*parts, table]
 
 

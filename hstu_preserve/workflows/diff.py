@@ -6,7 +6,7 @@ from pathlib import Path
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
-from hstu_preserve.records.manifest import Manifest
+from hstu_preserve.records.manifest import AnyManifest, Manifest, MigratedManifest
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import BundleDiff, Difference
 from hstu_preserve.workflows.show import read_results
@@ -29,8 +29,12 @@ def diff(left: str | Path, right: str | Path) -> BundleDiff:
     """
     paths = [require_local(str(target)).path for target in (left, right)]
     stored = [read_stored_manifest(path) for path in paths]
-    ours, theirs = (describe_side(path, side.manifest) for path, side in zip(paths, stored, strict=True))
-    differences = (one for section in ours for one in compare_section(section, ours[section], theirs[section]))
+    ours, theirs = (describe_side(path, side.record) for path, side in zip(paths, stored, strict=True))
+    differences = (
+        one
+        for section in {**ours, **theirs}
+        for one in compare_section(section, ours.get(section), theirs.get(section))
+    )
     return BundleDiff(
         left=str(left),
         right=str(right),
@@ -40,8 +44,33 @@ def diff(left: str | Path, right: str | Path) -> BundleDiff:
     )
 
 
-def describe_side(path: Path, manifest: Manifest) -> dict[str, dict[str, Json]]:
+def describe_side(path: Path, manifest: AnyManifest) -> dict[str, dict[str, Json]]:
     """Return everything a bundle says of itself, by section, each flattened to one value per name."""
+    own = describe_migrated(manifest) if isinstance(manifest, MigratedManifest) else describe_run(path, manifest)
+    contents: dict[str, Json] = {
+        file.path: f"{file.sha256[:16]}…, {file.size} bytes" for file in manifest.contents.files
+    }
+    return {**own, "contents": contents}
+
+
+def describe_migrated(manifest: MigratedManifest) -> dict[str, dict[str, Json]]:
+    """Return what is known of a legacy archive: its origin, its statements by where they stand, its gin bindings."""
+    return {
+        "migrated from": flatten_record(manifest.source),
+        "statements": {
+            " ".join(filter(None, (one.subject.value, one.name, one.file, one.place))): one.value
+            for one in manifest.statements
+        },
+        "gin bindings": {
+            f"{chain.entry} {binding.name}": binding.value
+            for chain in manifest.chains
+            for binding in (*chain.known, *chain.unknown)
+        },
+    }
+
+
+def describe_run(path: Path, manifest: Manifest) -> dict[str, dict[str, Json]]:
+    """Return everything a run says of itself."""
     run = manifest.run
     return {
         "recipe": flatten_record(run.recipe),
@@ -51,7 +80,6 @@ def describe_side(path: Path, manifest: Manifest) -> dict[str, dict[str, Json]]:
         "environment": flatten_record(run.environment),
         "code": flatten_record(run.code),
         **describe_results(read_results(path, manifest)),
-        "contents": {file.path: f"{file.sha256[:16]}…, {file.size} bytes" for file in manifest.contents.files},
     }
 
 
@@ -77,8 +105,14 @@ def headline(epoch: EvaluationRecord) -> dict[str, float]:
     return {metric: epoch.metrics[metric] for metric in ("ndcg@10", "hr@10", "mrr") if metric in epoch.metrics}
 
 
-def compare_section(section: str, left: Mapping[str, Json], right: Mapping[str, Json]) -> Iterator[Difference]:
-    """Yield what differs in one section; a value that one side lacks is None there."""
+def compare_section(
+    section: str, left: Mapping[str, Json] | None, right: Mapping[str, Json] | None
+) -> Iterator[Difference]:
+    """Yield what differs in one section; a value that one side lacks is None there, a section is not comparable."""
+    if left is None or right is None:
+        sides = (None if side is None else f"{len(side)} values, not comparable" for side in (left, right))
+        yield Difference(section=section, name="all of it", left=next(sides), right=next(sides))
+        return
     for name in dict.fromkeys([*left, *right]):
         values = left.get(name), right.get(name)
         if values[0] != values[1] or (name in left) != (name in right):

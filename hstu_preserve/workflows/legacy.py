@@ -1,46 +1,31 @@
 """Read the published archive's bundles: check them against the digests that exist, show what they hold."""
 
-import io
-import math
-import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, CONFIG_FOLDER, describe_findings, printable
-from hstu_preserve.bundle.legacy import LegacyMember, LegacyWalker, open_legacy
+from hstu_preserve.bundle.layout import describe_findings, printable, strip_suffix
+from hstu_preserve.bundle.legacy import LegacyWalker, open_legacy
 from hstu_preserve.errors import ContentError, VerificationError
-from hstu_preserve.gin_recipes.legacy_chains import describe_chains
+from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import read_bytes
-from hstu_preserve.primitives.strict_json import Json, strict_loads
+from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.contents import Finding, FindingClass
-from hstu_preserve.records.legacy import (
-    LegacyFile,
-    LegacyOutcome,
-    LegacyVerification,
-    ListedFile,
-    ShownCheckpoint,
-    ShownCurve,
-    ShownLegacy,
-)
+from hstu_preserve.records.legacy import LegacyFile, LegacyOutcome, LegacyVerification, ListedFile, ShownLegacy
 from hstu_preserve.records.legacy_lists import DigestList, parse_json_list, parse_markdown_list
 from hstu_preserve.records.manifest import MANIFEST_NAME
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+from hstu_preserve.workflows.legacy_contents import (
+    MAX_TEXT_BYTES,
+    choose_manifest,
+    is_manifest_path,
+    read_beginning,
+    read_contents,
+)
 
 LIST_NAME = "MANIFEST.md"
-GIN_SUFFIX = ".gin"
-BUNDLE_SUFFIXES = (".tar.gz", ".tgz")
-EVENTS_MARK = ".tfevents."
-EPOCH = re.compile(r"_ep(?P<epoch>[0-9]{1,9})$")
-MAX_TEXT_BYTES = 4 * 2**20
-MAX_GIN_BYTES = 2**20
-MAX_GIN_FILES = 256
-MAX_TAGS = 1000
 MAX_PLACES = 5
+NATIVE_KEYS = ({"schema_version", "run", "contents"}, {"schema_version", "kind", "contents"})
+"""What only a manifest of this program has."""
 
 NOT_CANONICAL = "order, owners and times of the members are not canonical: other archives hold the same files"
 NOT_SIGNED = "nobody signed this"
@@ -48,6 +33,21 @@ MD5_ONLY = "md5 is no protection against intent"
 NOT_LISTED = "the members are not listed: that none is missing cannot be known"
 SELF_VOUCHED = "the digests lie in the archive that they vouch for: integrity only"
 NO_RECIPE = "no recipe, data fingerprint or environment in a form that could be re-run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedList:
+    """A list that vouches for archives.
+
+    Attributes:
+        path: Where it is.
+        sha256: Of its bytes, which the digests were read from.
+        digests: What it says.
+    """
+
+    path: Path
+    sha256: str
+    digests: DigestList
 
 
 @dataclass(kw_only=True)
@@ -93,23 +93,24 @@ def verify_legacy(path: str | Path, *, md5_list: Path | None = None) -> LegacyVe
         ContentError: The list cannot be read or contradicts itself.
     """
     path = Path(path)
-    list_path, digests = read_md5_list(path, md5_list)
+    published = read_md5_list(path, md5_list)
     assessment = Assessment()
     with open_legacy(path) as walker:
         texts = dict(read_texts(walker, is_manifest_path))
     assessment.findings += walker.findings
     manifest = read_legacy_manifest(texts, assessment=assessment)
-    listed = find_listed(path.name, digests) if digests else None
+    listed = find_listed(path.name, published.digests) if published else None
     is_list_agreed = compare_archive(walker, listed=listed, assessment=assessment)
     if manifest is not None and walker.is_whole:
         compare_members(walker.files, manifest=manifest, assessment=assessment)
-    if digests and listed is None:
-        assessment.notes.append(describe_unlisted(walker, list_path=list_path, digests=digests))
+    if published is not None and listed is None:
+        assessment.notes.append(describe_unlisted(walker, published=published))
     is_all_vouched = manifest is not None and {file.path for file in walker.files} <= assessment.vouched | {
         manifest.path
     }
-    is_vouched = is_list_agreed or (not digests and is_all_vouched and bool(assessment.vouched))
-    assessment.notes += describe_unattributed(str(list_path), digests)
+    is_vouched = is_list_agreed or (published is None and is_all_vouched and bool(assessment.vouched))
+    if published is not None:
+        assessment.notes += describe_unattributed(str(published.path), published.digests)
     if manifest is not None:
         assessment.notes += describe_unattributed(manifest.path, manifest.digests)
     if not is_vouched:
@@ -120,7 +121,8 @@ def verify_legacy(path: str | Path, *, md5_list: Path | None = None) -> LegacyVe
         md5=walker.md5,
         sha256=walker.sha256,
         files=tuple(walker.files),
-        md5_list=str(list_path) if list_path else None,
+        md5_list=str(published.path) if published else None,
+        md5_list_sha256=published.sha256 if published else None,
         listed=listed,
         manifest=manifest.path if manifest else None,
         num_vouched=len(assessment.vouched),
@@ -137,7 +139,7 @@ def choose_outcome(findings: list[Finding], *, is_vouched: bool) -> LegacyOutcom
     return LegacyOutcome.MATCHES if is_vouched else LegacyOutcome.UNVOUCHED
 
 
-def read_md5_list(path: Path, md5_list: Path | None) -> tuple[Path | None, DigestList | None]:
+def read_md5_list(path: Path, md5_list: Path | None) -> PublishedList | None:
     """Return the list that was named, or else the one beside the archive where it holds digests.
 
     Raises:
@@ -146,11 +148,12 @@ def read_md5_list(path: Path, md5_list: Path | None) -> tuple[Path | None, Diges
     beside = path.parent / LIST_NAME
     chosen = md5_list or (beside if beside.is_file() else None)
     if chosen is None:
-        return None, None
-    found = parse_markdown_list(read_bytes(chosen), source=str(chosen))
+        return None
+    content = read_bytes(chosen)
+    found = parse_markdown_list(content, source=str(chosen))
     if not found.files and md5_list is not None:
         raise ContentError(f"{chosen}: no line gives a file's md5")
-    return (chosen, found) if found.files else (None, None)
+    return PublishedList(path=chosen, sha256=sha256_of_bytes(content), digests=found) if found.files else None
 
 
 def find_listed(name: str, digests: DigestList) -> ListedFile | None:
@@ -165,11 +168,6 @@ def find_listed(name: str, digests: DigestList) -> ListedFile | None:
         places = ", ".join(file.place for file in exact)
         raise ContentError(f"{name}: the list gives it several digests ({places})")
     return exact[0] if exact else None
-
-
-def strip_suffix(name: str) -> str:
-    """Return an archive's name without `.tar.gz`."""
-    return next((name.removesuffix(suffix) for suffix in BUNDLE_SUFFIXES if name.endswith(suffix)), name)
 
 
 def compare_archive(walker: LegacyWalker, *, listed: ListedFile | None, assessment: Assessment) -> bool:
@@ -226,16 +224,16 @@ def describe_digests(md5: str | None, sha256: str | None, size: int | None) -> s
     return ", ".join([*filter(None, parts), *([f"{size} bytes"] if size is not None else [])])
 
 
-def describe_unlisted(walker: LegacyWalker, *, list_path: Path | None, digests: DigestList) -> str:
+def describe_unlisted(walker: LegacyWalker, *, published: PublishedList) -> str:
     """Say that the list has no such file, and under which name it has these bytes."""
-    same = [file.name for file in digests.files if walker.md5 is not None and file.md5 == walker.md5]
+    same = [file.name for file in published.digests.files if walker.md5 is not None and file.md5 == walker.md5]
     other = f"; it gives this md5 to {', '.join(same)}" if same else ""
-    return f"{list_path} does not list {PurePosixPath(walker.source).name}{other}"
+    return f"{published.path} does not list {PurePosixPath(walker.source).name}{other}"
 
 
-def describe_unattributed(source: str, digests: DigestList | None) -> list[str]:
+def describe_unattributed(source: str, digests: DigestList) -> list[str]:
     """Say where a list holds digests of nothing that it plainly names; they were compared with nothing."""
-    if digests is None or not digests.unattributed:
+    if not digests.unattributed:
         return []
     places = ", ".join(digests.unattributed[:MAX_PLACES])
     more = len(digests.unattributed) - MAX_PLACES
@@ -267,33 +265,11 @@ def list_missing_guarantees(
     yield NO_RECIPE
 
 
-def is_manifest_path(path: str) -> bool:
-    """Whether a member may be the archive's own manifest: at its top, or in the one folder that it was made of."""
-    return PurePosixPath(path).name == MANIFEST_NAME and path.count("/") <= 1
-
-
 def read_texts(walker: LegacyWalker, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     """Walk the archive and yield path and content of the small members that are wanted."""
     for member in walker.members():
         if is_wanted(member.path):
             yield member.path, read_beginning(member)
-
-
-def read_beginning(member: LegacyMember) -> bytes:
-    """Return the member's content, of one that is too large only so much that this is seen."""
-    content = bytearray()
-    for chunk in member.chunks:
-        content += chunk
-        if len(content) > MAX_TEXT_BYTES:
-            break
-    return bytes(content)
-
-
-def choose_manifest(paths: Iterable[str]) -> str | None:
-    """Return the one at the top, or the only one a folder below; None where there is none or several."""
-    ordered = sorted(paths, key=lambda path: path.count("/"))
-    is_one = len(ordered) == 1 or (ordered and ordered[0] == MANIFEST_NAME)
-    return ordered[0] if is_one else None
 
 
 def read_legacy_manifest(texts: Mapping[str, bytes], *, assessment: Assessment) -> LegacyManifest | None:
@@ -312,7 +288,7 @@ def read_legacy_manifest(texts: Mapping[str, bytes], *, assessment: Assessment) 
     except ContentError as error:
         assessment.report(FindingClass.BAD_MANIFEST, path, expected=None, found=str(error))
         return None
-    if isinstance(value, dict) and {"schema_version", "run", "contents"} <= value.keys():
+    if isinstance(value, dict) and any(keys <= value.keys() for keys in NATIVE_KEYS):
         expected = "a native manifest as first member of a canonical archive"
         assessment.report(FindingClass.BAD_MANIFEST, path, expected=expected, found="one elsewhere")
     return LegacyManifest(path=path, value=value, digests=digests)
@@ -325,113 +301,21 @@ def show_legacy(path: Path, *, target: str) -> ShownLegacy:
         MissingPathError: There is no such file.
         VerificationError: The archive is damaged or holds what no archive may; everything is named.
     """
-    gins: dict[str, bytes] = {}
-    manifests: dict[str, bytes] = {}
-    curves: list[ShownCurve] = []
-    problems: list[str] = []
     with open_legacy(path) as walker:
-        for member in walker.members():
-            if is_manifest_path(member.path):
-                manifests[member.path] = read_beginning(member)
-            elif member.path.endswith(GIN_SUFFIX):
-                if member.size > MAX_GIN_BYTES or len(gins) == MAX_GIN_FILES:
-                    problems.append(f"{member.path}: larger than {MAX_GIN_BYTES} bytes or after {MAX_GIN_FILES} others")
-                else:
-                    gins[member.path] = b"".join(member.chunks)
-            elif EVENTS_MARK in PurePosixPath(member.path).name:
-                curves += read_curves(member, problems=problems)
+        contents = read_contents(walker.members())
     if walker.findings or walker.md5 is None or walker.sha256 is None:
-        raise VerificationError(describe_findings(f"{path}: cannot be shown (tolerant profile)", walker.findings))
-    manifest_path = choose_manifest(manifests)
+        headline = f"{path}: cannot be shown (tolerant profile)"
+        raise VerificationError(describe_findings(headline, walker.findings), findings=walker.findings)
     return ShownLegacy(
         target=target,
         source=str(path),
         md5=walker.md5,
         sha256=walker.sha256,
         files=tuple(walker.files),
-        manifest_path=manifest_path,
-        manifest=None if manifest_path is None else read_json(manifests[manifest_path], manifest_path, problems),
-        chains=describe_chains(gins, root=find_config_root(gins)),
-        checkpoints=tuple(describe_checkpoint(file) for file in walker.files if is_checkpoint(file.path)),
-        curves=tuple(curves),
-        problems=tuple(problems),
+        manifest_path=contents.manifest_path,
+        manifest=contents.manifest,
+        chains=contents.chains,
+        checkpoints=contents.checkpoints,
+        curves=contents.curves,
+        problems=contents.problems,
     )
-
-
-def read_json(content: bytes, path: str, problems: list[str]) -> Json:
-    """Return the value, or None with a problem noted."""
-    try:
-        return strict_loads(content, source=path)
-    except ContentError as error:
-        problems.append(str(error))
-        return None
-
-
-def read_curves(member: LegacyMember, *, problems: list[str]) -> list[ShownCurve]:
-    """Return each tag of an event file with its last value; of a damaged file none, and the damage as a problem."""
-    from hstu_preserve.event_files.reader import ScalarPoint, iterate_scalars
-
-    last: dict[str, ScalarPoint] = {}
-    counts: Counter[str] = Counter()
-    try:
-        for point in iterate_scalars(io.BufferedReader(ChunkStream(member.chunks)), source=member.path):
-            last[point.tag] = point
-            counts[point.tag] += 1
-            if len(last) > MAX_TAGS:
-                problems.append(f"{member.path}: more than {MAX_TAGS} tags")
-                return []
-    except ContentError as error:
-        problems.append(str(error))
-        return []
-    return [
-        ShownCurve(
-            file=member.path,
-            tag=printable(tag),
-            num_points=counts[tag],
-            last_step=point.step,
-            last_value=point.value if math.isfinite(point.value) else None,
-        )
-        for tag, point in last.items()
-    ]
-
-
-class ChunkStream(io.RawIOBase):
-    """A member's content as a stream."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self.chunks = chunks
-        self.rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        """It can only be read."""
-        return True
-
-    def readinto(self, buffer: "WriteableBuffer", /) -> int:
-        """Fill the buffer from the next chunk."""
-        if not self.rest:
-            self.rest = memoryview(next(self.chunks, b""))
-        target = memoryview(buffer)
-        size = min(len(target), len(self.rest))
-        target[:size] = self.rest[:size]
-        self.rest = self.rest[size:]
-        return size
-
-
-def find_config_root(paths: Iterable[str]) -> str:
-    """Return the folder that all gin files lie in, which includes are also looked up in."""
-    folders = [PurePosixPath(path).parent for path in paths]
-    for path in folders:
-        if path.name == CONFIG_FOLDER:
-            return str(path)
-    return "."
-
-
-def is_checkpoint(path: str) -> bool:
-    """Whether a member lies among the checkpoints."""
-    return CHECKPOINT_FOLDER in PurePosixPath(path).parts[:-1]
-
-
-def describe_checkpoint(file: LegacyFile) -> ShownCheckpoint:
-    """Return a checkpoint with the epoch that its name gives."""
-    match = EPOCH.search(PurePosixPath(file.path).name)
-    return ShownCheckpoint(path=file.path, size=file.size, epoch=int(match["epoch"]) if match else None)

@@ -10,8 +10,8 @@ from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.legacy import ShownLegacy
-from hstu_preserve.records.manifest import Manifest
-from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownRecipe
+from hstu_preserve.records.manifest import Manifest, MigratedManifest
+from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
 from hstu_preserve.workflows.catalog import find_gain, read_catalog
 from hstu_preserve.workflows.legacy import show_legacy
 from hstu_preserve.workflows.targets import CatalogTarget, LocalTarget, resolve_target
@@ -20,7 +20,9 @@ GIN_SUFFIX = ".gin"
 MAX_RESULTS_BYTES = 64 * 2**20
 
 
-def show(target: str | Path, *, gin_root: Path | None = None) -> ShownEntry | ShownBundle | ShownRecipe | ShownLegacy:
+def show(
+    target: str | Path, *, gin_root: Path | None = None
+) -> ShownEntry | ShownBundle | ShownMigrated | ShownRecipe | ShownLegacy:
     """Return what is known of a target; bytes are not verified beyond what is read.
 
     Args:
@@ -53,9 +55,11 @@ def show_entry(target: CatalogTarget) -> ShownEntry:
     )
 
 
-def show_bundle(target: LocalTarget) -> ShownBundle:
-    """Return manifest and recorded curve of a bundle or run directory."""
+def show_bundle(target: LocalTarget) -> ShownBundle | ShownMigrated:
+    """Return the manifest of a bundle or run directory, and of a run the recorded curve."""
     stored = read_stored_manifest(target.path)
+    if isinstance(stored.record, MigratedManifest):
+        return ShownMigrated(target=target.text, path=target.path, identity=stored.identity, manifest=stored.record)
     return ShownBundle(
         target=target.text,
         path=target.path,

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hstu_preserve.records.contents import FileRecord, Finding, FindingClass, Role, compare
-from hstu_preserve.records.results import VerificationReport, VerifiedTarget
-from hstu_preserve.records.verification import Verification
+from hstu_preserve.records.verification import Verification, VerificationReport, VerifiedTarget
 
 listings = st.dictionaries(st.sampled_from("abcdefg"), st.tuples(st.integers(0, 2), st.sampled_from("01")), max_size=6)
 Listing = dict[str, tuple[int, str]]

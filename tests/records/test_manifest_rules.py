@@ -26,7 +26,9 @@ def value(manifest: Manifest) -> Any:  # a JSON tree that each test changes in i
 
 
 def read(value: Json) -> Manifest:
-    return read_manifest(canonical_dumps(value), source="some/where")
+    manifest = read_manifest(canonical_dumps(value), source="some/where")
+    assert isinstance(manifest, Manifest)
+    return manifest
 
 
 def test_a_manifest_read_back_is_the_manifest(manifest: Manifest) -> None:

@@ -1,0 +1,27 @@
+"""`migrate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.cli.options import JsonOption, Md5ListOption
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.progress import progress_bar
+
+
+def command(
+    legacy: Annotated[str, typer.Argument(metavar="LEGACY", help="An archive as any 'tar czf' writes it.")],
+    md5_list: Md5ListOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="FILE", help="The bundle. [default: the archive's name .migrated.tar.gz]"),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a native bundle of a legacy archive: every byte kept, every value with where it comes from."""
+    from hstu_preserve.workflows.migrate import migrate
+
+    with progress_bar() as listener:
+        result = migrate(legacy, md5_list=md5_list, output=output, listener=listener)
+    emit(result, as_json=json)

@@ -61,15 +61,21 @@ class Figure:
     peak_megabytes: float
 
 
-def measure(command: list[str]) -> Figure:
+def measure(command: list[str], *, environment: dict[str, str]) -> Figure:
     """Run one command to its end; a failure stops the benchmark."""
     start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start
     if os.waitstatus_to_exitcode(status) != 0:
         sys.exit(f"failed: {shlex.join(command)}")
     return Figure(seconds=seconds, peak_megabytes=usage.ru_maxrss / 1000)
+
+
+def keep_bytecode(folder: Path) -> dict[str, str]:
+    """Return an environment in which Python keeps bytecode, as it does of every installed package."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**inherited, "PYTHONPYCACHEPREFIX": str(folder)}
 
 
 def generate(root: Path, *, scale: int) -> int:
@@ -111,10 +117,13 @@ def compare(work: Path, *, rounds: int, tree_bytes: int, alone: bool) -> dict[st
     }
     if alone:
         commands = {name: commands[name] for name in OURS}
+    environment = keep_bytecode(work / "bytecode")
+    for verb in (["verify", "sample"], ["pack", "--help"]):  # the first run of each compiles it
+        subprocess.run([*program, *verb], env=environment, stdout=subprocess.DEVNULL, check=True)
     figures: dict[str, list[Figure]] = {name: [] for name in [*commands, *([] if alone else [FLOOR_NAME])]}
     for _ in range(rounds):
         for name, command in commands.items():
-            figures[name].append(measure(command))
+            figures[name].append(measure(command, environment=environment))
             subprocess.run(["rm", "-rf", str(work / "x")], check=True)
         if alone:
             continue

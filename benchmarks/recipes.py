@@ -1,0 +1,257 @@
+"""Every recipe on ml-latest-small at upstream's ml-1m base shape, several seeds each (`make bench-recipes`).
+
+Usage: python -m benchmarks.recipes --data FOLDER [--work FOLDER] [--seeds N] [--minutes M] [--only ID,...]
+
+FOLDER holds `ml-latest-small/`; without it HSTU_PRESERVE_MOVIELENS is asked. Each recipe of `bundles/` keeps its
+components and takes the small shape (D = 50, 2 blocks of 1 head; the large and the TensorFlow variant keep their 8
+blocks of 2 heads), protocol `validated`, at most 10 epochs and a patience of 3. A training that is done stays in the
+work folder, so that a run that was cut goes on. Writes `benchmarks/results/recipes.json` and the table in
+`benchmarks/README.md`.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.comparison import compare
+from benchmarks.machine import machine_facts
+from benchmarks.scoreboard import write_table
+from hstu_preserve.bundle.layout import METRICS, RANKS, RUN_RECORD
+from hstu_preserve.data.store import open_store
+from hstu_preserve.evaluation.ranks import read_ranks
+from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.gin_recipes.writer import write_gin
+from hstu_preserve.primitives.canonical_json import canonical_dumps
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.records.claim import SelectionRule
+from hstu_preserve.records.evaluation import ResultsRecord
+from hstu_preserve.records.manifest import MANIFEST_NAME, RunRecord
+from hstu_preserve.records.recipe import HstuTfSettings, ModelSettings, Protocol, Recipe, SasrecSettings
+from hstu_preserve.workflows.data import prepare_data
+from hstu_preserve.workflows.train import train
+
+BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
+RESULT = Path(__file__).with_name("results") / "recipes.json"
+BASE = "paper-hstu-ml-20m"
+DATASET = "ml-latest-small"
+CUTOFF = 10
+NUM_EPOCHS = 10
+PATIENCE = 3
+BATCH_SIZE = 16
+"""610 users make 39 steps of an epoch; upstream's 128 would make 5."""
+WIDTH = 50
+LARGE_BLOCKS = 8
+SAME_HERE = {
+    "control-base-ml-32m": "BASE but for the dataset",
+    "iter7-exp6-ml32m-base": "control-additive-ic-td but for the dataset",
+    "paper-hstu-ml-1m": "BASE at this shape",
+    "paper-hstu-large-ml-20m": "paper-hstu-large-ml-1m at this shape",
+    "paper-sasrec-ml-20m": "paper-sasrec-ml-1m at this shape",
+}
+"""Recipes that the small shape makes equal to another one, which is run in their stead."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One training."""
+
+    recipe_id: str
+    seed: int
+    gin: Path
+    store: Path
+    output: Path
+
+
+def main() -> None:
+    """Train what is not trained yet, compare, record and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HSTU_PRESERVE_MOVIELENS", "absent")))
+    parser.add_argument("--work", type=Path, default=Path("benchmarks/work/recipes"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=90.0, help="start no training after that many")
+    parser.add_argument("--only", default="", help="ids, separated by commas; BASE is always among them")
+    options = parser.parse_args()
+    source = options.data / DATASET
+    if not source.is_dir():
+        raise SystemExit(f"{source}: no such folder; name the one that holds {DATASET}/ with --data")
+    store = options.work / "store"
+    if not store.exists():
+        prepare_data(DATASET, source=source, output=store)
+    chosen = {BASE, *options.only.split(",")} if options.only else None
+    ids = [one for one in list_recipes() if chosen is None or one in chosen]
+    tasks = [make_task(one, seed=seed, work=options.work, store=store) for seed in range(options.seeds) for one in ids]
+    run_tasks([task for task in tasks if not is_done(task)], minutes=options.minutes)
+    finished = [one for one in ids if all(is_done(task) for task in tasks if task.recipe_id == one)]
+    if BASE not in finished:
+        raise SystemExit("BASE itself is not finished; run the same command again")
+    record(finished, tasks=tasks, command=f"python -m benchmarks.recipes --seeds {options.seeds}")
+    if len(finished) < len(ids):
+        print(f"not finished: {', '.join(one for one in ids if one not in finished)}; run the same command again")
+
+
+def list_recipes() -> list[str]:
+    """Return the ids of `bundles/`, BASE first, without those that the small shape makes equal to another one."""
+    ids = sorted(folder.parent.name for folder in BUNDLES.glob("*/config"))
+    return [BASE, *(one for one in ids if one not in {BASE, "sample-hstu-synthetic", *SAME_HERE})]
+
+
+def make_task(recipe_id: str, *, seed: int, work: Path, store: Path) -> Task:
+    """Write the small recipe as one flat gin file."""
+    chain = BUNDLES / recipe_id / "config" / f"{recipe_id}.gin"
+    resolution = resolve(read_chain(chain, root=BUNDLES))
+    gin = work / "gin" / f"{recipe_id}-{seed}.gin"
+    gin.parent.mkdir(parents=True, exist_ok=True)
+    recipe = shrink(resolution.recipe, seed=seed)
+    policies = tuple(
+        policy.model_copy(
+            update={
+                "protocol": Protocol.VALIDATED,
+                "selection_rule": SelectionRule.BEST_ON_VALIDATION,
+                "margin": None,
+                "margin_derivation": None,
+                "seeds": (seed,),
+            }
+        )
+        for policy in resolution.policies
+    )
+    gin.write_text(write_gin(recipe, policies, resolution.bundle.model_copy(update={"include_data": False})))
+    return Task(recipe_id=recipe_id, seed=seed, gin=gin, store=store, output=work / "runs" / f"{recipe_id}-{seed}")
+
+
+def shrink(recipe: Recipe, *, seed: int) -> Recipe:
+    """Return the recipe at the small shape, its components kept."""
+    changed: dict[str, dict[str, Json]] = {
+        "dataset": {"name": DATASET, "fingerprint": None, "protocol": Protocol.VALIDATED.value},
+        "model": {"item_embedding_dim": WIDTH} | shrink_encoder(recipe.model),
+        "training": {
+            "random_seed": seed,
+            "num_epochs": NUM_EPOCHS,
+            "patience": PATIENCE,
+            "local_batch_size": BATCH_SIZE,
+            "save_ckpt_every_n": 1000,
+        },
+        "evaluation": {"full_eval_every_n": 1},
+    }
+    value = recipe.to_json_value()
+    assert isinstance(value, dict)
+    for section, settings in changed.items():
+        inner = value[section]
+        assert isinstance(inner, dict)
+        inner.update(settings)
+    return Recipe.from_json(canonical_dumps(value), source=f"small {recipe.model.kind}")
+
+
+def shrink_encoder(settings: ModelSettings) -> dict[str, Json]:
+    """Return the encoder's own settings: upstream's ml-1m base shape, or its large one."""
+    if isinstance(settings, SasrecSettings):
+        return {"num_heads": 1, "num_blocks": 2, "ffn_hidden_dim": WIDTH}
+    if isinstance(settings, HstuTfSettings):
+        return {}
+    if settings.num_blocks >= LARGE_BLOCKS:
+        return {"num_heads": 2, "num_blocks": LARGE_BLOCKS, "dqk": WIDTH // 2, "dv": WIDTH // 2}
+    return {"num_heads": 1, "num_blocks": 2, "dqk": WIDTH, "dv": WIDTH}
+
+
+def is_done(task: Task) -> bool:
+    """Whether the training was finished and sealed."""
+    return (task.output / MANIFEST_NAME).exists()
+
+
+def run_tasks(tasks: list[Task], *, minutes: float) -> None:
+    """Train, one process with one thread on each core; start none after the given minutes."""
+    deadline = time.monotonic() + 60 * minutes
+    context = multiprocessing.get_context("spawn")
+    workers = len(os.sched_getaffinity(0))
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=use_one_thread) as pool:
+        running: set[Future[str]] = set()
+        for number, task in enumerate(tasks, start=1):
+            if time.monotonic() > deadline:
+                break
+            running.add(pool.submit(run_task, task))
+            if len(running) < workers and number < len(tasks):
+                continue
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            for future in done:
+                print(f"{number}/{len(tasks)} {future.result()}", flush=True)
+        for future in running:
+            print(future.result(), flush=True)
+
+
+def use_one_thread() -> None:
+    """Let a worker process compute on one thread: the model is small, and two processes share two cores better."""
+    torch.set_num_threads(1)
+
+
+def run_task(task: Task) -> str:
+    """Train one recipe with one seed; what an earlier run left unfinished is made anew."""
+    shutil.rmtree(task.output, ignore_errors=True)
+    start = time.process_time()
+    result = train(task.gin, output=task.output, data=task.store, device="cpu")
+    seconds = time.process_time() - start
+    (task.output.parent / f"{task.output.name}.seconds").write_text(f"{seconds:.1f}\n")
+    final = result.results.final
+    return (
+        f"{task.recipe_id} seed {task.seed}: ndcg@10 {final.metrics['ndcg@10']:.4f} at epoch {final.epoch} of "
+        f"{len(result.results.epochs)}, {seconds:.0f} s of one core"
+    )
+
+
+def read_scores(task: Task) -> npt.NDArray[np.float64]:
+    """Return each user's NDCG@10 on the test item, in the store's order."""
+    ranks = read_ranks(task.output / RANKS, source=RANKS).ranks_topk
+    scores: npt.NDArray[np.float64] = np.where(ranks <= CUTOFF, 1.0 / np.log2(ranks + 1.0), 0.0)
+    return scores
+
+
+def describe_runs(tasks: list[Task]) -> dict[str, object]:
+    """Return what a recipe's trainings gave, seed by seed."""
+    results = [ResultsRecord.from_json((task.output / METRICS).read_bytes(), source=METRICS) for task in tasks]
+    records = [RunRecord.from_json((task.output / RUN_RECORD).read_bytes(), source=RUN_RECORD) for task in tasks]
+    seconds = [float((task.output.parent / f"{task.output.name}.seconds").read_text()) for task in tasks]
+    return {
+        "seeds": [task.seed for task in tasks],
+        "ndcg@10": [result.final.metrics["ndcg@10"] for result in results],
+        "hr@10": [result.final.metrics["hr@10"] for result in results],
+        "coverage@10": [result.final.coverage_at_10 for result in results],
+        "validation ndcg@10": [max(epoch.metrics["ndcg@10"] for epoch in result.epochs) for result in results],
+        "recipe_sha256": [run_record.recipe_sha256 for run_record in records],
+        "best epoch": [result.final.epoch for result in results],
+        "epochs": [len(result.epochs) for result in results],
+        "core_seconds": seconds,
+    }
+
+
+def record(finished: list[str], *, tasks: list[Task], command: str) -> None:
+    """Write and print the comparison of the recipes that every seed has finished."""
+    by_id = {one: [task for task in tasks if task.recipe_id == one] for one in finished}
+    scores = {one: np.stack([read_scores(task) for task in its]) for one, its in by_id.items()}
+    comparison = compare(scores, base=BASE)
+    fingerprint = open_store(tasks[0].store).fingerprint
+    recipes = {one: describe_runs(its) | comparison[one].to_json() for one, its in by_id.items()}
+    content = {
+        "command": command,
+        "dataset": DATASET,
+        "fingerprint": fingerprint,
+        "protocol": Protocol.VALIDATED.value,
+        "shape": {"width": WIDTH, "batch": BATCH_SIZE, "epochs": NUM_EPOCHS, "patience": PATIENCE},
+        "same_here": SAME_HERE,
+        "recipes": recipes,
+        "machine": machine_facts(),
+    }
+    RESULT.write_text(json.dumps(content, indent=2) + "\n")
+    print(write_table(recipes))
+
+
+if __name__ == "__main__":
+    main()

@@ -57,7 +57,15 @@ class ContentError(PreserveError):
 
 
 class VerificationError(ContentError):
-    """Bytes differ from what the manifest promises."""
+    """Bytes differ from what the manifest promises.
+
+    Attributes:
+        findings: Every difference as data: `hstu_preserve.records.contents.Finding`; none where the message is all.
+    """
+
+    def __init__(self, message: str, *, findings: Iterable[object] = ()) -> None:
+        self.findings = tuple(findings)
+        super().__init__(message)
 
 
 class DataMismatchError(ContentError):

@@ -82,12 +82,13 @@ def write_member(writer: GzipWriter, *, root: Path, member: Member, digest: Back
 def require_complete(root: Path, stored: StoredManifest) -> None:
     """Raise VerificationError where the tree's files are not the manifest's, judged by path, type and size."""
     listing = list_tree(root)
-    listing.findings += find_misplaced(stored.manifest.contents)
+    listing.findings += find_misplaced(stored.contents)
     sizes = {member.path: member.size for member in list_members(stored)}
     for path in sorted(sizes.keys() | listing.sizes.keys()):
         compare_size(listing, path=path, expected=sizes.get(path))
     if listing.findings:
-        raise VerificationError(describe_findings(f"{root}: not what its manifest says", listing.findings))
+        headline = f"{root}: not what its manifest says"
+        raise VerificationError(describe_findings(headline, listing.findings), findings=listing.findings)
 
 
 def compare_size(listing: TreeListing, *, path: str, expected: int | None) -> None:

@@ -8,9 +8,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from hstu_preserve.bundle.layout import BundleIdentity, describe_findings
 from hstu_preserve.bundle.verification import open_bundle
+from hstu_preserve.bundle.walker import BundleWalker
 from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.primitives.files import current_umask, flush_directory
+from hstu_preserve.records.contents import Finding, FindingClass
+from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.verification import Verification
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -18,8 +22,15 @@ FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_MODE = 0o644
 
 
-def unpack(source: Path | BinaryIO, *, destination: Path) -> Verification:
+def unpack(
+    source: Path | BinaryIO, *, destination: Path, expected_identity: BundleIdentity | None = None
+) -> Verification:
     """Write the members of a bundle into the new directory `destination`, if all of it is as packed.
+
+    Args:
+        source: A packed bundle, or a stream of one.
+        destination: The new directory.
+        expected_identity: The bundle that it must be, None for any: of another one, no byte is written.
 
     Raises:
         UsageError: `destination` exists, or `source` is a directory.
@@ -33,12 +44,26 @@ def unpack(source: Path | BinaryIO, *, destination: Path) -> Verification:
         raise UsageError(f"{source}: a directory, not a packed bundle")
     with open_bundle(source) as walker, fresh_directory(destination) as root:
         for content in walker.members():
+            require_identity(walker, expected_identity)
             if not walker.findings:
                 write_file(root, path=content.member.path, chunks=content.chunks)
-        verification = walker.verification()
-        if not verification.ok:
-            raise VerificationError(verification.describe())
-    return verification
+        if walker.findings:
+            raise walker.verification_error()
+    return walker.verification()
+
+
+def require_identity(walker: BundleWalker, expected: BundleIdentity | None) -> None:
+    """Raise VerificationError where the bundle, whose manifest was just read, is another one than expected."""
+    assert walker.stored is not None
+    if expected is None or walker.stored.identity == expected:
+        return
+    finding = Finding(
+        finding_class=FindingClass.CHANGED,
+        path=MANIFEST_NAME,
+        expected=f"identity sha256:{expected}",
+        found=f"sha256:{walker.stored.identity}",
+    )
+    raise VerificationError(describe_findings(f"{walker.source}: another bundle", [finding]), findings=[finding])
 
 
 @contextmanager

@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from hstu_preserve.errors import UsageError
 from hstu_preserve.primitives.digests import Sha256, sha256_of_bytes
 from hstu_preserve.records.contents import Contents, Finding, FindingClass, Role
-from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest
+from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, AnyManifest, Manifest, MigratedManifest
 
 RUN_RECORD = "run.json"
 ENVIRONMENT = "environment.json"
@@ -17,9 +18,12 @@ EVENTS_FOLDER = "tb"
 RESULTS_FOLDER = "results"
 DATA_FOLDER = "data"
 CODE_FOLDER = "code"
+LEGACY_FOLDER = "legacy"
 METRICS = f"{RESULTS_FOLDER}/metrics.json"
 RANKS = f"{RESULTS_FOLDER}/ranks.npz"
 STEPS = f"{RESULTS_FOLDER}/steps.jsonl"
+
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
 
 MAX_SHOWN_CHARACTERS = 4096
 """Of a name in a finding: as long as a path may be."""
@@ -31,6 +35,7 @@ ROLE_OF_FOLDER = {
     RESULTS_FOLDER: Role.RESULT,
     DATA_FOLDER: Role.DATA,
     CODE_FOLDER: Role.CODE,
+    LEGACY_FOLDER: Role.LEGACY,
 }
 ROLE_OF_FILE = {ENVIRONMENT: Role.ENVIRONMENT, RUN_RECORD: Role.RUN, REQUIREMENTS: Role.REQUIREMENTS}
 GENERATED_NAMES = frozenset({MANIFEST_NAME, CHECKSUMS_NAME})
@@ -45,12 +50,31 @@ class StoredManifest:
     """A manifest together with the bytes that it was read from."""
 
     content: bytes
-    manifest: Manifest
+    record: AnyManifest
 
     @property
     def identity(self) -> BundleIdentity:
         """The digest that names the bundle."""
         return sha256_of_bytes(self.content)
+
+    @property
+    def contents(self) -> Contents:
+        """Which files the bundle has."""
+        return self.record.contents
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of a run, for whoever needs a recipe, claims or data.
+
+        Raises:
+            UsageError: The bundle was migrated from a legacy archive, which gives none of these.
+        """
+        if isinstance(self.record, MigratedManifest):
+            raise UsageError(
+                f"migrated from the legacy archive {self.record.source.name}, which was no run of this program: it has "
+                "no recipe with data and policy to work on; 'hstu-preserve show' says what is known of it"
+            )
+        return self.record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +108,10 @@ def find_misplaced(contents: Contents) -> list[Finding]:
 
 def list_members(stored: StoredManifest) -> list[Member]:
     """Return every member of the archive in its order: the manifest, the contents by path, the checksums."""
-    checksums = checksums_text(stored.content, contents=stored.manifest.contents)
+    checksums = checksums_text(stored.content, contents=stored.contents)
     return [
         Member(path=MANIFEST_NAME, size=len(stored.content), sha256=stored.identity),
-        *(Member(path=file.path, size=file.size, sha256=file.sha256) for file in stored.manifest.contents.files),
+        *(Member(path=file.path, size=file.size, sha256=file.sha256) for file in stored.contents.files),
         Member(path=CHECKSUMS_NAME, size=len(checksums), sha256=sha256_of_bytes(checksums)),
     ]
 
@@ -102,6 +126,11 @@ def checksums_text(manifest_content: bytes, *, contents: Contents) -> bytes:
 def describe_findings(headline: str, findings: Iterable[Finding]) -> str:
     """Return the headline and each finding on a line of its own."""
     return "\n".join([headline, *(f"  {finding.describe()}" for finding in findings)])
+
+
+def strip_suffix(name: str) -> str:
+    """Return an archive's name without `.tar.gz`."""
+    return next((name.removesuffix(suffix) for suffix in ARCHIVE_SUFFIXES if name.endswith(suffix)), name)
 
 
 def printable(name: str) -> str:

@@ -23,7 +23,7 @@ from hstu_preserve.errors import ContentError, MissingPathError, UnavailableErro
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.paths import find_colliding, require_inside_bundle
 from hstu_preserve.records.contents import Contents, FileRecord, Finding, FindingClass
-from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest, read_manifest
+from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, AnyManifest, read_manifest
 
 MAX_MANIFEST_BYTES = 8 * 2**20
 """Some 40,000 files; a hostile manifest of this size still takes seconds and some hundred MB to refuse."""
@@ -43,13 +43,13 @@ class TreeListing:
         self.findings.append(Finding(finding_class=kind, path=printable(path), expected=expected, found=found))
 
 
-def seal(root: Path, *, manifest: Manifest) -> StoredManifest:
+def seal(root: Path, *, manifest: AnyManifest) -> StoredManifest:
     """Write `MANIFEST.json` and `SHA256SUMS` into a run directory.
 
     Raises:
         UnavailableError: The directory cannot be written.
     """
-    stored = StoredManifest(content=manifest.to_json(), manifest=manifest)
+    stored = StoredManifest(content=manifest.to_json(), record=manifest)
     write_atomically(root / MANIFEST_NAME, stored.content)
     write_atomically(root / CHECKSUMS_NAME, checksums_text(stored.content, contents=manifest.contents))
     return stored
@@ -67,7 +67,7 @@ def read_tree_manifest(root: Path) -> StoredManifest:
     if not os.path.lexists(path):
         raise MissingPathError(f"{root}: no bundle and no finished run ({MANIFEST_NAME}: no such file)")
     content = read_at_most(path, max_bytes=MAX_MANIFEST_BYTES)
-    return StoredManifest(content=content, manifest=read_manifest(content, source=str(path)))
+    return StoredManifest(content=content, record=read_manifest(content, source=str(path)))
 
 
 def record_files(root: Path) -> Contents:

@@ -64,14 +64,14 @@ def verify_tree(root: Path) -> Verification:
         listing.refuse(FindingClass.BAD_MANIFEST, MANIFEST_NAME, expected=None, found=str(error))
     records = list(hash_files(root, listing)) if stored else []
     if stored:
-        contents = stored.manifest.contents
+        contents = stored.contents
         listing.findings += [*find_misplaced(contents), *compare(contents.files, records)]
         compare_checksums(root, stored=stored, listing=listing)
     return Verification(
         source=str(root),
         identity=stored.identity if stored else None,
         transport_sha256=None,
-        manifest=stored.manifest if stored else None,
+        manifest=stored.record if stored else None,
         findings=tuple(listing.findings),
         members_checked=len(records),
         bytes_checked=sum(record.size for record in records),
@@ -80,7 +80,7 @@ def verify_tree(root: Path) -> Verification:
 
 def compare_checksums(root: Path, *, stored: StoredManifest, listing: TreeListing) -> None:
     """Add a finding where the tree's `SHA256SUMS` is not the one that follows from the manifest."""
-    want = checksums_text(stored.content, contents=stored.manifest.contents)
+    want = checksums_text(stored.content, contents=stored.contents)
     expected = describe_bytes(sha256_of_bytes(want), size=len(want))
     if CHECKSUMS_NAME not in listing.sizes:
         listing.refuse(FindingClass.MISSING, CHECKSUMS_NAME, expected=expected, found=None)
@@ -96,9 +96,10 @@ def compare_checksums(root: Path, *, stored: StoredManifest, listing: TreeListin
 
 
 def read_manifest_of(path: Path) -> Manifest:
-    """Return the manifest of a bundle or tree; of a bundle, only the beginning is read.
+    """Return the manifest of a run, packed or not; of a bundle, only the beginning is read.
 
     Raises:
+        UsageError: It is no run but a migrated legacy archive.
         MissingPathError: There is no such file or directory, or the directory has no manifest.
         ContentError: It is not a bundle.
     """
@@ -112,7 +113,7 @@ def read_stored_manifest(path: Path) -> StoredManifest:
     with open_bundle(path) as walker:
         next(walker.members(), None)
         if walker.stored is None:
-            raise VerificationError(walker.verification().describe())
+            raise walker.verification_error()
         return walker.stored
 
 
@@ -135,12 +136,12 @@ def read_member(path: Path, *, member: str, max_bytes: int) -> bytes:
             walk = walker.members()
             first = next(walk, None)
             if first is None or walker.stored is None:
-                raise VerificationError(walker.verification().describe())
+                raise walker.verification_error()
             expected = find_listed(walker.stored, member=member, max_bytes=max_bytes, source=path)
             pieces = (b"".join(found.chunks) for found in chain([first], walk) if found.member == expected)
             content = next(pieces, b"")
             if walker.findings:
-                raise VerificationError(walker.verification().describe())
+                raise walker.verification_error()
     require_content(content, expected=expected, source=path)
     return content
 
@@ -165,7 +166,8 @@ def require_content(content: bytes, *, expected: Member, source: Path) -> None:
             expected=describe_bytes(expected.sha256, size=expected.size),
             found=describe_bytes(found, size=len(content)),
         )
-        raise VerificationError(describe_findings(f"{source}: not what its manifest says", [finding]))
+        headline = f"{source}: not what its manifest says"
+        raise VerificationError(describe_findings(headline, [finding]), findings=[finding])
 
 
 @contextmanager

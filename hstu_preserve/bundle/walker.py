@@ -12,12 +12,13 @@ from hstu_preserve.bundle.found_headers import FoundHeader, describe_differences
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_header, make_padding, measure_member
 from hstu_preserve.bundle.layout import Member, StoredManifest, find_misplaced, list_members, printable
 from hstu_preserve.bundle.tree import CHUNK_BYTES, MAX_MANIFEST_BYTES
-from hstu_preserve.errors import ContentError
+from hstu_preserve.errors import ContentError, VerificationError
 from hstu_preserve.records.contents import Finding, FindingClass, describe_bytes
 from hstu_preserve.records.manifest import MANIFEST_NAME, read_manifest
 from hstu_preserve.records.verification import Verification
 
 MAX_FINDINGS = 1000
+LEGACY_HINT = "; a legacy archive is read from a file that is named, not from a stream"
 ALLOWANCE_BYTES = MAX_MANIFEST_BYTES + 2**20
 """How much more than the manifest announces is read, to name what it is."""
 
@@ -62,7 +63,7 @@ class BundleWalker:
             self.stored = self._read_manifest()
             self._expected = list_members(self.stored)
             self._seen, self._furthest = {MANIFEST_NAME}, 0
-            self.findings += find_misplaced(self.stored.manifest.contents)
+            self.findings += find_misplaced(self.stored.contents)
             self.reader.limit = ALLOWANCE_BYTES + sum(measure_member(m.path, size=m.size) for m in self._expected)
             yield MemberContent(member=self._expected[0], chunks=iter([self.stored.content]))
             yield from self._walk_members()
@@ -81,11 +82,15 @@ class BundleWalker:
             source=self.source,
             identity=self.stored.identity if self.stored else None,
             transport_sha256=self.reader.transport_sha256,
-            manifest=self.stored.manifest if self.stored else None,
+            manifest=self.stored.record if self.stored else None,
             findings=tuple(self.findings),
             members_checked=self.members_checked,
             bytes_checked=self.bytes_checked,
         )
+
+    def verification_error(self) -> VerificationError:
+        """Return what the walk found, as an error."""
+        return VerificationError(self.verification().describe(), findings=self.findings)
 
     def _read_manifest(self) -> StoredManifest:
         """Read the first member, which says what all the others must be."""
@@ -95,7 +100,7 @@ class BundleWalker:
             self._report(FindingClass.NOT_CANONICAL, self.source, expected=f"header {GZIP_HEADER.hex()}", found=found)
         self.reader.place = MANIFEST_NAME
         if header is None or header.damage or header.name != MANIFEST_NAME:
-            found = "an empty archive" if header is None else header.damage or header.name
+            found = "an empty archive" if header is None else header.damage or f"{printable(header.name)}{LEGACY_HINT}"
             raise self.reader.damage(
                 FindingClass.BAD_MANIFEST, expected=f"{MANIFEST_NAME} as first member", found=found
             )
@@ -107,10 +112,10 @@ class BundleWalker:
         self._read_padding(header.size)
         self._count(len(content))
         try:
-            manifest = read_manifest(content, source=MANIFEST_NAME)
+            record = read_manifest(content, source=MANIFEST_NAME)
         except ContentError as error:
             raise self.reader.damage(FindingClass.BAD_MANIFEST, expected=None, found=str(error)) from None
-        return StoredManifest(content=content, manifest=manifest)
+        return StoredManifest(content=content, record=record)
 
     def _walk_members(self) -> Iterator[MemberContent]:
         """Yield each member after the manifest, up to the zero block."""

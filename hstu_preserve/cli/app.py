@@ -13,6 +13,7 @@ from hstu_preserve.cli import (
     export,
     keygen,
     list_experiments,
+    migrate,
     pack,
     report,
     reproduce,
@@ -61,6 +62,7 @@ app.command("pack")(pack.command)
 app.command("unpack")(unpack.command)
 app.add_typer(data.app, name="data")
 app.command("diff")(diff.command)
+app.command("migrate")(migrate.command)
 app.command("keygen")(keygen.command)
 app.command("sign")(sign.command)
 app.command("export")(export.command)

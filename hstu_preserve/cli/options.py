@@ -16,6 +16,10 @@ DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="a
 GinRootOption = Annotated[
     Path | None, typer.Option("--gin-root", metavar="DIR", help="The folder that a gin file's includes may not leave.")
 ]
+Md5ListOption = Annotated[
+    Path | None,
+    typer.Option("--md5-list", metavar="FILE", help="What vouches for a legacy archive; else a MANIFEST.md beside it."),
+]
 NewDirectoryOption = Annotated[Path, typer.Option("--output", metavar="DIR", help="The new directory.")]
 PublicKeyOption = Annotated[
     Path | None,

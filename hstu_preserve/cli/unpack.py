@@ -14,9 +14,13 @@ def command(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="The new directory. [default: the bundle's name]")
     ] = None,
+    identity: Annotated[
+        str | None,
+        typer.Option("--identity", metavar="SHA256", help="The identity it must have; of another, nothing is written."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Unpack a bundle, verified while it is written; nothing is left behind where a byte differs."""
     from hstu_preserve.workflows.pack import unpack
 
-    emit(unpack(target, output=output), as_json=json)
+    emit(unpack(target, output=output, identity=identity), as_json=json)

@@ -1,11 +1,10 @@
 """`verify`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.options import JsonOption, PublicKeyOption
+from hstu_preserve.cli.options import JsonOption, Md5ListOption, PublicKeyOption
 from hstu_preserve.cli.output import emit
 
 
@@ -19,12 +18,7 @@ def command(
         typer.Option("--deep", help="Also hold recipe, checkpoints, event files, ranks and data against each other."),
     ] = False,
     public_key: PublicKeyOption = None,
-    md5_list: Annotated[
-        Path | None,
-        typer.Option(
-            "--md5-list", metavar="FILE", help="What vouches for a legacy archive; else a MANIFEST.md beside it."
-        ),
-    ] = None,
+    md5_list: Md5ListOption = None,
     json: JsonOption = False,
 ) -> None:
     """Whether every byte of a bundle is the packed byte; exit code 3 where one is not."""

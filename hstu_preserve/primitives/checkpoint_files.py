@@ -5,6 +5,7 @@ from typing import IO
 
 from hstu_preserve.errors import CheckpointError, UnavailableError
 from hstu_preserve.primitives.pickles import walk_pickle
+from hstu_preserve.primitives.safetensors_header import is_safetensors, require_sound_header
 from hstu_preserve.primitives.torch_zip import check_content, read_at, read_members
 
 
@@ -29,6 +30,9 @@ def require_safe_stream(stream: IO[bytes], *, source: Path) -> None:
         CheckpointError: As above.
     """
     try:
+        if is_safetensors(stream):
+            require_sound_header(stream)
+            raise CheckpointError("a safetensors file; checkpoints are read as torch.save writes them")  # noqa: TRY301
         members = read_members(stream)
         for member in members.values():
             check_content(stream, member)

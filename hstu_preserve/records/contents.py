@@ -23,6 +23,8 @@ class Role(StrEnum):
     DATA = "data"
     CODE = "code"
     REQUIREMENTS = "requirements"
+    LEGACY = "legacy"
+    """What a migrated archive held at no place of this layout."""
 
 
 class FileRecord(Record):

@@ -17,7 +17,8 @@ class Record(BaseModel):
     """Immutable, and strict about its fields and their types."""
 
     # Built at first use: a command uses a few of the records, and starts a third faster without the others.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True, defer_build=True)
+    # The texts below the fields are read where they are needed (schemas.py): here, each command would parse them all.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     def to_json_value(self) -> Json:
         """Return the record as plain JSON values."""

@@ -7,13 +7,13 @@ from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
-from hstu_preserve.records.legacy import LegacyVerification
-from hstu_preserve.records.manifest import BundleSettings, Manifest
+from hstu_preserve.records.legacy import ShownBinding
+from hstu_preserve.records.manifest import BundleSettings, Manifest, MigratedManifest
+from hstu_preserve.records.migration import LegacySource, Statement
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verdict import Verdict
-from hstu_preserve.records.verification import Verification
 
 
 class ListedExperiment(Record):
@@ -50,6 +50,15 @@ class ShownBundle(Record):
     manifest: Manifest
     results: ResultsRecord | None
     """The recorded curve, where the bundle holds one."""
+
+
+class ShownMigrated(Record):
+    """A bundle that was migrated from a legacy archive, as its manifest describes it; its bytes were not verified."""
+
+    target: str
+    path: Path
+    identity: Sha256
+    manifest: MigratedManifest
 
 
 class ShownRecipe(Record):
@@ -101,40 +110,6 @@ class EvaluationResult(Record):
     warnings: tuple[str, ...]
 
 
-class DeepCheck(Record):
-    """One question of `verify --deep`, and its answer."""
-
-    name: str
-    passed: bool
-    detail: str
-    """What was seen, or what was expected and found instead."""
-
-
-class VerifiedTarget(Record):
-    """The verification of one of several targets."""
-
-    target: str
-    verification: Verification | None
-    deep: tuple[DeepCheck, ...]
-    """Empty where only the bytes were asked for, or where they already differ."""
-    legacy: LegacyVerification | None = None
-    """Instead of `verification`, where the target is an archive of the legacy form."""
-    error: str | None
-    """Why there is no verification."""
-    exit_code: int
-
-
-class VerificationReport(Record):
-    """The verification of several targets."""
-
-    targets: tuple[VerifiedTarget, ...]
-
-    def choose_exit_code(self) -> int:
-        """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
-        codes = {target.exit_code for target in self.targets} - {0}
-        return min(codes - {2}, default=min(codes, default=0))
-
-
 class PackResult(Record):
     """What was packed."""
 
@@ -145,6 +120,17 @@ class PackResult(Record):
     """Of the compressed file: recorded beside it, never promised, since libraries compress differently."""
     size_bytes: int
     members: int
+
+
+class MigrationResult(Record):
+    """A native bundle that was made from a legacy archive."""
+
+    bundle: PackResult
+    source: LegacySource
+    statements: tuple[Statement, ...]
+    unknown: tuple[ShownBinding, ...]
+    """Gin names that this program does not know: the recipe cannot be run without what they stand for."""
+    problems: tuple[str, ...]
 
 
 class Difference(Record):

@@ -1,9 +1,18 @@
 """JSON Schemas of the records that others may read or write, generated from the records themselves."""
 
+import ast
+import inspect
+import textwrap
+from collections.abc import Iterator
+from itertools import pairwise
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import ModelSchema
+
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.evaluation import ResultsRecord
-from hstu_preserve.records.manifest import Manifest, RunRecord
+from hstu_preserve.records.manifest import Manifest, MigratedManifest, RunRecord
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.store import StoreRecord
@@ -11,6 +20,7 @@ from hstu_preserve.records.store import StoreRecord
 PUBLISHED_RECORDS: dict[str, type[Record]] = {
     "catalog-entry": CatalogEntry,
     "manifest": Manifest,
+    "migrated-manifest": MigratedManifest,
     "reproduction": Reproduction,
     "results": ResultsRecord,
     "run": RunRecord,
@@ -21,5 +31,30 @@ PUBLISHED_RECORDS: dict[str, type[Record]] = {
 
 def generate_schema(name: str) -> Json:
     """Return the JSON Schema (draft 2020-12) of a published record."""
-    schema: dict[str, Json] = PUBLISHED_RECORDS[name].model_json_schema()
+    schema: dict[str, Json] = PUBLISHED_RECORDS[name].model_json_schema(schema_generator=DescribingSchemaGenerator)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+class DescribingSchemaGenerator(GenerateJsonSchema):
+    """Describes each field by the text below it in its class."""
+
+    def model_schema(self, schema: ModelSchema) -> JsonSchemaValue:
+        """Return the schema of one record."""
+        value = super().model_schema(schema)
+        for record in reversed(schema["cls"].__mro__):
+            if issubclass(record, Record):
+                for name, text in read_field_texts(record):
+                    value["properties"][name]["description"] = text
+        return value
+
+
+def read_field_texts(record: type[Record]) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each field below which a text stands; Python itself drops it."""
+    (definition,) = ast.parse(textwrap.dedent(inspect.getsource(record))).body
+    assert isinstance(definition, ast.ClassDef)
+    for field, text in pairwise(definition.body):
+        match field, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(words))):
+                yield name, inspect.cleandoc(words)
+            case _:
+                pass

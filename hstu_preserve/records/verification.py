@@ -1,4 +1,4 @@
-"""What the verification of a bundle found."""
+"""What verifying bundles found: of one, read once, and of several targets."""
 
 from typing import Annotated
 
@@ -6,7 +6,8 @@ from pydantic import Field
 
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.records.contents import Finding
-from hstu_preserve.records.manifest import Manifest
+from hstu_preserve.records.legacy import LegacyVerification
+from hstu_preserve.records.manifest import AnyManifest, MigratedManifest
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.signature import SignerCheck
 
@@ -20,7 +21,7 @@ class Verification(Record):
     """The sha256 of the manifest's stored bytes, which names the bundle; None where no manifest was found."""
     transport_sha256: Sha256 | None
     """Of the compressed file; None for a directory and where reading stopped before the end."""
-    manifest: Manifest | None
+    manifest: AnyManifest | None
     """None where it could not be read."""
     findings: tuple[Finding, ...]
     members_checked: Annotated[int, Field(ge=0)]
@@ -37,8 +38,9 @@ class Verification(Record):
 
     @property
     def vouched(self) -> str:
-        """What is vouched for, in words."""
-        return "integrity only, no signature was looked for" if self.signer is None else self.signer.reason
+        """What is vouched for, in words; of a migrated bundle, also who vouched for the archive before."""
+        own = "integrity only, no signature was looked for" if self.signer is None else self.signer.reason
+        return f"{own}; {self.manifest.source.vouched}" if isinstance(self.manifest, MigratedManifest) else own
 
     def describe(self) -> str:
         """Return the source and everything that is wrong, one line each."""
@@ -46,3 +48,37 @@ class Verification(Record):
         headline = "the packed bytes, but not signed as asked" if is_whole else "not what its manifest says"
         signer = [] if self.signer is None or self.signer.ok else [f"  signature: {self.signer.reason}"]
         return "\n".join([f"{self.source}: {headline}", *(f"  {f.describe()}" for f in self.findings), *signer])
+
+
+class DeepCheck(Record):
+    """One question of `verify --deep`, and its answer."""
+
+    name: str
+    passed: bool
+    detail: str
+    """What was seen, or what was expected and found instead."""
+
+
+class VerifiedTarget(Record):
+    """The verification of one of several targets."""
+
+    target: str
+    verification: Verification | None
+    deep: tuple[DeepCheck, ...]
+    """Empty where only the bytes were asked for, or where they already differ."""
+    legacy: LegacyVerification | None = None
+    """Instead of `verification`, where the target is an archive of the legacy form."""
+    error: str | None
+    """Why there is no verification."""
+    exit_code: int
+
+
+class VerificationReport(Record):
+    """The verification of several targets."""
+
+    targets: tuple[VerifiedTarget, ...]
+
+    def choose_exit_code(self) -> int:
+        """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
+        codes = {target.exit_code for target in self.targets} - {0}
+        return min(codes - {2}, default=min(codes, default=0))

@@ -11,7 +11,7 @@ from rich.text import Text
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.manifest import Manifest
+from hstu_preserve.records.manifest import BundleManifest
 
 HEADLINE_METRICS = ("ndcg@10", "ndcg@50", "hr@10", "hr@50", "mrr")
 
@@ -57,7 +57,7 @@ def list_curve(epochs: tuple[EvaluationRecord, ...]) -> RenderableType:
     return table
 
 
-def list_contents(manifest: Manifest) -> Table:
+def list_contents(manifest: BundleManifest) -> Table:
     """Return the files as a table."""
     table = Table("file", "bytes", "sha256", box=box.SIMPLE_HEAD, pad_edge=False)
     table.columns[1].justify = "right"

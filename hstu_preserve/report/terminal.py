@@ -8,32 +8,33 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from hstu_preserve.bundle.layout import printable
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.legacy import LegacyVerification, ShownLegacy
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import (
     BundleDiff,
     CatalogListing,
-    DeepCheck,
     Diagnosis,
     EvaluationResult,
     ExportResult,
+    MigrationResult,
     PackResult,
     ReportResult,
     Reproduction,
     ShownBundle,
     ShownEntry,
+    ShownMigrated,
     ShownRecipe,
     StoreResult,
     TrainingResult,
     UnpackResult,
-    VerificationReport,
-    VerifiedTarget,
 )
 from hstu_preserve.records.signature import KeyResult, SigningResult
 from hstu_preserve.records.verdict import Outcome, Verdict
-from hstu_preserve.records.verification import Verification
-from hstu_preserve.report.legacy import describe_legacy_verification, describe_shown_legacy
+from hstu_preserve.records.verification import Verification, VerificationReport
+from hstu_preserve.report.legacy import describe_shown_legacy
+from hstu_preserve.report.migrated import describe_migration, describe_shown_migrated
 from hstu_preserve.report.tables import (
     describe_margin,
     describe_numerics,
@@ -43,6 +44,7 @@ from hstu_preserve.report.tables import (
     list_fields,
     list_warnings,
 )
+from hstu_preserve.report.verification import Line, describe_verification, list_legacy, list_report
 
 OUTCOME_STYLES = {
     Outcome.REPRODUCED_BITWISE: "green",
@@ -146,7 +148,15 @@ def describe_manifest(record: ShownBundle) -> dict[str, str]:
         "environment": ", ".join([run.environment.python, *([describe_numerics(numerics)] if numerics else [])]),
         "code": f"hstu-preserve {run.code.version}{commit}",
         "checkpoint": record.manifest.checkpoint,
+        **describe_coverage(record),
     }
+
+
+def describe_coverage(record: ShownBundle) -> dict[str, str]:
+    """Return the share of candidates that the final evaluation recommends to anybody."""
+    if record.results is None:
+        return {}
+    return {"coverage@10": f"{record.results.final.coverage_at_10:.4f} of the candidates are in somebody's top 10"}
 
 
 @render.register
@@ -205,6 +215,7 @@ def render_evaluation(record: EvaluationResult) -> RenderableType:
     table = Table("metric", "value", box=box.SIMPLE_HEAD, pad_edge=False)
     for metric, value in found.metrics.items():
         table.add_row(metric, f"{value:.6f}")
+    table.add_row("coverage@10", f"{found.coverage_at_10:.6f}")
     agree = "agree on every user without an exact tie" if record.evaluators_agree else "DISAGREE: please report this"
     fields = {
         "checkpoint": record.checkpoint,
@@ -226,34 +237,24 @@ def render_evaluation(record: EvaluationResult) -> RenderableType:
 @render.register
 def render_verification(record: Verification) -> RenderableType:
     """The verification of one bundle."""
-    if record.ok:
-        return Text.assemble(
-            ("ok ", "green"),
-            f"{record.source}: all {record.members_checked} members are the packed bytes "
-            f"(identity sha256:{record.identity}); {record.vouched}",
-        )
-    return Text.assemble(("FAILED ", "bold red"), escape(record.describe()))
+    return styled_line(describe_verification(record))
 
 
 @render.register
 def render_verifications(record: VerificationReport) -> RenderableType:
     """Several verifications."""
-    return Group(*(render_verified(target) for target in record.targets))
-
-
-def render_verified(target: VerifiedTarget) -> RenderableType:
-    """Return one target's verification, or why there is none."""
-    if target.verification is not None:
-        return Group(render(target.verification), *(render_check(check) for check in target.deep))
-    if target.legacy is not None:
-        return render(target.legacy)
-    return Text.assemble(("error ", "bold red"), target.error or "")
+    return Group(*map(styled_line, list_report(record)))
 
 
 @render.register
 def render_legacy_verification(record: LegacyVerification) -> RenderableType:
     """The verification of a legacy archive."""
-    return describe_legacy_verification(record)
+    return Group(*map(styled_line, list_legacy(record)))
+
+
+def styled_line(line: Line) -> Text:
+    """Return a line with its mark in its style."""
+    return Text.assemble((line.mark, line.style), line.text)
 
 
 @render.register
@@ -262,10 +263,16 @@ def render_legacy(record: ShownLegacy) -> RenderableType:
     return describe_shown_legacy(record)
 
 
-def render_check(check: DeepCheck) -> RenderableType:
-    """Return one deep check as a line."""
-    mark = ("  ok ", "green") if check.passed else ("  FAILED ", "bold red")
-    return Text.assemble(mark, f"{check.name}: {check.detail}")
+@render.register
+def render_shown_migrated(record: ShownMigrated) -> RenderableType:
+    """What a migrated bundle holds."""
+    return describe_shown_migrated(record)
+
+
+@render.register
+def render_migration(record: MigrationResult) -> RenderableType:
+    """A bundle that was made from a legacy archive."""
+    return describe_migration(record)
 
 
 @render.register
@@ -276,8 +283,10 @@ def render_diff(record: BundleDiff) -> RenderableType:
         return Group(list_fields(sides), Text("no difference", style="green"))
     table = Table("section", "name", record.left, record.right, box=box.SIMPLE_HEAD, pad_edge=False)
     for one in record.differences:
-        left, right = (Text("(absent)", style="dim") if side is None else Text(side) for side in (one.left, one.right))
-        table.add_row(one.section, escape(one.name), left, right)
+        left, right = (
+            Text("(absent)", style="dim") if side is None else Text(printable(side)) for side in (one.left, one.right)
+        )
+        table.add_row(one.section, escape(printable(one.name)), left, right)
     return Group(list_fields(sides), table)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle import extraction
 from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, StoredManifest
 from hstu_preserve.bundle.tree import read_tree_manifest
+from hstu_preserve.bundle.verification import read_manifest_of
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.evaluation import ResultsRecord
@@ -78,29 +79,51 @@ class OpenedBundle:
         return read_bytes(self.root / path)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OpenedTree:
+    """A verified tree on disk, of a run or of a migrated legacy archive.
+
+    Attributes:
+        root: Where its files are.
+        stored: What they are.
+    """
+
+    root: Path
+    stored: StoredManifest
+
+
 @contextmanager
 def open_bundle(path: Path, *, identity: str | None) -> Iterator[OpenedBundle]:
-    """Yield the bundle's tree: a directory in place, an archive unpacked beside nothing of the user's.
+    """Yield the tree of a run's bundle: a directory in place, an archive unpacked beside nothing of the user's.
 
     Args:
         path: A bundle or run directory.
         identity: The manifest digest that an earlier step of the same command verified; None where there was none.
 
     Raises:
+        UsageError: It is no run but a migrated legacy archive, which is not even unpacked.
         VerificationError: The bundle is not what its manifest says.
         ContentError: It changed since it was verified.
     """
+    read_manifest_of(path)  # what is no run is refused before gigabytes are unpacked
+    with open_tree(path, identity=identity) as tree:
+        yield OpenedBundle(root=tree.root, manifest=tree.stored.manifest)
+
+
+@contextmanager
+def open_tree(path: Path, *, identity: str | None) -> Iterator[OpenedTree]:
+    """Yield the tree of any bundle, as `open_bundle` does."""
     if path.is_dir():
         stored = read_tree_manifest(path)
         require_same(stored, identity, path=path)
-        yield OpenedBundle(root=path, manifest=stored.manifest)
+        yield OpenedTree(root=path, stored=stored)
         return
     with tempfile.TemporaryDirectory(prefix="hstu-preserve-") as temporary:
         root = Path(temporary) / "bundle"
         extraction.unpack(path, destination=root)
         stored = read_tree_manifest(root)
         require_same(stored, identity, path=path)
-        yield OpenedBundle(root=root, manifest=stored.manifest)
+        yield OpenedTree(root=root, stored=stored)
 
 
 def require_same(stored: StoredManifest, identity: str | None, *, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +20,19 @@ from hstu_preserve.bundle.layout import (
 from hstu_preserve.data.batches import locate_targets
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
-from hstu_preserve.errors import ContentError, PreserveError
+from hstu_preserve.errors import ContentError
 from hstu_preserve.evaluation.metrics import compute_metrics
 from hstu_preserve.event_files.reader import ScalarPoint, read_scalars
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
-from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.model.upstream_weights import count_item_rows, load_state
+from hstu_preserve.model.upstream_weights import build_for_weights
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.manifest import RunRecord
-from hstu_preserve.records.results import DeepCheck
+from hstu_preserve.records.verification import DeepCheck
 from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint, state_digest
+from hstu_preserve.training.resumability import require_resumable
 from hstu_preserve.workflows.bundles import OpenedBundle, open_bundle
+from hstu_preserve.workflows.deep_checks import require_equal, run_check
 from hstu_preserve.workflows.stores import open_store_for_bundle
 
 EVENT_FILES = "events.out.tfevents.*"
@@ -50,22 +53,7 @@ def verify_deeply(path: Path, *, identity: str | None) -> tuple[DeepCheck, ...]:
         UnavailableError: No torch.
     """
     with open_bundle(path, identity=identity) as bundle:
-        return tuple(run_check(name, check, bundle) for name, check in CHECKS.items())
-
-
-def run_check(name: str, check: Callable[[OpenedBundle], str], bundle: OpenedBundle) -> DeepCheck:
-    """Return the outcome of one check: what it saw, or why it failed."""
-    try:
-        detail = check(bundle)
-    except PreserveError as error:
-        return DeepCheck(name=name, passed=False, detail=str(error).replace(f"{bundle.root}/", ""))
-    return DeepCheck(name=name, passed=True, detail=detail)
-
-
-def require_equal(what: str, *, expected: object, found: object) -> None:
-    """Raise ContentError where two statements of the bundle differ."""
-    if expected != found:
-        raise ContentError(f"{what}: expected {expected}, found {found}")
+        return tuple(run_check(name, partial(check, bundle), root=bundle.root) for name, check in CHECKS.items())
 
 
 def check_chain(bundle: OpenedBundle) -> str:
@@ -107,12 +95,19 @@ def check_checkpoints(bundle: OpenedBundle) -> str:
 
 
 def require_fitting(checkpoint: Checkpoint, bundle: OpenedBundle, *, name: str) -> None:
-    """Raise ContentError where a checkpoint is of another model, recipe or dataset."""
+    """Raise ContentError where a checkpoint is of another model, recipe or dataset, or none to go on from."""
     run = bundle.manifest.run
     require_equal(f"recipe of {name}", expected=run.recipe_sha256, found=checkpoint.recipe_sha256)
     require_equal(f"data of {name}", expected=run.data.fingerprint, found=checkpoint.data_fingerprint)
-    rows = count_item_rows(checkpoint.weights, source=name)
-    load_state(Recommender(run.recipe, max_item_id=rows - 1), checkpoint.weights, source=name)
+    model = build_for_weights(run.recipe, checkpoint.weights, source=name)
+    parameters = dict(model.named_parameters())
+    num_steps = count_steps(bundle, until_epoch=checkpoint.epoch)
+    require_resumable(checkpoint, parameters=parameters, num_steps=num_steps, source=name)
+
+
+def count_steps(bundle: OpenedBundle, *, until_epoch: int) -> int:
+    """Return how many steps were recorded up to the end of an epoch."""
+    return sum(step.epoch <= until_epoch for step in read_steps(bundle))
 
 
 def check_event_files(bundle: OpenedBundle) -> str:
@@ -128,7 +123,8 @@ def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
     results = bundle.read_results()
     shown = {(point.tag, point.step): point.value for point in points}
     for epoch in results.epochs:
-        for metric, value in epoch.metrics.items():
+        figures = epoch.metrics | {"coverage@10": epoch.coverage_at_10}
+        for metric, value in figures.items():
             tag = f"eval_epoch/{metric}"
             found = shown.get((tag, epoch.epoch))
             require_equal(f"{tag} of epoch {epoch.epoch}", expected=float(np.float32(value)), found=found)
@@ -137,15 +133,25 @@ def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
 def require_steps(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
     """Raise ContentError where the event files show other losses than were recorded step by step."""
     shown = [(point.step, point.value) for point in points if point.tag == "losses/ar_loss"]
-    recorded = [(step, float(np.float32(loss))) for step, loss in read_steps(bundle)]
+    recorded = [(step.number, float(np.float32(step.loss))) for step in read_steps(bundle)]
     if shown != recorded:
         place = next((n for n, pair in enumerate(zip(shown, recorded, strict=False)) if pair[0] != pair[1]), None)
         where = f"first at entry {place}" if place is not None else f"{len(shown)} shown, {len(recorded)} recorded"
         raise ContentError(f"losses/ar_loss: not the losses of {STEPS} ({where})")
 
 
-def read_steps(bundle: OpenedBundle) -> Iterator[tuple[int, float]]:
-    """Yield step and loss of each recorded step.
+@dataclass(frozen=True, kw_only=True)
+class RecordedStep:
+    """One line of the recorded steps."""
+
+    number: int
+    """From 0, over the whole run."""
+    epoch: int
+    loss: float
+
+
+def read_steps(bundle: OpenedBundle) -> Iterator[RecordedStep]:
+    """Yield each recorded step.
 
     Raises:
         ContentError: A line is not a step.
@@ -153,8 +159,8 @@ def read_steps(bundle: OpenedBundle) -> Iterator[tuple[int, float]]:
     for number, line in enumerate(bundle.read_member(STEPS).decode("utf-8", "replace").splitlines(), start=1):
         try:
             step = json.loads(line)
-            yield int(step["step"]), float.fromhex(step["loss"])
-        except (ValueError, KeyError, TypeError):
+            yield RecordedStep(number=int(step["step"]), epoch=int(step["epoch"]), loss=float.fromhex(step["loss"]))
+        except (ValueError, KeyError, TypeError, OverflowError):
             raise ContentError(f"{STEPS}:{number}: not a step") from None
 
 

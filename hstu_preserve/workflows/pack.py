@@ -1,25 +1,27 @@
 """Pack a finished run into one bundle, and unpack it again."""
 
+import re
 from pathlib import Path
 
 from hstu_preserve.bundle import archive, extraction
-from hstu_preserve.bundle.layout import RUN_RECORD
+from hstu_preserve.bundle.layout import RUN_RECORD, strip_suffix
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
-from hstu_preserve.records.manifest import MANIFEST_NAME
+from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
 from hstu_preserve.records.results import PackResult, UnpackResult
 from hstu_preserve.workflows.targets import require_local
 
 BUNDLE_SUFFIX = ".tar.gz"
+MIGRATED_SUFFIX = f".migrated{BUNDLE_SUFFIX}"
 
 
 def pack(run: str | Path, *, output: Path | None = None) -> PackResult:
     """Write a run directory's one canonical archive.
 
     Args:
-        run: The directory that `train` made.
-        output: The bundle; None names it after `bundle.id`, in the current directory.
+        run: The directory that `train` made, or an unpacked bundle.
+        output: The bundle; None names it after `bundle.id` or the migrated archive, in the current directory.
 
     Raises:
         MissingPathError: There is no such directory.
@@ -34,10 +36,22 @@ def pack(run: str | Path, *, output: Path | None = None) -> PackResult:
     if not (root / MANIFEST_NAME).exists():
         raise UsageError(describe_missing_manifest(root))
     stored = read_tree_manifest(root)
-    destination = output or Path(f"{stored.manifest.run.bundle.id}{BUNDLE_SUFFIX}")
+    destination = output or Path(choose_name(stored.record))
     if destination.exists():
         raise UsageError(f"{destination}: exists; name another file with --output")
     return archive.pack(root, output=destination)
+
+
+def choose_name(manifest: AnyManifest) -> str:
+    """Return the file name that a bundle has unless the user gives another."""
+    if isinstance(manifest, MigratedManifest):
+        return name_migrated(manifest.source.name)
+    return f"{manifest.run.bundle.id}{BUNDLE_SUFFIX}"
+
+
+def name_migrated(name: str) -> str:
+    """Return the file name that a bundle made from a legacy archive of this name has."""
+    return f"{strip_suffix(name)}{MIGRATED_SUFFIX}"
 
 
 def pack_and_verify(run: str | Path, *, output: Path | None = None) -> PackResult:
@@ -50,7 +64,7 @@ def pack_and_verify(run: str | Path, *, output: Path | None = None) -> PackResul
     verification = verify_bundle(result.path)
     if not verification.ok or verification.transport_sha256 != result.transport_sha256:
         result.path.unlink()
-        raise VerificationError(verification.describe())
+        raise VerificationError(verification.describe(), findings=verification.findings)
     return result
 
 
@@ -61,19 +75,33 @@ def describe_missing_manifest(root: Path) -> str:
     return f"{root}: not a run directory (no {MANIFEST_NAME}); 'hstu-preserve train' makes one"
 
 
-def unpack(target: str | Path, *, output: Path | None = None) -> UnpackResult:
+def unpack(target: str | Path, *, output: Path | None = None, identity: str | None = None) -> UnpackResult:
     """Write a bundle's files into a new directory, if all of it is as packed.
 
     Args:
         target: A bundle, or `sample`.
         output: The new directory; None names it after the file, in the current directory.
+        identity: The bundle that it must be: its manifest's sha256, with or without `sha256:` before; None for any.
 
     Raises:
-        UsageError: The output exists, or the target is a directory.
+        UsageError: The output exists, the target is a directory, or the identity is no sha256.
         VerificationError: The bundle is not what its manifest says; nothing is left behind.
     """
     source = require_local(str(target)).path
     destination = output or Path(source.name.removesuffix(BUNDLE_SUFFIX))
-    verification = extraction.unpack(source, destination=destination)
+    expected = None if identity is None else read_identity(identity)
+    verification = extraction.unpack(source, destination=destination, expected_identity=expected)
     assert verification.identity is not None
     return UnpackResult(path=destination, identity=verification.identity, members=verification.members_checked)
+
+
+def read_identity(text: str) -> str:
+    """Return the digest of an identity as people write it.
+
+    Raises:
+        UsageError: It is none.
+    """
+    digest = text.removeprefix("sha256:").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise UsageError(f"{text}: not an identity; it is 64 hexadecimal digits, as 'verify' and 'show' print it")
+    return digest

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hstu_preserve.bundle.layout import printable
 from hstu_preserve.bundle.legacy import is_legacy
 from hstu_preserve.errors import UsageError, VerificationError
 from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.records.legacy import ShownChain
+from hstu_preserve.records.manifest import AnyManifest, MigratedManifest
 from hstu_preserve.records.results import Reproduction
-from hstu_preserve.records.verdict import Rung
+from hstu_preserve.records.verdict import Rung, Verdict
+from hstu_preserve.records.verification import Verification
 from hstu_preserve.verdict.rungs import choose_exit_code, judge_bytes, judge_legacy_bytes, judge_signer, not_run
 from hstu_preserve.workflows.bundles import open_bundle
 from hstu_preserve.workflows.legacy import show_legacy, verify_legacy
@@ -71,13 +75,15 @@ def reproduce(
             verification.findings,
             num_members=verification.members_checked,
             identity=identity,
-            vouched=signer.reason if signer.ok else "integrity only",
+            vouched=describe_vouching(verification),
         )
     ]
     if public_key is not None or not signer.ok:
         verdicts.append(judge_signer(signer))
     evaluation = environment = None
-    if verification.ok:
+    if verification.ok and isinstance(verification.manifest, MigratedManifest):
+        verdicts += explain_not_run(verification.manifest.chains, rungs=rungs)
+    elif verification.ok:
         with open_bundle(path, identity=identity) as bundle:
             runner = NativeRunner(bundle, data=data, device=device, output=output, listener=listener)
             for name, judge in RUNGS.items():
@@ -88,7 +94,7 @@ def reproduce(
         target=str(target),
         path=path,
         identity=identity,
-        title=verification.manifest.run.bundle.title if verification.manifest else str(target),
+        title=choose_title(verification.manifest, target=str(target)),
         verdicts=tuple(verdicts),
         evaluation=evaluation,
         environment=environment,
@@ -102,8 +108,7 @@ def judge_legacy(target: str, path: Path, *, rungs: Sequence[str], output: Path 
     verification = verify_legacy(path)
     verdicts = [judge_legacy_bytes(verification)]
     if not verification.findings:
-        reason = f"a legacy archive cannot be re-run here: {explain_legacy(path)}"
-        verdicts += [not_run(NOT_RUN_RUNGS[name], reason) for name in RUNGS if name in rungs]
+        verdicts += explain_not_run(show_legacy(path, target=target).chains, rungs=rungs)
     reproduction = Reproduction(
         target=target,
         path=path,
@@ -117,13 +122,27 @@ def judge_legacy(target: str, path: Path, *, rungs: Sequence[str], output: Path 
     return keep_record(reproduction, output)
 
 
-def explain_legacy(path: Path) -> str:
-    """Return which bindings of the archive's gin chains no code here knows, else what its bundle lacks."""
-    chains = show_legacy(path, target=str(path)).chains
-    names = sorted({binding.name for chain in chains for binding in chain.unknown})
-    if names:
-        return f"no published code reads {', '.join(names)}"
-    return "it names no data fingerprint and no margin that was fixed before the run"
+def explain_not_run(chains: Sequence[ShownChain], *, rungs: Sequence[str]) -> list[Verdict]:
+    """Return why an archive cannot be re-run: gin names that no code here knows, else what it lacks."""
+    names = sorted({printable(binding.name) for chain in chains for binding in chain.unknown})
+    lack = "it names no data fingerprint and no margin that was fixed before the run"
+    reason = f"no published code reads {', '.join(names)}" if names else lack
+    sentence = f"a legacy archive cannot be re-run here: {reason}"
+    return [not_run(NOT_RUN_RUNGS[name], sentence) for name in RUNGS if name in rungs]
+
+
+def describe_vouching(verification: Verification) -> str:
+    """Return who vouches for the bytes; of a migrated bundle, also who vouched for the archive before."""
+    signer, manifest = verification.signer, verification.manifest
+    own = signer.reason if signer is not None and signer.ok else "integrity only"
+    return f"{own}; {manifest.source.vouched}" if isinstance(manifest, MigratedManifest) else own
+
+
+def choose_title(manifest: AnyManifest | None, *, target: str) -> str:
+    """Return what the reproduction is of."""
+    if isinstance(manifest, MigratedManifest):
+        return f"migrated legacy archive {manifest.source.name}"
+    return manifest.run.bundle.title if manifest else target
 
 
 def keep_record(reproduction: Reproduction, output: Path | None) -> Reproduction:

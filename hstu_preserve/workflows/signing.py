@@ -26,7 +26,6 @@ from hstu_preserve.records.signature import (
     SignerOutcome,
     SigningResult,
 )
-from hstu_preserve.workflows.bundles import require_same
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -120,6 +119,7 @@ def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> Sig
         ContentError: The key's file holds no Ed25519 key.
     """
     from hstu_preserve.bundle import signature
+    from hstu_preserve.workflows.bundles import require_same
 
     path = Path(bundle)
     if not path.exists():
@@ -130,7 +130,7 @@ def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> Sig
     private_key = signature.read_private_key(key, passphrase=passphrase)
     verification = verify_bundle(path)
     if not verification.ok:
-        raise VerificationError(verification.describe())
+        raise VerificationError(verification.describe(), findings=verification.findings)
     stored = read_stored_manifest(path)
     require_same(stored, verification.identity, path=path)
     envelope = signature.sign(stored.content, private_key=private_key)

@@ -7,8 +7,8 @@ from pathlib import Path
 from hstu_preserve.bundle.legacy import is_legacy
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
-from hstu_preserve.records.results import DeepCheck, VerificationReport, VerifiedTarget
-from hstu_preserve.records.verification import Verification
+from hstu_preserve.records.manifest import MigratedManifest
+from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
 from hstu_preserve.workflows.signing import check_signer, read_trusted_key
 from hstu_preserve.workflows.targets import require_local
 
@@ -108,8 +108,13 @@ def check_deeply(target: str, verification: Verification) -> tuple[DeepCheck, ..
     Raises:
         UsageError: Standard input, which can be read only once.
     """
-    from hstu_preserve.workflows.deep_verification import verify_deeply
-
     if target == STANDARD_INPUT:
         raise UsageError("verify --deep reads a bundle more than once; name a file")
-    return verify_deeply(require_local(target).path, identity=verification.identity)
+    path = require_local(target).path
+    if isinstance(verification.manifest, MigratedManifest):
+        from hstu_preserve.workflows.migrated_verification import verify_migrated_deeply
+
+        return verify_migrated_deeply(path, identity=verification.identity)
+    from hstu_preserve.workflows.deep_verification import verify_deeply
+
+    return verify_deeply(path, identity=verification.identity)

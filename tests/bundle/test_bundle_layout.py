@@ -24,6 +24,7 @@ from tests.factories import TINY_RUN, make_manifest, make_sealed_run, write_file
         ("data/store.json", Role.DATA),
         ("code/a.py", Role.CODE),
         ("requirements.lock", Role.REQUIREMENTS),
+        ("legacy/MANIFEST.json", Role.LEGACY),
         ("config", None),
         ("notes.txt", None),
         ("sub/run.json", None),

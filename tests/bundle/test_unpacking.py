@@ -11,6 +11,7 @@ from hstu_preserve.bundle.extraction import unpack
 from hstu_preserve.bundle.headers import make_header
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError, VerificationError
+from hstu_preserve.records.contents import Finding, FindingClass
 from tests.bundle.archives import Piece, compress, join, make_piece, read_pieces, snapshot
 from tests.factories import make_sealed_run
 
@@ -45,6 +46,18 @@ def test_a_stream_can_be_unpacked(bundle: Path, tmp_path: Path) -> None:
     with bundle.open("rb") as stream:
         assert unpack(stream, destination=tmp_path / "out").ok
     assert snapshot(tmp_path / "out") == snapshot(tmp_path / "run")
+
+
+def test_a_bundle_of_another_identity_is_not_unpacked(bundle: Path, tmp_path: Path) -> None:
+    before = snapshot(tmp_path)
+    with pytest.raises(VerificationError, match="another bundle") as caught:
+        unpack(bundle, destination=tmp_path / "out", expected_identity="0" * 64)
+    (finding,) = caught.value.findings
+    assert isinstance(finding, Finding)
+    assert (finding.finding_class, finding.path) == (FindingClass.CHANGED, "MANIFEST.json")
+    assert snapshot(tmp_path) == before
+    identity = verify_bundle(bundle).identity
+    assert unpack(bundle, destination=tmp_path / "out", expected_identity=identity).identity == identity
 
 
 def drop_a_member(pieces: list[Piece]) -> bytes:

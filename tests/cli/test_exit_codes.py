@@ -6,12 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hstu_preserve.bundle.tree import record_files, seal
+from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.primitives.shipped import shipped_directory
 from hstu_preserve.workflows.data import synthesize_data
 from hstu_preserve.workflows.pack import pack, unpack
@@ -130,6 +132,31 @@ def test_verify_reads_a_bundle_from_standard_input(tmp_path: Path) -> None:
     content = SAMPLE_PATH.read_bytes()
     assert run("verify", "-", cwd=tmp_path, stdin=content).returncode == 0
     require_clean_failure(run("verify", "-", cwd=tmp_path, stdin=content[:-9]), exit_code=3, says="FAILED", where="out")
+
+
+def test_a_legacy_archive_on_standard_input_exits_3_and_says_to_name_its_file(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/x.gin").write_text("train_fn.num_epochs = 1\n")
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        archive.add(tmp_path / "config", arcname="./config")
+    result = run("verify", "-", cwd=tmp_path, stdin=stream.getvalue())
+    require_clean_failure(result, exit_code=3, says="a legacy archive is read from a file that is named", where="out")
+
+
+@pytest.mark.parametrize(("identity", "exit_code", "says"), [("0" * 64, 3, "another bundle"), ("sha256:12", 2, "64")])
+def test_unpack_takes_no_other_bundle_than_the_named_one(
+    identity: str, exit_code: int, says: str, tmp_path: Path
+) -> None:
+    result = run("unpack", "sample", "--output", "tree", "--identity", identity, cwd=tmp_path)
+    require_clean_failure(result, exit_code=exit_code, says=says)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unpack_takes_the_named_bundle(tmp_path: Path) -> None:
+    identity = read_stored_manifest(SAMPLE_PATH).identity
+    result = run("unpack", "sample", "--output", "tree", "--identity", f"sha256:{identity}", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
 
 
 def test_another_dataset_than_the_bundles_exits_3_and_shows_both_fingerprints(tmp_path: Path, tiny_store: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.corpus.legacy.generators import ARCHIVE_NAME, build, read_cases
+
 PROBE = """
 import sys
 from hstu_preserve.cli.main import main
@@ -43,7 +45,41 @@ def test_packing_needs_no_torch(tmp_path: Path) -> None:
     test_torch_is_never_imported(["pack", "tree", "--output", "b.tar.gz"], tmp_path)
 
 
+def test_migrating_needs_no_torch(tmp_path: Path) -> None:
+    build(read_cases()[0], folder=tmp_path)
+    arguments = ["migrate", ARCHIVE_NAME, "--output", "b.tar.gz"]
+    for verb in (arguments, ["show", "b.tar.gz"], ["verify", "b.tar.gz"], ["unpack", "b.tar.gz"]):
+        script = PROBE.format(arguments=verb)
+        result = subprocess.run(
+            [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        loaded = result.stdout.splitlines()[-1]
+        assert "torch" not in loaded, result.stdout + result.stderr
+        assert loaded.endswith("CODE 0"), result.stdout + result.stderr
+
+
 def test_importing_the_package_imports_nothing_heavy(tmp_path: Path) -> None:
     script = "import sys, hstu_preserve; print({'torch', 'numpy', 'pydantic', 'typer'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unneeded"), [(["--help"], {"pydantic", "rich"}), (["verify", "sample"], {"rich", "numpy"})]
+)
+def test_what_a_command_does_not_need_is_not_loaded(arguments: list[str], unneeded: set[str], tmp_path: Path) -> None:
+    script = f"import sys; from hstu_preserve.cli.main import main; main({arguments!r}); "
+    script += f"print({unneeded!r} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.splitlines()[-1] == "set()"
+
+
+def test_no_plugin_takes_part_in_reading_records(tmp_path: Path) -> None:
+    folder = tmp_path / "intruder-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: intruder\nVersion: 1\n")
+    (folder / "entry_points.txt").write_text("[pydantic]\nintruder = intruder:plugin\n")
+    (tmp_path / "intruder.py").write_text("import sys\nsys.exit('a plugin was loaded')\n")
+    script = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from hstu_preserve.cli.main import main; "
+    script += "sys.exit(main(['verify', 'sample']))"
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, check=True)

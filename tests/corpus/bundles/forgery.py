@@ -12,8 +12,10 @@ from hstu_preserve.bundle.layout import DATA_FOLDER, ENVIRONMENT, METRICS, RANKS
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import RECORD_NAME, describe_array, open_store
+from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.evaluation.metrics import compute_metrics
 from hstu_preserve.evaluation.ranks import UserRanks, read_ranks, write_ranks
+from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.records.claim import Claim
@@ -22,7 +24,7 @@ from hstu_preserve.records.manifest import Manifest, RunRecord
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.store import StoreRecord, fingerprint_of
 from hstu_preserve.training.checkpoint import Content, read_checkpoint, state_digest, write_checkpoint
-from hstu_preserve.training.determinism import repeatable_arithmetic
+from hstu_preserve.training.determinism import initialization_generators, repeatable_arithmetic
 from hstu_preserve.workflows.evaluation import Evaluated, evaluate_model
 from hstu_preserve.workflows.machine import describe_environment, describe_numerics
 from hstu_preserve.workflows.progress import ignore
@@ -99,7 +101,7 @@ class Forgery:
         recipe = recipe.model_copy(update={"dataset": recipe.dataset.model_copy(update={"protocol": protocol})})
         store = open_store(self.root / DATA_FOLDER)
         with repeatable_arithmetic(tf32=recipe.training.enable_tf32):
-            model = Recommender(recipe, max_item_id=store.max_item_id)
+            model = Recommender(recipe, describe_items(store, recipe))
             load_state(model, checkpoint.weights, source=str(self.checkpoint))
             device = torch.device("cpu")
             return evaluate_model(
@@ -182,9 +184,8 @@ def take_other_seed(forgery: Forgery, *, seed: int, state_fits: bool) -> None:
     """Put a model of another seed in the checkpoint's place, epoch, recipe and data as they should be."""
     content = read_checkpoint(forgery.checkpoint).content
     store = open_store(forgery.root / DATA_FOLDER)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Recommender(forgery.manifest.run.recipe, max_item_id=store.max_item_id)
+    model = Recommender(forgery.manifest.run.recipe, describe_items(store, forgery.manifest.run.recipe))
+    initialize(model, initialization_generators(seed))
     forgery.write_state(forgery.checkpoint, {**content, "model_state_dict": model.state_dict()})
     if state_fits:
         forgery.fit_state()

@@ -477,11 +477,20 @@ def make_golden(name: str) -> bytes:
     return (GOLDEN / name).read_bytes()
 
 
+# ---- safetensors, which are recognised and refused
+
+
+def make_safetensors(header: Any, *, size: int = 16, length: int | None = None) -> bytes:
+    """Return a file with that header, as JSON or as the text it stands for, and so many bytes of tensors."""
+    raw = header.encode() if isinstance(header, str) else json.dumps(header).encode()
+    return struct.pack("<Q", len(raw) if length is None else length) + raw + bytes(size)
+
+
 def list_generators() -> Iterator[tuple[str, Callable[..., bytes]]]:
     for function in (
         make_call, make_value, make_pickle, make_tensor, make_container, make_members, make_surrounded, make_truncated,
         make_bytes, make_compressed, make_overlapping, make_large_pickle, make_crowd, make_old_torch, make_tar,
-        make_raw_pickle, make_gzip, make_numpy_objects, make_saved, make_golden,
+        make_raw_pickle, make_gzip, make_numpy_objects, make_saved, make_golden, make_safetensors,
     ):  # fmt: skip
         yield function.__name__.removeprefix("make_"), function
 

@@ -1,0 +1,79 @@
+"""Verifications as lines of text: they need no table, and so none of the time that loading rich takes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
+from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
+
+LEGACY_MARKS = {
+    LegacyOutcome.MATCHES: ("ok ", "green"),
+    LegacyOutcome.REFUSED: ("FAILED ", "bold red"),
+    LegacyOutcome.UNVOUCHED: ("INCONCLUSIVE ", "yellow"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line, or several, of which a terminal shows the beginning in a style."""
+
+    mark: str = ""
+    style: str = ""
+    """Of the mark, as rich names it."""
+    text: str
+
+    def __str__(self) -> str:
+        return self.mark + self.text
+
+
+def list_report(report: VerificationReport) -> Iterator[Line]:
+    """Yield the lines of every target."""
+    for target in report.targets:
+        yield from list_target(target)
+
+
+def list_target(target: VerifiedTarget) -> Iterator[Line]:
+    """Yield one target's verification, or why there is none."""
+    if target.verification is not None:
+        yield describe_verification(target.verification)
+        yield from map(describe_check, target.deep)
+    elif target.legacy is not None:
+        yield from list_legacy(target.legacy)
+    else:
+        yield Line(mark="error ", style="bold red", text=target.error or "")
+
+
+def describe_verification(record: Verification) -> Line:
+    """Return what is vouched for, or everything that is wrong."""
+    if not record.ok:
+        return Line(mark="FAILED ", style="bold red", text=record.describe())
+    return Line(
+        mark="ok ",
+        style="green",
+        text=f"{record.source}: all {record.members_checked} members are the packed bytes "
+        f"(identity sha256:{record.identity}); {record.vouched}",
+    )
+
+
+def describe_check(check: DeepCheck) -> Line:
+    """Return one deep check."""
+    mark, style = ("  ok ", "green") if check.passed else ("  FAILED ", "bold red")
+    return Line(mark=mark, style=style, text=f"{check.name}: {check.detail}")
+
+
+def list_legacy(record: LegacyVerification) -> Iterator[Line]:
+    """Yield the outcome of a legacy archive, the findings, and the guarantees that are missing."""
+    mark, style = LEGACY_MARKS[record.outcome]
+    yield Line(mark=mark, style=style, text=f"{record.source}: legacy archive, read in the tolerant profile")
+    for finding in record.findings:
+        yield Line(text=f"  {finding.describe()}")
+    if record.md5 and record.sha256:
+        yield Line(text=f"  {len(record.files)} files; md5 {record.md5}; sha256 {record.sha256}")
+    if record.listed is not None and record.outcome is LegacyOutcome.MATCHES:
+        yield Line(text=f"  as {record.md5_list} lists it ({record.listed.place})")
+    if record.num_vouched:
+        yield Line(text=f"  {record.num_vouched} members are as {record.manifest} says")
+    for note in record.notes:
+        yield Line(text=f"  note: {note}")
+    for one in record.missing_guarantees:
+        yield Line(mark=f"  not guaranteed: {one}", style="dim", text="")

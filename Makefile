@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
 SAMPLE := sample-hstu-synthetic
 
-.PHONY: reproduce test test-slow bench bench-archive sample generated report clean
+.PHONY: reproduce test test-slow bench bench-archive bench-recipes bench-components sample generated report clean
 
 reproduce: .venv/.installed
 	@$(BIN)/hstu-preserve reproduce sample
@@ -23,13 +23,19 @@ test: .venv/.installed-for-tests
 	$(BIN)/python -m pytest
 
 test-slow: .venv/.installed-for-tests
-	$(BIN)/python -m pytest -m slow || [ $$? -eq 5 ]  # 5: there are no slow tests yet
+	$(BIN)/python -m pytest -m slow
 
 bench: .venv/.installed-for-tests
 	$(BIN)/python -m benchmarks.movielens
 
 bench-archive: .venv/.installed-for-tests
 	$(BIN)/python -m benchmarks.archive
+
+bench-recipes: .venv/.installed-for-tests
+	$(BIN)/python -m benchmarks.recipes
+
+bench-components: .venv/.installed-for-tests
+	$(BIN)/python -m benchmarks.components
 
 # The embedded sample: data, training and packing by the program itself.
 sample: .venv/.installed

@@ -25,9 +25,9 @@ except ImportError:  # a platform without wheels
 # isal's own error is zlib's or one beside it, by version.
 INFLATE_ERRORS = (zlib.error, EOFError, *([igzip_lib.error] if igzip_lib else []))
 
-INPUT_BYTES = 2**19
-OUTPUT_BYTES = 2**19  # with smaller blocks, handing them over costs more than hashing alongside gains
-BLOCKS_AHEAD = 12  # some 13 ms: inflating goes on while the manifest is read
+INPUT_BYTES = 2**20
+OUTPUT_BYTES = 2**20  # smaller blocks are handed over too often, as measured
+BLOCKS_AHEAD = 6
 POLL_SECONDS = 0.05
 
 

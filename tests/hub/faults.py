@@ -19,6 +19,7 @@ class Fault:
         is_dropped: The connection ends without an answer.
         stall_seconds: Wait, at `cut_at` or else before the answer.
         is_range_ignored: A whole file for a part.
+        is_condition_ignored: `If-Range` is not looked at.
         range_status: The status of an answer to a range.
         body: Instead of the content.
         bytes_per_second: Slowly.
@@ -34,6 +35,7 @@ class Fault:
     is_dropped: bool = False
     stall_seconds: float = 0.0
     is_range_ignored: bool = False
+    is_condition_ignored: bool = False
     range_status: int = 206
     body: bytes | None = None
     bytes_per_second: float | None = None

@@ -1,7 +1,6 @@
 """`download` against a hub on this machine, as a user runs it."""
 
 import hashlib
-from pathlib import Path
 
 from tests.hub.conftest import REPOSITORY, Program
 from tests.hub.local_hub import LocalHub

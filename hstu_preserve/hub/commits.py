@@ -2,12 +2,13 @@
 
 import hashlib
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import (
@@ -17,7 +18,7 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
-from huggingface_hub.utils import disable_progress_bars, httpx, validate_repo_id
+from huggingface_hub.utils import disable_progress_bars, httpx, validate_repo_id  # type: ignore[attr-defined]
 
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
 from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub
@@ -71,8 +72,8 @@ class MadeCommit:
 class HubWriter:
     """One user's access to one repository on the Hub.
 
-    Every method raises UnavailableError where the Hub cannot be reached or says no; no message holds the token. What only
-    reads is tried again after a failure that may pass; what writes is not, since nobody knows how far it came.
+    Every method raises UnavailableError where the Hub cannot be reached or says no; no message holds the token. What
+    only reads is tried again after a failure that may pass; what writes is not, since nobody knows how far it came.
     """
 
     def __init__(self, repository: str) -> None:
@@ -125,9 +126,7 @@ class HubWriter:
             raise ContentError(f"{self.url}: {file.path} did not arrive as the Hub lists it; run it again")
         return content
 
-    def read_beginning(
-        self, snapshot: Snapshot, file: PublishedFile, *, read: Callable[[BufferedReader], Result]
-    ) -> Result:
+    def read_beginning(self, snapshot: Snapshot, file: PublishedFile, *, read: Callable[[BinaryIO], Result]) -> Result:
         """Return what `read` makes of a file's content, of which no more is fetched than it takes."""
 
         def attempt() -> Result:
@@ -137,7 +136,7 @@ class HubWriter:
         return retry(attempt, policy=self._policy, source=f"{self.url}: {file.path}")
 
     @contextmanager
-    def open_file(self, snapshot: Snapshot, file: PublishedFile) -> Iterator[BufferedReader]:
+    def open_file(self, snapshot: Snapshot, file: PublishedFile) -> Iterator[BinaryIO]:
         """Yield a file's content as it arrives; what is not read is not fetched.
 
         Raises:
@@ -150,7 +149,7 @@ class HubWriter:
             if answer.status != 200:
                 raise UnavailableError(f"{self.url}: {file.path}: the server answers {answer.status}")
             with BufferedReader(ChunkStream(answer.chunks)) as stream:
-                yield stream
+                yield cast("BinaryIO", stream)
 
     def commit(
         self, files: Sequence[LocalFile], *, deletions: Sequence[str], parent: str, title: str, description: str
@@ -163,7 +162,8 @@ class HubWriter:
         if not sys.stderr.isatty():
             disable_progress_bars()
         additions = [make_addition(file) for file in files]
-        with self._explained_for_good("pushing to it"):
+        with warnings.catch_warnings(), self._explained_for_good("pushing to it"):
+            warnings.simplefilter("ignore", DeprecationWarning)  # between the client and its own transport
             made = self._api.create_commit(
                 self.repository,
                 operations=[*additions, *map(CommitOperationDelete, deletions)],
@@ -194,7 +194,7 @@ class HubWriter:
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
-        """Turn every way in which the client fails into ours: it wraps one in another, or lets the transport's through."""
+        """Turn the client's failures into ours; it wraps one in another, or lets the transport's through."""
         try:
             yield
         except OfflineModeIsEnabled:

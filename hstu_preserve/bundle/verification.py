@@ -106,11 +106,11 @@ def read_manifest_of(path: Path) -> Manifest:
     return read_stored_manifest(path).manifest
 
 
-def read_stored_manifest(path: Path) -> StoredManifest:
+def read_stored_manifest(source: Path | BinaryIO) -> StoredManifest:
     """Return the manifest with its bytes, and so the bundle's identity; see `read_manifest_of`."""
-    if path.is_dir():
-        return read_tree_manifest(path)
-    with open_bundle(path) as walker:
+    if isinstance(source, Path) and source.is_dir():
+        return read_tree_manifest(source)
+    with open_bundle(source) as walker:
         next(walker.members(), None)
         if walker.stored is None:
             raise walker.verification_error()

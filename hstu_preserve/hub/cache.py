@@ -16,10 +16,9 @@ from urllib.parse import quote
 
 from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.hub.partial_files import PartialFile, open_partial
-from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.paths import require_inside_bundle
-from hstu_preserve.records.downloads import PublishedFile, Receipt, Snapshot
+from hstu_preserve.records.downloads import DigestKind, PublishedFile, Receipt, Snapshot
 
 SPARE_BYTES = 16 * 2**20
 """Room left on the disk beside what is fetched."""
@@ -48,9 +47,9 @@ class Cache:
         commit = ref.read_text(encoding="ascii") if ref.is_file() else revision
         try:
             content = (folder / quote(commit, safe="") / "snapshot.json").read_bytes()
-        except OSError:
+            return Snapshot.from_json(content, source=f"{repository}@{revision}")
+        except (OSError, ContentError):  # absent, or damaged and so asked for again
             return None
-        return Snapshot.from_json(content, source=f"{repository}@{revision}")
 
     def find(self, repository: str, commit: str, path: str) -> Path | None:
         """Return where a fetched file lies, None where it was not fetched or has another size since."""
@@ -58,18 +57,6 @@ class Cache:
         place = self.folder(repository) / commit / "files" / require_safe(path)
         is_here = receipt is not None and place.is_file() and place.stat().st_size == receipt.size
         return place if is_here else None
-
-    def find_intact(self, repository: str, commit: str, path: str) -> Path | None:
-        """Return a fetched file whose content is still what was fetched; what is damaged is removed."""
-        place = self.find(repository, commit, path)
-        receipt = self.read_receipt(repository, commit, path)
-        if place is None or receipt is None:
-            return None
-        if sha256_of_file(place) == receipt.sha256:
-            return place
-        for damaged in (place, self.root / "objects" / receipt.sha256):
-            damaged.unlink(missing_ok=True)
-        return None
 
     def read_receipt(self, repository: str, commit: str, path: str) -> Receipt | None:
         """Return what is known of a fetched file."""
@@ -83,19 +70,10 @@ class Cache:
         """Return where a file's receipt lies."""
         return self.folder(repository) / commit / "receipts" / f"{require_safe(path)}.json"
 
-    def has_object(self, sha256: str) -> bool:
-        """Whether a content was fetched under whatever name."""
-        return (self.root / "objects" / sha256).is_file()
-
-    def find_object(self, sha256: str) -> Path | None:
-        """Return a content that was fetched under whatever name, None where it was not or is damaged."""
-        place = self.root / "objects" / sha256
-        if not place.is_file():
-            return None
-        if sha256_of_file(place) == sha256:
-            return place
-        place.unlink()
-        return None
+    def find_content(self, file: PublishedFile) -> Path | None:
+        """Return a content that was fetched under whatever name, None where it was not."""
+        place = self.root / "objects" / file.etag
+        return place if file.kind is DigestKind.SHA256 and place.is_file() else None
 
     def open_part(self, file: PublishedFile) -> AbstractContextManager[PartialFile]:
         """Open what there is of a file; the same content is the same part, whatever its name."""

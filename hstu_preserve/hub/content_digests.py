@@ -1,9 +1,14 @@
 """Several digests of one content, made while it arrives."""
 
 import hashlib
+import os
 from collections.abc import Iterable
+from pathlib import Path
 
+from hstu_preserve.errors import UnavailableError
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
+
+CHUNK_BYTES = 1 << 20
 
 
 class ContentHasher:
@@ -27,6 +32,29 @@ class ContentHasher:
         """Return each known digest that the content does not have, with the one that it has."""
         found = self.digests()
         return [(one, found[one.kind]) for one in known if found[one.kind] != one.hex]
+
+
+def describe_differing(differing: Iterable[tuple[KnownDigest, str]]) -> str:
+    """Return what was expected, by whom, and what was found instead."""
+    return "; ".join(
+        f"{one.kind} differs (expected {one.hex} by {one.source}, found {found})" for one, found in differing
+    )
+
+
+def hash_file(path: Path, *, kinds: Iterable[DigestKind]) -> ContentHasher:
+    """Return a hasher that has taken in a file.
+
+    Raises:
+        UnavailableError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            hasher = ContentHasher(size=os.fstat(stream.fileno()).st_size, kinds=kinds)
+            while chunk := stream.read(CHUNK_BYTES):
+                hasher.update(chunk)
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+    return hasher
 
 
 def start_hash(kind: DigestKind, *, size: int) -> "hashlib._Hash":

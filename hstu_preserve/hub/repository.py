@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
-from huggingface_hub import HfApi, constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub import HfApi, ModelInfo, constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -16,11 +16,13 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import build_hf_headers, get_session, httpx
+from huggingface_hub.utils import build_hf_headers, get_session, httpx  # type: ignore[attr-defined]  # re-exported
+from pydantic import ValidationError
 
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
+from hstu_preserve.records.record import describe_validation_error
 
 DEFAULT_REVISION = "main"
 MAX_REDIRECTS = 5
@@ -59,23 +61,11 @@ class Hub:
         """
 
         def ask() -> Snapshot:
-            with explained(f"{repository}@{revision}"):
+            with explained(f"{repository}@{revision}"), understood(f"{repository}@{revision}"):
                 info = HfApi(endpoint=self.endpoint, token=self.token).model_info(
                     repository, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
                 )
-            return Snapshot(
-                repository=repository,
-                commit=info.sha or "",
-                files=tuple(
-                    PublishedFile(
-                        path=file.rfilename,
-                        size=file.size or 0,
-                        etag=(file.lfs.sha256 if file.lfs else file.blob_id) or "",
-                        kind=DigestKind.SHA256 if file.lfs else DigestKind.GIT_BLOB,
-                    )
-                    for file in info.siblings or ()
-                ),
-            )
+            return make_snapshot(info, repository=repository)
 
         return retry(ask, policy=policy, source=f"{repository}@{revision}")
 
@@ -130,6 +120,43 @@ class Hub:
         """Return what goes with every request to this address."""
         token = self.token if origin_of(url) == origin_of(self.endpoint) else False
         return {**build_hf_headers(token=token, library_name="hstu-preserve"), "Accept-Encoding": "identity"}
+
+
+def make_snapshot(info: ModelInfo, *, repository: str) -> Snapshot:
+    """Return the listing as a record.
+
+    Raises:
+        ContentError: It says what no repository can be.
+    """
+    try:
+        return Snapshot(
+            repository=repository,
+            commit=info.sha or "",
+            files=tuple(
+                PublishedFile(
+                    path=file.rfilename,
+                    size=file.size if file.size is not None else -1,
+                    etag=(file.lfs.sha256 if file.lfs else file.blob_id) or "",
+                    kind=DigestKind.SHA256 if file.lfs else DigestKind.GIT_BLOB,
+                )
+                for file in info.siblings or ()
+            ),
+        )
+    except ValidationError as error:
+        raise ContentError(f"{repository}: the Hub's listing is none ({describe_validation_error(error)})") from None
+
+
+@contextmanager
+def understood(source: str) -> Iterator[None]:
+    """Turn the client's stumbling over an answer that is no Hub's into one sentence."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, HFValidationError):
+            raise
+        raise UnavailableError(
+            f"{source}: the answer is not a Hub's ({type(error).__name__}); is HF_ENDPOINT right?"
+        ) from None
 
 
 def find_home() -> Path:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Never
 
 from hstu_preserve.errors import ContentError, UnavailableError
-from hstu_preserve.hub.content_digests import ContentHasher
+from hstu_preserve.hub.content_digests import ContentHasher, describe_differing
 from hstu_preserve.hub.partial_files import PartialFile, PartRecord
 from hstu_preserve.hub.repository import Answer, Hub, describe_refusal
 from hstu_preserve.hub.retries import PASSING_STATUSES, DiscardError, PassingError, RetryPolicy, parse_retry_after
@@ -152,7 +153,7 @@ class Transfer:
             UnavailableError: It was refused for good.
         """
         if answer.status not in {200, 206}:
-            self.refuse(answer)
+            refuse(answer, source=self.source)
         if answer.headers.get("content-encoding", "identity") != "identity":
             encoding = answer.headers["content-encoding"]
             raise DiscardError(
@@ -167,19 +168,6 @@ class Transfer:
         self.require_whole(answer.headers)
         self.restart()
         self.note_storage(etag)
-
-    def refuse(self, answer: Answer) -> None:
-        """Raise what a status means that brings no bytes."""
-        status = answer.status
-        if status in PASSING_STATUSES:
-            after = parse_retry_after(answer.headers.get("retry-after"))
-            raise PassingError(f"the server answers {status}", retry_after_seconds=after)
-        refusal = UnavailableError(f"{self.source}: {describe_refusal(status)}")
-        if status in {412, 416}:
-            raise DiscardError(refusal)
-        if status in EXPIRED:
-            raise PassingError(describe_refusal(status), spends_location=True)
-        raise refusal
 
     def require_range(self, headers: Mapping[str, str]) -> None:
         """Raise DiscardError unless the answer brings exactly the missing bytes."""
@@ -239,14 +227,31 @@ class Transfer:
             return
         start = next(self.part.chunks(), b"")
         hint = "; a Git LFS pointer was sent instead of the file" if start.startswith(LFS_POINTER) else ""
-        told = "; ".join(
-            f"{one.kind} differs (expected {one.hex} by {one.source}, found {found})" for one, found in differing
-        )
-        error = ContentError(f"{self.source}: {told}{hint}")
+        error = ContentError(f"{self.source}: {describe_differing(differing)}{hint}")
         if self.file.known not in [one for one, _ in differing]:
             self.part.discard()  # these are the bytes that the Hub holds: fetching them again would change nothing
             raise error
         raise DiscardError(error)
+
+
+def refuse(answer: Answer, *, source: str) -> Never:
+    """Raise what a status means that brings no bytes.
+
+    Raises:
+        PassingError: It may be better the next time.
+        DiscardError: What is here does not go with it.
+        UnavailableError: It was refused for good.
+    """
+    status = answer.status
+    if status in PASSING_STATUSES:
+        after = parse_retry_after(answer.headers.get("retry-after"))
+        raise PassingError(f"the server answers {status}", retry_after_seconds=after)
+    refusal = UnavailableError(f"{source}: {describe_refusal(status)}")
+    if status in {412, 416}:
+        raise DiscardError(refusal)
+    if status in EXPIRED:
+        raise PassingError(describe_refusal(status), spends_location=True)
+    raise refusal
 
 
 def find_strong_etag(headers: Mapping[str, str]) -> str | None:

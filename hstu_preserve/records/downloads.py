@@ -35,8 +35,8 @@ class PublishedFile(Record):
     """A file of a repository, as the Hub lists it."""
 
     path: str
-    size: NaturalInt
-    etag: str
+    size: Annotated[int, Field(ge=0, le=2**53 - 1)]
+    etag: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
     """What the Hub names the content by: sha256 in LFS, else the git blob's sha1."""
     kind: DigestKind
 

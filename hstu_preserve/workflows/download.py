@@ -93,12 +93,13 @@ def open_wanted(wanted: Wanted) -> Published:
     """Return the one repository that everything wanted is in."""
     catalog = read_catalog()
     remotes = [parse_remote(one) for one in wanted.ids if one.startswith(REMOTE_PREFIX)]
-    named = {remote.repository for remote in remotes} or ({wanted.repository} if wanted.repository else set())
-    bundles = [entry.bundle for entry in catalog.values() if entry.bundle is not None]
+    named = {remote.repository for remote in remotes}
+    if wanted.repository is not None:
+        named.add(wanted.repository)
     if not named:
-        named = {bundle.repository for bundle in map(find_bundle, [i for i in wanted.ids if i in catalog])}
+        named = {find_bundle(one).repository for one in wanted.ids if one in catalog}
     if not named:
-        named = {bundle.repository for bundle in bundles}
+        named = {entry.bundle.repository for entry in catalog.values() if entry.bundle is not None}
     if len(named) != 1:
         raise UsageError(f"the bundles are in several repositories ({', '.join(sorted(named))}); name one with --repo")
     revisions = {remote.revision for remote in remotes if remote.revision} or {wanted.revision}

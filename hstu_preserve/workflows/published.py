@@ -8,9 +8,11 @@ from pathlib import Path, PurePosixPath
 from hstu_preserve.bundle.layout import ARCHIVE_SUFFIXES
 from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.hub.cache import Cache
+from hstu_preserve.hub.content_digests import describe_differing, hash_file
 from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, find_home, is_offline
 from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.hub.transfer import fetch
+from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
 from hstu_preserve.records.legacy_lists import DigestList, parse_json_list, parse_markdown_list
@@ -88,7 +90,7 @@ class Published:
 
     def count_missing(self, file: PublishedFile) -> int:
         """Return how many bytes are still to be fetched."""
-        is_here = self.find_here(file) or (file.kind is DigestKind.SHA256 and self.cache.has_object(file.etag))
+        is_here = self.find_here(file) or self.cache.find_content(file)
         return 0 if is_here else file.size - self.cache.count_partial_bytes(file)
 
     def obtain(self, file: PublishedFile, *, listed: Sequence[KnownDigest], listen: Count = count_nothing) -> Obtained:
@@ -99,11 +101,11 @@ class Published:
             UnavailableError: It cannot be fetched or kept.
         """
         require_agreement(file, listed)
-        here = self.cache.find_intact(self.snapshot.repository, self.snapshot.commit, file.path)
+        known = [file.known, *listed]
+        here = self.find_intact(file, listed=listed)
         if here is not None:
-            return Obtained(place=here)
-        if file.kind is DigestKind.SHA256 and (place := self.cache.find_object(file.etag)) is not None:
-            return Obtained(place=self.cache.name(place, self.make_receipt(file, sha256=file.etag, known=[file.known])))
+            receipt = self.make_receipt(file, sha256=sha256_of_file(here), known=known)
+            return Obtained(place=self.cache.name(here, receipt))
         if is_offline():
             raise UnavailableError(
                 f"{self.snapshot.repository}/{file.path}: HF_HUB_OFFLINE is set, and it is not on this machine yet"
@@ -118,8 +120,26 @@ class Published:
                 policy=self.policy,
                 listen=listen,
             )
-            receipt = self.make_receipt(file, sha256=fetched.digests[DigestKind.SHA256], known=[file.known, *listed])
+            receipt = self.make_receipt(file, sha256=fetched.digests[DigestKind.SHA256], known=known)
             return Obtained(place=self.cache.keep(part, receipt), received=fetched.received)
+
+    def find_intact(self, file: PublishedFile, *, listed: Sequence[KnownDigest]) -> Path | None:
+        """Return a fetched file whose content is still what was fetched; what is damaged is removed.
+
+        Raises:
+            ContentError: It is what the Hub holds, but not what a list says.
+        """
+        for place in (self.find_here(file), self.cache.find_content(file)):
+            if place is None:
+                continue
+            known = [file.known, *listed]
+            differing = hash_file(place, kinds=[one.kind for one in known]).find_differing(known)
+            if not differing:
+                return place
+            if file.known not in [one for one, _ in differing]:
+                raise ContentError(f"{self.snapshot.repository}/{file.path}: {describe_differing(differing)}")
+            place.unlink()
+        return None
 
     def make_receipt(self, file: PublishedFile, *, sha256: str, known: Sequence[KnownDigest]) -> Receipt:
         """Return what is remembered of a file that was compared."""

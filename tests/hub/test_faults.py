@@ -166,6 +166,19 @@ FATAL: dict[str, Fatal] = {
     "another file of the same size": Fatal(
         fault=always(STORAGE, body=bytes(len(BUNDLE))), error=ContentError, says="the Hub's metadata"
     ),
+    "an answer that is not the Hub's": Fatal(
+        fault=always(API, status=200, body=b"<html>Welcome to this hotel</html>"),
+        error=UnavailableError,
+        says="not a Hub's",
+    ),
+    "a listing that is none": Fatal(
+        fault=always(API, status=200, body=b'{"id": "owner/repository", "sha": "short", "siblings": []}'),
+        error=ContentError,
+        says="commit",
+    ),
+    "a listing of another shape": Fatal(
+        fault=always(API, status=200, body=b"[1, 2]"), error=UnavailableError, says="not a Hub's"
+    ),
     "redirects without end": Fatal(
         fault=always(STORAGE, status=302, headers={"Location": "/lfs/round"}), error=UnavailableError, says="redirects"
     ),

@@ -6,9 +6,8 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import BinaryIO, TypeVar, cast
+from typing import TypeVar
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import (
@@ -21,15 +20,16 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import disable_progress_bars, httpx, validate_repo_id  # type: ignore[attr-defined]
 
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
+from hstu_preserve.hub.remote_stream import open_remote
 from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
+from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
 
 Result = TypeVar("Result")
 
-MAX_READ_BYTES = 16 * 2**20
-"""Of a file that is read whole; outside LFS the Hub takes none above 10 MiB."""
+CHUNK_BYTES = 2**20
 LOGIN_ADVICE = "set HF_TOKEN to a token with write permission, or log in with 'hf auth login'"
 AGAIN = "run it again, what is there already is not sent twice"
 ADVICE = {
@@ -116,40 +116,24 @@ class HubWriter:
         return self._hub.read_snapshot(self.repository, revision=DEFAULT_REVISION, policy=self._policy)
 
     def read_file(self, snapshot: Snapshot, file: PublishedFile) -> bytes:
-        """Return the content of a small file, compared with the digest that the Hub lists.
+        """Return the content of a small file.
 
         Raises:
-            ContentError: Other bytes arrived.
+            ContentError: It is not what the Hub lists.
         """
-        content = self.read_beginning(snapshot, file, read=lambda stream: stream.read(MAX_READ_BYTES))
-        if not is_content_of(file, content):
-            raise ContentError(f"{self.url}: {file.path} did not arrive as the Hub lists it; run it again")
-        return content
+        try:
+            with open_remote(file, hub=self._hub, snapshot=snapshot, policy=self._policy) as stream:
+                return b"".join(iter(lambda: stream.read(CHUNK_BYTES), b""))
+        except OSError as error:
+            raise UnavailableError(f"{self.url}: {file.path} cannot be read ({error.strerror}); run it again") from None
 
-    def read_beginning(self, snapshot: Snapshot, file: PublishedFile, *, read: Callable[[BinaryIO], Result]) -> Result:
-        """Return what `read` makes of a file's content, of which no more is fetched than it takes."""
-
-        def attempt() -> Result:
-            with self.open_file(snapshot, file) as stream:
-                return read(stream)
-
-        return retry(attempt, policy=self._policy, source=f"{self.url}: {file.path}")
-
-    @contextmanager
-    def open_file(self, snapshot: Snapshot, file: PublishedFile) -> Iterator[BinaryIO]:
-        """Yield a file's content as it arrives; what is not read is not fetched.
-
-        Raises:
-            PassingError: It may work the next time.
-        """
-        address = self._hub.locate(snapshot, file)
-        with self._hub.open(address, headers={}, source=f"{self.url}: {file.path}") as answer:
-            if answer.status in PASSING_STATUSES:
-                raise PassingError(f"the server answers {answer.status}")
-            if answer.status != 200:
-                raise UnavailableError(f"{self.url}: {file.path}: the server answers {answer.status}")
-            with BufferedReader(ChunkStream(answer.chunks)) as stream:
-                yield cast("BinaryIO", stream)
+    def make_source(self, snapshot: Snapshot, file: PublishedFile) -> ByteSource:
+        """Return a file's content for whoever reads it as far as is needed."""
+        return ByteSource(
+            name=file.path,
+            place=f"{self.url}: {file.path}",
+            open=lambda: open_remote(file, hub=self._hub, snapshot=snapshot, policy=self._policy),
+        )
 
     def commit(
         self, files: Sequence[LocalFile], *, deletions: Sequence[str], parent: str, title: str, description: str
@@ -226,29 +210,6 @@ class HubWriter:
         """Return the first line of somebody else's message, without the token."""
         line = text.replace(self._token, "[token]").strip().partition("\n")[0]
         return "".join(c for c in line if c.isprintable())[:300]
-
-
-class ChunkStream(RawIOBase):
-    """Chunks that arrive one by one, as a stream."""
-
-    def __init__(self, chunks: Iterator[bytes]) -> None:
-        self._chunks = chunks
-        self._rest = b""
-
-    def readable(self) -> bool:
-        """Whether it can be read: it can."""
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # io's own is not to be named
-        """Fill the buffer as far as the next chunk goes; 0 at the end."""
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return 0
-            self._rest = chunk
-        taken, self._rest = self._rest[: len(buffer)], self._rest[len(buffer) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
 
 
 def require_repository_name(repository: str) -> str:

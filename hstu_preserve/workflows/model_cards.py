@@ -127,7 +127,7 @@ def write_repository_card(own: DescribedBundle, *, hub: "HubWriter", snapshot: "
 def describe_there(file: "PublishedFile", *, hub: "HubWriter", snapshot: "Snapshot") -> DescribedBundle | None:
     """Return what a card says of an archive on the Hub, of which only the manifest is read; None of no bundle."""
     try:
-        stored = hub.read_beginning(snapshot, file, read=read_stored_manifest)
+        stored = read_stored_manifest(hub.make_source(snapshot, file))
     except ContentError:
         return None
     is_in_lfs = file.kind is DigestKind.SHA256

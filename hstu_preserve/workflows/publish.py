@@ -181,7 +181,7 @@ def push(bundle: PreparedBundle, *, hub: "HubWriter") -> PublishedBundle:
     snapshot = hub.read_snapshot()
     change = find_change_of(bundle, snapshot)
     if change.is_empty and snapshot.find(CARD) is not None:
-        return report(bundle, change, hub=hub, snapshot=snapshot, pushed=())
+        return describe_outcome(bundle, change, hub=hub, snapshot=snapshot, pushed=())
     require_own_card(hub, snapshot)
     record = bundle.described
     present = {file.path for file in snapshot.files} - set(change.deletions)
@@ -195,7 +195,9 @@ def push(bundle: PreparedBundle, *, hub: "HubWriter") -> PublishedBundle:
         title=f"Publish {record.name}",
         description=f"identity sha256:{record.identity}, verified before the push by hstu-preserve",
     )
-    done = report(bundle, change, hub=hub, snapshot=snapshot, pushed=(*(file.path for file in change.files), CARD))
+    done = describe_outcome(
+        bundle, change, hub=hub, snapshot=snapshot, pushed=(*(file.path for file in change.files), CARD)
+    )
     return done.model_copy(update={"commit": made.commit, "url": made.url})
 
 
@@ -205,13 +207,15 @@ def preview(bundle: PreparedBundle, *, hub: "HubWriter", snapshot: "Snapshot | N
 
     change = find_change_of(bundle, snapshot)
     if change.is_empty and snapshot is not None and snapshot.find(CARD) is not None:
-        return report(bundle, change, hub=hub, snapshot=snapshot, pushed=())
+        return describe_outcome(bundle, change, hub=hub, snapshot=snapshot, pushed=())
     if snapshot is not None:
         require_own_card(hub, snapshot)
-    return report(bundle, change, hub=hub, snapshot=snapshot, pushed=(*(file.path for file in change.files), CARD))
+    return describe_outcome(
+        bundle, change, hub=hub, snapshot=snapshot, pushed=(*(file.path for file in change.files), CARD)
+    )
 
 
-def report(
+def describe_outcome(
     bundle: PreparedBundle, change: "Change", *, hub: "HubWriter", snapshot: "Snapshot | None", pushed: tuple[str, ...]
 ) -> PublishedBundle:
     """Return the record of one bundle, as it is before a commit."""

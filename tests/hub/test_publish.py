@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -446,3 +447,32 @@ def test_a_hub_that_cannot_be_reached_is_told(publisher: Program) -> None:
 def test_publishing_loads_no_torch(hub: WritingHub, publisher: Program) -> None:
     (publisher.folder / "torch.py").write_text("raise SystemExit('torch was imported')\n")
     publish(publisher, SAMPLE_NAME, PYTHONPATH=f"{publisher.folder}:{publisher.environment.get('PYTHONPATH', '')}")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(pattern="GET /lfs/", status=503),
+        Fault(pattern="GET /lfs/", status=403),
+        Fault(pattern="GET /lfs/", is_dropped=True),
+        Fault(pattern="GET /lfs/", cut_at=100),
+        Fault(pattern="HEAD .*/resolve/", status=503),
+    ],
+    ids=["503", "expired address", "dropped", "cut", "no address"],
+)
+def test_a_bundle_that_is_there_is_described_though_reading_it_fails_once(
+    fault: Fault, hub: WritingHub, publisher: Program
+) -> None:
+    bundle = make_bundle(publisher.folder / "a.tar.gz")
+    hub.add(REPOSITORY, {"a.tar.gz": bundle.read_bytes()})
+    hub.spoil(replace(fault))
+    publish(publisher, SAMPLE_NAME)
+    assert "## a.tar.gz" in hub.list_files(REPOSITORY)[CARD].decode()
+
+
+def test_a_card_is_not_written_while_a_bundle_that_is_there_cannot_be_read(hub: WritingHub, publisher: Program) -> None:
+    bundle = make_bundle(publisher.folder / "a.tar.gz")
+    hub.add(REPOSITORY, {"a.tar.gz": bundle.read_bytes()})
+    hub.spoil(Fault(pattern="GET /lfs/", cut_at=100, times=ALWAYS))
+    refuse(publisher, SAMPLE_NAME, "--repo", REPOSITORY, exit_code=4, says="a.tar.gz")
+    assert set(hub.list_files(REPOSITORY)) == {"a.tar.gz"}

@@ -45,7 +45,7 @@ class ShownBundle(Record):
     """A bundle or run directory, as its manifest describes it; its bytes were not verified."""
 
     target: str
-    path: str
+    path: Path | str
     """A path here, or an address on the Hub."""
     identity: Sha256
     manifest: Manifest
@@ -57,7 +57,7 @@ class ShownMigrated(Record):
     """A bundle that was migrated from a legacy archive, as its manifest describes it; its bytes were not verified."""
 
     target: str
-    path: str
+    path: Path | str
     """A path here, or an address on the Hub."""
     identity: Sha256
     manifest: MigratedManifest

@@ -102,7 +102,7 @@ def open_wanted(wanted: Wanted) -> Published:
         named = {entry.bundle.repository for entry in catalog.values() if entry.bundle is not None}
     if len(named) != 1:
         raise UsageError(f"the bundles are in several repositories ({', '.join(sorted(named))}); name one with --repo")
-    revisions = {remote.revision for remote in remotes if remote.revision} or {wanted.revision}
+    revisions: set[str | None] = {remote.revision for remote in remotes if remote.revision} or {wanted.revision}
     if len(revisions) != 1:
         raise UsageError("one revision per call: every file comes from the same commit")
     return open_published(named.pop(), revision=revisions.pop())

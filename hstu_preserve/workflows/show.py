@@ -69,11 +69,12 @@ def show_entry(target: CatalogTarget) -> ShownEntry:
 def show_bundle(path: Path | ByteSource, *, target: str) -> ShownBundle | ShownMigrated:
     """Return the manifest of a bundle or run directory, and of a run the recorded curve."""
     stored = read_stored_manifest(path)
+    shown = path if isinstance(path, Path) else str(path)
     if isinstance(stored.record, MigratedManifest):
-        return ShownMigrated(target=target, path=str(path), identity=stored.identity, manifest=stored.record)
+        return ShownMigrated(target=target, path=shown, identity=stored.identity, manifest=stored.record)
     return ShownBundle(
         target=target,
-        path=str(path),
+        path=shown,
         identity=stored.identity,
         manifest=stored.manifest,
         results=read_results(path, stored.manifest),

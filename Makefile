@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
 SAMPLE := sample-hstu-synthetic
 
-.PHONY: reproduce test test-slow bench bench-archive bench-recipes bench-components sample generated report clean
+.PHONY: reproduce test test-slow bench bench-archive bench-hub bench-recipes bench-components sample generated report clean
 
 reproduce: .venv/.installed
 	@$(BIN)/hstu-preserve reproduce sample
@@ -30,6 +30,9 @@ bench: .venv/.installed-for-tests
 
 bench-archive: .venv/.installed-for-tests
 	$(BIN)/python -m benchmarks.archive
+
+bench-hub: .venv/.installed-for-tests
+	$(BIN)/python -m benchmarks.hub
 
 bench-recipes: .venv/.installed-for-tests
 	$(BIN)/python -m benchmarks.recipes

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hstu_preserve.workflows.legacy import verify_legacy
     from hstu_preserve.workflows.migrate import migrate
     from hstu_preserve.workflows.pack import pack, unpack
+    from hstu_preserve.workflows.publish import preview_publication, publish
     from hstu_preserve.workflows.report import write_report
     from hstu_preserve.workflows.reproduce import reproduce
     from hstu_preserve.workflows.show import show
@@ -50,6 +51,8 @@ __all__ = [
     "migrate",
     "pack",
     "prepare_data",
+    "preview_publication",
+    "publish",
     "reproduce",
     "show",
     "show_data",
@@ -74,6 +77,8 @@ MODULE_OF_VERB = {
     "migrate": "migrate",
     "pack": "pack",
     "prepare_data": "data",
+    "preview_publication": "publish",
+    "publish": "publish",
     "reproduce": "reproduce",
     "show": "show",
     "show_data": "data",

@@ -20,6 +20,7 @@ from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_heade
 from hstu_preserve.bundle.layout import printable
 from hstu_preserve.bundle.tree import CHUNK_BYTES, MAX_MANIFEST_BYTES
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError
+from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.paths import fold, require_inside_bundle
 from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.records.contents import Finding, FindingClass
@@ -243,13 +244,17 @@ def strip_dot_folder(name: str) -> str:
 
 
 @contextmanager
-def open_legacy(path: Path, *, limits: LegacyLimits = DEFAULT_LIMITS) -> Iterator[LegacyWalker]:
+def open_legacy(path: Path | ByteSource, *, limits: LegacyLimits = DEFAULT_LIMITS) -> Iterator[LegacyWalker]:
     """Open an archive for one walk in the tolerant profile.
 
     Raises:
         MissingPathError: There is no such file.
         UnavailableError: It cannot be read.
     """
+    if isinstance(path, ByteSource):
+        with path.open() as remote, closing(LegacyWalker(remote, source=path.place, limits=limits)) as walker:
+            yield walker
+        return
     try:
         stream = path.open("rb")
     except FileNotFoundError:
@@ -260,7 +265,7 @@ def open_legacy(path: Path, *, limits: LegacyLimits = DEFAULT_LIMITS) -> Iterato
         yield walker
 
 
-def is_legacy(path: Path) -> bool:
+def is_legacy(path: Path | ByteSource) -> bool:
     """Whether a file is an archive that does not begin as a native bundle does; of it, only the beginning is read.
 
     Damage, and anything that begins with a native manifest, however broken, is left to the canonical profile.
@@ -269,7 +274,7 @@ def is_legacy(path: Path) -> bool:
         MissingPathError: There is no such file.
         UnavailableError: It cannot be read.
     """
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         return False
     with open_legacy(path) as walker:
         reader = walker.reader

@@ -24,13 +24,14 @@ from hstu_preserve.errors import (
     UsageError,
     VerificationError,
 )
+from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.records.contents import Finding, FindingClass, compare, describe_bytes
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest
 from hstu_preserve.records.verification import Verification
 
 
-def verify_bundle(source: Path | BinaryIO) -> Verification:
+def verify_bundle(source: Path | BinaryIO | ByteSource) -> Verification:
     """Compare a packed bundle, a stream of one or an unpacked tree with its manifest, in one pass and flat memory.
 
     Raises:
@@ -106,18 +107,18 @@ def read_manifest_of(path: Path) -> Manifest:
     return read_stored_manifest(path).manifest
 
 
-def read_stored_manifest(path: Path) -> StoredManifest:
+def read_stored_manifest(source: Path | BinaryIO | ByteSource) -> StoredManifest:
     """Return the manifest with its bytes, and so the bundle's identity; see `read_manifest_of`."""
-    if path.is_dir():
-        return read_tree_manifest(path)
-    with open_bundle(path) as walker:
+    if isinstance(source, Path) and source.is_dir():
+        return read_tree_manifest(source)
+    with open_bundle(source) as walker:
         next(walker.members(), None)
         if walker.stored is None:
             raise walker.verification_error()
         return walker.stored
 
 
-def read_member(path: Path, *, member: str, max_bytes: int) -> bytes:
+def read_member(path: Path | ByteSource, *, member: str, max_bytes: int) -> bytes:
     """Return the content of one member of a bundle or tree, which must be what the manifest says.
 
     Of a bundle, nothing after the member is read.
@@ -128,7 +129,7 @@ def read_member(path: Path, *, member: str, max_bytes: int) -> bytes:
         UsageError: The member is larger than `max_bytes`.
         ContentError: The bundle is damaged before or in this member, or the member is not there.
     """
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         expected = find_listed(read_tree_manifest(path), member=member, max_bytes=max_bytes, source=path)
         content = read_at_most(path / member, max_bytes=max_bytes)
     else:
@@ -146,7 +147,7 @@ def read_member(path: Path, *, member: str, max_bytes: int) -> bytes:
     return content
 
 
-def find_listed(stored: StoredManifest, *, member: str, max_bytes: int, source: Path) -> Member:
+def find_listed(stored: StoredManifest, *, member: str, max_bytes: int, source: Path | ByteSource) -> Member:
     """Return what the manifest says of a member that is to be read into memory."""
     listed = {each.path: each for each in list_members(stored)}
     if member not in listed:
@@ -156,7 +157,7 @@ def find_listed(stored: StoredManifest, *, member: str, max_bytes: int, source: 
     return listed[member]
 
 
-def require_content(content: bytes, *, expected: Member, source: Path) -> None:
+def require_content(content: bytes, *, expected: Member, source: Path | ByteSource) -> None:
     """Raise VerificationError where the content is not the member's."""
     found = sha256_of_bytes(content)
     if found != expected.sha256:
@@ -171,13 +172,17 @@ def require_content(content: bytes, *, expected: Member, source: Path) -> None:
 
 
 @contextmanager
-def open_bundle(source: Path | BinaryIO) -> Iterator[BundleWalker]:
+def open_bundle(source: Path | BinaryIO | ByteSource) -> Iterator[BundleWalker]:
     """Open a bundle for one walk; a stream is not closed.
 
     Raises:
         MissingPathError: There is no such file.
         UnavailableError: It cannot be read.
     """
+    if isinstance(source, ByteSource):
+        with source.open() as remote, closing(BundleWalker(remote, source=source.place)) as walker:
+            yield walker
+        return
     if not isinstance(source, Path):
         with closing(BundleWalker(source, source="-")) as walker:
             yield walker

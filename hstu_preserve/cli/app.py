@@ -9,12 +9,14 @@ from hstu_preserve.cli import (
     data,
     diff,
     doctor,
+    download,
     evaluate,
     export,
     keygen,
     list_experiments,
     migrate,
     pack,
+    publish,
     report,
     reproduce,
     show,
@@ -54,6 +56,7 @@ def root(
 
 app.command("list")(list_experiments.command)
 app.command("show")(show.command)
+app.command("download")(download.command)
 app.command("verify")(verify.command)
 app.command("reproduce")(reproduce.command)
 app.command("train")(train.command)
@@ -63,6 +66,7 @@ app.command("unpack")(unpack.command)
 app.add_typer(data.app, name="data")
 app.command("diff")(diff.command)
 app.command("migrate")(migrate.command)
+app.command("publish")(publish.command)
 app.command("keygen")(keygen.command)
 app.command("sign")(sign.command)
 app.command("export")(export.command)

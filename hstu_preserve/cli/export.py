@@ -12,10 +12,12 @@ from hstu_preserve.cli.output import emit
 def command(
     target: TargetArgument,
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The new file.")],
-    format: Annotated[str, typer.Option("--format", metavar="FORMAT", help="meta-checkpoint.")] = "meta-checkpoint",  # noqa: A002  the option's name
+    format: Annotated[  # noqa: A002  the option's name
+        str, typer.Option("--format", metavar="FORMAT", help="meta-checkpoint or model-card.")
+    ] = "meta-checkpoint",
     json: JsonOption = False,
 ) -> None:
-    """Write a bundle's weights as upstream's code names and saves them."""
+    """Write a bundle's weights as upstream's code saves them, or its model card for the Hub."""
     from hstu_preserve.workflows.export import export
 
     emit(export(target, output=output, format=format), as_json=json)

@@ -49,3 +49,8 @@ def print_styled(record: "Record", *, width: int | None) -> None:
 def complain(message: str) -> None:
     """Print an error on stderr."""
     sys.stderr.write(f"error: {message}\n")
+
+
+def tell(message: str) -> None:
+    """Print on stderr what the user should know before it happens."""
+    sys.stderr.write(f"{message}\n")

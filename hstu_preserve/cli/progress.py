@@ -31,3 +31,28 @@ def progress_bar() -> Iterator[Listener]:
             bar.update(task, description=event.activity, completed=event.completed, total=event.total, figures=figures)
 
         yield show
+
+
+@contextmanager
+def transfer_bar() -> Iterator[Listener]:
+    """Yield a listener that draws bytes, rate and remaining time on a terminal and does nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield ignore
+        return
+    from rich import progress
+    from rich.console import Console
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("asking the Hub", total=None)
+
+        def show(event: Progress) -> None:
+            bar.update(task, description=event.activity, completed=event.completed, total=event.total)
+
+        yield show

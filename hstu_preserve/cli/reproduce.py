@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import DataOption, DeviceOption, JsonOption, PublicKeyOption, TargetArgument
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, tell
 from hstu_preserve.cli.progress import progress_bar
 
 
@@ -41,6 +41,7 @@ def command(
             public_key=public_key,
             output=output,
             listener=listener,
+            announce=tell,
         )
     emit(reproduction, as_json=json)
     raise typer.Exit(reproduction.exit_code)

@@ -45,7 +45,8 @@ class ShownBundle(Record):
     """A bundle or run directory, as its manifest describes it; its bytes were not verified."""
 
     target: str
-    path: Path
+    path: Path | str
+    """A path here, or an address on the Hub."""
     identity: Sha256
     manifest: Manifest
     results: ResultsRecord | None
@@ -56,7 +57,8 @@ class ShownMigrated(Record):
     """A bundle that was migrated from a legacy archive, as its manifest describes it; its bytes were not verified."""
 
     target: str
-    path: Path
+    path: Path | str
+    """A path here, or an address on the Hub."""
     identity: Sha256
     manifest: MigratedManifest
 
@@ -181,6 +183,40 @@ class ExportResult(Record):
     path: Path
     format: str
     sha256: Sha256
+
+
+class PublishedBundle(Record):
+    """One bundle on the Hub, as it is there now or would be."""
+
+    path: Path
+    identity: Sha256
+    transport_sha256: Sha256
+    size_bytes: int
+    name: str
+    """Its file's name in the repository."""
+    url: str
+    """Of the commit, or of the file where it was there already."""
+    commit: str | None
+    """None where nothing was pushed, since it was there already or was only asked for."""
+    is_unchanged: bool
+    """Whether all of it was there already, so that nothing is to be pushed."""
+    pushed: tuple[str, ...]
+    """The files of the commit."""
+    removed: tuple[str, ...]
+    """What goes with it: the signature of other bytes."""
+    replaced: str | None
+    """The digest by which the Hub names what lay there under this name before."""
+
+
+class PublishResult(Record):
+    """What was put on the Hub."""
+
+    repository: str
+    url: str
+    is_created: bool
+    """Whether the repository was made, or would be."""
+    is_dry_run: bool
+    bundles: tuple[PublishedBundle, ...]
 
 
 class ReportResult(Record):

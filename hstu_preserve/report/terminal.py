@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hstu_preserve.bundle.layout import printable
 from hstu_preserve.records.catalog import CatalogEntry
+from hstu_preserve.records.downloads import DownloadReport
 from hstu_preserve.records.legacy import LegacyVerification, ShownLegacy
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import (
@@ -20,6 +21,8 @@ from hstu_preserve.records.results import (
     ExportResult,
     MigrationResult,
     PackResult,
+    PublishedBundle,
+    PublishResult,
     ReportResult,
     Reproduction,
     ShownBundle,
@@ -33,6 +36,7 @@ from hstu_preserve.records.results import (
 from hstu_preserve.records.signature import KeyResult, SigningResult
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.records.verification import Verification, VerificationReport
+from hstu_preserve.report.downloads import list_download
 from hstu_preserve.report.legacy import describe_shown_legacy
 from hstu_preserve.report.migrated import describe_migration, describe_shown_migrated
 from hstu_preserve.report.tables import (
@@ -247,6 +251,12 @@ def render_verifications(record: VerificationReport) -> RenderableType:
 
 
 @render.register
+def render_download(record: DownloadReport) -> RenderableType:
+    """A download, or what one would fetch."""
+    return Group(*map(styled_line, list_download(record)))
+
+
+@render.register
 def render_legacy_verification(record: LegacyVerification) -> RenderableType:
     """The verification of a legacy archive."""
     return Group(*map(styled_line, list_legacy(record)))
@@ -361,6 +371,26 @@ def styled_outcome(verdict: Verdict) -> Text:
 def render_export(record: ExportResult) -> RenderableType:
     """An exported file."""
     return list_fields({"written": str(record.path), "format": record.format, "sha256": record.sha256})
+
+
+@render.register
+def render_publication(record: PublishResult) -> RenderableType:
+    """What was put on the Hub, one line per bundle."""
+    table = Table("bundle", "identity", "", "where", box=box.SIMPLE_HEAD, pad_edge=False)
+    for one in record.bundles:
+        table.add_row(one.name, f"sha256:{one.identity[:16]}…", describe_push(one, record), one.url)
+    made = " (made anew)" if record.is_created else ""
+    return Group(list_fields({"repository": f"{record.url}{'' if record.is_dry_run else made}"}), table)
+
+
+def describe_push(one: PublishedBundle, record: PublishResult) -> str:
+    """Return what was, or would be, done for one bundle."""
+    if one.is_unchanged:
+        return "there already, nothing to push"
+    files = ", ".join(one.pushed)
+    removed = f", removes {', '.join(one.removed)}" if one.removed else ""
+    replaced = f", replaces {one.replaced[:16]}…" if one.replaced else ""
+    return f"{'would push' if record.is_dry_run else 'pushed'} {files}{removed}{replaced}"
 
 
 @render.register

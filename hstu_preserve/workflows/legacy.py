@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from hstu_preserve.bundle.layout import describe_findings, printable, strip_suffix
 from hstu_preserve.bundle.legacy import LegacyWalker, open_legacy
 from hstu_preserve.errors import ContentError, VerificationError
+from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.strict_json import Json
@@ -77,7 +78,7 @@ class Assessment:
         self.findings.append(Finding(finding_class=kind, path=printable(path), expected=expected, found=found))
 
 
-def verify_legacy(path: str | Path, *, md5_list: Path | None = None) -> LegacyVerification:
+def verify_legacy(path: str | Path | ByteSource, *, md5_list: Path | None = None) -> LegacyVerification:
     """Read a legacy archive whole, in the tolerant profile, and compare it with the digests that exist.
 
     Args:
@@ -92,7 +93,7 @@ def verify_legacy(path: str | Path, *, md5_list: Path | None = None) -> LegacyVe
         UnavailableError: It cannot be read.
         ContentError: The list cannot be read or contradicts itself.
     """
-    path = Path(path)
+    path = Path(path) if isinstance(path, str) else path
     published = read_md5_list(path, md5_list)
     assessment = Assessment()
     with open_legacy(path) as walker:
@@ -139,14 +140,14 @@ def choose_outcome(findings: list[Finding], *, is_vouched: bool) -> LegacyOutcom
     return LegacyOutcome.MATCHES if is_vouched else LegacyOutcome.UNVOUCHED
 
 
-def read_md5_list(path: Path, md5_list: Path | None) -> PublishedList | None:
+def read_md5_list(path: Path | ByteSource, md5_list: Path | None) -> PublishedList | None:
     """Return the list that was named, or else the one beside the archive where it holds digests.
 
     Raises:
         ContentError: The named list holds no digest, or a list contradicts itself.
     """
-    beside = path.parent / LIST_NAME
-    chosen = md5_list or (beside if beside.is_file() else None)
+    beside = path.parent / LIST_NAME if isinstance(path, Path) else None
+    chosen = md5_list or (beside if beside is not None and beside.is_file() else None)
     if chosen is None:
         return None
     content = read_bytes(chosen)
@@ -294,7 +295,7 @@ def read_legacy_manifest(texts: Mapping[str, bytes], *, assessment: Assessment) 
     return LegacyManifest(path=path, value=value, digests=digests)
 
 
-def show_legacy(path: Path, *, target: str) -> ShownLegacy:
+def show_legacy(path: Path | ByteSource, *, target: str) -> ShownLegacy:
     """Return what a legacy archive holds, its gin names told apart and its curves read, in one pass.
 
     Raises:

@@ -22,7 +22,13 @@ class Progress:
 
 
 Listener = Callable[[Progress], None]
+Announcer = Callable[[str], None]
+"""Is told, in words, what the user should know before it happens."""
 
 
 def ignore(progress: Progress) -> None:
     """Listen to nothing."""
+
+
+def say_nothing(message: str) -> None:
+    """Keep what would be announced to oneself."""

@@ -16,9 +16,9 @@ from hstu_preserve.verdict.rungs import choose_exit_code, judge_bytes, judge_leg
 from hstu_preserve.workflows.bundles import open_bundle
 from hstu_preserve.workflows.legacy import show_legacy, verify_legacy
 from hstu_preserve.workflows.machine import describe_environment
-from hstu_preserve.workflows.progress import Listener, ignore
+from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
 from hstu_preserve.workflows.runners.native import NativeRunner
-from hstu_preserve.workflows.targets import require_local
+from hstu_preserve.workflows.targets import LocalTarget, require_local, resolve_target
 from hstu_preserve.workflows.verify import verify
 
 RUNGS = {"evaluation": NativeRunner.judge_evaluation, "training": NativeRunner.judge_training}
@@ -36,17 +36,19 @@ def reproduce(
     public_key: Path | None = None,
     output: Path | None = None,
     listener: Listener = ignore,
+    announce: Announcer = say_nothing,
 ) -> Reproduction:
     """Verify a bundle's bytes, re-run what was asked for, and compare with what it recorded and claims.
 
     Args:
-        target: A bundle, run directory or `sample`.
+        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
         rungs: `evaluation` re-ranks every user with the bundle's checkpoint; `training` trains the recipe anew.
         data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
         device: `auto`, `cpu` or `cuda`.
         public_key: The key that must have signed the bundle; None checks no signature.
         output: A new directory for the verdicts, the ranks and the retrained run; None keeps nothing.
         listener: Hears of progress.
+        announce: Is told what will be fetched, and how much, before it is.
 
     Returns:
         One verdict per rung and claim; `exit_code` is what the command line exits with.
@@ -55,20 +57,20 @@ def reproduce(
         UsageError: An unknown rung, or the output is in use.
         VerificationError: A key was given for a legacy archive.
         ContentError: Data or checkpoint is not what the bundle says.
-        UnavailableError: No torch, device or data, or the bundle of a catalog id is not on this machine.
+        UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
     unknown = [rung for rung in rungs if rung not in RUNGS]
     if unknown:
         raise UsageError(f"--rung {unknown[0]}: unknown; choose from {', '.join(RUNGS)}")
     if output is not None and output.exists():
         raise UsageError(f"{output}: exists; name a new directory with --output")
-    local = require_local(str(target)).path
+    local = obtain_local(str(target), announce=announce, listener=listener)
     if local.is_file() and is_legacy(local):
         if public_key is not None:
             raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
         return judge_legacy(str(target), local, rungs=rungs, output=output)
-    verification = verify(target, public_key=public_key)
-    path, identity, signer = require_local(str(target)).path, verification.identity, verification.signer
+    verification = verify(local, public_key=public_key)
+    path, identity, signer = local, verification.identity, verification.signer
     assert signer is not None
     verdicts = [
         judge_bytes(
@@ -101,6 +103,15 @@ def reproduce(
         exit_code=choose_exit_code(verdicts),
     )
     return keep_record(reproduction, output)
+
+
+def obtain_local(target: str, *, announce: Announcer, listener: Listener) -> Path:
+    """Return the bundle on this machine; one that is published and not here is fetched, compared with its digests."""
+    if not isinstance(resolve_target(target), LocalTarget):
+        from hstu_preserve.workflows.remote import fetch_missing
+
+        fetch_missing(target, announce=announce, listener=listener)
+    return require_local(target).path
 
 
 def judge_legacy(target: str, path: Path, *, rungs: Sequence[str], output: Path | None) -> Reproduction:

@@ -8,13 +8,14 @@ from hstu_preserve.bundle.verification import read_member, read_stored_manifest
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.writer import write_gin
+from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.legacy import ShownLegacy
 from hstu_preserve.records.manifest import Manifest, MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
 from hstu_preserve.workflows.catalog import find_gain, read_catalog
 from hstu_preserve.workflows.legacy import show_legacy
-from hstu_preserve.workflows.targets import CatalogTarget, LocalTarget, resolve_target
+from hstu_preserve.workflows.targets import CatalogTarget, LocalTarget, RemoteTarget, resolve_target
 
 GIN_SUFFIX = ".gin"
 MAX_RESULTS_BYTES = 64 * 2**20
@@ -37,11 +38,21 @@ def show(
     found = resolve_target(str(target))
     if isinstance(found, CatalogTarget):
         return show_entry(found)
+    if isinstance(found, RemoteTarget):
+        return show_remote(found)
     if found.path.suffix == GIN_SUFFIX:
         return show_recipe(found, gin_root=gin_root)
     if is_legacy(found.path):
         return show_legacy(found.path, target=found.text)
-    return show_bundle(found)
+    return show_bundle(found.path, target=found.text)
+
+
+def show_remote(target: RemoteTarget) -> ShownBundle | ShownMigrated | ShownLegacy:
+    """Return what a bundle on the Hub is; of a native one only the beginning is read, and nothing is kept."""
+    from hstu_preserve.workflows.remote import open_target
+
+    source, _ = open_target(target)
+    return show_legacy(source, target=target.text) if is_legacy(source) else show_bundle(source, target=target.text)
 
 
 def show_entry(target: CatalogTarget) -> ShownEntry:
@@ -55,21 +66,22 @@ def show_entry(target: CatalogTarget) -> ShownEntry:
     )
 
 
-def show_bundle(target: LocalTarget) -> ShownBundle | ShownMigrated:
+def show_bundle(path: Path | ByteSource, *, target: str) -> ShownBundle | ShownMigrated:
     """Return the manifest of a bundle or run directory, and of a run the recorded curve."""
-    stored = read_stored_manifest(target.path)
+    stored = read_stored_manifest(path)
+    shown = path if isinstance(path, Path) else str(path)
     if isinstance(stored.record, MigratedManifest):
-        return ShownMigrated(target=target.text, path=target.path, identity=stored.identity, manifest=stored.record)
+        return ShownMigrated(target=target, path=shown, identity=stored.identity, manifest=stored.record)
     return ShownBundle(
-        target=target.text,
-        path=target.path,
+        target=target,
+        path=shown,
         identity=stored.identity,
         manifest=stored.manifest,
-        results=read_results(target.path, stored.manifest),
+        results=read_results(path, stored.manifest),
     )
 
 
-def read_results(path: Path, manifest: Manifest) -> ResultsRecord | None:
+def read_results(path: Path | ByteSource, manifest: Manifest) -> ResultsRecord | None:
     """Return the recorded results, None where the bundle has none."""
     if not any(file.path == METRICS for file in manifest.contents.files):
         return None

@@ -1,8 +1,10 @@
-"""What a TARGET names: a local path first, then `sample`, then an id of the catalog."""
+"""What a TARGET names: an `hf://` address, a local path, `sample`, or an id of the catalog; a path wins over an id."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from hstu_preserve.errors import MissingPathError, UnavailableError, UnknownNameError, UsageError
 from hstu_preserve.primitives.shipped import shipped_directory
@@ -10,6 +12,8 @@ from hstu_preserve.primitives.shipped import shipped_directory
 if TYPE_CHECKING:
     from hstu_preserve.records.catalog import CatalogEntry
 
+REMOTE_PREFIX = "hf://"
+REMOTE = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<path>.+)\Z")
 SAMPLE = "sample"
 SAMPLE_BUNDLE = "sample-hstu-synthetic.tar.gz"
 
@@ -40,13 +44,51 @@ class CatalogTarget:
     entry: "CatalogEntry"
 
 
-def resolve_target(text: str) -> LocalTarget | CatalogTarget:
+@dataclass(frozen=True, kw_only=True)
+class RemoteTarget:
+    """A file of a repository on the Hub.
+
+    Attributes:
+        text: What the user typed.
+        repository: `owner/name`.
+        revision: A branch, tag or commit; None is the main branch.
+        path: Inside the repository.
+    """
+
+    text: str
+    repository: str
+    revision: str | None
+    path: str
+
+
+def parse_remote(text: str) -> RemoteTarget:
+    """Return what `hf://owner/repo[@revision]/path` names.
+
+    Raises:
+        UsageError: It is no such address.
+    """
+    found = REMOTE.match(text)
+    if found is None:
+        raise UsageError(f"{text}: not an address of the form hf://owner/repo[@revision]/path")
+    revision = found["revision"]
+    return RemoteTarget(
+        text=text,
+        repository=found["repository"],
+        revision=unquote(revision) if revision else None,
+        path=found["path"],
+    )
+
+
+def resolve_target(text: str) -> LocalTarget | CatalogTarget | RemoteTarget:
     """Return what `text` names.
 
     Raises:
+        UsageError: It begins like an address on the Hub and is none.
         MissingPathError: It looks like a path and there is nothing.
         UnknownNameError: Neither a path nor an id; the nearest ids are offered.
     """
+    if text.startswith(REMOTE_PREFIX):
+        return parse_remote(text)
     path = Path(text)
     if path.exists():
         return LocalTarget(text=text, path=path)
@@ -85,14 +127,31 @@ def require_local(text: str) -> LocalTarget:
         UsageError: A catalog id, or one of our recipes, that has no bundle at all.
     """
     target = resolve_target(text)
-    if isinstance(target, LocalTarget) and not Path(text).exists() and target.path.suffix == ".gin":
-        raise UsageError(f"{text}: a recipe without a bundle; make one with 'hstu-preserve train {text}'")
     if isinstance(target, LocalTarget):
+        if not Path(text).exists() and target.path.suffix == ".gin":
+            raise UsageError(f"{text}: a recipe without a bundle; make one with 'hstu-preserve train {text}'")
+        return target
+    remote = locate_bundle(target)
+    from hstu_preserve.workflows.published import find_kept
+
+    kept = find_kept(remote.repository, remote.path, revision=remote.revision)
+    if kept is None:
+        raise UnavailableError(
+            f"{text}: its bundle is not on this machine; fetch {remote.path} from the Hugging Face Hub repository "
+            f"{remote.repository} with 'hstu-preserve download {text}'"
+        )
+    return LocalTarget(text=text, path=kept)
+
+
+def locate_bundle(target: CatalogTarget | RemoteTarget) -> RemoteTarget:
+    """Return where on the Hub a target's bundle is.
+
+    Raises:
+        UsageError: It has none.
+    """
+    if isinstance(target, RemoteTarget):
         return target
     bundle = target.entry.bundle
     if bundle is None:
-        raise UsageError(f"{text}: a published number without a bundle; there is nothing to re-run")
-    raise UnavailableError(
-        f"{text}: its bundle is not on this machine; fetch {bundle.path} from the Hugging Face Hub repository "
-        f"{bundle.repository} and name the file"
-    )
+        raise UsageError(f"{target.text}: a published number without a bundle; there is nothing to re-run")
+    return RemoteTarget(text=target.text, repository=bundle.repository, revision=None, path=bundle.path)

@@ -9,8 +9,9 @@ from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
+from hstu_preserve.workflows.progress import say_nothing
 from hstu_preserve.workflows.signing import check_signer, read_trusted_key
-from hstu_preserve.workflows.targets import require_local
+from hstu_preserve.workflows.targets import REMOTE_PREFIX, parse_remote, require_local
 
 STANDARD_INPUT = "-"
 
@@ -61,6 +62,10 @@ def verify_one(target: str, *, deep: bool, public_key: Path | None, md5_list: Pa
     """Return the verification of one target, or the reason why there is none."""
     checks: tuple[DeepCheck, ...] = ()
     try:
+        if target.startswith(REMOTE_PREFIX):
+            if not deep and public_key is None:
+                return verify_remote(target, md5_list=md5_list)
+            fetch_remote(target)
         if (archive := find_legacy(target)) is not None:
             return verify_legacy_target(target, archive, deep=deep, public_key=public_key, md5_list=md5_list)
         if md5_list is not None:
@@ -73,6 +78,30 @@ def verify_one(target: str, *, deep: bool, public_key: Path | None, md5_list: Pa
     passed = verification.ok and all(check.passed for check in checks)
     exit_code = 0 if passed else VerificationError.exit_code
     return VerifiedTarget(target=target, verification=verification, deep=checks, error=None, exit_code=exit_code)
+
+
+def verify_remote(target: str, *, md5_list: Path | None) -> VerifiedTarget:
+    """Return the verification of a bundle on the Hub, read once and not kept."""
+    from hstu_preserve.workflows.remote import open_target
+
+    source, published_list = open_target(parse_remote(target))
+    if is_legacy(source):
+        from hstu_preserve.workflows.legacy import verify_legacy
+
+        legacy = verify_legacy(source, md5_list=md5_list or published_list)
+        return VerifiedTarget(
+            target=target, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
+        )
+    verification = verify_bundle(source)
+    exit_code = 0 if verification.ok else VerificationError.exit_code
+    return VerifiedTarget(target=target, verification=verification, deep=(), error=None, exit_code=exit_code)
+
+
+def fetch_remote(target: str) -> None:
+    """Bring a bundle on the Hub here: signatures and deep checks need more than one pass."""
+    from hstu_preserve.workflows.remote import fetch_missing
+
+    fetch_missing(target, announce=say_nothing)
 
 
 def find_legacy(target: str) -> Path | None:

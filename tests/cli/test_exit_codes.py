@@ -91,7 +91,7 @@ def test_a_wrong_request_is_refused_in_one_sentence(
 ) -> None:
     if "cuda" in arguments and shutil.which("nvidia-smi"):
         pytest.skip("there is a GPU here")
-    result = run(*arguments, cwd=tmp_path, HSTU_PRESERVE_DATA="")
+    result = run(*arguments, cwd=tmp_path, HSTU_PRESERVE_DATA="", HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "home"))
     require_clean_failure(result, exit_code=exit_code, says=says)
     assert list_tree(tmp_path) == {}
 

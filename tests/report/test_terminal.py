@@ -17,7 +17,7 @@ from hstu_preserve.records.verification import Verification, VerificationReport
 from hstu_preserve.report.terminal import render
 from hstu_preserve.workflows.verify import verify_all
 
-PARTS = {ListedExperiment, results.Capability, results.Difference}
+PARTS = {ListedExperiment, results.Capability, results.Difference, results.PublishedBundle}
 """Records that stand inside others and are not printed alone."""
 
 

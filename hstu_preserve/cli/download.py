@@ -1,0 +1,39 @@
+"""`download`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hstu_preserve.cli.options import JsonOption
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.progress import transfer_bar
+
+
+def command(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Catalog ids, or hf:// addresses.")] = None,
+    has_all: Annotated[bool, typer.Option("--all", help="Every bundle of the repository.")] = False,
+    has_code: Annotated[bool, typer.Option("--code", help="The repository's code archive, too.")] = False,
+    repository: Annotated[
+        str | None, typer.Option("--repo", metavar="REPO", help="Another repository than the catalog's, as owner/name.")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option("--revision", metavar="REV", help="A branch, tag or commit. [default: main]")
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("--output-dir", metavar="DIR", help="Where the files appear.", show_default="here")
+    ] = Path(),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Fetch bundles from the Hugging Face Hub, digest-checked while they stream; resumes what was interrupted."""
+    from hstu_preserve.workflows.download import Wanted, download, preview
+
+    wanted = Wanted(ids=ids or (), has_all=has_all, has_code=has_code, repository=repository, revision=revision)
+    if dry_run:
+        report = preview(wanted)
+    else:
+        with transfer_bar() as listener:
+            report = download(wanted, output=output, listener=listener)
+    emit(report, as_json=json)
+    raise typer.Exit(report.choose_exit_code())

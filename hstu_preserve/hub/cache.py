@@ -1,0 +1,140 @@
+"""What was fetched, by digest: nothing is fetched twice, and it can be worked on without a network.
+
+objects/<sha256>                                     contents, read-only
+parts/<etag>.part, .json                             what is not whole yet
+repositories/<owner>--<name>/refs/<revision>         the commit that a branch or tag last meant
+repositories/<owner>--<name>/<commit>/snapshot.json  what the Hub listed there
+repositories/<owner>--<name>/<commit>/receipts/…     what was fetched of it, and who vouched
+repositories/<owner>--<name>/<commit>/files/…        the same contents under their names
+"""
+
+import os
+import shutil
+from contextlib import AbstractContextManager
+from pathlib import Path
+from urllib.parse import quote
+
+from hstu_preserve.errors import ContentError, UnavailableError
+from hstu_preserve.hub.partial_files import PartialFile, open_partial
+from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.primitives.paths import require_inside_bundle
+from hstu_preserve.records.downloads import DigestKind, PublishedFile, Receipt, Snapshot
+
+SPARE_BYTES = 16 * 2**20
+"""Room left on the disk beside what is fetched."""
+
+
+class Cache:
+    """A folder of fetched files."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, repository: str) -> Path:
+        """Return where everything of a repository is."""
+        return self.root / "repositories" / repository.replace("/", "--")
+
+    def write_snapshot(self, snapshot: Snapshot, *, revision: str) -> None:
+        """Remember what a revision meant and what was there."""
+        folder = self.folder(snapshot.repository)
+        write_atomically(folder / snapshot.commit / "snapshot.json", snapshot.to_json())
+        write_atomically(folder / "refs" / quote(revision, safe=""), snapshot.commit.encode())
+
+    def read_snapshot(self, repository: str, *, revision: str) -> Snapshot | None:
+        """Return what a revision meant when it was last asked for, None where it never was."""
+        folder = self.folder(repository)
+        ref = folder / "refs" / quote(revision, safe="")
+        commit = ref.read_text(encoding="ascii") if ref.is_file() else revision
+        try:
+            content = (folder / quote(commit, safe="") / "snapshot.json").read_bytes()
+            return Snapshot.from_json(content, source=f"{repository}@{revision}")
+        except (OSError, ContentError):  # absent, or damaged and so asked for again
+            return None
+
+    def find(self, repository: str, commit: str, path: str) -> Path | None:
+        """Return where a fetched file lies, None where it was not fetched or has another size since."""
+        receipt = self.read_receipt(repository, commit, path)
+        place = self.folder(repository) / commit / "files" / require_safe(path)
+        is_here = receipt is not None and place.is_file() and place.stat().st_size == receipt.size
+        return place if is_here else None
+
+    def read_receipt(self, repository: str, commit: str, path: str) -> Receipt | None:
+        """Return what is known of a fetched file."""
+        place = self.receipt_path(repository, commit, path)
+        try:
+            return Receipt.from_json(place.read_bytes(), source=str(place))
+        except (OSError, ContentError):
+            return None
+
+    def receipt_path(self, repository: str, commit: str, path: str) -> Path:
+        """Return where a file's receipt lies."""
+        return self.folder(repository) / commit / "receipts" / f"{require_safe(path)}.json"
+
+    def find_content(self, file: PublishedFile) -> Path | None:
+        """Return a content that was fetched under whatever name, None where it was not."""
+        place = self.root / "objects" / file.etag
+        return place if file.kind is DigestKind.SHA256 and place.is_file() else None
+
+    def open_part(self, file: PublishedFile) -> AbstractContextManager[PartialFile]:
+        """Open what there is of a file; the same content is the same part, whatever its name."""
+        return open_partial(self.root / "parts" / f"{quote(file.etag, safe='')}.part")
+
+    def count_partial_bytes(self, file: PublishedFile) -> int:
+        """Return how much of a file an earlier run left."""
+        path = self.root / "parts" / f"{quote(file.etag, safe='')}.part"
+        return min(path.stat().st_size, file.size) if path.is_file() else 0
+
+    def keep(self, part: PartialFile, receipt: Receipt) -> Path:
+        """Give a whole and right file its names."""
+        place = self.root / "objects" / receipt.sha256
+        part.move_to(place)
+        return self.name(place, receipt)
+
+    def name(self, place: Path, receipt: Receipt) -> Path:
+        """Give an object the name that it has in a repository."""
+        named = self.folder(receipt.repository) / receipt.commit / "files" / receipt.path
+        give(place, named)
+        write_atomically(self.receipt_path(receipt.repository, receipt.commit, receipt.path), receipt.to_json())
+        return named
+
+    def require_space(self, num_bytes: int) -> None:
+        """Raise UnavailableError where the disk cannot take so many bytes more."""
+        existing = next(folder for folder in (self.root, *self.root.parents) if folder.is_dir())
+        free = shutil.disk_usage(existing).free
+        if num_bytes and num_bytes + SPARE_BYTES > free:
+            raise UnavailableError(
+                f"{self.root}: {num_bytes} bytes are to be fetched and {free} are free; "
+                "make room, or name another disk with HF_HOME"
+            )
+
+
+def give(source: Path, destination: Path) -> None:
+    """Let a file have a second name, or a copy on another disk, whole or not at all.
+
+    Raises:
+        UnavailableError: The system refuses.
+    """
+    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, temporary)
+        except OSError:
+            shutil.copyfile(source, temporary)
+        temporary.replace(destination)
+    except OSError as error:
+        raise UnavailableError(f"{destination}: cannot be written ({error.strerror})") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def require_safe(path: str) -> str:
+    """Return a repository's path if it may become a path here.
+
+    Raises:
+        ContentError: It would lead out of the folder, or be another name elsewhere.
+    """
+    try:
+        return require_inside_bundle(path)
+    except ValueError as error:
+        raise ContentError(f"the repository holds a file of an unsafe name: {error}") from None

@@ -1,0 +1,280 @@
+"""Write to a repository on the Hub: who may, what is there, one commit."""
+
+import hashlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+from huggingface_hub.utils import disable_progress_bars, httpx, validate_repo_id  # type: ignore[attr-defined]
+
+from hstu_preserve.errors import ContentError, UnavailableError, UsageError
+from hstu_preserve.hub.remote_stream import open_remote
+from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub
+from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
+from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
+
+Result = TypeVar("Result")
+
+CHUNK_BYTES = 2**20
+LOGIN_ADVICE = "set HF_TOKEN to a token with write permission, or log in with 'hf auth login'"
+AGAIN = "run it again, what is there already is not sent twice"
+ADVICE = {
+    401: f"it does not accept the token; {LOGIN_ADVICE}",
+    403: "this token may not write there; take one with write permission for this repository",
+    412: "somebody pushed meanwhile; run it again, so that nothing of theirs is lost",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalFile:
+    """A file to be put into a repository.
+
+    Attributes:
+        path: In the repository.
+        content: The bytes, or the file that holds them.
+        size: Of the content.
+        sha256: Of the content, as it was verified.
+    """
+
+    path: str
+    content: bytes | Path
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeCommit:
+    """A commit that the Hub took.
+
+    Attributes:
+        commit: Its id.
+        url: Where people see it.
+    """
+
+    commit: str
+    url: str
+
+
+class HubWriter:
+    """One user's access to one repository on the Hub.
+
+    Every method raises UnavailableError where the Hub cannot be reached or says no; no message holds the token. What
+    only reads is tried again after a failure that may pass; what writes is not, since nobody knows how far it came.
+    """
+
+    def __init__(self, repository: str) -> None:
+        """Take the endpoint and the token that the environment, or the client's own login, gives.
+
+        Raises:
+            UsageError: The repository's name is none.
+            UnavailableError: There is no token.
+        """
+        self.repository = require_repository_name(repository)
+        self._token = require_token(repository)
+        self._hub = Hub(token=self._token)
+        self._api = HfApi(endpoint=self._hub.endpoint, token=self._token)
+        self._policy = RetryPolicy(attempts=3)
+
+    @property
+    def url(self) -> str:
+        """Where people see the repository."""
+        return f"{self._hub.endpoint}/{self.repository}"
+
+    def exists(self) -> bool:
+        """Whether the repository is there and this token may see it."""
+        return self._read(lambda: self._api.repo_exists(self.repository), doing="looking for it")
+
+    def is_private(self) -> bool:
+        """Whether only its owner sees the repository."""
+        return bool(self._read(lambda: self._api.model_info(self.repository), doing="looking at it").private)
+
+    def create(self, *, is_private: bool) -> None:
+        """Make the repository; one that is there already stays as it is."""
+        with self._explained_for_good("creating it"):
+            self._api.create_repo(self.repository, private=is_private, exist_ok=True)
+
+    def require_write_access(self) -> None:
+        """Ask whether this token may write, before any byte is sent."""
+        self._read(lambda: self._api.auth_check(self.repository, write=True), doing="asking for write access")
+
+    def read_snapshot(self) -> Snapshot:
+        """Return what is in the repository now."""
+        return self._hub.read_snapshot(self.repository, revision=DEFAULT_REVISION, policy=self._policy)
+
+    def read_file(self, snapshot: Snapshot, file: PublishedFile) -> bytes:
+        """Return the content of a small file.
+
+        Raises:
+            ContentError: It is not what the Hub lists.
+        """
+        try:
+            with open_remote(file, hub=self._hub, snapshot=snapshot, policy=self._policy) as stream:
+                return b"".join(iter(lambda: stream.read(CHUNK_BYTES), b""))
+        except OSError as error:
+            raise UnavailableError(f"{self.url}: {file.path} cannot be read ({error.strerror}); run it again") from None
+
+    def make_source(self, snapshot: Snapshot, file: PublishedFile) -> ByteSource:
+        """Return a file's content for whoever reads it as far as is needed."""
+        return ByteSource(
+            name=file.path,
+            place=f"{self.url}: {file.path}",
+            open=lambda: open_remote(file, hub=self._hub, snapshot=snapshot, policy=self._policy),
+        )
+
+    def commit(
+        self, files: Sequence[LocalFile], *, deletions: Sequence[str], parent: str, title: str, description: str
+    ) -> MadeCommit:
+        """Push files as one commit onto `parent`: all of them, or none.
+
+        Raises:
+            ContentError: A file changed since it was verified; nothing was pushed.
+        """
+        if not sys.stderr.isatty():
+            disable_progress_bars()
+        additions = [make_addition(file) for file in files]
+        with warnings.catch_warnings(), self._explained_for_good("pushing to it"):
+            warnings.simplefilter("ignore", DeprecationWarning)  # between the client and its own transport
+            made = self._api.create_commit(
+                self.repository,
+                operations=[*additions, *map(CommitOperationDelete, deletions)],
+                commit_message=title,
+                commit_description=description,
+                revision=DEFAULT_REVISION,
+                parent_commit=parent,
+            )
+        return MadeCommit(commit=made.oid, url=made.commit_url)
+
+    def _read(self, call: Callable[[], Result], *, doing: str) -> Result:
+        """Return what a call that changes nothing returns, tried again after what may pass."""
+
+        def attempt() -> Result:
+            with self._explained(doing):
+                return call()
+
+        return retry(attempt, policy=self._policy, source=f"{self.url}: {doing}")
+
+    @contextmanager
+    def _explained_for_good(self, doing: str) -> Iterator[None]:
+        """Explain what fails, and try nothing again."""
+        try:
+            with self._explained(doing):
+                yield
+        except PassingError as problem:
+            raise UnavailableError(f"{self.url}: {doing}: {problem.reason}; {AGAIN}") from None
+
+    @contextmanager
+    def _explained(self, doing: str) -> Iterator[None]:
+        """Turn the client's failures into ours; it wraps one in another, or lets the transport's through."""
+        try:
+            yield
+        except OfflineModeIsEnabled:
+            raise UnavailableError(f"{self.url}: HF_HUB_OFFLINE is set, so nothing can be published") from None
+        except HfHubHTTPError as error:
+            raise self._explain_status(error, doing=doing) from None
+        except (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError, ValueError) as error:
+            cause = error.__cause__ or error
+            if isinstance(cause, HfHubHTTPError):
+                raise self._explain_status(cause, doing=doing) from None
+            raise PassingError(f"{type(cause).__name__} ({self._redact(str(cause))})") from None
+
+    def _explain_status(self, error: HfHubHTTPError, *, doing: str) -> PassingError | UnavailableError:
+        """Return what an answer that was no success means."""
+        status = error.response.status_code
+        said = self._redact(error.server_message or "")
+        answer = f"the Hub answers {status}{f' ({said})' if said else ''}"
+        if isinstance(error, RepositoryNotFoundError) and status != 403:
+            advice = "no such repository, or not one that this token may see; --create makes it"
+        elif status in PASSING_STATUSES:
+            return PassingError(
+                answer, retry_after_seconds=parse_retry_after(error.response.headers.get("retry-after"))
+            )
+        else:
+            advice = ADVICE.get(status, "nothing of this step was pushed")
+        return UnavailableError(f"{self.url}: {doing}: {answer}; {advice}")
+
+    def _redact(self, text: str) -> str:
+        """Return the first line of somebody else's message, without the token."""
+        line = text.replace(self._token, "[token]").strip().partition("\n")[0]
+        return "".join(c for c in line if c.isprintable())[:300]
+
+
+def require_repository_name(repository: str) -> str:
+    """Return the name if a repository may have it.
+
+    Raises:
+        UsageError: It may not.
+    """
+    try:
+        validate_repo_id(repository)
+    except HFValidationError:
+        pass
+    else:
+        if repository.count("/") == 1:
+            return repository
+    raise UsageError(f"--repo {repository!r}: not the name of a repository, which is OWNER/NAME")
+
+
+def require_token(repository: str) -> str:
+    """Return the user's token.
+
+    Raises:
+        UnavailableError: There is none, or it is none.
+    """
+    try:
+        token = get_token()
+    except LocalTokenNotFoundError:
+        token = None
+    if not token:
+        raise UnavailableError(f"{repository}: publishing needs a token of the Hugging Face Hub; {LOGIN_ADVICE}")
+    if not (token.isascii() and token.isprintable()):
+        raise UnavailableError(f"{repository}: what was given as token holds characters that none has; {LOGIN_ADVICE}")
+    return token
+
+
+def make_addition(file: LocalFile) -> CommitOperationAdd:
+    """Return the client's record of a file, once hashed by the client, too.
+
+    Raises:
+        ContentError: The file is not what was verified.
+    """
+    content = str(file.content) if isinstance(file.content, Path) else file.content
+    try:
+        addition = CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=content)
+    except (OSError, ValueError):
+        raise UnavailableError(f"{file.path}: cannot be read any more; nothing of it was pushed") from None
+    if addition.upload_info.sha256.hex() != file.sha256:
+        raise ContentError(f"{file.path}: changed since it was verified; nothing of it was pushed")
+    return addition
+
+
+def is_content_of(file: PublishedFile, content: bytes) -> bool:
+    """Whether these bytes are the file's."""
+    return file.etag == (sha256_of_bytes(content) if file.kind is DigestKind.SHA256 else git_blob_id(content))
+
+
+def is_published(local: LocalFile, remote: PublishedFile | None) -> bool:
+    """Whether a file is in the repository already, byte for byte."""
+    if remote is None or remote.size != local.size:
+        return False
+    if remote.kind is DigestKind.SHA256:
+        return remote.etag == local.sha256
+    return is_content_of(remote, local.content if isinstance(local.content, bytes) else local.content.read_bytes())
+
+
+def git_blob_id(content: bytes) -> str:
+    """Return git's id of a file with this content."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()

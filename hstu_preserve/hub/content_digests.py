@@ -1,0 +1,64 @@
+"""Several digests of one content, made while it arrives."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from hstu_preserve.errors import UnavailableError
+from hstu_preserve.records.downloads import DigestKind, KnownDigest
+
+CHUNK_BYTES = 1 << 20
+
+
+class ContentHasher:
+    """Makes the digests that a file's content is compared by; sha256 in any case."""
+
+    def __init__(self, *, size: int, kinds: Iterable[DigestKind]) -> None:
+        self.position = 0
+        self._hashes = {kind: start_hash(kind, size=size) for kind in {DigestKind.SHA256, *kinds}}
+
+    def update(self, chunk: bytes) -> None:
+        """Take in the next bytes."""
+        self.position += len(chunk)
+        for one in self._hashes.values():
+            one.update(chunk)
+
+    def digests(self) -> dict[DigestKind, str]:
+        """Return the digests of what was taken in."""
+        return {kind: one.hexdigest() for kind, one in self._hashes.items()}
+
+    def find_differing(self, known: Iterable[KnownDigest]) -> list[tuple[KnownDigest, str]]:
+        """Return each known digest that the content does not have, with the one that it has."""
+        found = self.digests()
+        return [(one, found[one.kind]) for one in known if found[one.kind] != one.hex]
+
+
+def describe_differing(differing: Iterable[tuple[KnownDigest, str]]) -> str:
+    """Return what was expected, by whom, and what was found instead."""
+    return "; ".join(
+        f"{one.kind} differs (expected {one.hex} by {one.source}, found {found})" for one, found in differing
+    )
+
+
+def hash_file(path: Path, *, kinds: Iterable[DigestKind]) -> ContentHasher:
+    """Return a hasher that has taken in a file.
+
+    Raises:
+        UnavailableError: The file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            hasher = ContentHasher(size=os.fstat(stream.fileno()).st_size, kinds=kinds)
+            while chunk := stream.read(CHUNK_BYTES):
+                hasher.update(chunk)
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+    return hasher
+
+
+def start_hash(kind: DigestKind, *, size: int) -> "hashlib._Hash":
+    """Return a hash that has taken in what comes before the content."""
+    if kind is DigestKind.GIT_BLOB:
+        return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    return hashlib.new(kind.value, usedforsecurity=kind is DigestKind.SHA256)

@@ -1,0 +1,51 @@
+"""What a bundle's commit holds: the bundle, its signature, and the card; nothing that is there already."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from hstu_preserve.hub.commits import LocalFile, is_published
+from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.records.downloads import PublishedFile, Snapshot
+
+CARD = "README.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One commit, or none where it is empty.
+
+    Attributes:
+        files: To be added or replaced.
+        deletions: Paths that go.
+    """
+
+    files: tuple[LocalFile, ...]
+    deletions: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to push."""
+        return not self.files and not self.deletions
+
+
+def find_change(
+    bundle: LocalFile, *, signature: LocalFile | None, signature_path: str, present: Mapping[str, PublishedFile]
+) -> Change:
+    """Return what publishing a bundle changes, the card left out.
+
+    A signature that lies there for other bytes goes together with them; one for these bytes stays, whoever publishes.
+    """
+    wanted = [bundle] if signature is None else [bundle, signature]
+    files = tuple(file for file in wanted if not is_published(file, present.get(file.path)))
+    is_stale = signature is None and bundle in files and signature_path in present
+    return Change(files=files, deletions=(signature_path,) if is_stale else ())
+
+
+def make_file(path: str, content: bytes) -> LocalFile:
+    """Return a small file whose content is in memory."""
+    return LocalFile(path=path, content=content, size=len(content), sha256=sha256_of_bytes(content))
+
+
+def list_archives(snapshot: Snapshot, *, suffixes: Sequence[str]) -> list[PublishedFile]:
+    """Return the files at the root of a repository that may be bundles."""
+    return [file for file in snapshot.files if "/" not in file.path and file.path.endswith(tuple(suffixes))]

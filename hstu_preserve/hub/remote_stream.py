@@ -1,0 +1,100 @@
+"""A file of a repository as a stream: read once, front to back, nothing kept; broken connections are taken up again."""
+
+import errno
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, cast
+
+from hstu_preserve.errors import ContentError, PreserveError
+from hstu_preserve.hub.content_digests import ContentHasher, describe_differing
+from hstu_preserve.hub.repository import Answer, Hub
+from hstu_preserve.hub.retries import DiscardError, PassingError, RetryPolicy
+from hstu_preserve.hub.transfer import CONTENT_RANGE, refuse
+from hstu_preserve.records.downloads import PublishedFile, Snapshot
+
+
+class RemoteStream(io.RawIOBase):
+    """The bytes of a file as they arrive; what goes wrong for good is an OSError, as with any other stream."""
+
+    def __init__(self, file: PublishedFile, *, hub: Hub, snapshot: Snapshot, policy: RetryPolicy) -> None:
+        self.file, self.hub, self.snapshot, self.policy = file, hub, snapshot, policy
+        self.source = f"{snapshot.repository}/{file.path}"
+        self.hasher = ContentHasher(size=file.size, kinds=[file.kind])
+        self._pieces = self._receive()
+        self._rest = b""
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # any writable buffer
+        """Fill the buffer with the next bytes, as far as they are here; 0 at the end."""
+        if not self._rest:
+            try:
+                self._rest = next(self._pieces, b"")
+            except PreserveError as error:
+                raise OSError(errno.EIO, str(error).removeprefix(f"{self.source}: ")) from None
+        taken = self._rest[: len(buffer)]
+        buffer[: len(taken)] = taken
+        self._rest = self._rest[len(taken) :]
+        return len(taken)
+
+    def require_digest(self) -> None:
+        """Raise ContentError where the whole was read and is not what the Hub lists."""
+        if self.hasher.position < self.file.size:
+            return
+        differing = self.hasher.find_differing([self.file.known])
+        if differing:
+            raise ContentError(f"{self.source}: {describe_differing(differing)}")
+
+    def _receive(self) -> Iterator[bytes]:
+        """Yield the file's bytes, over as many connections as it takes."""
+        failures = 0
+        while self.hasher.position < self.file.size:
+            before = self.hasher.position
+            try:
+                yield from self._receive_once()
+            except PassingError as problem:
+                failures = 1 if self.hasher.position > before else failures + 1
+                self.policy.wait(problem, failures=failures, source=self.source)
+            except DiscardError as problem:
+                raise problem.error from None
+
+    def _receive_once(self) -> Iterator[bytes]:
+        """Yield what one connection brings."""
+        address = self.hub.locate(self.snapshot, self.file)
+        headers = {"Range": f"bytes={self.hasher.position}-"} if self.hasher.position else {}
+        with self.hub.open(address, headers=headers, source=self.source) as answer:
+            superfluous = self._count_superfluous(answer)
+            for chunk in answer.chunks:
+                piece, superfluous = chunk[superfluous:], max(0, superfluous - len(chunk))
+                if self.hasher.position + len(piece) > self.file.size:
+                    raise DiscardError(ContentError(f"{self.source}: more bytes than the Hub lists"))
+                self.hasher.update(piece)
+                if piece:
+                    yield piece
+        if self.hasher.position < self.file.size:
+            raise PassingError(f"the connection ended after {self.hasher.position} of {self.file.size} bytes")
+
+    def _count_superfluous(self, answer: Answer) -> int:
+        """Return how many bytes at the answer's beginning were read before."""
+        if answer.status not in {200, 206}:
+            refuse(answer, source=self.source)
+        found = CONTENT_RANGE.match(answer.headers.get("content-range", ""))
+        start = int(found["first"]) if answer.status == 206 and found else 0
+        if answer.status == 206 and (not found or start > self.hasher.position):
+            raise PassingError("the server sends another part than was asked for")
+        return self.hasher.position - start
+
+
+@contextmanager
+def open_remote(file: PublishedFile, *, hub: Hub, snapshot: Snapshot, policy: RetryPolicy) -> Iterator[BinaryIO]:
+    """Yield a file as a stream.
+
+    Raises:
+        ContentError: It was read to its end and is not what the Hub lists.
+    """
+    stream = RemoteStream(file, hub=hub, snapshot=snapshot, policy=policy)
+    yield cast("BinaryIO", stream)
+    stream.require_digest()

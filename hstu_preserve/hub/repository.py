@@ -1,0 +1,234 @@
+"""The Hub as this program asks it: a repository at one commit, where a file is stored, and its bytes."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+from huggingface_hub import HfApi, ModelInfo, constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import build_hf_headers, get_session, httpx  # type: ignore[attr-defined]  # re-exported
+from pydantic import ValidationError
+
+from hstu_preserve.errors import ContentError, UnavailableError, UsageError
+from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
+from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
+from hstu_preserve.records.record import describe_validation_error
+
+DEFAULT_REVISION = "main"
+MAX_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """An answer whose body is still to come.
+
+    Attributes:
+        status: The HTTP status.
+        headers: In any case of letters.
+        chunks: The body as it arrives, never decoded; raises PassingError where it breaks off.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+
+
+class Hub:
+    """One Hub, or a mirror of it, as one user sees it."""
+
+    def __init__(self, *, endpoint: str | None = None, token: str | None = None) -> None:
+        """Take the user's own settings (HF_ENDPOINT, HF_TOKEN, HF_HOME) where none are given."""
+        self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
+        self.token = token
+
+    def read_snapshot(self, repository: str, *, revision: str, policy: RetryPolicy) -> Snapshot:
+        """Resolve a branch, tag or commit to a commit, and list what the repository holds there.
+
+        Raises:
+            UnavailableError: Unreachable, missing, private or gated; the message tells which.
+            UsageError: No name that a repository can have.
+        """
+
+        def ask() -> Snapshot:
+            with explained(f"{repository}@{revision}"), understood(f"{repository}@{revision}"):
+                info = HfApi(endpoint=self.endpoint, token=self.token).model_info(
+                    repository, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
+                )
+            return make_snapshot(info, repository=repository)
+
+        return retry(ask, policy=policy, source=f"{repository}@{revision}")
+
+    def locate(self, snapshot: Snapshot, file: PublishedFile) -> str:
+        """Return the address of a file's bytes, which may be signed and expire.
+
+        Raises:
+            PassingError: It may work the next time.
+            UnavailableError: It will not.
+            ContentError: The Hub now names another content.
+        """
+        source = f"{snapshot.repository}/{file.path}"
+        url = hf_hub_url(snapshot.repository, file.path, revision=snapshot.commit, endpoint=self.endpoint)
+        with explained(source):
+            found = get_hf_file_metadata(
+                url, token=self.token, endpoint=self.endpoint, timeout=constants.HF_HUB_ETAG_TIMEOUT
+            )
+        if found.commit_hash != snapshot.commit or found.etag != file.etag or found.size not in {None, file.size}:
+            raise ContentError(
+                f"{source}: listed at commit {snapshot.commit} as {file.etag} ({file.size} bytes), "
+                f"served as {found.etag} ({found.size} bytes, commit {found.commit_hash})"
+            )
+        return found.location
+
+    @contextmanager
+    def open(self, url: str, *, headers: Mapping[str, str], source: str) -> Iterator[Answer]:
+        """Ask for bytes; the token goes to the Hub's own origin only, whatever the redirects.
+
+        Raises:
+            PassingError: No answer.
+        """
+        with ExitStack() as stack:
+            for _ in range(MAX_REDIRECTS):
+                with explained(source):
+                    response = stack.enter_context(
+                        get_session().stream(
+                            "GET",
+                            url,
+                            headers={**self.list_headers(url), **headers},
+                            timeout=httpx.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT),
+                            follow_redirects=False,
+                        )
+                    )
+                if response.status_code not in REDIRECTS or "location" not in response.headers:
+                    chunks = iterate(response.iter_raw(), source=source)
+                    yield Answer(status=response.status_code, headers=response.headers, chunks=chunks)
+                    return
+                url = urljoin(url, response.headers["location"])
+            raise UnavailableError(f"{source}: more than {MAX_REDIRECTS} redirects")
+
+    def list_headers(self, url: str) -> dict[str, str]:
+        """Return what goes with every request to this address."""
+        token = self.token if origin_of(url) == origin_of(self.endpoint) else False
+        return {**build_hf_headers(token=token, library_name="hstu-preserve"), "Accept-Encoding": "identity"}
+
+
+def make_snapshot(info: ModelInfo, *, repository: str) -> Snapshot:
+    """Return the listing as a record.
+
+    Raises:
+        ContentError: It says what no repository can be.
+    """
+    try:
+        return Snapshot(
+            repository=repository,
+            commit=info.sha or "",
+            files=tuple(
+                PublishedFile(
+                    path=file.rfilename,
+                    size=file.size if file.size is not None else -1,
+                    etag=(file.lfs.sha256 if file.lfs else file.blob_id) or "",
+                    kind=DigestKind.SHA256 if file.lfs else DigestKind.GIT_BLOB,
+                )
+                for file in info.siblings or ()
+            ),
+        )
+    except ValidationError as error:
+        raise ContentError(f"{repository}: the Hub's listing is none ({describe_validation_error(error)})") from None
+
+
+@contextmanager
+def understood(source: str) -> Iterator[None]:
+    """Turn the client's stumbling over an answer that is no Hub's into one sentence."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        if isinstance(error, HFValidationError):
+            raise
+        raise UnavailableError(
+            f"{source}: the answer is not a Hub's ({type(error).__name__}); is HF_ENDPOINT right?"
+        ) from None
+
+
+def find_home() -> Path:
+    """Return the folder where the Hub's tools keep what they fetched (HF_HOME)."""
+    return Path(constants.HF_HOME)
+
+
+def is_offline() -> bool:
+    """Whether the user asked that nothing be sent (HF_HUB_OFFLINE)."""
+    return bool(constants.is_offline_mode())
+
+
+def origin_of(url: str) -> tuple[str, str]:
+    """Return scheme, host and port, within which a token may travel."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.netloc
+
+
+def iterate(chunks: Iterator[bytes], *, source: str) -> Iterator[bytes]:
+    """Yield the chunks; a connection that breaks is a passing error."""
+    while True:
+        with explained(source):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+@contextmanager
+def explained(source: str) -> Iterator[None]:
+    """Turn the client's exceptions into ours."""
+    try:
+        yield
+    except OfflineModeIsEnabled:
+        raise UnavailableError(f"{source}: HF_HUB_OFFLINE is set, and it is not on this machine yet") from None
+    except HFValidationError as error:
+        raise UsageError(f"{source}: {error}") from None
+    except HfHubHTTPError as error:
+        raise explain_status(error, source=source) from None
+    except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
+        raise PassingError(f"connection failed ({describe(error)})", spends_location=True) from None
+
+
+def explain_status(error: HfHubHTTPError, *, source: str) -> PassingError | UnavailableError:
+    """Return what a refusal of the Hub means."""
+    match error:
+        case GatedRepoError():
+            return UnavailableError(f"{source}: gated; accept its terms on the Hub, then sign in with HF_TOKEN")
+        case RepositoryNotFoundError():
+            return UnavailableError(f"{source}: no such repository, or a private one; sign in with HF_TOKEN")
+        case RevisionNotFoundError():
+            return UnavailableError(f"{source}: the repository has no such revision")
+        case EntryNotFoundError():
+            return UnavailableError(f"{source}: the repository has no such file at this revision")
+    status = error.response.status_code if error.response is not None else 0
+    if status in PASSING_STATUSES:
+        after = parse_retry_after(error.response.headers.get("retry-after"))
+        return PassingError(f"the Hub answers {status}", retry_after_seconds=after)
+    return UnavailableError(f"{source}: {describe_refusal(status)}")
+
+
+def describe_refusal(status: int) -> str:
+    """Return what a status that will not pass means to the user."""
+    meanings = {
+        401: "not signed in, or the token is not valid (HF_TOKEN)",
+        403: "access denied; the token may not read this, or the address has expired",
+        404: "not found",
+        412: "precondition failed",
+    }
+    return f"the server answers {status}" + (f": {meanings[status]}" if status in meanings else "")
+
+
+def describe(error: Exception) -> str:
+    """Return an exception of the transport in words, without addresses."""
+    return str(error) if "://" not in str(error) and str(error) else type(error).__name__

@@ -1,0 +1,109 @@
+"""What may be tried again, how often and after which time."""
+
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from time import time
+from typing import TypeVar
+
+from hstu_preserve.errors import PreserveError, UnavailableError
+
+MAX_WAIT_SECONDS = 120.0
+"""Who asks for a longer wait is told to the user instead."""
+PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+Result = TypeVar("Result")
+
+
+class PassingError(Exception):
+    """A failure that may be gone the next time.
+
+    Attributes:
+        reason: What happened, for people.
+        retry_after_seconds: What the server asked for.
+        spends_location: Whether the address that was asked should be resolved anew.
+    """
+
+    def __init__(self, reason: str, *, retry_after_seconds: float | None = None, spends_location: bool = False) -> None:
+        super().__init__(reason)
+        self.reason, self.retry_after_seconds, self.spends_location = reason, retry_after_seconds, spends_location
+
+
+class DiscardError(Exception):
+    """What was received is of no use: begin again from the first byte.
+
+    Attributes:
+        error: What to raise where beginning again does not help.
+    """
+
+    def __init__(self, error: PreserveError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryPolicy:
+    """How patient to be.
+
+    Attributes:
+        attempts: In a row without a single new byte.
+        first_wait_seconds: Doubled from attempt to attempt.
+        restarts: How often a file may begin again from its first byte.
+        stop: Set by whoever wants to end everything.
+    """
+
+    attempts: int = 5
+    first_wait_seconds: float = 1.0
+    restarts: int = 2
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self, problem: PassingError, *, failures: int, source: str) -> None:
+        """Wait before the next attempt.
+
+        Raises:
+            UnavailableError: It has failed often enough, or the server asks for more patience than there is.
+        """
+        asked = problem.retry_after_seconds or 0.0
+        if failures >= self.attempts:
+            raise UnavailableError(f"{source}: {problem.reason}; gave up after {failures} attempts, try again later")
+        if asked > MAX_WAIT_SECONDS:
+            raise UnavailableError(f"{source}: {problem.reason}; the server asks to wait {asked:.0f} s")
+        own = self.first_wait_seconds * 2 ** (failures - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
+        self.stop.wait(max(asked, own))
+        self.require_going(source)
+
+    def require_going(self, source: str) -> None:
+        """Raise UnavailableError where the work was stopped."""
+        if self.stop.is_set():
+            raise UnavailableError(f"{source}: stopped")
+
+
+def retry(action: Callable[[], Result], *, policy: RetryPolicy, source: str) -> Result:
+    """Return what the action returns, once it does.
+
+    Raises:
+        UnavailableError: It has failed often enough.
+    """
+    failures = 0
+    while True:
+        try:
+            return action()
+        except PassingError as problem:
+            failures += 1
+            policy.wait(problem, failures=failures, source=source)
+
+
+def parse_retry_after(text: str | None) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, given as a number or as a date."""
+    if text is None:
+        return None
+    try:
+        return (
+            max(0.0, float(text))
+            if text.strip().isdigit()
+            else max(0.0, parsedate_to_datetime(text).timestamp() - time())
+        )
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,24 @@
+"""Something that can be read front to back more than once, though it is no file on this machine."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByteSource:
+    """Bytes elsewhere.
+
+    Attributes:
+        name: The file's name, without folders.
+        place: Where it is, for messages.
+        open: Begins to read it; what is not read is not fetched.
+    """
+
+    name: str
+    place: str
+    open: Callable[[], AbstractContextManager[BinaryIO]]
+
+    def __str__(self) -> str:
+        return self.place

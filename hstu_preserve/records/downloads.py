@@ -1,0 +1,102 @@
+"""What is published on the Hub, what was fetched from it, and who vouched for the bytes."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.paths import BundlePath
+from hstu_preserve.records.numbers import NaturalInt
+from hstu_preserve.records.record import Record
+
+CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+NOT_SIGNED = "integrity only, nobody signed this"
+
+
+class DigestKind(StrEnum):
+    """How a digest is made of a file's content."""
+
+    SHA256 = "sha256"
+    MD5 = "md5"
+    GIT_BLOB = "git-blob"
+    """The sha1 that git gives a file outside LFS."""
+
+
+class KnownDigest(Record):
+    """A digest that the bytes must have, and who says so."""
+
+    kind: DigestKind
+    hex: str
+    source: str
+
+
+class PublishedFile(Record):
+    """A file of a repository, as the Hub lists it."""
+
+    path: str
+    size: Annotated[int, Field(ge=0, le=2**53 - 1)]
+    etag: Annotated[str, Field(pattern=r"^[0-9a-f]{40}([0-9a-f]{24})?$")]
+    """What the Hub names the content by: sha256 in LFS, else the git blob's sha1."""
+    kind: DigestKind
+
+    @property
+    def known(self) -> KnownDigest:
+        """What the Hub's own listing says of the content."""
+        return KnownDigest(kind=self.kind, hex=self.etag, source="the Hub's metadata")
+
+
+class Snapshot(Record):
+    """A repository at one commit."""
+
+    repository: str
+    commit: CommitHash
+    files: tuple[PublishedFile, ...]
+
+    def find(self, path: str) -> PublishedFile | None:
+        """Return the file at a path, None where there is none."""
+        return next((file for file in self.files if file.path == path), None)
+
+
+class Receipt(Record):
+    """A file that was fetched whole and compared."""
+
+    repository: str
+    commit: CommitHash
+    path: BundlePath
+    size: NaturalInt
+    sha256: Sha256
+    vouched: tuple[KnownDigest, ...]
+    """Every digest that the bytes were compared with, and have."""
+
+
+class DownloadedFile(Record):
+    """One file of a download, or why it is not here."""
+
+    target: str
+    """The id or path that asked for it."""
+    path: str
+    size: NaturalInt | None
+    received: NaturalInt
+    """Bytes that came over the network in this call; 0 where the file was already here."""
+    place: str | None
+    """Where it lies; None in a dry run and after an error."""
+    receipt: Receipt | None
+    error: str | None
+    exit_code: int
+
+
+class DownloadReport(Record):
+    """What `download` did, or would do."""
+
+    repository: str
+    commit: CommitHash
+    is_dry_run: bool
+    files: tuple[DownloadedFile, ...]
+    missing_bytes: NaturalInt
+    """What was not here when the call began."""
+
+    def choose_exit_code(self) -> int:
+        """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
+        codes = {file.exit_code for file in self.files} - {0}
+        return min(codes - {2}, default=min(codes, default=0))

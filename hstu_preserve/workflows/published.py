@@ -1,0 +1,202 @@
+"""What a repository on the Hub holds, what vouches for it, and a file of it on this machine."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from hstu_preserve.bundle.layout import ARCHIVE_SUFFIXES
+from hstu_preserve.errors import ContentError, UnavailableError
+from hstu_preserve.hub.cache import Cache
+from hstu_preserve.hub.content_digests import describe_differing, hash_file
+from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, find_home, is_offline
+from hstu_preserve.hub.retries import RetryPolicy
+from hstu_preserve.hub.transfer import fetch
+from hstu_preserve.primitives.digests import sha256_of_file
+from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
+from hstu_preserve.records.legacy_lists import DigestList, parse_json_list, parse_markdown_list
+
+LISTS = ("MANIFEST.md", "SHA256SUMS", "MD5SUMS", "MANIFEST.json")
+"""Files of a repository that may give digests of its others."""
+CACHE_FOLDER = "hstu-preserve"
+
+Count = Callable[[int], None]
+
+
+def count_nothing(num_bytes: int) -> None:
+    """Listen to nothing."""
+
+
+def open_cache() -> Cache:
+    """Return the cache beside those of the Hub's other tools."""
+    return Cache(find_home() / CACHE_FOLDER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Obtained:
+    """A file on this machine.
+
+    Attributes:
+        place: Where, below the name that it has in the repository.
+        received: Bytes that came over the network for it in this call.
+    """
+
+    place: Path
+    received: int = 0
+
+
+@dataclass(kw_only=True)
+class Published:
+    """A repository at one commit, and what is here of it.
+
+    Attributes:
+        snapshot: What it holds.
+        hub: Where.
+        cache: What is here.
+        policy: How patient to be.
+    """
+
+    snapshot: Snapshot
+    hub: Hub
+    cache: Cache
+    policy: RetryPolicy = field(default_factory=RetryPolicy)
+
+    @cached_property
+    def lists(self) -> dict[str, DigestList]:
+        """The lists of digests that the repository holds, by name; each is small and fetched where it is not here."""
+        present = [file for name in LISTS if (file := self.snapshot.find(name)) is not None]
+        return {file.path: parse_list(self.obtain(file, listed=()).place, name=file.path) for file in present}
+
+    def list_known(self, file: PublishedFile) -> list[KnownDigest]:
+        """Return the digests that the repository's lists give a file.
+
+        Raises:
+            ContentError: A list contradicts itself.
+        """
+        from hstu_preserve.workflows.legacy import find_listed  # with it comes the reading of gin files
+
+        known = []
+        for name, digests in self.lists.items():
+            listed = None if name == file.path else find_listed(PurePosixPath(file.path).name, digests)
+            if listed is not None:
+                source = f"{name} ({listed.place}) of {self.snapshot.repository}"
+                pairs = ((DigestKind.MD5, listed.md5), (DigestKind.SHA256, listed.sha256))
+                known += [KnownDigest(kind=kind, hex=one, source=source) for kind, one in pairs if one]
+        return known
+
+    def find_here(self, file: PublishedFile) -> Path | None:
+        """Return the file if it is here already."""
+        return self.cache.find(self.snapshot.repository, self.snapshot.commit, file.path)
+
+    def count_missing(self, file: PublishedFile) -> int:
+        """Return how many bytes are still to be fetched."""
+        is_here = self.find_here(file) or self.cache.find_content(file)
+        return 0 if is_here else file.size - self.cache.count_partial_bytes(file)
+
+    def obtain(self, file: PublishedFile, *, listed: Sequence[KnownDigest], listen: Count = count_nothing) -> Obtained:
+        """Return the file on this machine, compared with every digest; fetch what is missing.
+
+        Raises:
+            ContentError: It is not what the digests say.
+            UnavailableError: It cannot be fetched or kept.
+        """
+        require_agreement(file, listed)
+        known = [file.known, *listed]
+        here = self.find_intact(file, listed=listed)
+        if here is not None:
+            receipt = self.make_receipt(file, sha256=sha256_of_file(here), known=known)
+            return Obtained(place=self.cache.name(here, receipt))
+        if is_offline():
+            raise UnavailableError(
+                f"{self.snapshot.repository}/{file.path}: HF_HUB_OFFLINE is set, and it is not on this machine yet"
+            )
+        with self.cache.open_part(file) as part:
+            fetched = fetch(
+                file,
+                hub=self.hub,
+                snapshot=self.snapshot,
+                part=part,
+                known=listed,
+                policy=self.policy,
+                listen=listen,
+            )
+            receipt = self.make_receipt(file, sha256=fetched.digests[DigestKind.SHA256], known=known)
+            return Obtained(place=self.cache.keep(part, receipt), received=fetched.received)
+
+    def find_intact(self, file: PublishedFile, *, listed: Sequence[KnownDigest]) -> Path | None:
+        """Return a fetched file whose content is still what was fetched; what is damaged is removed.
+
+        Raises:
+            ContentError: It is what the Hub holds, but not what a list says.
+        """
+        for place in (self.find_here(file), self.cache.find_content(file)):
+            if place is None:
+                continue
+            known = [file.known, *listed]
+            differing = hash_file(place, kinds=[one.kind for one in known]).find_differing(known)
+            if not differing:
+                return place
+            if file.known not in [one for one, _ in differing]:
+                raise ContentError(f"{self.snapshot.repository}/{file.path}: {describe_differing(differing)}")
+            place.unlink()
+        return None
+
+    def make_receipt(self, file: PublishedFile, *, sha256: str, known: Sequence[KnownDigest]) -> Receipt:
+        """Return what is remembered of a file that was compared."""
+        return Receipt(
+            repository=self.snapshot.repository,
+            commit=self.snapshot.commit,
+            path=file.path,
+            size=file.size,
+            sha256=sha256,
+            vouched=tuple(known),
+        )
+
+
+def open_published(repository: str, *, revision: str | None, policy: RetryPolicy | None = None) -> Published:
+    """Resolve a revision once; every file of one call comes from that commit.
+
+    Raises:
+        UnavailableError: The Hub cannot be asked, or has no such repository or revision.
+    """
+    revision, hub, cache, policy = revision or DEFAULT_REVISION, Hub(), open_cache(), policy or RetryPolicy()
+    known = cache.read_snapshot(repository, revision=revision)
+    if known is None or (known.commit != revision and not is_offline()):
+        known = hub.read_snapshot(repository, revision=revision, policy=policy)
+        cache.write_snapshot(known, revision=revision)
+    return Published(snapshot=known, hub=hub, cache=cache, policy=policy)
+
+
+def find_kept(repository: str, path: str, *, revision: str | None) -> Path | None:
+    """Return a file that was fetched before, without asking anybody; None where it was not."""
+    cache = open_cache()
+    known = cache.read_snapshot(repository, revision=revision or DEFAULT_REVISION)
+    return cache.find(repository, known.commit, path) if known else None
+
+
+def parse_list(place: Path, *, name: str) -> DigestList:
+    """Return the digests that a list gives."""
+    content = read_bytes(place)
+    return (
+        parse_json_list(content, source=name)[1]
+        if name.endswith(".json")
+        else parse_markdown_list(content, source=name)
+    )
+
+
+def require_agreement(file: PublishedFile, listed: Sequence[KnownDigest]) -> None:
+    """Raise ContentError where two who vouch for a file contradict each other, before anything is fetched."""
+    by_kind = {file.kind: file.known}
+    for one in listed:
+        other = by_kind.setdefault(one.kind, one)
+        if other.hex != one.hex:
+            raise ContentError(
+                f"{file.path}: {one.kind} is {other.hex} by {other.source} and {one.hex} by {one.source}; "
+                "the published file is not the listed one"
+            )
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file of a repository is an archive."""
+    return path.endswith(ARCHIVE_SUFFIXES)

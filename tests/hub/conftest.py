@@ -1,0 +1,77 @@
+"""A local hub, and the program run against it as its users run it: the client reads its environment when imported."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hub.local_hub import LocalHub
+
+TOKEN = "hf_reader_of_the_local_hub"
+REPOSITORY = "tzchen07/hstu-iter78-preservation"
+
+
+@pytest.fixture
+def hub() -> Iterator[LocalHub]:
+    with LocalHub() as hub:
+        yield hub
+
+
+@dataclass(kw_only=True)
+class Program:
+    """The program on a machine of its own: its folder, its home, its token."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "hstu_preserve", *arguments],
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments, **environment)
+        out, err = (text.decode() for text in process.communicate(timeout=60))
+        assert "Traceback" not in err, err
+        assert TOKEN not in out + err
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def run_json(self, *arguments: str, **environment: str) -> Any:
+        result = self.run(*arguments, "--json", **environment)
+        return json.loads(result.stdout)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What the user sees."""
+        return {str(p.relative_to(self.folder)): p.read_bytes() for p in self.folder.rglob("*") if p.is_file()}
+
+    @property
+    def home(self) -> Path:
+        return Path(self.environment["HF_HOME"])
+
+
+@pytest.fixture
+def program(hub: LocalHub, tmp_path: Path) -> Program:
+    folder = tmp_path / "work"
+    folder.mkdir()
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    own = {
+        "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "1",
+        "HF_HUB_ETAG_TIMEOUT": "1",
+        "NO_PROXY": "*",
+    }
+    return Program(folder=folder, environment={**inherited, **own})

@@ -1,0 +1,216 @@
+"""What only a process of its own can show: kills, interrupts, timeouts, full disks, a machine without network."""
+
+import hashlib
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.hub.conftest import REPOSITORY, TOKEN, Program
+from tests.hub.faults import ALWAYS, Fault
+from tests.hub.local_hub import LocalHub, User
+
+BUNDLE = hashlib.shake_128(b"a longer bundle").digest(4_000_000)
+NAME = "iter8-exp4-SOTA.tar.gz"
+ID = "iter8-exp4-SOTA"
+STORAGE = "GET /lfs"
+UNREACHABLE = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def published(hub: LocalHub) -> LocalHub:
+    hub.add(REPOSITORY, {NAME: BUNDLE})
+    return hub
+
+
+def find_part(program: Program) -> Path | None:
+    return next(iter((program.home / "hstu-preserve" / "parts").glob("*.part")), None)
+
+
+def wait_for_part(program: Program, num_bytes: int) -> int:
+    """Wait until so many bytes are on disk."""
+    for _ in range(3000):
+        part = find_part(program)
+        if part is not None and part.stat().st_size >= num_bytes:
+            return part.stat().st_size
+        time.sleep(0.01)
+    raise AssertionError("nothing arrives")
+
+
+@pytest.mark.parametrize("num_bytes", [1, 700_000, 2_300_000])
+def test_after_a_kill_the_next_run_continues_from_the_last_byte(
+    num_bytes: int, published: LocalHub, program: Program
+) -> None:
+    published.spoil(Fault(pattern=STORAGE, bytes_per_second=4e6))
+    process = program.start("download", ID)
+    wait_for_part(program, num_bytes)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    part = find_part(program)
+    assert part is not None
+    kept = part.stat().st_size
+    assert program.run("download", ID).returncode == 0
+    assert program.files == {NAME: BUNDLE}
+    last = [one for one in published.requests if one.origin == "storage"][-1]
+    assert (last.headers["Range"], last.bytes_sent) == (f"bytes={kept}-", len(BUNDLE) - kept)
+    assert find_part(program) is None
+
+
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_ends_at_once_and_keeps_what_arrived(
+    number: signal.Signals, exit_code: int, published: LocalHub, program: Program
+) -> None:
+    published.spoil(Fault(pattern=STORAGE, bytes_per_second=1e6))
+    process = program.start("download", ID)
+    wait_for_part(program, 200_000)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=3)
+    assert process.returncode == exit_code
+    assert b"Traceback" not in err
+    assert program.files == {}
+    assert program.run("download", ID).returncode == 0
+
+
+def test_a_stalled_connection_is_taken_up_again(published: LocalHub, program: Program) -> None:
+    published.spoil(Fault(pattern=STORAGE, cut_at=1_000_000, stall_seconds=30))
+    begin = time.monotonic()
+    assert program.run("download", ID).returncode == 0
+    assert time.monotonic() - begin < 15
+    assert program.files == {NAME: BUNDLE}
+    assert published.count_sent(STORAGE) <= len(BUNDLE) + 1_000_000
+
+
+def test_a_full_disk_is_told_and_what_arrived_is_kept(published: LocalHub, program: Program) -> None:
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+    result = subprocess.run(
+        [sys.executable, "-m", "hstu_preserve", "download", ID],
+        cwd=program.folder,
+        env={**program.environment, "PYTHONDONTWRITEBYTECODE": "1"},
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 4
+    assert "cannot be written" in result.stdout
+    assert program.files == {}
+    before = published.count_sent(STORAGE)
+    assert program.run("download", ID).returncode == 0
+    assert published.count_sent(STORAGE) - before == len(BUNDLE) - 1_000_000
+
+
+def test_a_disk_without_room_is_noticed_before_anything_is_fetched(
+    published: LocalHub, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.hub.repositories.StoredFile.size", property(lambda file: 10**15))
+    result = program.run("download", ID)
+    assert result.returncode == 4
+    assert "make room" in result.stderr
+    assert published.count_sent(STORAGE) == 0
+
+
+FAILURES = {
+    "one bit always flipped": (Fault(pattern=STORAGE, flip_at=5, times=ALWAYS), 3, "sha256 differs"),
+    "gated": (Fault(pattern="HEAD", status=403, headers={"X-Error-Code": "GatedRepo"}), 4, "gated"),
+    "403": (Fault(pattern="HEAD", status=403), 4, "access denied"),
+    "missing file": (Fault(pattern="HEAD", status=404, headers={"X-Error-Code": "EntryNotFound"}), 4, "no such file"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failure_has_its_exit_code_and_leaves_nothing(failure: str, published: LocalHub, program: Program) -> None:
+    fault, exit_code, says = FAILURES[failure]
+    published.spoil(fault)
+    result = program.run("download", ID)
+    assert (result.returncode, program.files) == (exit_code, {})
+    assert says in result.stdout
+
+
+def test_a_token_opens_a_private_repository_and_is_shown_to_nobody_else(published: LocalHub, program: Program) -> None:
+    published.users[TOKEN] = User(name="tzchen07")
+    published.repositories[REPOSITORY].is_private = True
+    refused = program.run("download", ID)
+    assert refused.returncode == 4
+    assert "private" in refused.stderr
+    assert program.run("download", ID, HF_TOKEN=TOKEN).returncode == 0
+    assert published.leaks == []
+    everything = [path.read_bytes() for path in program.home.rglob("*") if path.is_file()]
+    assert not any(TOKEN.encode() in content or b"signature=" in content for content in everything)
+
+
+def test_a_token_in_the_home_is_used_too(published: LocalHub, program: Program) -> None:
+    published.users[TOKEN] = User(name="tzchen07")
+    published.repositories[REPOSITORY].is_private = True
+    program.home.mkdir()
+    (program.home / "token").write_text(TOKEN)
+    assert program.run("download", ID).returncode == 0
+
+
+def test_without_network_what_is_here_can_be_worked_on(published: LocalHub, program: Program) -> None:
+    asked = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": UNREACHABLE}
+    result = program.run("download", ID, **asked)
+    assert result.returncode == 4
+    assert "HF_HUB_OFFLINE" in result.stderr
+    program.run("download", ID)
+    (program.folder / NAME).unlink()
+    assert program.run("download", ID, **asked).returncode == 0
+    assert program.files == {NAME: BUNDLE}
+
+
+def test_nothing_is_fetched_twice(published: LocalHub, program: Program) -> None:
+    program.run("download", ID)
+    again = program.run("download", ID, "--output-dir", "elsewhere")
+    assert "was here already" in again.stdout
+    assert published.count_sent(STORAGE) == len(BUNDLE)
+
+
+def test_a_file_of_the_user_is_never_overwritten(published: LocalHub, program: Program) -> None:
+    (program.folder / NAME).write_bytes(b"mine")
+    result = program.run("download", ID)
+    assert result.returncode == 2
+    assert "another file" in result.stdout
+    assert program.files == {NAME: b"mine"}
+
+
+def test_a_dry_run_fetches_no_bundle(published: LocalHub, program: Program) -> None:
+    report = program.run_json("download", ID, "--dry-run")
+    assert report["missing_bytes"] == len(BUNDLE)
+    assert [file["path"] for file in report["files"]] == [NAME]
+    assert (program.files, published.count_sent(STORAGE)) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "says"),
+    [
+        ([], 2, "nothing to fetch"),
+        (["iter8-exp4-SOTTA"], 2, "did you mean"),
+        (["paper-hstu-ml-20m"], 2, "without a bundle"),
+        (["iter8-exp0-PopDebias"], 2, "unknown id or file"),
+        (["--code"], 2, "no one code archive"),
+        ([ID, "--revision", "v9"], 4, "no such revision"),
+        ([ID, "--repo", "nobody/nothing"], 4, "no such repository"),
+        (["hf://nonsense"], 2, "hf://owner/repo"),
+    ],
+)
+def test_a_wrong_request_is_refused(
+    arguments: list[str], exit_code: int, says: str, published: LocalHub, program: Program
+) -> None:
+    result = program.run("download", *arguments)
+    assert result.returncode == exit_code
+    assert says in result.stderr
+    assert program.files == {}
+
+
+def test_another_repository_and_revision_may_be_named(published: LocalHub, program: Program) -> None:
+    first = published.add("somebody/mirror", {NAME: BUNDLE})
+    published.add("somebody/mirror", {NAME: b"changed since"})
+    report = program.run_json("download", ID, "--repo", "somebody/mirror", "--revision", first)
+    assert report["commit"] == first
+    assert program.files == {NAME: BUNDLE}

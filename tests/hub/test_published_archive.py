@@ -1,0 +1,110 @@
+"""The published repository rebuilt on a local hub: eight bundles, code archive, MANIFEST.md, README; end to end."""
+
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from hstu_preserve.workflows.catalog import read_catalog
+from tests.corpus.legacy.generators import ARCHIVE_NAME, Case, build
+from tests.hub.conftest import REPOSITORY, Program
+from tests.hub.faults import Fault
+from tests.hub.local_hub import LocalHub
+
+CODE_NAME = "hstu-iter78-code.tar.gz"
+IDS = [one.id for one in read_catalog().values() if one.bundle is not None and one.bundle.repository == REPOSITORY]
+
+
+def make_archive(folder: Path, *, text: str) -> bytes:
+    """Return a small legacy archive; the text tells it from the others."""
+    folder.mkdir(parents=True)
+    edits = [{"do": "add", "name": "config/notes.gin", "text": f'train_fn.notes = "{text}"\n'}]
+    build(Case(id="x", kind="", canonical="", outcome="", manifest="list", edits=edits), folder=folder)
+    return (folder / ARCHIVE_NAME).read_bytes()
+
+
+def make_code() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        member = tarfile.TarInfo("generative_recommenders/train.py")
+        member.size = 9
+        archive.addfile(member, io.BytesIO(b"print(1)\n"))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, bytes]:
+    archives = {f"{one}.tar.gz": make_archive(tmp_path / "made" / one, text=one) for one in IDS}
+    archives[CODE_NAME] = make_code()
+    rows = [
+        f"| `{name}` | {len(content)} | `{hashlib.md5(content, usedforsecurity=False).hexdigest()}` |"
+        for name, content in archives.items()
+    ]
+    listing = "\n".join(["# Preservation manifest", "", "| file | bytes | md5 |", "|---|---|---|", *rows, ""])
+    return {**archives, "MANIFEST.md": listing.encode(), "README.md": b"# HSTU iter7+iter8 preservation\n"}
+
+
+def test_the_catalog_knows_eight_bundles_of_it() -> None:
+    assert len(IDS) == 8
+
+
+def test_all_of_it_is_fetched_verified_and_shown(hub: LocalHub, program: Program, files: dict[str, bytes]) -> None:
+    hub.add(REPOSITORY, files)
+    result = program.run("download", "--all", "--code")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert program.files == {name: content for name, content in files.items() if name != "README.md"}
+    assert result.stdout.count("as MANIFEST.md (line") == 9
+    names = [name for name in files if name.endswith(".tar.gz") and name != CODE_NAME]
+    verified = program.run("verify", *names)
+    assert verified.returncode == 0, verified.stdout
+    assert verified.stdout.count("as MANIFEST.md lists it") == 8
+    for name in names[:2]:
+        shown = program.run("show", name)
+        assert shown.returncode == 0
+        assert "PRISM.mode" in shown.stdout
+
+
+def test_without_code_the_code_archive_stays_there(hub: LocalHub, program: Program, files: dict[str, bytes]) -> None:
+    hub.add(REPOSITORY, files)
+    assert program.run("download", "--all").returncode == 0
+    assert sorted(program.files) == sorted({*files} - {CODE_NAME, "README.md"})
+    assert program.run("download", "--code", "--output-dir", "code").returncode == 0
+    assert program.files[f"code/{CODE_NAME}"] == files[CODE_NAME]
+
+
+def test_all_that_can_be_fetched_is_when_one_file_is_not_what_the_list_says(
+    hub: LocalHub, program: Program, files: dict[str, bytes]
+) -> None:
+    wrong = f"{IDS[3]}.tar.gz"
+    hub.add(REPOSITORY, {**files, wrong: files[f"{IDS[0]}.tar.gz"]})
+    result = program.run("download", "--all")
+    assert result.returncode == 3
+    assert f"{wrong}: md5 differs" in result.stdout
+    assert wrong not in program.files
+    assert sum(name.endswith(".tar.gz") for name in program.files) == 7
+
+
+def test_a_list_that_contradicts_itself_stops_everything(
+    hub: LocalHub, program: Program, files: dict[str, bytes]
+) -> None:
+    extra = f"| `{IDS[0]}.tar.gz` | 7 | `{'0' * 32}` |\n".encode()
+    hub.add(REPOSITORY, {**files, "MANIFEST.md": files["MANIFEST.md"] + extra})
+    result = program.run("download", "--all")
+    assert result.returncode == 3
+    assert "contradict each other" in result.stderr
+    assert program.files == {}
+
+
+def test_a_commit_in_between_changes_nothing(hub: LocalHub, program: Program, files: dict[str, bytes]) -> None:
+    commit = hub.add(REPOSITORY, files)
+    hub.spoil(Fault(pattern="GET /lfs", bytes_per_second=20_000))
+    process = program.start("download", "--all")
+    while not any(one.origin == "storage" for one in hub.requests):
+        process.poll()
+    hub.add(REPOSITORY, dict.fromkeys(files, b"another content"))
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, out + err
+    assert commit in out.decode()
+    assert program.files == {name: files[name] for name in files if name not in {"README.md", CODE_NAME}}

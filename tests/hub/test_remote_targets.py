@@ -1,0 +1,154 @@
+"""`hf://` addresses and ids as targets: read where they are, or fetched once where the work needs a file."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hstu_preserve.bundle.verification import read_stored_manifest
+from hstu_preserve.primitives.shipped import shipped_directory
+from hstu_preserve.workflows.targets import SAMPLE_BUNDLE, RemoteTarget, parse_remote
+from tests.corpus.legacy.generators import Case, build
+from tests.hub.conftest import REPOSITORY, Program
+from tests.hub.faults import ALWAYS, Fault
+from tests.hub.local_hub import LocalHub
+
+SAMPLE_PATH = shipped_directory("bundles") / SAMPLE_BUNDLE
+SAMPLE = SAMPLE_PATH.read_bytes()
+ADDRESS = "hf://owner/experiments/native.tar.gz"
+LEGACY_ADDRESS = f"hf://{REPOSITORY}/iter8-exp4-SOTA.tar.gz"
+STORAGE = "GET /lfs"
+
+
+@pytest.fixture
+def published(hub: LocalHub, tmp_path: Path) -> LocalHub:
+    hub.add("owner/experiments", {"native.tar.gz": SAMPLE})
+    (tmp_path / "legacy").mkdir()
+    archive = build(
+        Case(id="x", kind="", canonical="", outcome="", manifest="list", md5_list="table"), folder=tmp_path / "legacy"
+    )
+    hub.add(
+        REPOSITORY, {archive.name: archive.read_bytes(), "MANIFEST.md": (archive.parent / "MANIFEST.md").read_bytes()}
+    )
+    return hub
+
+
+def list_kept(program: Program) -> list[str]:
+    return sorted(path.name for path in program.home.rglob("files/*"))
+
+
+@pytest.mark.parametrize(
+    ("text", "revision", "path"),
+    [
+        ("hf://a/b/c.tar.gz", None, "c.tar.gz"),
+        ("hf://a/b@v1/c/d.tar.gz", "v1", "c/d.tar.gz"),
+        ("hf://a/b@refs%2Fpr%2F1/c", "refs/pr/1", "c"),
+    ],
+)
+def test_addresses_are_read_as_the_hub_writes_them(text: str, revision: str | None, path: str) -> None:
+    assert parse_remote(text) == RemoteTarget(text=text, repository="a/b", revision=revision, path=path)
+
+
+def test_a_native_bundle_is_verified_where_it_is(published: LocalHub, program: Program) -> None:
+    result = program.run("verify", ADDRESS)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"{ADDRESS}: all 21 members are the packed bytes" in result.stdout
+    assert list_kept(program) == []
+
+
+def test_a_native_bundle_is_shown_from_its_beginning(published: LocalHub, program: Program) -> None:
+    shown = program.run_json("show", ADDRESS)
+    assert shown["identity"] == read_stored_manifest(SAMPLE_PATH).identity
+    assert shown["path"] == ADDRESS
+    assert shown["results"] is not None
+    assert list_kept(program) == []
+
+
+def test_a_legacy_archive_is_verified_where_it_is_against_the_list_of_its_repository(
+    published: LocalHub, program: Program
+) -> None:
+    result = program.run("verify", LEGACY_ADDRESS)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "MANIFEST.md lists it" in result.stdout
+    assert list_kept(program) == ["MANIFEST.md"]
+
+
+def test_a_legacy_archive_is_shown_where_it_is(published: LocalHub, program: Program) -> None:
+    assert program.run("show", LEGACY_ADDRESS).returncode == 0
+    assert list_kept(program) == ["MANIFEST.md"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(pattern=STORAGE, cut_at=30_000),
+        Fault(pattern=STORAGE, status=503),
+        Fault(pattern=STORAGE, status=403),
+        Fault(pattern=STORAGE, is_dropped=True),
+    ],
+    ids=["cut", "503", "expired", "dropped"],
+)
+def test_a_broken_connection_is_taken_up_again_while_streaming(
+    fault: Fault, published: LocalHub, program: Program
+) -> None:
+    published.spoil(Fault(pattern=STORAGE, cut_at=50_000))  # is_legacy reads the beginning first
+    published.spoil(fault)
+    result = program.run("verify", ADDRESS)
+    assert result.returncode == 0, result.stdout
+
+
+def test_a_flipped_bit_fails_while_streaming(published: LocalHub, program: Program) -> None:
+    published.spoil(Fault(pattern=STORAGE, flip_at=len(SAMPLE) // 2, times=ALWAYS))
+    result = program.run("verify", ADDRESS)
+    assert result.returncode == 3
+    assert "sha256 differs" in result.stdout
+
+
+def test_another_valid_bundle_than_the_hub_lists_is_refused(published: LocalHub, program: Program) -> None:
+    published.add("owner/experiments", {"native.tar.gz": SAMPLE + bytes(0), "other.tar.gz": bytes(len(SAMPLE))})
+    published.spoil(Fault(pattern=STORAGE, body=SAMPLE, times=ALWAYS))
+    result = program.run("verify", "hf://owner/experiments/other.tar.gz")
+    assert result.returncode == 3
+    assert "the Hub's metadata" in result.stdout
+
+
+def test_a_dead_connection_is_told(published: LocalHub, program: Program) -> None:
+    published.spoil(Fault(pattern=STORAGE, status=404, times=ALWAYS))
+    published.spoil(Fault(pattern="GET /api", status=404, headers={"X-Error-Code": "RepoNotFound"}, times=ALWAYS))
+    result = program.run("verify", ADDRESS)
+    assert result.returncode == 4
+    assert "no such repository" in result.stdout
+
+
+def test_a_path_that_is_not_there_is_told(published: LocalHub, program: Program) -> None:
+    result = program.run("show", "hf://owner/experiments/absent.tar.gz")
+    assert result.returncode == 4
+    assert "holds no absent.tar.gz" in result.stderr
+
+
+def test_reproducing_an_id_fetches_it_once_after_saying_how_much(published: LocalHub, program: Program) -> None:
+    archive = published.repositories[REPOSITORY].commits[published.repositories[REPOSITORY].refs["main"]].files
+    first = program.run("reproduce", "iter8-exp4-SOTA")
+    assert first.returncode == 6, first.stdout + first.stderr
+    assert f"fetching {archive['iter8-exp4-SOTA.tar.gz'].size} bytes" in first.stderr
+    assert "BITWISE" in first.stdout
+    num_requests = len(published.requests)
+    second = program.run("reproduce", "iter8-exp4-SOTA")
+    assert (second.returncode, second.stderr) == (6, "")
+    assert len(published.requests) == num_requests
+
+
+def test_reproducing_an_address_runs_the_bundle(published: LocalHub, program: Program) -> None:
+    result = program.run("reproduce", ADDRESS, "--json")
+    assert result.returncode == 0, result.stdout + result.stderr
+    verdicts = {(one["rung"], one["outcome"]) for one in json.loads(result.stdout)["verdicts"]}
+    assert ("evaluation-numeric", "REPRODUCED_NUMERIC") in verdicts
+
+
+def test_what_was_downloaded_can_be_verified_by_its_id_without_network(published: LocalHub, program: Program) -> None:
+    assert program.run("verify", "iter8-exp4-SOTA").returncode == 4
+    program.run("download", "iter8-exp4-SOTA", "--output-dir", "elsewhere")
+    offline = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
+    assert program.run("verify", "iter8-exp4-SOTA", **offline).returncode == 0
+    assert program.run("verify", LEGACY_ADDRESS, **offline).returncode == 0
+    assert program.run("show", LEGACY_ADDRESS, **offline).returncode == 0

@@ -1,6 +1,7 @@
 """The option that records golden values anew, and where the real MovieLens data is, on machines that have it."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Two workers with two threads each share two cores: waiting by spinning made one test take 135 s instead of 8.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Whoever starts the tests in the background may have them ignore interrupts, which every process that they start would
+# inherit; one that is caught is not inherited.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Machines that run other work beside the tests are slow now and then; that is no failure.
 settings.register_profile("repository", deadline=None)

@@ -19,8 +19,9 @@ from hstu_preserve.bundle.found_headers import DIRECTORY, FoundHeader, read_head
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_header, make_padding
 from hstu_preserve.bundle.layout import printable
 from hstu_preserve.bundle.tree import CHUNK_BYTES, MAX_MANIFEST_BYTES
-from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError
+from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.primitives.paths import fold, require_inside_bundle
 from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.records.contents import Finding, FindingClass
@@ -255,13 +256,7 @@ def open_legacy(path: Path | ByteSource, *, limits: LegacyLimits = DEFAULT_LIMIT
         with path.open() as remote, closing(LegacyWalker(remote, source=path.place, limits=limits)) as walker:
             yield walker
         return
-    try:
-        stream = path.open("rb")
-    except FileNotFoundError:
-        raise MissingPathError(f"{path}: no such file") from None
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
-    with stream, closing(LegacyWalker(stream, source=str(path), limits=limits)) as walker:
+    with open_stream(path) as stream, closing(LegacyWalker(stream, source=str(path), limits=limits)) as walker:
         yield walker
 
 

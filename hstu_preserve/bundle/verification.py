@@ -19,13 +19,13 @@ from hstu_preserve.bundle.walker import BundleWalker
 from hstu_preserve.errors import (
     ContentError,
     MissingPathError,
-    UnavailableError,
     UnknownNameError,
     UsageError,
     VerificationError,
 )
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.records.contents import Finding, FindingClass, compare, describe_bytes
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest
 from hstu_preserve.records.verification import Verification
@@ -187,11 +187,5 @@ def open_bundle(source: Path | BinaryIO | ByteSource) -> Iterator[BundleWalker]:
         with closing(BundleWalker(source, source="-")) as walker:
             yield walker
         return
-    try:
-        stream = source.open("rb")
-    except FileNotFoundError:
-        raise MissingPathError(f"{source}: no such file") from None
-    except OSError as error:
-        raise UnavailableError(f"{source}: cannot be read ({error.strerror})") from None
-    with stream, closing(BundleWalker(stream, source=str(source))) as walker:
+    with open_stream(source) as stream, closing(BundleWalker(stream, source=str(source))) as walker:
         yield walker

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from hstu_preserve.errors import MissingPathError, UnavailableError
 
@@ -83,3 +83,18 @@ def flush_directory(directory: Path) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def open_stream(path: Path) -> BinaryIO:
+    """Open a file to be read as bytes.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UnavailableError: It cannot be read.
+    """
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise MissingPathError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,5 +1,6 @@
 """The training loop: yields what happened and knows no path, writer or flag."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,9 @@ from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.objective import draw, training_loss
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import project_rates
+from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.training.checkpoint import Checkpoint, read_position
 from hstu_preserve.training.determinism import (
     draw_order,
     draw_with_replacement,
@@ -27,7 +30,10 @@ from hstu_preserve.training.determinism import (
     seed_dropout,
     seed_global_generators,
 )
+from hstu_preserve.training.generator_states import restore_rng
 from hstu_preserve.training.optimizers import make_optimizer
+from hstu_preserve.training.position import START, Position
+from hstu_preserve.training.resumability import require_optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,19 +90,47 @@ class TrainingRun:
         self.optimizer = make_optimizer(recipe, self.model.parameters())
         self.events = select_training_events(store, recipe)
         self.users = find_eligible_users(self.events, held_out_events=0)
+        self.position = START
+        """Where the run is; within an epoch until whoever received its EpochEvent asks for more."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many steps each epoch has."""
+        return math.ceil(len(self.users) / self.recipe.training.local_batch_size)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue where a checkpoint of this recipe and data was written.
+
+        Raises:
+            CheckpointError: Weights, optimizer or generators are missing or of another form.
+        """
+        source = str(checkpoint.path)
+        position = read_position(checkpoint)
+        load_state(self.model, checkpoint.weights, source=source)
+        require_optimizer(
+            checkpoint.content.get("optimizer_state_dict"),
+            parameters=dict(self.model.named_parameters()),
+            steps=position.batch_id,
+            source=source,
+        )
+        self.optimizer.load_state_dict(checkpoint.content["optimizer_state_dict"])  # type: ignore[arg-type]  # see above
+        restore_rng(checkpoint.content.get("rng"), source=source)
+        self.position = position
 
     def epochs(self) -> Iterator[StepEvent | EpochEvent]:
         """Train, yielding after every step and every epoch; the model may be evaluated, or the run left, in between."""
-        batch_id, last = 0, self.recipe.training.num_epochs - 1
-        for epoch in range(self.recipe.training.num_epochs):
+        last = self.recipe.training.num_epochs - 1
+        for epoch in range(self.position.finished_epoch + 1, self.recipe.training.num_epochs):
             batches = self.split_users(epoch)
-            for users in batches:
-                loss, learning_rate = self.take_step(users, epoch=epoch, step=batch_id)
+            for place in range(self.position.epoch_steps, len(batches)):
+                step = self.position.batch_id
+                loss, learning_rate = self.take_step(batches[place], epoch=epoch, step=step)
+                self.position = Position(finished_epoch=epoch - 1, epoch_steps=place + 1, batch_id=step + 1)
                 yield StepEvent(
-                    epoch=epoch, step=batch_id, loss=loss, learning_rate=learning_rate, steps_per_epoch=len(batches)
+                    epoch=epoch, step=step, loss=loss, learning_rate=learning_rate, steps_per_epoch=len(batches)
                 )
-                batch_id += 1
-            yield EpochEvent(epoch=epoch, batch_id=batch_id, is_last=epoch == last)
+            yield EpochEvent(epoch=epoch, batch_id=self.position.batch_id, is_last=epoch == last)
+            self.position = self.position.after_epoch()
 
     def split_users(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         """Return the epoch's batches of user indices, drawn by (seed, epoch)."""

@@ -16,8 +16,8 @@ from types import FrameType
 from typing import Any
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS, STEPS
-from hstu_preserve.event_files.reader import read_scalars
 from hstu_preserve.evaluation.ranks import read_ranks
+from hstu_preserve.event_files.reader import read_scalars
 from hstu_preserve.training.checkpoint import read_checkpoint, state_digest
 from hstu_preserve.workflows.conduct import Durability
 
@@ -76,7 +76,7 @@ def train_counted(job: Job, kill_at: int | None, number: int, connection: Connec
     torch.set_num_threads(job.num_threads)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, _: leave(number))
-    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  until the process ends
+    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  until the process ends
     count = 0
 
     def watch(frame: FrameType, event: str, argument: Any) -> None:

@@ -39,7 +39,8 @@ input_compression.random_boundary = True
 RECIPES = {
     "base": BASE,
     "components": BASE + COMPONENTS,
-    "validated": BASE.replace("num_epochs = 3", "num_epochs = 6") + 'data.protocol = "validated"\ntraining.patience = 1\n',
+    "validated": BASE.replace("num_epochs = 3", "num_epochs = 6")
+    + 'data.protocol = "validated"\ntraining.patience = 1\n',
 }
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 EXITS = {signal.SIGKILL: {-signal.SIGKILL}, signal.SIGTERM: {143, -signal.SIGTERM}, signal.SIGINT: {130}}
@@ -72,7 +73,7 @@ def kill_repeatedly(
     draw = random.Random(seed)
     killed = compared = 0
     while killed < num_kills:
-        attempt = folder / f"run-{killed}"
+        attempt = folder / f"run-{compared}"
         attempt.mkdir()
         job = write_job(attempt, recipe=recipe, store=store)
         for _ in range(min(draw.randint(1, 3), num_kills - killed)):

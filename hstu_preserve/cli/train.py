@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import DataOption, DeviceOption, GinRootOption, JsonOption, NewDirectoryOption
-from hstu_preserve.cli.output import emit, tell
+from hstu_preserve.cli.output import emit, is_first_process, tell
 from hstu_preserve.cli.progress import progress_bar
 
 
@@ -47,4 +47,5 @@ def command(
             listener=listener,
             announce=tell,
         )
-    emit(result, as_json=json)
+    if is_first_process():
+        emit(result, as_json=json)

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
 import torch
 from torch import Tensor, nn
@@ -97,7 +98,37 @@ def write_checkpoint(path: Path, content: Content) -> None:
         UnavailableError: The file cannot be written.
     """
     with atomic_writer(path) as stream:
-        torch.save(content, stream)
+        watched = WatchedStream(stream)
+        try:
+            torch.save(content, cast("IO[bytes]", watched))
+        except RuntimeError:
+            if watched.error is None:
+                raise
+            raise watched.error from None  # torch names positions in its container, not the full disk
+
+
+class WatchedStream:
+    """Keeps the error of a write, which torch would replace by one of its own.
+
+    Args:
+        stream: What is written to.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        """Write as the stream does."""
+        try:
+            return self.stream.write(content)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """Flush as the stream does."""
+        self.stream.flush()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

@@ -16,7 +16,7 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.histories import to_training_histories
 from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.model.initialization import initialize
-from hstu_preserve.model.objective import draw, training_loss
+from hstu_preserve.model.objective import draw
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.model.upstream_weights import load_state
@@ -30,6 +30,7 @@ from hstu_preserve.training.determinism import (
     seed_dropout,
     seed_global_generators,
 )
+from hstu_preserve.training.distributed import ALONE, SharedLoss, World
 from hstu_preserve.training.generator_states import restore_rng
 from hstu_preserve.training.optimizers import make_optimizer
 from hstu_preserve.training.position import START, Position
@@ -77,17 +78,20 @@ class TrainingRun:
         recipe: Decides everything.
         store: The data; what the protocol holds out is never read.
         device: Where the model lives.
+        world: The processes that train it together.
     """
 
-    def __init__(self, recipe: Recipe, store: Store, *, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, store: Store, *, device: torch.device, world: World = ALONE) -> None:
         self.recipe = recipe
         self.device = device
+        self.world = world
         self.seed = recipe.training.random_seed
         seed_global_generators(self.seed)
         self.model = Recommender(recipe, describe_items(store, recipe))
         initialize(self.model, initialization_generators(self.seed))
         self.model.to(device)
         self.optimizer = make_optimizer(recipe, self.model.parameters())
+        self.loss = SharedLoss(self.model, world)
         self.events = select_training_events(store, recipe)
         self.users = find_eligible_users(self.events, held_out_events=0)
         self.position = START
@@ -141,7 +145,11 @@ class TrainingRun:
         return [self.users[order[start : start + size]] for start in range(0, len(order), size)]
 
     def take_step(self, users: npt.NDArray[np.int64], *, epoch: int, step: int) -> tuple[float, float]:
-        """Take one optimizer step on the users and return (loss, learning rate)."""
+        """Take one optimizer step on the users and return (loss, learning rate).
+
+        Raises:
+            LostProcessError: Another process is gone; the step was not taken.
+        """
         batch = assemble_batch(
             self.events,
             users,
@@ -157,15 +165,14 @@ class TrainingRun:
             own_BH=self.list_own_items(users),
             generator_for=lambda purpose: make_generator(self.seed, purpose, epoch, step),
         )
-        seed_dropout(self.seed, epoch=epoch, step=step)
+        seed_dropout(self.seed, epoch=epoch, step=step, rank=self.world.rank)
         self.model.train()
         learning_rate = self.set_learning_rate(step)
         self.optimizer.zero_grad()
-        loss: Tensor = training_loss(self.model, draws)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        loss = self.loss.compute_gradients(draws)
         self.optimizer.step()
         project_rates(self.model)
-        return float(loss.detach()), learning_rate
+        return float(loss), learning_rate
 
     def list_own_items(self, users: npt.NDArray[np.int64]) -> Tensor | None:
         """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None where nobody asks."""

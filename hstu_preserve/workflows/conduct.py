@@ -1,6 +1,8 @@
 """Conduct a training run: log, evaluate and checkpoint what the loop yields."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
+from hstu_preserve.errors import LostProcessError
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.primitives.files import write_atomically
@@ -17,6 +20,7 @@ from hstu_preserve.records.journal import JournalRecord, SelectedEpoch
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.recipe import Protocol, Recipe
 from hstu_preserve.training.checkpoint import JOURNAL, capture_state, read_checkpoint, state_digest
+from hstu_preserve.training.distributed import World
 from hstu_preserve.training.loop import EpochEvent, StepEvent, TrainingRun
 from hstu_preserve.training.position import Position
 from hstu_preserve.training.run_names import model_string
@@ -56,6 +60,7 @@ class Conduct:
         device: Where the model lives.
         durability: When checkpoints are written, and which stay.
         stop: Whether somebody asked the run to stop.
+        world: The processes that train it; the first one writes.
         listener: Hears of progress.
     """
 
@@ -68,6 +73,7 @@ class Conduct:
         device: "torch.device",
         durability: Durability,
         stop: StopRequest,
+        world: World,
         listener: Listener,
     ) -> None:
         self.output = output
@@ -77,9 +83,10 @@ class Conduct:
         self.device = device
         self.durability = durability
         self.stop = stop
+        self.world = world
         self.listener = listener
         self.name = model_string(run.recipe)
-        self.training = TrainingRun(run.recipe, store, device=device)
+        self.training = TrainingRun(run.recipe, store, device=device, world=world)
         self.checkpoints = CheckpointFolder(
             output / CHECKPOINT_FOLDER,
             name=self.name,
@@ -129,15 +136,10 @@ class Conduct:
         Raises:
             RunStopped: It was asked to; the run can be resumed.
         """
-        logs = (
-            RunLogs.resume(self.output, name=self.name, journal=self.point.journal)
-            if self.point
-            else RunLogs.create(self.output, name=self.name)
-        )
-        try:
+        self.world.wait()  # until all have read what the first one will go on with
+        with self.open_logs() as logs:
             self.train(logs)
-        finally:
-            logs.close()
+        self.world.wait()
         last = self.checkpoints.list_entries()[0].path
         selected = self.output / self.best.checkpoint if self.best else last
         final = self.latest_test or self.evaluate_selected(selected)
@@ -147,36 +149,56 @@ class Conduct:
             state_sha256=state_digest(read_checkpoint(last).content),
             resumptions=tuple(self.resumptions),
         )
-        write_ranks(self.output / RANKS, final.ranks)
-        write_atomically(self.output / METRICS, results.to_json())
-        self.checkpoints.prune(keep={selected}, is_finished=True)
+        self.world.wait()  # until all have read the checkpoints
+        if self.world.is_first:
+            write_ranks(self.output / RANKS, final.ranks)
+            write_atomically(self.output / METRICS, results.to_json())
+            self.checkpoints.prune(keep={selected}, is_finished=True)
         return results, selected
 
-    def train(self, logs: RunLogs) -> None:
+    @contextmanager
+    def open_logs(self) -> Iterator[RunLogs | None]:
+        """Yield the logs, cut back to where the run goes on; None on a process that does not write them."""
+        if not self.world.is_first:
+            yield None
+            return
+        point = self.point
+        logs = (
+            RunLogs.resume(self.output, name=self.name, journal=point.journal)
+            if point
+            else RunLogs.create(self.output, name=self.name)
+        )
+        try:
+            yield logs
+        finally:
+            logs.close()
+
+    def train(self, logs: RunLogs | None) -> None:
         """Train until the recipe's end, saving on the way and before leaving."""
         if self.is_stalled(self.training.position.finished_epoch):
             return
         try:
             for event in self.training.epochs():
                 if isinstance(event, StepEvent):
-                    logs.log_step(event, interval=self.recipe.training.eval_interval)
+                    if logs:
+                        logs.log_step(event, interval=self.recipe.training.eval_interval)
                     self.tell(event)
                     self.save_in_time(logs)
                 else:
                     self.end_epoch(event, logs=logs)
                     if self.is_stalled(event.epoch):
                         break
-        except RunStopped:
+        except (RunStopped, LostProcessError):
             self.save(logs, self.training.position, is_epoch_end=False)
             raise
 
-    def save_in_time(self, logs: RunLogs) -> None:
+    def save_in_time(self, logs: RunLogs | None) -> None:
         """Write a checkpoint within an epoch where the last one is too long ago.
 
         Raises:
             RunStopped: Somebody asked the run to stop.
         """
-        if self.stop.is_made:
+        if self.world.agree(self.stop.is_made):
             raise RunStopped
         if time.monotonic() - self.saved_at >= 60 * self.durability.minutes:
             self.save(logs, self.training.position, is_epoch_end=False)
@@ -200,10 +222,10 @@ class Conduct:
             RunStopped: Somebody asked the run to stop: an evaluation can take as long as an epoch.
         """
         self.listener(progress)
-        if self.stop.is_made:
+        if self.stop.is_made and self.world.size == 1:  # several processes leave together, after the evaluation
             raise RunStopped
 
-    def end_epoch(self, event: EpochEvent, *, logs: RunLogs) -> None:
+    def end_epoch(self, event: EpochEvent, *, logs: RunLogs | None) -> None:
         """Evaluate, log, and write a checkpoint where one is due."""
         settings = self.recipe.evaluation
         is_full = event.epoch % settings.full_eval_every_n == 0
@@ -214,6 +236,7 @@ class Conduct:
             epoch=event.epoch,
             device=self.device,
             num_batches=None if is_full else settings.partial_eval_num_iters,
+            world=self.world,
             listener=self.tell_unless_stopped,
         )
         self.epochs.append(evaluated.record)
@@ -222,7 +245,8 @@ class Conduct:
         prefixes = ["eval_epoch"]
         if is_full and settings.full_eval_every_n > 1:
             prefixes.append("eval_epoch_full")
-        logs.log_evaluation(evaluated.record, prefixes=prefixes)
+        if logs:
+            logs.log_evaluation(evaluated.record, prefixes=prefixes)
         position = self.training.position.after_epoch()
         is_best = self.is_validated and is_full and self.is_improvement(evaluated)
         if is_best:
@@ -255,12 +279,15 @@ class Conduct:
         path = self.checkpoints.path_at(position, is_epoch_end=True).relative_to(self.output).as_posix()
         self.best = SelectedEpoch(epoch=position.finished_epoch, checkpoint=path, value=self.selection_value(evaluated))
 
-    def save(self, logs: RunLogs, position: Position, *, is_epoch_end: bool) -> None:
+    def save(self, logs: RunLogs | None, position: Position, *, is_epoch_end: bool) -> None:
         """Write the state and where the logs stand, once these are on the disk; then remove what is not kept.
 
         Raises:
             UnavailableError: It cannot be written; the earlier checkpoints stay.
         """
+        self.saved_at = time.monotonic()
+        if logs is None:
+            return
         event_bytes, step_bytes = logs.sync()
         journal = JournalRecord(
             event_bytes=event_bytes,
@@ -275,13 +302,13 @@ class Conduct:
             position=position,
             recipe=self.recipe,
             data_fingerprint=self.store.fingerprint,
+            world_size=self.world.size,
         )
         content = state | {JOURNAL: journal.to_json().decode()}
         self.checkpoints.write(content, position=position, is_epoch_end=is_epoch_end)
         bests = {one.checkpoint for one in (self.best, self.best_before) if one is not None}
         self.checkpoints.prune(keep={self.output / path for path in bests})
         self.best_before = self.best
-        self.saved_at = time.monotonic()
 
     def evaluate_selected(self, checkpoint: Path) -> Evaluated:
         """Evaluate every user's test item with the checkpoint that will be reported."""
@@ -294,5 +321,6 @@ class Conduct:
             epoch=loaded.epoch,
             device=self.device,
             num_batches=None,
+            world=self.world,
             listener=self.tell_unless_stopped,
         )

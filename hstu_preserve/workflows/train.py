@@ -2,6 +2,7 @@
 
 import fcntl
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from hstu_preserve.bundle.layout import (
 )
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.data.store import Store, write_store
-from hstu_preserve.errors import UnknownNameError, UsageError
+from hstu_preserve.errors import LostProcessError, UnknownNameError, UsageError
 from hstu_preserve.gin_recipes.reader import GinChain, read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
 from hstu_preserve.primitives.files import open_stream, read_bytes, remove_leftovers, write_atomically
@@ -26,6 +27,7 @@ from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.training.determinism import repeatable_arithmetic
+from hstu_preserve.training.distributed import World, join_world
 from hstu_preserve.workflows.conduct import Conduct, Durability
 from hstu_preserve.workflows.interruption import RunStopped, leave, listen_for_signals
 from hstu_preserve.workflows.machine import choose_device, describe_code, describe_environment, describe_numerics
@@ -78,42 +80,66 @@ def train(
     if not durability.resume:
         require_unused(output)
     chosen = choose_device(device)
-    with repeatable_arithmetic(tf32=resolution.recipe.training.enable_tf32):
-        now = fix_policy(chain, resolution, store=store, device=chosen)
-        run = begin(output, now=now, chain=chain, store=store, resume=durability.resume)
+    with repeatable_arithmetic(tf32=resolution.recipe.training.enable_tf32), join_world(chosen) as world:
+        if not world.is_first:
+            announce, listener = say_nothing, ignore
+        now = fix_policy(chain, resolution, store=store, device=chosen, num_processes=world.size)
+        world.wait()  # until all have looked at the output
+        if world.is_first:
+            begin(output, now=now, chain=chain, store=store, resume=durability.resume)
+        world.wait()
+        run = read_policy(output, now=now)
         warnings = tuple(str(warning) for warning in resolution.warnings)
-        with hold(output / RUN_RECORD), listen_for_signals(announce) as stop:
+        with hold(output / RUN_RECORD, world=world), listen_for_signals(announce) as stop:
             if is_finished(output):
                 announce(f"{output}: the run is finished; nothing is left to resume")
                 return read_result(output, warnings=warnings)
-            remove_leftovers(output)
+            if world.is_first:
+                remove_leftovers(output)
             conduct = Conduct(
-                output, run=run, store=store, device=chosen, durability=durability, stop=stop, listener=listener
+                output,
+                run=run,
+                store=store,
+                device=chosen,
+                durability=durability,
+                stop=stop,
+                world=world,
+                listener=listener,
             )
             if durability.resume:
                 conduct.resume(changes=list_changes(run, now), announce=announce)
             try:
                 results, checkpoint = conduct.complete()
             except RunStopped:
-                assert stop.signal_number is not None
                 announce(f"{output}: saved; the same command with --resume goes on from here")
-                leave(stop.signal_number)
-            seal_run(output, run=run, results=results, checkpoint=checkpoint)
+                leave(stop.signal_number or signal.SIGTERM)  # another process may have been the one to hear it
+            except LostProcessError as error:
+                raise LostProcessError(f"{error}; the same command with --resume goes on from the last step") from None
+            if world.is_first:
+                seal_run(output, run=run, results=results, checkpoint=checkpoint)
+            world.wait()
     return read_result(output, warnings=warnings)
 
 
-def begin(output: Path, *, now: RunRecord, chain: GinChain, store: Store, resume: bool) -> RunRecord:
-    """Return what was fixed before the first step: of the run that is resumed, else now, which is written down.
+def begin(output: Path, *, now: RunRecord, chain: GinChain, store: Store, resume: bool) -> None:
+    """Write down what is fixed before the first step, unless a run is resumed that did so.
 
     Raises:
-        UsageError: The output holds another run, or something that is none.
-        DataMismatchError: The run in it is of other data.
+        UsageError: The output holds something that is no run.
     """
-    path = output / RUN_RECORD
-    if not resume or not path.exists():
+    if not resume or not (output / RUN_RECORD).exists():
         require_only_policy(output)
         write_policy(output, run=now, chain=chain, store=store)
-        return now
+
+
+def read_policy(output: Path, *, now: RunRecord) -> RunRecord:
+    """Return what was fixed before the first step.
+
+    Raises:
+        UsageError: It is another run than would begin now.
+        DataMismatchError: It is of other data.
+    """
+    path = output / RUN_RECORD
     stored = RunRecord.from_json(read_bytes(path), source=str(path))
     require_same_run(stored, now, output=output)
     return stored
@@ -182,13 +208,16 @@ def require_redistributable(resolution: Resolution, *, store: Store) -> None:
 
 
 @contextmanager
-def hold(path: Path) -> Iterator[None]:
-    """Keep other processes from training into the same run meanwhile.
+def hold(path: Path, *, world: World) -> Iterator[None]:
+    """Keep other commands from training into the same run meanwhile; the first process of this one does it for all.
 
     Raises:
         UsageError: Another one does.
         UnavailableError: The file cannot be opened.
     """
+    if not world.is_first:
+        yield
+        return
     with open_stream(path) as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -199,7 +228,9 @@ def hold(path: Path) -> Iterator[None]:
         yield
 
 
-def fix_policy(chain: GinChain, resolution: Resolution, *, store: Store, device: "torch.device") -> RunRecord:
+def fix_policy(
+    chain: GinChain, resolution: Resolution, *, store: Store, device: "torch.device", num_processes: int
+) -> RunRecord:
     """Return everything that is decided before the first step."""
     recipe, record = resolution.recipe, store.record
     dtype = "bfloat16" if recipe.model.main_module_bf16 else "float32"
@@ -223,7 +254,7 @@ def fix_policy(chain: GinChain, resolution: Resolution, *, store: Store, device:
             num_ratings=record.counts.num_ratings,
             source=f"{source} (md5 {md5})" if md5 else source,
         ),
-        environment=describe_environment(describe_numerics(device, dtype=dtype)),
+        environment=describe_environment(describe_numerics(device, dtype=dtype, processes=num_processes)),
         code=describe_code(),
     )
 

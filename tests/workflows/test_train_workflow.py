@@ -91,7 +91,8 @@ def test_the_model_learns_on_synthetic_data(run: Path) -> None:
 
 
 def test_the_checkpoint_is_named_as_upstream_names_it_without_a_date(run: Path) -> None:
-    (checkpoint,) = (run / "ckpts").iterdir()
+    before, checkpoint = sorted((run / "ckpts").iterdir())
+    assert before.name == checkpoint.name.removesuffix("5") + "4", "the one that the run can be resumed from"
     assert checkpoint.name == (
         "HSTU-b2-h1-dqk64-dv64-lsilud0.0-ad0.0_DotProduct_local-l2-eps1e-06_ssl-t0.05-n16-b32-lr0.01-wu0-wd0-notf32_ep5"
     )

@@ -39,6 +39,7 @@ prism.load_balance_weight = 0.1
 pop_debias.mode = "ips"
 time_decay.where = "loss"
 time_decay.mode = "power"
+time_decay.learnable = False
 input_compression.pooling = "chunk"
 input_compression.num_tokens = 6
 input_compression.ratio = 2

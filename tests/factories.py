@@ -163,6 +163,7 @@ def make_run_record(**changes: Json) -> RunRecord:
         "selection_rule": "final-epoch",
         "margin": 0.01,
         "margin_derivation": "a test",
+        "loss_tolerance": 0.001,
         "seeds": [42],
     }
     value: dict[str, Json] = {

@@ -1,6 +1,7 @@
 """The one place that catches: every deliberate error becomes one sentence and its exit code."""
 
 import gc
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run() -> Never:
     """Be the console script: as `main`, and leave with 143 on SIGTERM after cleaning up."""
     signal.signal(signal.SIGTERM, leave)
+    if "RANK" in os.environ:  # torch would tell each process that its search for unused parameters found none
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
     sys.exit(main())
 

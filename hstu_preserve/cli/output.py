@@ -1,5 +1,6 @@
 """Print a result record: text for people, JSON for programs; stdout is data, stderr is talk."""
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -47,8 +48,14 @@ def print_styled(record: "Record", *, width: int | None) -> None:
 
 
 def complain(message: str) -> None:
-    """Print an error on stderr."""
-    sys.stderr.write(f"error: {message}\n")
+    """Print an error on stderr; one of several processes says which it is."""
+    who = "" if is_first_process() else f" of process {os.environ['RANK']}"
+    sys.stderr.write(f"error{who}: {message}\n")
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that speaks for all that torchrun started; one on its own is."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def tell(message: str) -> None:

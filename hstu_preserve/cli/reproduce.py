@@ -17,7 +17,8 @@ def command(
         typer.Option(
             "--rung",
             metavar="RUNG",
-            help="evaluation: rank every user again; training: train anew. May be given twice. [default: evaluation]",
+            help="evaluation: rank every user again; resume: continue from the checkpoint before the last; training: "
+            "train anew. May be given several times. [default: evaluation]",
         ),
     ] = None,
     data: DataOption = None,
@@ -26,6 +27,12 @@ def command(
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="DIR", help="A new directory for verdicts, ranks and the retrained run."),
+    ] = None,
+    max_steps: Annotated[
+        int | None,
+        typer.Option(
+            "--max-steps", metavar="K", min=1, help="Resume for so many steps at most. [default: to the run's end]"
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -40,6 +47,7 @@ def command(
             device=device,
             public_key=public_key,
             output=output,
+            max_steps=max_steps,
             listener=listener,
             announce=tell,
         )

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import DataOption, DeviceOption, GinRootOption, JsonOption, NewDirectoryOption
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, is_first_process, tell
 from hstu_preserve.cli.progress import progress_bar
 
 
@@ -15,11 +15,37 @@ def command(
     data: DataOption = None,
     gin_root: GinRootOption = None,
     device: DeviceOption = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --output from its newest whole checkpoint.")
+    ] = False,
+    keep_checkpoints: Annotated[
+        int,
+        typer.Option(
+            "--keep-checkpoints", metavar="K", min=0, help="Keep the newest K after an epoch, and the best; 0: all."
+        ),
+    ] = 2,
+    checkpoint_minutes: Annotated[
+        float,
+        typer.Option(
+            "--checkpoint-minutes", metavar="M", min=0.0, help="Write one within an epoch after so many minutes."
+        ),
+    ] = 10.0,
     json: JsonOption = False,
 ) -> None:
     """Train what a gin file says, into a run directory that 'pack' takes."""
+    from hstu_preserve.workflows.conduct import Durability
     from hstu_preserve.workflows.train import train
 
     with progress_bar() as listener:
-        result = train(gin, output=output, data=data, gin_root=gin_root, device=device, listener=listener)
-    emit(result, as_json=json)
+        result = train(
+            gin,
+            output=output,
+            data=data,
+            gin_root=gin_root,
+            device=device,
+            durability=Durability(resume=resume, num_kept=keep_checkpoints, minutes=checkpoint_minutes),
+            listener=listener,
+            announce=tell,
+        )
+    if is_first_process():
+        emit(result, as_json=json)

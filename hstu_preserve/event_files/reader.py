@@ -104,6 +104,29 @@ def iterate_records(stream: BinaryIO, *, source: str) -> Iterator[tuple[int, byt
         offset += HEADER_BYTES + len(body)
 
 
+def require_whole_beginning(path: Path, *, length: int) -> None:
+    """Require that the first `length` bytes of an event file are whole records.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UnavailableError: It cannot be read.
+        ContentError: They are fewer, damaged, or end within a record; file and byte offset are named.
+    """
+    end = 0
+    try:
+        with path.open("rb") as stream:
+            for offset, content in iterate_records(stream, source=str(path)):
+                end = offset + HEADER_BYTES + len(content) + FOOTER_BYTES
+                if end >= length:
+                    break
+    except FileNotFoundError:
+        raise MissingPathError(f"{path}: no such file") from None
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+    if end != length:
+        raise ContentError(f"{path}: no record ends at byte {length}, where the checkpoint was written ({end} found)")
+
+
 def read_value(summary: Any) -> float | None:  # a Summary.Value, whose type protobuf builds at run time
     """Return the number of a summary value, or None where it is no scalar."""
     kind = summary.WhichOneof("value")

@@ -2,33 +2,51 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from hstu_preserve.errors import UnavailableError, UsageError
 from hstu_preserve.event_files.framing import FILE_VERSION, frame_record
+from hstu_preserve.primitives.files import flush_to_disk, open_cut
 
 
 class EventWriter:
-    """Appends scalar points to one new event file; the caller's clock is the only one.
+    """Appends scalar points to one event file; the caller's clock is the only one.
 
-    The file is `events.out.tfevents.SECONDS.SUFFIX`: TensorBoard reads the files of a folder in that order.
-
-    Raises:
-        UsageError: The file exists.
-        UnavailableError: It cannot be written.
+    A new file is `events.out.tfevents.SECONDS.SUFFIX`: TensorBoard reads the files of a folder in that order.
     """
 
-    def __init__(self, directory: Path, *, wall_time: float, suffix: str) -> None:
-        self.path = directory / f"events.out.tfevents.{int(wall_time):010d}.{suffix}"
+    def __init__(self, path: Path, stream: BinaryIO) -> None:
+        self.path = path
+        self.stream = stream
+
+    @classmethod
+    def create(cls, directory: Path, *, wall_time: float, suffix: str) -> Self:
+        """Begin a new event file.
+
+        Raises:
+            UsageError: The file exists.
+            UnavailableError: It cannot be written.
+        """
+        path = directory / f"events.out.tfevents.{int(wall_time):010d}.{suffix}"
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self.stream = self.path.open("xb")
+            writer = cls(path, path.open("xb"))
         except FileExistsError:
-            raise UsageError(f"{self.path}: exists; an event file is written once") from None
+            raise UsageError(f"{path}: exists; an event file is written once") from None
         except OSError as error:
-            raise UnavailableError(f"{self.path}: cannot be written ({error.strerror})") from None
-        self._write(wall_time=wall_time, file_version=FILE_VERSION)
-        self.flush()
+            raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
+        writer._write(wall_time=wall_time, file_version=FILE_VERSION)
+        writer.flush()
+        return writer
+
+    @classmethod
+    def resume(cls, path: Path, *, length: int) -> Self:
+        """Continue an event file after its first `length` bytes; what follows them is cut off.
+
+        Raises:
+            UnavailableError: It cannot be written, or is shorter.
+        """
+        return cls(path, open_cut(path, length=length))
 
     def scalar(self, tag: str, *, value: float, step: int, wall_time: float) -> None:
         """Append one point; the file keeps `value` in single precision."""
@@ -40,6 +58,10 @@ class EventWriter:
             self.stream.flush()
         except OSError as error:
             raise UnavailableError(f"{self.path}: cannot be written ({error.strerror})") from None
+
+    def sync(self) -> int:
+        """Put what was written on the disk, and return the file's length in bytes."""
+        return flush_to_disk(self.stream, path=self.path)
 
     def close(self) -> None:
         """Flush and close the file."""

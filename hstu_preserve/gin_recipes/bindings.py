@@ -200,8 +200,19 @@ RECIPE_BINDINGS = (
 )
 
 CLAIM_SELECTOR = "claim"
-CLAIM_ARGUMENTS = ("name", "metric", "direction", "selection_rule", "margin", "margin_derivation", "seeds")
+CLAIM_ARGUMENTS = (
+    "name",
+    "metric",
+    "direction",
+    "selection_rule",
+    "margin",
+    "margin_derivation",
+    "loss_tolerance",
+    "seeds",
+)
 DEFAULT_METRIC = "ndcg@10"
+DEFAULT_LOSS_TOLERANCE = 1e-3
+"""Ten steps with other thread counts or vector instructions differ by some 1e-6, with TF32 or bfloat16 by some 1e-4."""
 
 BUNDLE_SELECTOR = "bundle"
 BUNDLE_ARGUMENTS = ("id", "title", "licence", "citation", "include_data")

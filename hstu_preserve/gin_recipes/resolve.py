@@ -12,6 +12,7 @@ from hstu_preserve.gin_recipes.bindings import (
     BUNDLE_SELECTOR,
     CLAIM_NAMES,
     CLAIM_SELECTOR,
+    DEFAULT_LOSS_TOLERANCE,
     DEFAULT_METRIC,
     FIXED_BINDINGS,
     INERT_BINDINGS,
@@ -263,6 +264,7 @@ class Resolver:
         yield self.claim_setting(scope, "selection_rule", default=rule.value)
         yield self.claim_setting(scope, "margin", default=None)
         yield self.claim_setting(scope, "margin_derivation", default=None)
+        yield self.claim_setting(scope, "loss_tolerance", default=DEFAULT_LOSS_TOLERANCE)
         yield replace(seed, path="seeds", value=[seed.value]) if seeds.location is None else seeds
 
     def bundle_settings(self) -> Iterator[Setting]:

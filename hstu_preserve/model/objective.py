@@ -18,6 +18,7 @@ from hstu_preserve.model.losses import full_softmax, sampled_softmax
 from hstu_preserve.model.negatives import draw_in_batch, draw_local, draw_pool, select_hard
 from hstu_preserve.model.prism import load_balance
 from hstu_preserve.model.recommender import Encoded, Recommender
+from hstu_preserve.model.shares import WHOLE, Share
 from hstu_preserve.model.time_decay import weigh_positions
 from hstu_preserve.records.recipe import FullSoftmaxSettings, SampledSoftmaxSettings
 
@@ -106,14 +107,20 @@ class Supervised:
     place_T: Tensor
 
 
-def training_loss(model: Recommender, draws: Draws) -> Tensor:
-    """Return what one step minimises: the weighted mean of the positions' losses, and the components' own losses."""
+def training_loss(model: Recommender, draws: Draws, *, share: Share = WHOLE) -> Tensor:
+    """Return what one step minimises: the weighted mean of the positions' losses, and the components' own losses.
+
+    Args:
+        model: Whose recipe decides the loss.
+        draws: The batch, or a part of it.
+        share: How means over the whole batch are made of it.
+    """
     encoded = model.encode(draws.histories)
     supervised = select_supervised(model, encoded.tokens, encoded.user_BND)
     loss_T = losses_of_positions(model, encoded, supervised, draws)
-    weight_T = weigh(model, encoded.tokens, supervised)
-    loss = loss_T.mean() if weight_T is None else (loss_T * weight_T).mean()
-    balance = balance_experts(model, encoded, draws.histories)
+    weight_T = weigh(model, encoded.tokens, supervised, share=share)
+    loss = share.contribute(loss_T if weight_T is None else loss_T * weight_T)
+    balance = balance_experts(model, encoded, draws.histories, share=share)
     return loss if balance is None else loss + balance
 
 
@@ -197,28 +204,29 @@ def mix_in_hard(model: Recommender, encoded: Encoded, supervised: Supervised, dr
     )
 
 
-def weigh(model: Recommender, tokens: Tokens, supervised: Supervised) -> Tensor | None:
+def weigh(model: Recommender, tokens: Tokens, supervised: Supervised, *, share: Share) -> Tensor | None:
     """Return weight_T with mean 1, None where every position counts alike."""
     weights = []
     if model.popularity is not None:
-        weights.append(model.popularity.weigh(supervised.positive_T))
+        weights.append(model.popularity.weigh(supervised.positive_T, share=share))
     decay = model.recipe.time_decay
     if decay and decay.where == "loss":
         time_BN = tokens.time_BN[:, :-1]
         last_B1 = time_BN.gather(1, tokens.length_B[:, None] - 1)
         age_BN = (last_B1 - time_BN).clamp(min=0)
-        weights.append(weigh_positions(age_BN.flatten().index_select(0, supervised.place_T), decay))
+        age_T = age_BN.flatten().index_select(0, supervised.place_T)
+        weights.append(weigh_positions(age_T, decay, share=share))
     found = [weight_T for weight_T in weights if weight_T is not None]
     if len(found) < 2:
         return found[0] if found else None
     product_T = torch.stack(found).prod(0)
-    return product_T / product_T.mean()
+    return product_T / share.mean(product_T)
 
 
-def balance_experts(model: Recommender, encoded: Encoded, histories: Histories) -> Tensor | None:
+def balance_experts(model: Recommender, encoded: Encoded, histories: Histories, *, share: Share) -> Tensor | None:
     """Return the weighted auxiliary loss that evens the experts' load out, None without experts or weight."""
     prism, router_weight_BLG = model.recipe.prism, encoded.router_weight_BLG
     if prism is None or router_weight_BLG is None or not prism.load_balance_weight:
         return None
     offsets = model.operators.complete_cumsum(histories.length_B)
-    return prism.load_balance_weight * load_balance(plain_to_jagged(router_weight_BLG, offsets))
+    return prism.load_balance_weight * load_balance(plain_to_jagged(router_weight_BLG, offsets), share=share)

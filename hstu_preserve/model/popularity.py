@@ -19,6 +19,7 @@ from torch import Generator, Tensor, nn
 
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.negatives import draw_local, draw_weighted
+from hstu_preserve.model.shares import WHOLE, Share
 from hstu_preserve.records.components import (
     InversePropensity,
     LogitAdjustment,
@@ -55,12 +56,15 @@ class Popularity(nn.Module):
         self.register_buffer("adjustment_J", spread(adjustment_I, items, elsewhere=0.0), persistent=False)
         self.register_buffer("weight_J", spread(weight_I, items, elsewhere=1.0), persistent=False)
 
-    def weigh(self, positive_T: Tensor) -> Tensor | None:
-        """Return weight_T, with mean 1, of positions by their targets (int64 ids); None where all count alike."""
+    def weigh(self, positive_T: Tensor, *, share: Share = WHOLE) -> Tensor | None:
+        """Return weight_T, with mean 1 over the whole batch, of positions by their targets (int64 ids).
+
+        None where all count alike.
+        """
         if self.weight_J is None:
             return None
         weight_T = self.weight_J.index_select(0, positive_T)
-        return weight_T / weight_T.mean()
+        return weight_T / share.mean(weight_T)
 
     def draw(self, candidate_I: Tensor, *, positions: int, num_negatives: int, generator: Generator) -> Tensor:
         """Draw negative_TK (int64) from the candidates of the items: by popularity, or uniformly as without it."""

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hstu_preserve.model.items import NUM_DECADES, NUM_POPULARITY_LEVELS, Items
+from hstu_preserve.model.shares import WHOLE, Share
 from hstu_preserve.records.components import EVENT_FEATURES, PrismSettings, SideFeature
 
 MAX_HALF_STARS = 10
@@ -149,9 +150,9 @@ class Experts(nn.Module):
 FUSIONS: dict[str, type[Additive | Film | Experts]] = {"additive": Additive, "film": Film, "moe": Experts}
 
 
-def load_balance(router_weight_TK: Tensor) -> Tensor:
+def load_balance(router_weight_TK: Tensor, *, share: Share = WHOLE) -> Tensor:
     """Return K·Σ_k (mean_t w_tk)², which is 1 where all experts carry the same load and K where one carries it all."""
-    return router_weight_TK.shape[1] * router_weight_TK.mean(0).square().sum()
+    return router_weight_TK.shape[1] * share.sum_squared_means(router_weight_TK)
 
 
 def keep_largest(logit: Tensor, *, num_kept: int) -> Tensor:

@@ -16,6 +16,7 @@ R rows of rates: layers, or 1 where layers share them.
 import torch
 from torch import Tensor, nn
 
+from hstu_preserve.model.shares import WHOLE, Share
 from hstu_preserve.records.components import TimeDecaySettings
 
 # Added to every weight: lost in the rounding of any that matters, it keeps those of epochs ago positive and out of the
@@ -77,15 +78,16 @@ class TimeDecay(nn.Module):
         return [fade(measured_B1NM, rate_H[:, None, None]) for rate_H in self.rate.float().unbind()]
 
 
-def weigh_positions(age_T: Tensor, settings: TimeDecaySettings) -> Tensor:
-    """Return weight_T (float32) of supervised positions, with mean 1.
+def weigh_positions(age_T: Tensor, settings: TimeDecaySettings, *, share: Share = WHOLE) -> Tensor:
+    """Return weight_T (float32) of supervised positions, with mean 1 over the whole batch.
 
     Args:
         age_T: int64 seconds ≥ 0, from each position's event to the last one of the same user.
         settings: Of the decay; its rate is not learned.
+        share: The part of the batch that the positions are.
     """
     weight_T = fade(measure_age(age_T, settings), settings.rate)
-    return weight_T / weight_T.mean()
+    return weight_T / share.mean(weight_T)
 
 
 @torch.no_grad()

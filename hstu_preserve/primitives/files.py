@@ -64,6 +64,49 @@ def read_bytes(path: Path) -> bytes:
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
 
 
+def open_cut(path: Path, *, length: int) -> BinaryIO:
+    """Open a file to be written on after its first `length` bytes; what follows them is cut off.
+
+    Raises:
+        UnavailableError: There is no such file, it is shorter, or it cannot be written.
+    """
+    try:
+        stream = path.open("r+b")
+        if os.fstat(stream.fileno()).st_size < length:
+            stream.close()
+            raise UnavailableError(f"{path}: shorter than the {length} bytes that shall stay")
+        stream.truncate(length)
+        stream.seek(length)
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
+    return stream
+
+
+def flush_to_disk(stream: IO[bytes], *, path: Path) -> int:
+    """Put what was written to `stream` on the disk, and return the position after it.
+
+    Raises:
+        UnavailableError: It cannot be written; `path` says where.
+    """
+    try:
+        stream.flush()
+        os.fsync(stream.fileno())
+        return stream.tell()
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def remove_leftovers(directory: Path) -> list[Path]:
+    """Remove what interrupted atomic writes left below `directory`, and return what it was."""
+    leftovers = sorted(path for path in directory.rglob(".*.tmp") if path.is_file() and not path.is_symlink())
+    try:
+        for path in leftovers:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UnavailableError(f"{error.filename}: cannot be removed ({error.strerror})") from None
+    return leftovers
+
+
 def current_umask() -> int:
     """Return the process's file mode creation mask."""
     mask = os.umask(0)

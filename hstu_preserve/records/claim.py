@@ -54,6 +54,8 @@ class ClaimPolicy(Record):
     """Largest absolute difference that still counts as the same number; None where nobody fixed one."""
     margin_derivation: str | None
     """Where the margin comes from."""
+    loss_tolerance: NonNegativeFloat
+    """Largest relative difference of a step's loss that still counts as the same, where arithmetic differs."""
     seeds: tuple[NaturalInt, ...]
     """The seeds of the runs behind the number."""
 

@@ -41,6 +41,14 @@ class EvaluationRecord(Record):
     """Of every user's id, target, ranks and ties."""
 
 
+class Resumption(Record):
+    """A continuation in another environment than the run began in: no bit is promised from there on."""
+
+    batch_id: NaturalInt
+    """Steps done before it."""
+    differences: tuple[str, ...] = Field(min_length=1)
+
+
 class ResultsRecord(Record):
     """What a run found: its curve, and the evaluation that the claims rest on."""
 
@@ -50,3 +58,5 @@ class ResultsRecord(Record):
     """The test part with the selected epoch's checkpoint."""
     state_sha256: Sha256
     """Of every value in the last checkpoint: weights, optimizer, generators."""
+    resumptions: tuple[Resumption, ...]
+    """Empty where the whole run was made in the environment that the manifest names."""

@@ -12,6 +12,8 @@ class Rung(StrEnum):
     SIGNER = "signer"
     EVALUATION_BITWISE = "evaluation-bitwise"
     EVALUATION_NUMERIC = "evaluation-numeric"
+    RESUME_BITWISE = "resume-bitwise"
+    RESUME_NUMERIC = "resume-numeric"
     TRAINING_BITWISE = "training-bitwise"
     TRAINING_STATISTICAL = "training-statistical"
 

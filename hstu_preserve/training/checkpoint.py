@@ -3,15 +3,14 @@
 import errno
 import hashlib
 import pickle
-import random
 import struct
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -19,13 +18,9 @@ from torch.optim import Optimizer
 from hstu_preserve.errors import CheckpointError, MissingPathError, UnavailableError
 from hstu_preserve.primitives.checkpoint_files import require_safe_stream
 from hstu_preserve.primitives.files import atomic_writer
-from hstu_preserve.records.recipe import (
-    HstuSettings,
-    HstuTfSettings,
-    ModelSettings,
-    Recipe,
-    SampledSoftmaxSettings,
-)
+from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.training.generator_states import capture_rng
+from hstu_preserve.training.position import Position
 
 # What torch.load raises on bytes that are no checkpoint, or that hold more than tensors and plain values. Its unpickler
 # interprets the bytes, so that crafted ones end in almost any error of an interpreter.
@@ -45,8 +40,11 @@ UNREADABLE = (
 )
 
 Content = dict[str, object]
-"""Upstream's keys `epoch`, `model_state_dict` and `optimizer_state_dict`; ours add `batch_id`, `rng`, `recipe_sha256`,
-`data_fingerprint` and `world_size`. Tensors and plain values only."""
+"""Upstream's keys `epoch`, `model_state_dict` and `optimizer_state_dict`; ours add `epoch_steps`, `batch_id`, `rng`,
+`recipe_sha256`, `data_fingerprint`, `world_size` and `journal`. Tensors and plain values only."""
+
+JOURNAL = "journal"
+"""Where the run's files stood: no part of the state, so that its digest leaves it out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +53,7 @@ class Checkpoint:
 
     Attributes:
         path: Where it was read.
-        epoch: The finished epoch, from 0.
+        epoch: The last finished epoch, from 0; -1 where training was left within the first.
         weights: Tensors by name, in our names or upstream's.
         recipe_sha256: Digest of the recipe, None in upstream's.
         data_fingerprint: Fingerprint of the store, None in upstream's.
@@ -70,120 +68,26 @@ class Checkpoint:
     content: Content
 
 
-def model_string(recipe: Recipe) -> str:
-    """Return upstream's description of a run, without the date: the checkpoint's name up to `_ep`.
-
-    What upstream does not have comes last.
-    """
-    loss, training = recipe.loss, recipe.training
-    temperature = f"-t{loss.temperature}" if loss.temperature != 1.0 else ""
-    full_evaluation = recipe.evaluation.full_eval_every_n
-    sampled = recipe.dataset.positional_sampling_ratio
-    words = [
-        f"{describe_encoder(recipe.model)}_{loss.interaction_module_type}",
-        f"{describe_loss(recipe)}{temperature}{describe_negatives(recipe)}",
-        "-ac" if loss.activation_checkpoint else "",
-        f"-b{training.local_batch_size}-lr{training.learning_rate}-wu{training.num_warmup_steps}",
-        f"-wd{format_whole(training.weight_decay)}{'' if training.enable_tf32 else '-notf32'}",
-        f"-fe{full_evaluation}" if full_evaluation > 1 else "",
-        f"-d{sampled}" if sampled < 1 else "",
-        *describe_components(recipe),
-    ]
-    return "".join(words)
-
-
-def describe_loss(recipe: Recipe) -> str:
-    """Return the part of the description that names the loss and, where it samples, from what."""
-    norm = f"-l2-eps{recipe.loss.l2_norm_eps}" if recipe.loss.item_l2_norm else ""
-    if not isinstance(recipe.loss, SampledSoftmaxSettings):
-        return f"_full{norm}_fs"
-    strategy = recipe.loss.sampling_strategy
-    return f"_{strategy}{norm}{'' if strategy == 'local' else '-dedup'}_ssl"
-
-
-def describe_negatives(recipe: Recipe) -> str:
-    """Return how many negatives there are, nothing where the loss takes all candidates."""
-    return f"-n{recipe.loss.num_negatives}" if isinstance(recipe.loss, SampledSoftmaxSettings) else ""
-
-
-def describe_components(recipe: Recipe) -> Iterator[str]:
-    """Yield a word for each component that upstream does not have."""
-    if recipe.prism:
-        yield f"-prism_{recipe.prism.variant}"
-    if recipe.input_compression:
-        yield f"-ic_{recipe.input_compression.pooling}{recipe.input_compression.ratio}"
-    if recipe.action_fusion:
-        yield "-af"
-    if recipe.time_decay:
-        yield f"-td_{recipe.time_decay.where}_{recipe.time_decay.mode}"
-    if recipe.hard_negatives:
-        yield f"-hn{recipe.hard_negatives.fraction}"
-    if recipe.pop_debias:
-        yield f"-pd_{recipe.pop_debias.mode}"
-    if isinstance(recipe.model, HstuSettings) and recipe.model.attention_normalization == "real_length":
-        yield "-real"
-
-
-def describe_encoder(settings: ModelSettings) -> str:
-    """Return upstream's `debug_str` of the encoder, and one in its manner for HSTU-TF."""
-    if isinstance(settings, HstuSettings):
-        return (
-            f"HSTU-b{settings.num_blocks}-h{settings.num_heads}-dqk{settings.dqk}-dv{settings.dv}"
-            f"-l{settings.linear_activation}d{settings.linear_dropout_rate}-ad{settings.attn_dropout_rate}"
-        )
-    if isinstance(settings, HstuTfSettings):
-        return (
-            f"HSTU-TF-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
-            f"-d{settings.dropout_rate}-{settings.padding_from}"
-        )
-    norm = "l2" if settings.user_embedding_norm == "l2_norm" else "ln"
-    return (
-        f"SASRec-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
-        f"-posi_d{settings.dropout_rate}-{norm}"
-        f"-ffn{settings.ffn_hidden_dim}-{settings.ffn_activation_fn}-d{settings.ffn_dropout_rate}"
-    )
-
-
-def format_whole(value: float) -> str:
-    """Return a whole float without its fraction, as the gin files write it."""
-    return str(int(value)) if value == int(value) else str(value)
-
-
 def capture_state(
-    model: nn.Module, optimizer: Optimizer, *, epoch: int, batch_id: int, recipe: Recipe, data_fingerprint: str
+    model: nn.Module,
+    optimizer: Optimizer,
+    *,
+    position: Position,
+    recipe: Recipe,
+    data_fingerprint: str,
+    world_size: int = 1,
 ) -> Content:
-    """Return the state after `epoch` (from 0) and `batch_id` steps (from the start of the run)."""
+    """Return the state of a run that is at `position`."""
     return {
-        "epoch": epoch,
-        "batch_id": batch_id,
+        "epoch": position.finished_epoch,
+        "epoch_steps": position.epoch_steps,
+        "batch_id": position.batch_id,
         "model_state_dict": model.state_dict(),
         "optimizer_state_dict": optimizer.state_dict(),
         "rng": capture_rng(),
         "recipe_sha256": recipe.digest(),
         "data_fingerprint": data_fingerprint,
-        "world_size": 1,
-    }
-
-
-def capture_rng() -> Content:
-    """Return the global generators' states as tensors and plain values, which `weights_only` loading accepts."""
-    python_version, python_state, python_gauss = random.getstate()
-    numpy_state = np.random.get_state(legacy=False)  # noqa: NPY002  the global state is what is captured
-    twister = numpy_state["state"]
-    return {
-        "torch_cpu": torch.get_rng_state(),
-        "torch_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
-        "python": {
-            "version": python_version,
-            "state": torch.tensor(python_state, dtype=torch.int64),
-            "gauss": python_gauss,
-        },
-        "numpy": {
-            "key": torch.from_numpy(twister["key"].astype(np.int64)),
-            "pos": int(twister["pos"]),
-            "has_gauss": int(numpy_state["has_gauss"]),
-            "gauss": float(numpy_state["gauss"]),
-        },
+        "world_size": world_size,
     }
 
 
@@ -194,7 +98,37 @@ def write_checkpoint(path: Path, content: Content) -> None:
         UnavailableError: The file cannot be written.
     """
     with atomic_writer(path) as stream:
-        torch.save(content, stream)
+        watched = WatchedStream(stream)
+        try:
+            torch.save(content, cast("IO[bytes]", watched))
+        except RuntimeError:
+            if watched.error is None:
+                raise
+            raise watched.error from None  # torch names positions in its container, not the full disk
+
+
+class WatchedStream:
+    """Keeps the error of a write, which torch would replace by one of its own.
+
+    Args:
+        stream: What is written to.
+    """
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream = stream
+        self.error: OSError | None = None
+
+    def write(self, content: bytes) -> int:
+        """Write as the stream does."""
+        try:
+            return self.stream.write(content)
+        except OSError as error:
+            self.error = error
+            raise
+
+    def flush(self) -> None:
+        """Flush as the stream does."""
+        self.stream.flush()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -213,7 +147,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
         isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in weights.items()
     ):
         raise CheckpointError(f"{path}: holds no model_state_dict of tensors by name")
-    if type(epoch) is not int or epoch < 0:
+    is_within_epoch = bool(content.get("epoch_steps"))
+    if type(epoch) is not int or epoch < (-1 if is_within_epoch else 0):
         raise CheckpointError(f"{path}: holds no epoch")
     return Checkpoint(
         path=path,
@@ -223,6 +158,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
         data_fingerprint=data_fingerprint if isinstance(data_fingerprint, str) else None,
         content=content,
     )
+
+
+def read_position(checkpoint: Checkpoint) -> Position:
+    """Return where the run was when the checkpoint was written.
+
+    Raises:
+        CheckpointError: It does not say; upstream's do not.
+    """
+    steps, batch_id = checkpoint.content.get("epoch_steps"), checkpoint.content.get("batch_id")
+    if type(steps) is not int or type(batch_id) is not int or steps < 0 or batch_id < steps:
+        raise CheckpointError(f"{checkpoint.path}: does not say how many steps were done (epoch_steps, batch_id)")
+    return Position(finished_epoch=checkpoint.epoch, epoch_steps=steps, batch_id=batch_id)
 
 
 def load_plain_values(path: Path) -> Content:
@@ -249,7 +196,7 @@ def load_plain_values(path: Path) -> Content:
 def state_digest(content: Mapping[str, object]) -> str:
     """Return the sha256 of every value in a checkpoint, by name: equal for equal states, whatever the file's bytes."""
     total = hashlib.sha256()
-    for name, value in walk_values("", content):
+    for name, value in walk_values("", {name: value for name, value in content.items() if name != JOURNAL}):
         if isinstance(value, Tensor):
             array = value.detach().cpu().contiguous()
             total.update(f"{name}={array.dtype}{tuple(array.shape)}:".encode())

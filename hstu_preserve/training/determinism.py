@@ -49,9 +49,10 @@ def initialization_generators(seed: int) -> Callable[[str], Generator]:
     return lambda name: make_generator(seed, "initialization", name)
 
 
-def seed_dropout(seed: int, *, epoch: int, step: int) -> None:
-    """Seed torch's global generators (CPU and CUDA), which dropout draws from, for one step."""
-    torch.manual_seed(derive_seed(seed, "dropout", epoch, step))
+def seed_dropout(seed: int, *, epoch: int, step: int, rank: int = 0) -> None:
+    """Seed torch's global generators (CPU and CUDA), which dropout draws from, for one step of one process."""
+    process = (f"rank {rank}",) if rank else ()  # the first one draws as a run on its own does
+    torch.manual_seed(derive_seed(seed, "dropout", epoch, step, *process))
 
 
 def seed_global_generators(seed: int) -> None:

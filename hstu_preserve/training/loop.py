@@ -1,5 +1,6 @@
 """The training loop: yields what happened and knows no path, writer or flag."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,10 +16,12 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.histories import to_training_histories
 from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.model.initialization import initialize
-from hstu_preserve.model.objective import draw, training_loss
+from hstu_preserve.model.objective import draw
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import project_rates
+from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.training.checkpoint import Checkpoint, read_position
 from hstu_preserve.training.determinism import (
     draw_order,
     draw_with_replacement,
@@ -27,7 +30,11 @@ from hstu_preserve.training.determinism import (
     seed_dropout,
     seed_global_generators,
 )
+from hstu_preserve.training.distributed import ALONE, SharedLoss, World
+from hstu_preserve.training.generator_states import restore_rng
 from hstu_preserve.training.optimizers import make_optimizer
+from hstu_preserve.training.position import START, Position
+from hstu_preserve.training.resumability import require_optimizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,32 +78,63 @@ class TrainingRun:
         recipe: Decides everything.
         store: The data; what the protocol holds out is never read.
         device: Where the model lives.
+        world: The processes that train it together.
     """
 
-    def __init__(self, recipe: Recipe, store: Store, *, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, store: Store, *, device: torch.device, world: World = ALONE) -> None:
         self.recipe = recipe
         self.device = device
+        self.world = world
         self.seed = recipe.training.random_seed
         seed_global_generators(self.seed)
         self.model = Recommender(recipe, describe_items(store, recipe))
         initialize(self.model, initialization_generators(self.seed))
         self.model.to(device)
         self.optimizer = make_optimizer(recipe, self.model.parameters())
+        self.loss = SharedLoss(self.model, world)
         self.events = select_training_events(store, recipe)
         self.users = find_eligible_users(self.events, held_out_events=0)
+        self.position = START
+        """Where the run is; within an epoch until whoever received its EpochEvent asks for more."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """How many steps each epoch has."""
+        return math.ceil(len(self.users) / self.recipe.training.local_batch_size)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Continue where a checkpoint of this recipe and data was written.
+
+        Raises:
+            CheckpointError: Weights, optimizer or generators are missing or of another form.
+        """
+        source = str(checkpoint.path)
+        position = read_position(checkpoint)
+        load_state(self.model, checkpoint.weights, source=source)
+        require_optimizer(
+            checkpoint.content.get("optimizer_state_dict"),
+            parameters=dict(self.model.named_parameters()),
+            steps=position.batch_id,
+            source=source,
+        )
+        self.optimizer.load_state_dict(checkpoint.content["optimizer_state_dict"])  # type: ignore[arg-type]  # see above
+        restore_rng(checkpoint.content.get("rng"), source=source)
+        self.position = position
 
     def epochs(self) -> Iterator[StepEvent | EpochEvent]:
         """Train, yielding after every step and every epoch; the model may be evaluated, or the run left, in between."""
-        batch_id, last = 0, self.recipe.training.num_epochs - 1
-        for epoch in range(self.recipe.training.num_epochs):
+        last = self.recipe.training.num_epochs - 1
+        for epoch in range(self.position.finished_epoch + 1, self.recipe.training.num_epochs):
             batches = self.split_users(epoch)
-            for users in batches:
-                loss, learning_rate = self.take_step(users, epoch=epoch, step=batch_id)
+            for place in range(self.position.epoch_steps, len(batches)):
+                step = self.position.batch_id
+                loss, learning_rate = self.take_step(batches[place], epoch=epoch, step=step)
+                self.position = Position(finished_epoch=epoch - 1, epoch_steps=place + 1, batch_id=step + 1)
                 yield StepEvent(
-                    epoch=epoch, step=batch_id, loss=loss, learning_rate=learning_rate, steps_per_epoch=len(batches)
+                    epoch=epoch, step=step, loss=loss, learning_rate=learning_rate, steps_per_epoch=len(batches)
                 )
-                batch_id += 1
-            yield EpochEvent(epoch=epoch, batch_id=batch_id, is_last=epoch == last)
+            yield EpochEvent(epoch=epoch, batch_id=self.position.batch_id, is_last=epoch == last)
+            self.position = self.position.after_epoch()
 
     def split_users(self, epoch: int) -> list[npt.NDArray[np.int64]]:
         """Return the epoch's batches of user indices, drawn by (seed, epoch)."""
@@ -107,7 +145,11 @@ class TrainingRun:
         return [self.users[order[start : start + size]] for start in range(0, len(order), size)]
 
     def take_step(self, users: npt.NDArray[np.int64], *, epoch: int, step: int) -> tuple[float, float]:
-        """Take one optimizer step on the users and return (loss, learning rate)."""
+        """Take one optimizer step on the users and return (loss, learning rate).
+
+        Raises:
+            LostProcessError: Another process is gone; the step was not taken.
+        """
         batch = assemble_batch(
             self.events,
             users,
@@ -123,15 +165,14 @@ class TrainingRun:
             own_BH=self.list_own_items(users),
             generator_for=lambda purpose: make_generator(self.seed, purpose, epoch, step),
         )
-        seed_dropout(self.seed, epoch=epoch, step=step)
+        seed_dropout(self.seed, epoch=epoch, step=step, rank=self.world.rank)
         self.model.train()
         learning_rate = self.set_learning_rate(step)
         self.optimizer.zero_grad()
-        loss: Tensor = training_loss(self.model, draws)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        loss = self.loss.compute_gradients(draws)
         self.optimizer.step()
         project_rates(self.model)
-        return float(loss.detach()), learning_rate
+        return float(loss), learning_rate
 
     def list_own_items(self, users: npt.NDArray[np.int64]) -> Tensor | None:
         """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None where nobody asks."""

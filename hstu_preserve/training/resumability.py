@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from hstu_preserve.errors import CheckpointError
-from hstu_preserve.training.checkpoint import Checkpoint, capture_rng, walk_values
+from hstu_preserve.training.checkpoint import Checkpoint, walk_values
+from hstu_preserve.training.generator_states import capture_rng
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What both optimizers keep of each parameter, in its shape."""

@@ -1,5 +1,6 @@
 """Open a bundle for re-runs: a directory whose every byte was compared with one manifest."""
 
+import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle import extraction
-from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, StoredManifest
+from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, STEPS, StoredManifest
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import read_manifest_of
 from hstu_preserve.errors import ContentError
@@ -18,6 +19,16 @@ from hstu_preserve.records.manifest import Manifest
 
 if TYPE_CHECKING:
     from hstu_preserve.evaluation.ranks import UserRanks
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedStep:
+    """One line of the recorded steps."""
+
+    number: int
+    """From 0, over the whole run."""
+    epoch: int
+    loss: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +79,15 @@ class OpenedBundle:
 
         return read_ranks(self.read_member(RANKS), source=RANKS)
 
+    def read_steps(self) -> list[RecordedStep]:
+        """Return every recorded step.
+
+        Raises:
+            ContentError: The bundle records none, or a line is not a step.
+        """
+        lines = self.read_member(STEPS).decode("utf-8", "replace").splitlines()
+        return [parse_step(line, place=f"{STEPS}:{number}") for number, line in enumerate(lines, start=1)]
+
     def list_members(self, folder: str) -> list[str]:
         """Return the paths of the members in a folder."""
         return [file.path for file in self.manifest.contents.files if file.path.startswith(f"{folder}/")]
@@ -77,6 +97,19 @@ class OpenedBundle:
         if not any(file.path == path for file in self.manifest.contents.files):
             raise ContentError(f"{path}: not in the bundle, which so cannot be re-run")
         return read_bytes(self.root / path)
+
+
+def parse_step(line: str, *, place: str) -> RecordedStep:
+    """Return one recorded step.
+
+    Raises:
+        ContentError: The line is none.
+    """
+    try:
+        step = json.loads(line)
+        return RecordedStep(number=int(step["step"]), epoch=int(step["epoch"]), loss=float.fromhex(step["loss"]))
+    except (ValueError, KeyError, TypeError, OverflowError):
+        raise ContentError(f"{place}: not a step") from None
 
 
 @dataclass(frozen=True, kw_only=True)

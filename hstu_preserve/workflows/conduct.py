@@ -1,47 +1,53 @@
 """Conduct a training run: log, evaluate and checkpoint what the loop yields."""
 
-import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, EVENTS_FOLDER, METRICS, RANKS, STEPS
+from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
-from hstu_preserve.errors import UnavailableError
+from hstu_preserve.errors import LostProcessError
 from hstu_preserve.evaluation.ranks import write_ranks
-from hstu_preserve.event_files.writer import EventWriter
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.records.claim import Direction
-from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
+from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord, Resumption
+from hstu_preserve.records.journal import JournalRecord, SelectedEpoch
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.recipe import Protocol, Recipe
-from hstu_preserve.training.checkpoint import (
-    capture_state,
-    model_string,
-    read_checkpoint,
-    state_digest,
-    write_checkpoint,
-)
+from hstu_preserve.training.checkpoint import JOURNAL, capture_state, read_checkpoint, state_digest
+from hstu_preserve.training.distributed import World
 from hstu_preserve.training.loop import EpochEvent, StepEvent, TrainingRun
+from hstu_preserve.training.position import Position
+from hstu_preserve.training.run_names import model_string
+from hstu_preserve.workflows.checkpoints import CheckpointFolder
 from hstu_preserve.workflows.evaluation import Evaluated, evaluate_model
-from hstu_preserve.workflows.progress import Listener, Progress
+from hstu_preserve.workflows.interruption import RunStopped, StopRequest
+from hstu_preserve.workflows.progress import Announcer, Listener, Progress
+from hstu_preserve.workflows.resume import ResumePoint, find_resume_point
+from hstu_preserve.workflows.run_logs import RunLogs
 
 if TYPE_CHECKING:
     import torch
 
-EVENT_FILE_SUFFIX = "hstu-preserve"
-
 
 @dataclass(frozen=True, kw_only=True)
-class Selected:
-    """The best epoch so far."""
+class Durability:
+    """How a run outlives its process; nothing here decides a number.
 
-    epoch: int
-    checkpoint: Path
-    value: float
+    Attributes:
+        resume: Whether it goes on with what is in its directory.
+        num_kept: How many of the newest checkpoints after an epoch stay, beside the best; 0 keeps all.
+        minutes: Time after which a checkpoint is written within an epoch.
+    """
+
+    resume: bool = False
+    num_kept: int = 2
+    minutes: float = 10.0
 
 
 class Conduct:
@@ -52,78 +58,175 @@ class Conduct:
         run: What was decided before.
         store: The data.
         device: Where the model lives.
+        durability: When checkpoints are written, and which stay.
+        stop: Whether somebody asked the run to stop.
+        world: The processes that train it; the first one writes.
         listener: Hears of progress.
     """
 
     def __init__(
-        self, output: Path, *, run: RunRecord, store: Store, device: "torch.device", listener: Listener
+        self,
+        output: Path,
+        *,
+        run: RunRecord,
+        store: Store,
+        device: "torch.device",
+        durability: Durability,
+        stop: StopRequest,
+        world: World,
+        listener: Listener,
     ) -> None:
         self.output = output
         self.run = run
         self.recipe: Recipe = run.recipe
         self.store = store
         self.device = device
+        self.durability = durability
+        self.stop = stop
+        self.world = world
         self.listener = listener
         self.name = model_string(run.recipe)
-        self.training = TrainingRun(run.recipe, store, device=device)
+        self.training = TrainingRun(run.recipe, store, device=device, world=world)
+        self.checkpoints = CheckpointFolder(
+            output / CHECKPOINT_FOLDER,
+            name=self.name,
+            steps_per_epoch=self.training.steps_per_epoch,
+            num_kept=durability.num_kept,
+        )
         self.epochs: list[EvaluationRecord] = []
-        self.best: Selected | None = None
+        self.best: SelectedEpoch | None = None
+        self.best_before: SelectedEpoch | None = None
+        """The best when the checkpoint before was written: what going back to it would need."""
+        self.resumptions: list[Resumption] = []
+        self.point: ResumePoint | None = None
         self.latest_test: Evaluated | None = None
+        self.saved_at = time.monotonic()
         self.is_validated = run.recipe.dataset.protocol is Protocol.VALIDATED
 
+    def resume(self, *, changes: list[str], announce: Announcer) -> None:
+        """Go on from the newest whole checkpoint, from the beginning where there is none.
+
+        Args:
+            changes: How arithmetic and code differ from those the run began with.
+            announce: Is told where the run goes on, and of what could not be used.
+
+        Raises:
+            UsageError, DataMismatchError, CheckpointError: The checkpoints are of another run, or none is whole.
+        """
+        self.point = find_resume_point(self.checkpoints, output=self.output, run=self.run, announce=announce)
+        if self.point is None:
+            announce(f"{self.output}: no checkpoint was written yet; starting from the beginning")
+            return
+        checkpoint, journal = self.point.checkpoint, self.point.journal
+        self.training.restore(checkpoint)
+        self.epochs = list(journal.epochs)
+        self.best = self.best_before = journal.best
+        self.resumptions = list(journal.resumptions)
+        position = self.training.position
+        announce(
+            f"resuming from {checkpoint.path.name}: epoch {position.finished_epoch + 1}, {position.batch_id} steps done"
+        )
+        if changes:
+            self.resumptions.append(Resumption(batch_id=position.batch_id, differences=tuple(changes)))
+            announce(f"warning: no longer the environment the run began in ({'; '.join(changes)}); bits may differ")
+
     def complete(self) -> tuple[ResultsRecord, Path]:
-        """Train to the end and return the results and the checkpoint behind them."""
-        (self.output / STEPS).parent.mkdir(parents=True, exist_ok=True)
-        events = self.output / EVENTS_FOLDER / self.name
-        last = Path()
-        with (
-            EventWriter(events, wall_time=time.time(), suffix=EVENT_FILE_SUFFIX) as writer,
-            open_new(self.output / STEPS) as steps,
-        ):
-            for event in self.training.epochs():
-                if isinstance(event, StepEvent):
-                    self.log_step(event, writer=writer, steps=steps)
-                else:
-                    last = self.end_epoch(event, writer=writer) or last
-                    if self.is_stalled(event.epoch):
-                        break
-        selected = self.best.checkpoint if self.best else last
+        """Train to the end and return the results and the checkpoint behind them.
+
+        Raises:
+            RunStopped: It was asked to; the run can be resumed.
+        """
+        self.world.wait()  # until all have read what the first one will go on with
+        with self.open_logs() as logs:
+            self.train(logs)
+        self.world.wait()
+        last = self.checkpoints.list_entries()[0].path
+        selected = self.output / self.best.checkpoint if self.best else last
         final = self.latest_test or self.evaluate_selected(selected)
         results = ResultsRecord(
             epochs=tuple(self.epochs),
             final=final.record,
             state_sha256=state_digest(read_checkpoint(last).content),
+            resumptions=tuple(self.resumptions),
         )
-        write_ranks(self.output / RANKS, final.ranks)
-        write_atomically(self.output / METRICS, results.to_json())
+        self.world.wait()  # until all have read the checkpoints
+        if self.world.is_first:
+            write_ranks(self.output / RANKS, final.ranks)
+            write_atomically(self.output / METRICS, results.to_json())
+            self.checkpoints.prune(keep={selected}, is_finished=True)
         return results, selected
 
-    def log_step(self, event: StepEvent, *, writer: EventWriter, steps: IO[str]) -> None:
-        """Record one step's loss under upstream's tags, and its exact value beside."""
-        now = time.time()
-        for tag in ("losses/ar_loss", "losses/main_loss"):
-            writer.scalar(tag, value=event.loss, step=event.step, wall_time=now)
-        if event.step % self.recipe.training.eval_interval == 0:
-            writer.scalar("loss/train", value=event.loss, step=event.step, wall_time=now)
-            writer.scalar("lr", value=event.learning_rate, step=event.step, wall_time=now)
-        line = {"epoch": event.epoch, "loss": event.loss.hex(), "step": event.step}
-        steps.write(json.dumps(line, separators=(",", ":")) + "\n")
-        figures = {"loss": event.loss, **self.latest_figures()}
+    @contextmanager
+    def open_logs(self) -> Iterator[RunLogs | None]:
+        """Yield the logs, cut back to where the run goes on; None on a process that does not write them."""
+        if not self.world.is_first:
+            yield None
+            return
+        point = self.point
+        logs = (
+            RunLogs.resume(self.output, name=self.name, journal=point.journal)
+            if point
+            else RunLogs.create(self.output, name=self.name)
+        )
+        try:
+            yield logs
+        finally:
+            logs.close()
+
+    def train(self, logs: RunLogs | None) -> None:
+        """Train until the recipe's end, saving on the way and before leaving."""
+        if self.is_stalled(self.training.position.finished_epoch):
+            return
+        try:
+            for event in self.training.epochs():
+                if isinstance(event, StepEvent):
+                    if logs:
+                        logs.log_step(event, interval=self.recipe.training.eval_interval)
+                    self.tell(event)
+                    self.save_in_time(logs)
+                else:
+                    self.end_epoch(event, logs=logs)
+                    if self.is_stalled(event.epoch):
+                        break
+        except (RunStopped, LostProcessError):
+            self.save(logs, self.training.position, is_epoch_end=False)
+            raise
+
+    def save_in_time(self, logs: RunLogs | None) -> None:
+        """Write a checkpoint within an epoch where the last one is too long ago.
+
+        Raises:
+            RunStopped: Somebody asked the run to stop.
+        """
+        if self.world.agree(self.stop.is_made):
+            raise RunStopped
+        if time.monotonic() - self.saved_at >= 60 * self.durability.minutes:
+            self.save(logs, self.training.position, is_epoch_end=False)
+
+    def tell(self, event: StepEvent) -> None:
+        """Tell the listener of one step."""
+        figures = {"ndcg@10": self.epochs[-1].metrics["ndcg@10"]} if self.epochs else {}
         self.listener(
             Progress(
                 activity=f"epoch {event.epoch} of {self.recipe.training.num_epochs}",
                 completed=event.step + 1,
                 total=event.steps_per_epoch * self.recipe.training.num_epochs,
-                figures=figures,
+                figures={"loss": event.loss, **figures},
             )
         )
 
-    def latest_figures(self) -> dict[str, float]:
-        """Return the last evaluation's headline."""
-        return {"ndcg@10": self.epochs[-1].metrics["ndcg@10"]} if self.epochs else {}
+    def tell_unless_stopped(self, progress: Progress) -> None:
+        """Tell the listener of a batch of an evaluation.
 
-    def end_epoch(self, event: EpochEvent, *, writer: EventWriter) -> Path | None:
-        """Evaluate, log, and write a checkpoint where one is due; return its path."""
+        Raises:
+            RunStopped: Somebody asked the run to stop: an evaluation can take as long as an epoch.
+        """
+        self.listener(progress)
+        if self.stop.is_made and self.world.size == 1:  # several processes leave together, after the evaluation
+            raise RunStopped
+
+    def end_epoch(self, event: EpochEvent, *, logs: RunLogs | None) -> None:
+        """Evaluate, log, and write a checkpoint where one is due."""
         settings = self.recipe.evaluation
         is_full = event.epoch % settings.full_eval_every_n == 0
         evaluated = evaluate_model(
@@ -133,7 +236,8 @@ class Conduct:
             epoch=event.epoch,
             device=self.device,
             num_batches=None if is_full else settings.partial_eval_num_iters,
-            listener=self.listener,
+            world=self.world,
+            listener=self.tell_unless_stopped,
         )
         self.epochs.append(evaluated.record)
         # Under upstream's protocol the last epoch's full evaluation is the final one; no need to rank everybody twice.
@@ -141,19 +245,19 @@ class Conduct:
         prefixes = ["eval_epoch"]
         if is_full and settings.full_eval_every_n > 1:
             prefixes.append("eval_epoch_full")
-        for prefix in prefixes:
-            figures = evaluated.record.metrics | {"coverage@10": evaluated.record.coverage_at_10}
-            for metric, value in figures.items():
-                writer.scalar(f"{prefix}/{metric}", value=value, step=event.epoch, wall_time=time.time())
+        if logs:
+            logs.log_evaluation(evaluated.record, prefixes=prefixes)
+        position = self.training.position.after_epoch()
         is_best = self.is_validated and is_full and self.is_improvement(evaluated)
-        is_due = event.epoch > 0 and event.epoch % self.recipe.training.save_ckpt_every_n == 0
-        is_last = event.is_last or (not is_best and self.is_stalled(event.epoch))
-        if not (is_best or is_due or is_last):
-            return None
-        path = self.write_checkpoint(event)
         if is_best:
-            self.select(event.epoch, path, evaluated)
-        return path
+            self.select(position, evaluated)
+        if is_best or self.is_due(event) or self.is_stalled(event.epoch):
+            self.save(logs, position, is_epoch_end=True)
+
+    def is_due(self, event: EpochEvent) -> bool:
+        """Whether the recipe asks for a checkpoint; the last but one lets a stranger resume and compare."""
+        is_regular = event.epoch > 0 and event.epoch % self.recipe.training.save_ckpt_every_n == 0
+        return is_regular or event.epoch >= self.recipe.training.num_epochs - 2
 
     def is_stalled(self, epoch: int) -> bool:
         """Whether the recipe's patience is at its end."""
@@ -162,8 +266,7 @@ class Conduct:
 
     def is_improvement(self, evaluated: Evaluated) -> bool:
         """Whether the first claim's metric is better than in any epoch before."""
-        value = self.selection_value(evaluated)
-        return self.best is None or value > self.best.value
+        return self.best is None or self.selection_value(evaluated) > self.best.value
 
     def selection_value(self, evaluated: Evaluated) -> float:
         """Return the first claim's metric with its sign such that more is better."""
@@ -171,26 +274,41 @@ class Conduct:
         value = evaluated.record.metrics[policy.metric]
         return value if policy.direction is Direction.MAXIMIZE else -value
 
-    def select(self, epoch: int, path: Path, evaluated: Evaluated) -> None:
-        """Keep this epoch as the best, and drop the checkpoint of the one before unless it was due anyway."""
-        before = self.best
-        self.best = Selected(epoch=epoch, checkpoint=path, value=self.selection_value(evaluated))
-        if before and (before.epoch == 0 or before.epoch % self.recipe.training.save_ckpt_every_n != 0):
-            before.checkpoint.unlink()
+    def select(self, position: Position, evaluated: Evaluated) -> None:
+        """Keep this epoch as the best."""
+        path = self.checkpoints.path_at(position, is_epoch_end=True).relative_to(self.output).as_posix()
+        self.best = SelectedEpoch(epoch=position.finished_epoch, checkpoint=path, value=self.selection_value(evaluated))
 
-    def write_checkpoint(self, event: EpochEvent) -> Path:
-        """Write the state after an epoch under upstream's name."""
-        path = self.output / CHECKPOINT_FOLDER / f"{self.name}_ep{event.epoch}"
-        content = capture_state(
+    def save(self, logs: RunLogs | None, position: Position, *, is_epoch_end: bool) -> None:
+        """Write the state and where the logs stand, once these are on the disk; then remove what is not kept.
+
+        Raises:
+            UnavailableError: It cannot be written; the earlier checkpoints stay.
+        """
+        self.saved_at = time.monotonic()
+        if logs is None:
+            return
+        event_bytes, step_bytes = logs.sync()
+        journal = JournalRecord(
+            event_bytes=event_bytes,
+            step_bytes=step_bytes,
+            epochs=tuple(self.epochs),
+            best=self.best,
+            resumptions=tuple(self.resumptions),
+        )
+        state = capture_state(
             self.training.model,
             self.training.optimizer,
-            epoch=event.epoch,
-            batch_id=event.batch_id,
+            position=position,
             recipe=self.recipe,
             data_fingerprint=self.store.fingerprint,
+            world_size=self.world.size,
         )
-        write_checkpoint(path, content)
-        return path
+        content = state | {JOURNAL: journal.to_json().decode()}
+        self.checkpoints.write(content, position=position, is_epoch_end=is_epoch_end)
+        bests = {one.checkpoint for one in (self.best, self.best_before) if one is not None}
+        self.checkpoints.prune(keep={self.output / path for path in bests})
+        self.best_before = self.best
 
     def evaluate_selected(self, checkpoint: Path) -> Evaluated:
         """Evaluate every user's test item with the checkpoint that will be reported."""
@@ -203,17 +321,6 @@ class Conduct:
             epoch=loaded.epoch,
             device=self.device,
             num_batches=None,
-            listener=self.listener,
+            world=self.world,
+            listener=self.tell_unless_stopped,
         )
-
-
-def open_new(path: Path) -> IO[str]:
-    """Open a new text file.
-
-    Raises:
-        UnavailableError: It cannot be written.
-    """
-    try:
-        return path.open("x", encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None

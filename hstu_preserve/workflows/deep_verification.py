@@ -1,8 +1,6 @@
 """Does a bundle agree with itself? Its gin chain, checkpoint, event files and ranks against its manifest."""
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -107,7 +105,7 @@ def require_fitting(checkpoint: Checkpoint, bundle: OpenedBundle, *, name: str) 
 
 def count_steps(bundle: OpenedBundle, *, until_epoch: int) -> int:
     """Return how many steps were recorded up to the end of an epoch."""
-    return sum(step.epoch <= until_epoch for step in read_steps(bundle))
+    return sum(step.epoch <= until_epoch for step in bundle.read_steps())
 
 
 def check_event_files(bundle: OpenedBundle) -> str:
@@ -133,35 +131,11 @@ def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
 def require_steps(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
     """Raise ContentError where the event files show other losses than were recorded step by step."""
     shown = [(point.step, point.value) for point in points if point.tag == "losses/ar_loss"]
-    recorded = [(step.number, float(np.float32(step.loss))) for step in read_steps(bundle)]
+    recorded = [(step.number, float(np.float32(step.loss))) for step in bundle.read_steps()]
     if shown != recorded:
         place = next((n for n, pair in enumerate(zip(shown, recorded, strict=False)) if pair[0] != pair[1]), None)
         where = f"first at entry {place}" if place is not None else f"{len(shown)} shown, {len(recorded)} recorded"
         raise ContentError(f"losses/ar_loss: not the losses of {STEPS} ({where})")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecordedStep:
-    """One line of the recorded steps."""
-
-    number: int
-    """From 0, over the whole run."""
-    epoch: int
-    loss: float
-
-
-def read_steps(bundle: OpenedBundle) -> Iterator[RecordedStep]:
-    """Yield each recorded step.
-
-    Raises:
-        ContentError: A line is not a step.
-    """
-    for number, line in enumerate(bundle.read_member(STEPS).decode("utf-8", "replace").splitlines(), start=1):
-        try:
-            step = json.loads(line)
-            yield RecordedStep(number=int(step["step"]), epoch=int(step["epoch"]), loss=float.fromhex(step["loss"]))
-        except (ValueError, KeyError, TypeError, OverflowError):
-            raise ContentError(f"{STEPS}:{number}: not a step") from None
 
 
 def check_ranks(bundle: OpenedBundle) -> str:

@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
 from hstu_preserve.evaluation.metrics import compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
-from hstu_preserve.evaluation.ranks import UserRanks, concatenate
-from hstu_preserve.evaluation.users import rank_users
+from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
+from hstu_preserve.evaluation.users import UserIndices, rank_users
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.training.determinism import draw_order
+from hstu_preserve.training.distributed import ALONE, World
 from hstu_preserve.workflows.progress import Listener, Progress
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ def evaluate_model(
     epoch: int,
     device: "torch.device",
     num_batches: int | None,
+    world: World = ALONE,
     listener: Listener,
 ) -> Evaluated:
     """Rank the users' held-out items.
@@ -47,10 +51,12 @@ def evaluate_model(
         device: Where the model lives.
         num_batches: None evaluates every user in the store's order; a number evaluates that many batches of users drawn
             by (seed, epoch), as upstream's partial evaluation does.
+        world: The processes that share the work, batch by batch; each returns the whole.
         listener: Hears of each batch.
 
     Raises:
         ContentError: No user has enough events.
+        LostProcessError: Another process is gone.
     """
     recipe = model.recipe
     held_out = count_held_out_events(recipe.dataset.protocol, part=part)
@@ -62,12 +68,15 @@ def evaluate_model(
         seed = recipe.training.random_seed
         order = draw_order(len(eligible), seed=seed, purpose="partial_evaluation", position=epoch)
         users = eligible[order[: num_batches * recipe.evaluation.eval_batch_size]]
-    batches = []
+    size = recipe.evaluation.eval_batch_size
+    own = take_batches(users, size=size, world=world)
+    ranked = []
     completed = 0
-    for batch in rank_users(model, store, users, held_out_events=held_out, device=device):
-        batches.append(batch)
+    for batch in rank_users(model, store, own, held_out_events=held_out, device=device):
+        ranked.append(batch)
         completed += len(batch.users.ranks)
-        listener(Progress(activity=f"evaluating ({part.value})", completed=completed, total=len(users), figures={}))
+        listener(Progress(activity=f"evaluating ({part.value})", completed=completed, total=len(own), figures={}))
+    batches = merge_batches(world.gather(ranked))
     ranks = concatenate([batch.users for batch in batches])
     record = EvaluationRecord(
         protocol=recipe.dataset.protocol,
@@ -88,6 +97,18 @@ def evaluate_model(
         ranks_sha256=ranks.digest(),
     )
     return Evaluated(ranks=ranks, record=record)
+
+
+def take_batches(users: UserIndices, *, size: int, world: World) -> UserIndices:
+    """Return the users of this process's batches: every `world.size`-th, each as one process alone would have it."""
+    starts = range(world.rank * size, len(users), world.size * size)
+    return np.concatenate([users[:0], *(users[start : start + size] for start in starts)])
+
+
+def merge_batches(parts: list[list[RankedBatch]]) -> list[RankedBatch]:
+    """Return the batches of all processes in the order in which one alone would have ranked them."""
+    total = sum(map(len, parts))
+    return [parts[number % len(parts)][number // len(parts)] for number in range(total)]
 
 
 def evaluators_agree(ranks: UserRanks) -> bool:

@@ -1,5 +1,6 @@
 """This machine: its facts for the record, and the device that tensors live on."""
 
+import os
 import platform
 from typing import TYPE_CHECKING
 
@@ -40,10 +41,13 @@ def choose_device(name: str) -> "torch.device":
         raise UnavailableError(
             f"--device cuda: torch {torch.__version__} sees no GPU; use --device cpu, or see 'hstu-preserve doctor'"
         )
-    return torch.device("cuda" if has_cuda and name != "cpu" else "cpu")
+    if not has_cuda or name == "cpu":
+        return torch.device("cpu")
+    local_rank = os.environ.get("LOCAL_RANK")  # torchrun's: which GPU of this machine
+    return torch.device("cuda") if local_rank is None else torch.device("cuda", int(local_rank))
 
 
-def describe_numerics(device: "torch.device", *, dtype: str) -> NumericsRecord:
+def describe_numerics(device: "torch.device", *, dtype: str, processes: int = 1) -> NumericsRecord:
     """Return what decides the last bits on this device, with the switches as they are now."""
     import torch
 
@@ -59,7 +63,7 @@ def describe_numerics(device: "torch.device", *, dtype: str) -> NumericsRecord:
         dtype=dtype,
         tf32=torch.backends.cuda.matmul.allow_tf32,
         deterministic_algorithms=torch.are_deterministic_algorithms_enabled(),
-        processes=1,
+        processes=processes,
     )
 
 

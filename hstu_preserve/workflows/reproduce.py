@@ -21,10 +21,18 @@ from hstu_preserve.workflows.runners.native import NativeRunner
 from hstu_preserve.workflows.targets import LocalTarget, require_local, resolve_target
 from hstu_preserve.workflows.verify import verify
 
-RUNGS = {"evaluation": NativeRunner.judge_evaluation, "training": NativeRunner.judge_training}
+RUNGS = {
+    "evaluation": NativeRunner.judge_evaluation,
+    "resume": NativeRunner.judge_resume,
+    "training": NativeRunner.judge_training,
+}
 DEFAULT_RUNGS = ("evaluation",)
 RECORD_NAME = "reproduction.json"
-NOT_RUN_RUNGS = {"evaluation": Rung.EVALUATION_NUMERIC, "training": Rung.TRAINING_STATISTICAL}
+NOT_RUN_RUNGS = {
+    "evaluation": Rung.EVALUATION_NUMERIC,
+    "resume": Rung.RESUME_BITWISE,
+    "training": Rung.TRAINING_STATISTICAL,
+}
 
 
 def reproduce(
@@ -35,6 +43,7 @@ def reproduce(
     device: str = "auto",
     public_key: Path | None = None,
     output: Path | None = None,
+    max_steps: int | None = None,
     listener: Listener = ignore,
     announce: Announcer = say_nothing,
 ) -> Reproduction:
@@ -42,11 +51,13 @@ def reproduce(
 
     Args:
         target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
-        rungs: `evaluation` re-ranks every user with the bundle's checkpoint; `training` trains the recipe anew.
+        rungs: `evaluation` re-ranks every user with the bundle's checkpoint; `resume` continues the run from its last
+            checkpoint but one; `training` trains the recipe anew.
         data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
         device: `auto`, `cpu` or `cuda`.
         public_key: The key that must have signed the bundle; None checks no signature.
         output: A new directory for the verdicts, the ranks and the retrained run; None keeps nothing.
+        max_steps: How many steps `resume` takes at most; None goes to the run's end.
         listener: Hears of progress.
         announce: Is told what will be fetched, and how much, before it is.
 
@@ -87,7 +98,9 @@ def reproduce(
         verdicts += explain_not_run(verification.manifest.chains, rungs=rungs)
     elif verification.ok:
         with open_bundle(path, identity=identity) as bundle:
-            runner = NativeRunner(bundle, data=data, device=device, output=output, listener=listener)
+            runner = NativeRunner(
+                bundle, data=data, device=device, output=output, max_steps=max_steps, listener=listener
+            )
             for name, judge in RUNGS.items():
                 if name in rungs:
                     verdicts += judge(runner)

@@ -1,23 +1,38 @@
 """Train a recipe into a run directory: policy first, then the steps, then the claims' values."""
 
+import fcntl
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.layout import CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT, RUN_RECORD, StoredManifest
-from hstu_preserve.bundle.tree import record_files, seal
+from hstu_preserve.bundle.layout import (
+    CONFIG_FOLDER,
+    DATA_FOLDER,
+    ENVIRONMENT,
+    GENERATED_NAMES,
+    METRICS,
+    RUN_RECORD,
+)
+from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.data.store import Store, write_store
-from hstu_preserve.errors import UnknownNameError, UsageError
+from hstu_preserve.errors import LostProcessError, UnknownNameError, UsageError
 from hstu_preserve.gin_recipes.reader import GinChain, read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
-from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.primitives.files import open_stream, read_bytes, remove_leftovers, write_atomically
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.training.determinism import repeatable_arithmetic
-from hstu_preserve.workflows.conduct import Conduct
+from hstu_preserve.training.distributed import World, join_world
+from hstu_preserve.workflows.conduct import Conduct, Durability
+from hstu_preserve.workflows.interruption import RunStopped, leave, listen_for_signals
 from hstu_preserve.workflows.machine import choose_device, describe_code, describe_environment, describe_numerics
-from hstu_preserve.workflows.progress import Listener, ignore
+from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.workflows.resume import list_changes, require_same_run
 from hstu_preserve.workflows.stores import find_store_for_recipe
 from hstu_preserve.workflows.targets import list_chains, looks_like_path
 
@@ -32,43 +47,120 @@ def train(
     data: Path | None = None,
     gin_root: Path | None = None,
     device: str = "auto",
+    durability: Durability = Durability(),  # noqa: B008  frozen
     listener: Listener = ignore,
+    announce: Announcer = say_nothing,
 ) -> TrainingResult:
     """Train what a gin chain says and write the run directory that `pack` takes.
 
+    SIGINT and SIGTERM save the run before it is left, where this is the main thread.
+
     Args:
         gin: The chain's entry file, or the id of a chain that comes with the program.
-        output: The run directory; must not exist, or be empty.
+        output: The run directory; must not exist, or be empty, unless a run there is resumed.
         data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
         gin_root: The folder that includes may not leave.
         device: `auto`, `cpu` or `cuda`.
+        durability: Whether to go on with the run in `output` (from its newest whole checkpoint, from the start where
+            there is none), when checkpoints are written beside those the recipe asks for, and which stay.
         listener: Hears of every step and evaluation.
+        announce: Is told where a resumed run goes on, and what was saved before leaving.
 
     Raises:
         RecipeError: The chain does not resolve.
-        DataMismatchError: The store is not the recipe's.
-        UsageError: The output is in use, or data that may not be redistributed shall be included.
+        DataMismatchError: The store is not the recipe's, or not the resumed run's.
+        UsageError: The output is in use or holds another run, or data that may not be redistributed shall be included.
+        CheckpointError: The run cannot be resumed, since none of its checkpoints is whole.
         UnavailableError: No torch, no such device, no data, or the output cannot be written.
     """
     chain = read_chain(find_gin(gin), root=gin_root)
     resolution = resolve(chain)
     store = find_store_for_recipe(resolution.recipe.dataset, data)
-    require_usable(output, resolution=resolution, store=store)
+    require_redistributable(resolution, store=store)
+    if not durability.resume:
+        require_unused(output)
     chosen = choose_device(device)
-    with repeatable_arithmetic(tf32=resolution.recipe.training.enable_tf32):
-        run = fix_policy(chain, resolution, store=store, device=chosen)
-        write_policy(output, run=run, chain=chain, store=store)
-        conduct = Conduct(output, run=run, store=store, device=chosen, listener=listener)
-        results, checkpoint = conduct.complete()
-    stored = seal_run(output, run=run, results=results, checkpoint=checkpoint)
+    with repeatable_arithmetic(tf32=resolution.recipe.training.enable_tf32), join_world(chosen) as world:
+        if not world.is_first:
+            announce, listener = say_nothing, ignore
+        now = fix_policy(chain, resolution, store=store, device=chosen, num_processes=world.size)
+        world.wait()  # until all have looked at the output
+        if world.is_first:
+            begin(output, now=now, chain=chain, store=store, resume=durability.resume)
+        world.wait()
+        run = read_policy(output, now=now)
+        warnings = tuple(str(warning) for warning in resolution.warnings)
+        with hold(output / RUN_RECORD, world=world), listen_for_signals(announce) as stop:
+            if is_finished(output):
+                announce(f"{output}: the run is finished; nothing is left to resume")
+                return read_result(output, warnings=warnings)
+            if world.is_first:
+                remove_leftovers(output)
+            conduct = Conduct(
+                output,
+                run=run,
+                store=store,
+                device=chosen,
+                durability=durability,
+                stop=stop,
+                world=world,
+                listener=listener,
+            )
+            if durability.resume:
+                conduct.resume(changes=list_changes(run, now), announce=announce)
+            try:
+                results, checkpoint = conduct.complete()
+            except RunStopped:
+                announce(f"{output}: saved; the same command with --resume goes on from here")
+                leave(stop.signal_number or signal.SIGTERM)  # another process may have been the one to hear it
+            except LostProcessError as error:
+                raise LostProcessError(f"{error}; the same command with --resume goes on from the last step") from None
+            if world.is_first:
+                seal_run(output, run=run, results=results, checkpoint=checkpoint)
+            world.wait()
+    return read_result(output, warnings=warnings)
+
+
+def begin(output: Path, *, now: RunRecord, chain: GinChain, store: Store, resume: bool) -> None:
+    """Write down what is fixed before the first step, unless a run is resumed that did so.
+
+    Raises:
+        UsageError: The output holds something that is no run.
+    """
+    if not resume or not (output / RUN_RECORD).exists():
+        require_only_policy(output)
+        write_policy(output, run=now, chain=chain, store=store)
+
+
+def read_policy(output: Path, *, now: RunRecord) -> RunRecord:
+    """Return what was fixed before the first step.
+
+    Raises:
+        UsageError: It is another run than would begin now.
+        DataMismatchError: It is of other data.
+    """
+    path = output / RUN_RECORD
+    stored = RunRecord.from_json(read_bytes(path), source=str(path))
+    require_same_run(stored, now, output=output)
+    return stored
+
+
+def read_result(output: Path, *, warnings: tuple[str, ...]) -> TrainingResult:
+    """Return what a sealed run directory holds."""
+    stored = read_tree_manifest(output)
     return TrainingResult(
         path=output,
         identity=stored.identity,
         claims=stored.manifest.claims,
-        results=results,
-        environment=run.environment,
-        warnings=tuple(str(warning) for warning in resolution.warnings),
+        results=ResultsRecord.from_json(read_bytes(output / METRICS), source=str(output / METRICS)),
+        environment=stored.manifest.run.environment,
+        warnings=warnings,
     )
+
+
+def is_finished(output: Path) -> bool:
+    """Whether the run was sealed."""
+    return all((output / name).exists() for name in GENERATED_NAMES)
 
 
 def find_gin(gin: str | Path) -> Path:
@@ -86,10 +178,28 @@ def find_gin(gin: str | Path) -> Path:
     return chains[str(gin)]
 
 
-def require_usable(output: Path, *, resolution: Resolution, store: Store) -> None:
-    """Raise UsageError where the output is in use or the bundle would hold data that may not travel."""
+def require_unused(output: Path) -> None:
+    """Raise UsageError where the output is in use."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"{output}: exists and is not empty; name a new directory with --output")
+        hint = " or go on with the run in it with --resume" if (output / RUN_RECORD).exists() else ""
+        raise UsageError(f"{output}: exists and is not empty; name a new directory with --output{hint}")
+
+
+def require_only_policy(output: Path) -> None:
+    """Raise UsageError where the output holds more than a run that was left before its first step."""
+    if not output.exists():
+        return
+    if not output.is_dir():
+        raise UsageError(f"{output}: not a directory; name a new one with --output")
+    foreign = sorted({path.name for path in output.iterdir()} - {CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT})
+    if foreign:
+        raise UsageError(f"{output}: holds {foreign[0]} and no {RUN_RECORD}, so it is no run that could be resumed")
+    if (output / DATA_FOLDER).exists():
+        shutil.rmtree(output / DATA_FOLDER)  # the copy of the store may not be whole
+
+
+def require_redistributable(resolution: Resolution, *, store: Store) -> None:
+    """Raise UsageError where the bundle would hold data that may not travel."""
     if resolution.bundle.include_data and not store.record.provenance.redistributable:
         raise UsageError(
             f"bundle.include_data: {store.name} may not be redistributed ({store.record.provenance.notice}); "
@@ -97,7 +207,30 @@ def require_usable(output: Path, *, resolution: Resolution, store: Store) -> Non
         )
 
 
-def fix_policy(chain: GinChain, resolution: Resolution, *, store: Store, device: "torch.device") -> RunRecord:
+@contextmanager
+def hold(path: Path, *, world: World) -> Iterator[None]:
+    """Keep other commands from training into the same run meanwhile; the first process of this one does it for all.
+
+    Raises:
+        UsageError: Another one does.
+        UnavailableError: The file cannot be opened.
+    """
+    if not world.is_first:
+        yield
+        return
+    with open_stream(path) as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{path.parent}: another process is training into it") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+
+
+def fix_policy(
+    chain: GinChain, resolution: Resolution, *, store: Store, device: "torch.device", num_processes: int
+) -> RunRecord:
     """Return everything that is decided before the first step."""
     recipe, record = resolution.recipe, store.record
     dtype = "bfloat16" if recipe.model.main_module_bf16 else "float32"
@@ -121,7 +254,7 @@ def fix_policy(chain: GinChain, resolution: Resolution, *, store: Store, device:
             num_ratings=record.counts.num_ratings,
             source=f"{source} (md5 {md5})" if md5 else source,
         ),
-        environment=describe_environment(describe_numerics(device, dtype=dtype)),
+        environment=describe_environment(describe_numerics(device, dtype=dtype, processes=num_processes)),
         code=describe_code(),
     )
 
@@ -136,7 +269,7 @@ def write_policy(output: Path, *, run: RunRecord, chain: GinChain, store: Store)
     write_atomically(output / RUN_RECORD, run.to_json())
 
 
-def seal_run(output: Path, *, run: RunRecord, results: ResultsRecord, checkpoint: Path) -> StoredManifest:
+def seal_run(output: Path, *, run: RunRecord, results: ResultsRecord, checkpoint: Path) -> None:
     """Fill in the claims' values and bind everything in the manifest."""
     claims = tuple(
         Claim(policy=policy, value=results.final.metrics[policy.metric], epoch=results.final.epoch)
@@ -149,4 +282,4 @@ def seal_run(output: Path, *, run: RunRecord, results: ResultsRecord, checkpoint
         claims=claims,
         contents=record_files(output),
     )
-    return seal(output, manifest=manifest)
+    seal(output, manifest=manifest)

@@ -39,14 +39,14 @@ def parse(*records: bytes) -> list[ScalarPoint]:
 
 @given(points=st.lists(POINTS, max_size=20))
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, points: list[ScalarPoint]) -> None:
-    with EventWriter(tmp_path_factory.mktemp("tb"), wall_time=0.0, suffix="x") as writer:
+    with EventWriter.create(tmp_path_factory.mktemp("tb"), wall_time=0.0, suffix="x") as writer:
         for point in points:
             writer.scalar(point.tag, value=point.value, step=point.step, wall_time=point.wall_time)
     assert read_scalars(writer.path) == points
 
 
 def test_order_duplicates_steps_going_back_and_odd_values_are_kept(tmp_path: Path) -> None:
-    with EventWriter(tmp_path, wall_time=0.0, suffix="x") as writer:
+    with EventWriter.create(tmp_path, wall_time=0.0, suffix="x") as writer:
         for step, value in ((5, 1.0), (3, math.inf), (3, -math.inf), (5, math.nan)):
             writer.scalar("Loss", value=value, step=step, wall_time=0.0)
         writer.scalar("loss", value=2.0, step=0, wall_time=0.0)
@@ -57,7 +57,7 @@ def test_order_duplicates_steps_going_back_and_odd_values_are_kept(tmp_path: Pat
 
 
 def test_every_one_of_200000_points_is_read_in_seconds(tmp_path: Path) -> None:
-    with EventWriter(tmp_path, wall_time=0.0, suffix="x") as writer:
+    with EventWriter.create(tmp_path, wall_time=0.0, suffix="x") as writer:
         for step in range(200_000):
             writer.scalar("losses/ar_loss", value=1.0, step=step, wall_time=float(step))
     begin = time.perf_counter()

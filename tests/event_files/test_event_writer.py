@@ -14,7 +14,7 @@ from hstu_preserve.event_files.writer import EventWriter
 
 
 def write_curve(directory: Path) -> Path:
-    with EventWriter(directory, wall_time=1_700_000_000.5, suffix="run.0") as writer:
+    with EventWriter.create(directory, wall_time=1_700_000_000.5, suffix="run.0") as writer:
         for step in range(3):
             writer.scalar("losses/ar_loss", value=1.0 / (step + 1), step=step, wall_time=1_700_000_001.0 + step)
         writer.scalar("eval_epoch/ndcg@10", value=0.25, step=2, wall_time=1_700_000_009.0)
@@ -51,7 +51,7 @@ def test_the_framing_is_tensorboards(tmp_path: Path) -> None:
 
 
 def test_points_are_readable_after_a_flush(tmp_path: Path) -> None:
-    writer = EventWriter(tmp_path, wall_time=0.0, suffix="x")
+    writer = EventWriter.create(tmp_path, wall_time=0.0, suffix="x")
     writer.scalar("a", value=math.nan, step=1, wall_time=0.0)
     writer.flush()
     assert [point.step for point in read_scalars(writer.path)] == [1]
@@ -67,7 +67,7 @@ def test_a_file_is_written_once(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UnavailableError, match="cannot be written"):
-        EventWriter(tmp_path / "file/tb", wall_time=0.0, suffix="x")
+        EventWriter.create(tmp_path / "file/tb", wall_time=0.0, suffix="x")
 
 
 def test_neither_torch_nor_tensorflow_is_imported(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_neither_torch_nor_tensorflow_is_imported(tmp_path: Path) -> None:
 import sys, pathlib
 from hstu_preserve.event_files.reader import read_scalars
 from hstu_preserve.event_files.writer import EventWriter
-with EventWriter(pathlib.Path({str(tmp_path)!r}), wall_time=0.0, suffix="x") as writer:
+with EventWriter.create(pathlib.Path({str(tmp_path)!r}), wall_time=0.0, suffix="x") as writer:
     writer.scalar("a", value=1.0, step=1, wall_time=0.0)
 assert len(read_scalars(writer.path)) == 1
 print(sorted({{"torch", "tensorflow"}} & sys.modules.keys()))

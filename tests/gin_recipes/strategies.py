@@ -283,6 +283,7 @@ def policies(draw: st.DrawFn, protocol: Protocol) -> ClaimPolicy:
         selection_rule=draw(st.sampled_from(SelectionRule if protocol is Protocol.VALIDATED else rules)),
         margin=draw(natural_floats) if has_margin else None,
         margin_derivation=draw(st.text()) if has_margin else None,
+        loss_tolerance=draw(natural_floats),
         seeds=tuple(draw(st.lists(natural_ints, max_size=4))),
     )
 

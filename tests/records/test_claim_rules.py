@@ -18,6 +18,7 @@ POLICY: dict[str, Json] = {
     "selection_rule": "best-on-validation",
     "margin": 0.01,
     "margin_derivation": "twice the spread over five seeds",
+    "loss_tolerance": 0.001,
     "seeds": [42, 43],
 }
 

@@ -18,16 +18,17 @@ from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.training.checkpoint import (
     Content,
-    capture_rng,
     read_checkpoint,
     state_digest,
     walk_values,
     write_checkpoint,
 )
+from hstu_preserve.training.generator_states import capture_rng
 from tests.training.tiny_runs import Trained, load_store, make_training_recipe, train
 
 KEYS = {
     "epoch",
+    "epoch_steps",
     "batch_id",
     "model_state_dict",
     "optimizer_state_dict",

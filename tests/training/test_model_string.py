@@ -3,7 +3,7 @@
 import pytest
 
 from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.training.checkpoint import model_string
+from hstu_preserve.training.run_names import model_string
 from tests.training.tiny_runs import make_training_recipe
 
 HSTU = "HSTU-b2-h1-dqk50-dv50-lsilud0.2-ad0.0"

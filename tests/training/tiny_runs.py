@@ -14,6 +14,7 @@ from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.checkpoint import Content, capture_state, state_digest
 from hstu_preserve.training.loop import EpochEvent, StepEvent, TrainingRun
+from hstu_preserve.training.position import Position
 from tests.model.tiny_models import make_model_recipe
 
 CPU = torch.device("cpu")
@@ -68,8 +69,7 @@ def capture(run: TrainingRun, event: EpochEvent) -> Content:
     return capture_state(
         run.model,
         run.optimizer,
-        epoch=event.epoch,
-        batch_id=event.batch_id,
+        position=Position(finished_epoch=event.epoch, batch_id=event.batch_id),
         recipe=run.recipe,
         data_fingerprint="0" * 64,
     )

@@ -39,6 +39,7 @@ def make_claim(margin: float | None = MARGIN) -> Claim:
         "selection_rule": "final-epoch",
         "margin": margin,
         "margin_derivation": None if margin is None else "a test",
+        "loss_tolerance": 0.001,
         "seeds": [42],
     }
     return Claim.from_json(canonical_dumps({"policy": policy, "value": CLAIMED, "epoch": 1}), source="test")

@@ -11,17 +11,22 @@ from hstu_preserve.bundle.layout import CONFIG_FOLDER
 from hstu_preserve.evaluation.ranks import compare_ranks, write_ranks
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.verdict import Verdict
+from hstu_preserve.records.verdict import Rung, Verdict
+from hstu_preserve.training.determinism import repeatable_arithmetic
 from hstu_preserve.verdict.rungs import (
     judge_evaluation_bitwise,
     judge_evaluation_numeric,
+    judge_resume,
     judge_training,
     judge_training_bitwise,
+    not_run,
 )
 from hstu_preserve.workflows.bundles import OpenedBundle
 from hstu_preserve.workflows.evaluate import evaluate_checkpoint
 from hstu_preserve.workflows.evaluation import evaluators_agree
+from hstu_preserve.workflows.machine import choose_device, describe_numerics
 from hstu_preserve.workflows.progress import Listener
+from hstu_preserve.workflows.runners.continuation import continue_run, find_stretch
 from hstu_preserve.workflows.stores import locate_store_for_bundle, open_store_for_bundle
 from hstu_preserve.workflows.train import train
 
@@ -37,16 +42,25 @@ class NativeRunner:
         data: The store, or None for the bundle's own or a search.
         device: `auto`, `cpu` or `cuda`.
         output: Where re-run ranks and runs are kept; None keeps nothing.
+        max_steps: How many steps a resumed run takes at most; None goes to the run's end.
         listener: Hears of progress.
     """
 
     def __init__(
-        self, bundle: OpenedBundle, *, data: Path | None, device: str, output: Path | None, listener: Listener
+        self,
+        bundle: OpenedBundle,
+        *,
+        data: Path | None,
+        device: str,
+        output: Path | None,
+        max_steps: int | None,
+        listener: Listener,
     ) -> None:
         self.bundle = bundle
         self.device = device
         self.output = output
         self.listener = listener
+        self.max_steps = max_steps
         self.run = bundle.manifest.run
         self.store_path = locate_store_for_bundle(self.run.data, data, carried=bundle.data)
         self.store = open_store_for_bundle(self.run.data, self.store_path)
@@ -81,6 +95,38 @@ class NativeRunner:
         )
         return [bitwise, *numeric]
 
+    def judge_resume(self) -> list[Verdict]:
+        """Continue the run from its last checkpoint but one, and judge the losses and the final state."""
+        stretch = find_stretch(self.bundle)
+        if isinstance(stretch, str):
+            return [not_run(Rung.RESUME_BITWISE, stretch)]
+        device = choose_device(self.device)
+        dtype = "bfloat16" if self.run.recipe.model.main_module_bf16 else "float32"
+        with recorded_threads(self.run.environment.numerics):
+            comparison = continue_run(
+                stretch,
+                self.bundle,
+                store=self.store,
+                device=device,
+                max_steps=self.max_steps,
+                listener=self.listener,
+            )
+            with repeatable_arithmetic(tf32=self.run.recipe.training.enable_tf32):
+                numerics = describe_numerics(device, dtype=dtype)
+        self.numerics = self.numerics or numerics
+        return judge_resume(
+            comparison,
+            tolerance=min(claim.policy.loss_tolerance for claim in self.bundle.manifest.claims),
+            environment_differences=[*self.list_environment_differences(numerics), *self.list_resumptions()],
+        )
+
+    def list_resumptions(self) -> list[str]:
+        """Return where the recorded run itself went on in another environment."""
+        return [
+            f"the recorded run went on after step {one.batch_id} with {', '.join(one.differences)}"
+            for one in self.recorded.resumptions
+        ]
+
     def judge_training(self) -> list[Verdict]:
         """Train the recipe anew with the recorded seed, and judge the final state and the claims."""
         threads = recorded_threads(self.run.environment.numerics)
@@ -95,7 +141,7 @@ class NativeRunner:
             )
         numerics = retrained.environment.numerics
         self.numerics = self.numerics or numerics
-        differences = self.list_environment_differences(numerics)
+        differences = [*self.list_environment_differences(numerics), *self.list_resumptions()]
         bitwise = judge_training_bitwise(
             state_sha256=retrained.results.state_sha256,
             recorded_sha256=self.recorded.state_sha256,

@@ -94,7 +94,7 @@ def pax(records: dict[str, str], *, kind: str = "x") -> bytes:
 def make_events() -> bytes:
     """Return a true event file of three points."""
     with tempfile.TemporaryDirectory() as folder:
-        with EventWriter(Path(folder), wall_time=1_700_000_000.0, suffix="host") as writer:
+        with EventWriter.create(Path(folder), wall_time=1_700_000_000.0, suffix="host") as writer:
             for step, value in enumerate((0.15, 0.18, 0.1948)):
                 writer.scalar("eval_epoch/ndcg@10", value=value, step=step, wall_time=1_700_000_000.0 + step)
         return writer.path.read_bytes()

@@ -1,0 +1,27 @@
+"""Where a run's files stood when a checkpoint was written: what a resumed run cuts them back to."""
+
+from hstu_preserve.primitives.paths import BundlePath
+from hstu_preserve.records.evaluation import EvaluationRecord, Resumption
+from hstu_preserve.records.numbers import AnyFloat, NaturalInt
+from hstu_preserve.records.record import Record
+
+
+class SelectedEpoch(Record):
+    """The best epoch so far, by the recipe's selection rule."""
+
+    epoch: NaturalInt
+    checkpoint: BundlePath
+    value: AnyFloat
+    """Higher is better, whatever the metric's direction."""
+
+
+class JournalRecord(Record):
+    """What a run had written and found when a checkpoint was written."""
+
+    event_bytes: NaturalInt
+    """Length of the event file."""
+    step_bytes: NaturalInt
+    """Length of the recorded steps."""
+    epochs: tuple[EvaluationRecord, ...]
+    best: SelectedEpoch | None
+    resumptions: tuple[Resumption, ...]

@@ -1,0 +1,90 @@
+"""What a run is called: upstream's description of it, which names its event files and checkpoints."""
+
+from collections.abc import Iterator
+
+from hstu_preserve.records.recipe import (
+    HstuSettings,
+    HstuTfSettings,
+    ModelSettings,
+    Recipe,
+    SampledSoftmaxSettings,
+)
+
+
+def model_string(recipe: Recipe) -> str:
+    """Return upstream's description of a run, without the date: the checkpoint's name up to `_ep`.
+
+    What upstream does not have comes last.
+    """
+    loss, training = recipe.loss, recipe.training
+    temperature = f"-t{loss.temperature}" if loss.temperature != 1.0 else ""
+    full_evaluation = recipe.evaluation.full_eval_every_n
+    sampled = recipe.dataset.positional_sampling_ratio
+    words = [
+        f"{describe_encoder(recipe.model)}_{loss.interaction_module_type}",
+        f"{describe_loss(recipe)}{temperature}{describe_negatives(recipe)}",
+        "-ac" if loss.activation_checkpoint else "",
+        f"-b{training.local_batch_size}-lr{training.learning_rate}-wu{training.num_warmup_steps}",
+        f"-wd{format_whole(training.weight_decay)}{'' if training.enable_tf32 else '-notf32'}",
+        f"-fe{full_evaluation}" if full_evaluation > 1 else "",
+        f"-d{sampled}" if sampled < 1 else "",
+        *describe_components(recipe),
+    ]
+    return "".join(words)
+
+
+def describe_loss(recipe: Recipe) -> str:
+    """Return the part of the description that names the loss and, where it samples, from what."""
+    norm = f"-l2-eps{recipe.loss.l2_norm_eps}" if recipe.loss.item_l2_norm else ""
+    if not isinstance(recipe.loss, SampledSoftmaxSettings):
+        return f"_full{norm}_fs"
+    strategy = recipe.loss.sampling_strategy
+    return f"_{strategy}{norm}{'' if strategy == 'local' else '-dedup'}_ssl"
+
+
+def describe_negatives(recipe: Recipe) -> str:
+    """Return how many negatives there are, nothing where the loss takes all candidates."""
+    return f"-n{recipe.loss.num_negatives}" if isinstance(recipe.loss, SampledSoftmaxSettings) else ""
+
+
+def describe_components(recipe: Recipe) -> Iterator[str]:
+    """Yield a word for each component that upstream does not have."""
+    if recipe.prism:
+        yield f"-prism_{recipe.prism.variant}"
+    if recipe.input_compression:
+        yield f"-ic_{recipe.input_compression.pooling}{recipe.input_compression.ratio}"
+    if recipe.action_fusion:
+        yield "-af"
+    if recipe.time_decay:
+        yield f"-td_{recipe.time_decay.where}_{recipe.time_decay.mode}"
+    if recipe.hard_negatives:
+        yield f"-hn{recipe.hard_negatives.fraction}"
+    if recipe.pop_debias:
+        yield f"-pd_{recipe.pop_debias.mode}"
+    if isinstance(recipe.model, HstuSettings) and recipe.model.attention_normalization == "real_length":
+        yield "-real"
+
+
+def describe_encoder(settings: ModelSettings) -> str:
+    """Return upstream's `debug_str` of the encoder, and one in its manner for HSTU-TF."""
+    if isinstance(settings, HstuSettings):
+        return (
+            f"HSTU-b{settings.num_blocks}-h{settings.num_heads}-dqk{settings.dqk}-dv{settings.dv}"
+            f"-l{settings.linear_activation}d{settings.linear_dropout_rate}-ad{settings.attn_dropout_rate}"
+        )
+    if isinstance(settings, HstuTfSettings):
+        return (
+            f"HSTU-TF-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
+            f"-d{settings.dropout_rate}-{settings.padding_from}"
+        )
+    norm = "l2" if settings.user_embedding_norm == "l2_norm" else "ln"
+    return (
+        f"SASRec-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
+        f"-posi_d{settings.dropout_rate}-{norm}"
+        f"-ffn{settings.ffn_hidden_dim}-{settings.ffn_activation_fn}-d{settings.ffn_dropout_rate}"
+    )
+
+
+def format_whole(value: float) -> str:
+    """Return a whole float without its fraction, as the gin files write it."""
+    return str(int(value)) if value == int(value) else str(value)

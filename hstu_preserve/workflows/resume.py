@@ -1,0 +1,159 @@
+"""Find where a run can go on: the same run as before, and its newest checkpoint that is whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hstu_preserve.bundle.layout import RUN_RECORD, STEPS
+from hstu_preserve.errors import CheckpointError, ContentError, DataMismatchError, MissingPathError, UsageError
+from hstu_preserve.event_files.reader import require_whole_beginning
+from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.records.journal import JournalRecord
+from hstu_preserve.records.manifest import RunRecord
+from hstu_preserve.training.checkpoint import JOURNAL, Checkpoint, read_checkpoint, read_position
+from hstu_preserve.workflows.checkpoints import CheckpointFolder
+from hstu_preserve.workflows.diff import flatten
+from hstu_preserve.workflows.progress import Announcer
+from hstu_preserve.workflows.run_logs import find_event_file
+
+MAX_SHOWN = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumePoint:
+    """Where a run goes on.
+
+    Attributes:
+        checkpoint: Its state.
+        journal: What had been written then.
+    """
+
+    checkpoint: Checkpoint
+    journal: JournalRecord
+
+
+def require_same_run(stored: RunRecord, now: RunRecord, *, output: Path) -> None:
+    """Require the recipe, policies, settings, data and number of processes that were fixed before the first step.
+
+    Raises:
+        DataMismatchError: Another dataset.
+        UsageError: Anything else differs; the first differences are named.
+    """
+    if stored.data.fingerprint != now.data.fingerprint:
+        raise DataMismatchError(
+            f"{output}: cannot be resumed on other data (fingerprint {stored.data.fingerprint} of {stored.data.name} "
+            f"then, {now.data.fingerprint} of {now.data.name} now)"
+        )
+    then, today = (dict(flatten("", describe(run))) for run in (stored, now))
+    differing = [
+        f"{name}: {then.get(name)} then, {today.get(name)} now"
+        for name in sorted(then.keys() | today.keys())
+        if then.get(name) != today.get(name)
+    ]
+    if differing:
+        more = f" and {len(differing) - MAX_SHOWN} more" if len(differing) > MAX_SHOWN else ""
+        raise UsageError(
+            f"{output}: cannot be resumed, since it is another run than {RUN_RECORD} fixed before the first step "
+            f"({'; '.join(differing[:MAX_SHOWN])}{more}); name a new directory with --output"
+        )
+
+
+def describe(run: RunRecord) -> dict[str, Json]:
+    """Return what must not change while a run is under way."""
+    value = run.to_json_value()
+    assert isinstance(value, dict)
+    numerics = run.environment.numerics
+    kept = {name: value[name] for name in ("recipe", "policies", "bundle")}
+    return kept | {"data.included": run.data.included, "processes": numerics.processes if numerics else None}
+
+
+def list_changes(stored: RunRecord, now: RunRecord) -> list[str]:
+    """Return how arithmetic and code differ from those the run began with: no bit is promised then."""
+    before, after = stored.environment.numerics, now.environment.numerics
+    changes = after.list_differences(before) if before and after else []
+    if stored.code != now.code:
+        changes.append(f"code: {describe_code(now)} here, {describe_code(stored)} recorded")
+    return changes
+
+
+def describe_code(run: RunRecord) -> str:
+    """Return release and commit in words."""
+    commit = f" at commit {run.code.commit}" if run.code.commit else ""
+    return f"{run.code.version}{commit}{' with changes' if run.code.modified else ''}"
+
+
+def find_resume_point(
+    folder: CheckpointFolder, *, output: Path, run: RunRecord, announce: Announcer
+) -> ResumePoint | None:
+    """Return the newest checkpoint that is whole and whose logs are, None where none was written yet.
+
+    Raises:
+        UsageError, DataMismatchError: A checkpoint is of another run.
+        CheckpointError: There are checkpoints and none of them can be used; each is named.
+        UnavailableError: One cannot be read.
+    """
+    problems: list[str] = []
+    for entry in folder.list_entries():
+        try:
+            point = read_resume_point(entry.path, output=output, name=folder.name)
+        except (CheckpointError, ContentError, MissingPathError) as error:
+            problems.append(str(error))
+            announce(f"warning: {error}; going back to the checkpoint before it")
+            folder.unusable.add(entry.path)
+            continue
+        require_own(point.checkpoint, run=run)
+        return point
+    if problems:
+        raise CheckpointError(
+            f"{output}: cannot be resumed, no checkpoint is usable ({'; '.join(problems[:MAX_SHOWN])}); "
+            "start again in a new directory"
+        )
+    return None
+
+
+def read_resume_point(path: Path, *, output: Path, name: str) -> ResumePoint:
+    """Return a checkpoint with its journal, once the logs reach as far as the journal says.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged, or has no journal.
+        ContentError: The event file or the recorded steps are damaged before that place.
+        MissingPathError: They are not there.
+    """
+    checkpoint = read_checkpoint(path)
+    text = checkpoint.content.get(JOURNAL)
+    if not isinstance(text, str):
+        raise CheckpointError(f"{path}: holds no journal, so it cannot be resumed from")
+    try:
+        journal = JournalRecord.from_json(text.encode(), source=f"{path}: {JOURNAL}")
+    except ContentError as error:
+        raise CheckpointError(str(error)) from None
+    position = read_position(checkpoint)
+    require_whole_beginning(find_event_file(output, name=name), length=journal.event_bytes)
+    lines = read_bytes(output / STEPS)[: journal.step_bytes]
+    if len(lines) < journal.step_bytes or lines.count(b"\n") != position.batch_id:
+        raise ContentError(f"{output / STEPS}: does not hold the {position.batch_id} steps before {path.name}")
+    if journal.best is not None and not (output / journal.best.checkpoint).is_file():
+        raise ContentError(f"{path}: the best checkpoint until then ({journal.best.checkpoint}) is gone")
+    return ResumePoint(checkpoint=checkpoint, journal=journal)
+
+
+def require_own(checkpoint: Checkpoint, *, run: RunRecord) -> None:
+    """Require a checkpoint of this run.
+
+    Raises:
+        UsageError: Of another recipe or number of processes.
+        DataMismatchError: Of another dataset.
+    """
+    if checkpoint.recipe_sha256 != run.recipe_sha256:
+        raise UsageError(
+            f"{checkpoint.path}: of another recipe ({checkpoint.recipe_sha256}, this run's is {run.recipe_sha256})"
+        )
+    if checkpoint.data_fingerprint != run.data.fingerprint:
+        raise DataMismatchError(
+            f"{checkpoint.path}: of other data (fingerprint {checkpoint.data_fingerprint}, this run's is "
+            f"{run.data.fingerprint})"
+        )
+    numerics = run.environment.numerics
+    found = checkpoint.content.get("world_size")
+    if numerics is not None and found != numerics.processes:
+        raise UsageError(f"{checkpoint.path}: of a run with {found} processes, this one has {numerics.processes}")

@@ -1,0 +1,106 @@
+"""What a run writes down step by step: the event file, and every step's exact loss beside it."""
+
+import json
+import time
+from pathlib import Path
+from typing import BinaryIO, Self
+
+from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
+from hstu_preserve.errors import UnavailableError
+from hstu_preserve.event_files.writer import EventWriter
+from hstu_preserve.primitives.files import flush_to_disk, open_cut
+from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.journal import JournalRecord
+from hstu_preserve.training.loop import StepEvent
+
+EVENT_FILE_SUFFIX = "hstu-preserve"
+EVENT_FILES = "events.out.tfevents.*"
+
+
+class RunLogs:
+    """The event file and the recorded steps of one run.
+
+    Args:
+        writer: Of the event file.
+        steps: Of the recorded steps.
+        steps_path: Where they are.
+    """
+
+    def __init__(self, writer: EventWriter, steps: BinaryIO, *, steps_path: Path) -> None:
+        self.writer = writer
+        self.steps = steps
+        self.steps_path = steps_path
+
+    @classmethod
+    def create(cls, output: Path, *, name: str) -> Self:
+        """Begin the logs of a run; what an earlier attempt wrote before its first checkpoint is removed.
+
+        Raises:
+            UnavailableError: They cannot be written.
+        """
+        folder, steps_path = output / EVENTS_FOLDER / name, output / STEPS
+        try:
+            for earlier in [*folder.glob(EVENT_FILES), *output.glob(STEPS)]:
+                earlier.unlink()
+            steps_path.parent.mkdir(parents=True, exist_ok=True)
+            steps = steps_path.open("xb")
+        except OSError as error:
+            raise UnavailableError(f"{error.filename or steps_path}: cannot be written ({error.strerror})") from None
+        writer = EventWriter.create(folder, wall_time=time.time(), suffix=EVENT_FILE_SUFFIX)
+        return cls(writer, steps, steps_path=steps_path)
+
+    @classmethod
+    def resume(cls, output: Path, *, name: str, journal: JournalRecord) -> Self:
+        """Continue the logs where a checkpoint's journal says that they stood; later lines are cut off.
+
+        Raises:
+            UnavailableError: They are not there, are shorter, or cannot be written.
+        """
+        steps_path = output / STEPS
+        writer = EventWriter.resume(find_event_file(output, name=name), length=journal.event_bytes)
+        return cls(writer, open_cut(steps_path, length=journal.step_bytes), steps_path=steps_path)
+
+    def log_step(self, event: StepEvent, *, interval: int) -> None:
+        """Record one step's loss under upstream's tags, every `interval` steps also the learning rate."""
+        now = time.time()
+        for tag in ("losses/ar_loss", "losses/main_loss"):
+            self.writer.scalar(tag, value=event.loss, step=event.step, wall_time=now)
+        if event.step % interval == 0:
+            self.writer.scalar("loss/train", value=event.loss, step=event.step, wall_time=now)
+            self.writer.scalar("lr", value=event.learning_rate, step=event.step, wall_time=now)
+        line = {"epoch": event.epoch, "loss": event.loss.hex(), "step": event.step}
+        try:
+            self.steps.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        except OSError as error:
+            raise UnavailableError(f"{self.steps_path}: cannot be written ({error.strerror})") from None
+
+    def log_evaluation(self, record: EvaluationRecord, *, prefixes: list[str]) -> None:
+        """Record an epoch's metrics under each prefix."""
+        now = time.time()
+        for prefix in prefixes:
+            for metric, value in {**record.metrics, "coverage@10": record.coverage_at_10}.items():
+                self.writer.scalar(f"{prefix}/{metric}", value=value, step=record.epoch, wall_time=now)
+
+    def sync(self) -> tuple[int, int]:
+        """Put everything on the disk and return the lengths of event file and recorded steps, in bytes."""
+        return self.writer.sync(), flush_to_disk(self.steps, path=self.steps_path)
+
+    def close(self) -> None:
+        """Close both files."""
+        try:
+            self.writer.close()
+        finally:
+            self.steps.close()
+
+
+def find_event_file(output: Path, *, name: str) -> Path:
+    """Return a run's one event file.
+
+    Raises:
+        UnavailableError: There is none, or more than one.
+    """
+    folder = output / EVENTS_FOLDER / name
+    found = sorted(folder.glob(EVENT_FILES))
+    if len(found) != 1:
+        raise UnavailableError(f"{folder}: holds {len(found)} event files, expected the one of this run")
+    return found[0]

@@ -1,0 +1,114 @@
+"""Runs of their own process, killed at a chosen point of the program's own work.
+
+A point is one call of a Python function of this package, or of a C function from within it: reading a file, `fsync`,
+`replace`, one tensor operation. Numbered from 1 in an undisturbed run, any of them can be chosen, so that every moment
+is reached: between steps, within one, while a checkpoint is written, while users are ranked, before the first step.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS, STEPS
+from hstu_preserve.evaluation.ranks import read_ranks
+from hstu_preserve.event_files.reader import read_scalars
+from hstu_preserve.training.checkpoint import read_checkpoint, state_digest
+from hstu_preserve.workflows.conduct import Durability
+
+PACKAGE = str(Path(__file__).resolve().parents[2] / "hstu_preserve")
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(["hstu_preserve.workflows.train", "tensorboard.compat.proto.event_pb2"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training.
+
+    Attributes:
+        gin: What to train.
+        store: On which data.
+        output: The run directory.
+        num_threads: Of the arithmetic.
+    """
+
+    gin: Path
+    store: Path
+    output: Path
+    num_threads: int = 2
+
+
+def run(job: Job, *, kill_at: int | None = None, number: int = signal.SIGKILL) -> tuple[int | None, int]:
+    """Train in a new process, with `--resume`, a checkpoint after every step.
+
+    Args:
+        job: What to train.
+        kill_at: The point at which the process sends itself a signal; None lets it finish.
+        number: The signal.
+
+    Returns:
+        The process's exit code, negative for a signal, and how many points there were (0 where it was killed).
+    """
+    here, there = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=train_counted, args=(job, kill_at, number, there))
+    process.start()
+    there.close()
+    try:
+        num_points = here.recv()
+    except EOFError:
+        num_points = 0
+    process.join()
+    return process.exitcode, num_points
+
+
+def train_counted(job: Job, kill_at: int | None, number: int, connection: Connection) -> None:
+    """Be the new process: train as the command line does, counting points."""
+    import torch
+
+    from hstu_preserve.workflows.interruption import leave
+    from hstu_preserve.workflows.train import train
+
+    torch.set_num_threads(job.num_threads)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda number, _: leave(number))
+    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  until the process ends
+    count = 0
+
+    def watch(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal count
+        if event in {"call", "c_call"} and frame.f_code.co_filename.startswith(PACKAGE):
+            count += 1
+            if count == kill_at:
+                os.kill(os.getpid(), number)
+
+    sys.setprofile(watch)
+    try:
+        train(job.gin, data=job.store, output=job.output, device="cpu", durability=Durability(resume=True, minutes=0))
+    except KeyboardInterrupt:
+        sys.setprofile(None)
+        os._exit(130)
+    sys.setprofile(None)
+    connection.send(count)
+
+
+def summarize(output: Path) -> dict[str, object]:
+    """Return everything of a finished run that must not depend on how often it was killed."""
+    (events,) = (output / "tb").rglob("events.out.tfevents.*")
+    return {
+        "points": [(point.tag, point.step, point.value.hex()) for point in read_scalars(events)],
+        "steps": (output / STEPS).read_bytes(),
+        "results": (output / METRICS).read_bytes(),
+        "ranks": read_ranks((output / RANKS).read_bytes(), source=RANKS).digest(),
+        "checkpoints": {
+            path.name: (path.read_bytes(), state_digest(read_checkpoint(path).content))
+            for path in sorted((output / CHECKPOINT_FOLDER).iterdir())
+        },
+        "files": sorted(
+            path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file() and path != events
+        ),
+    }

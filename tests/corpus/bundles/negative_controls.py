@@ -202,14 +202,13 @@ def exchange_payload(material: Material, bundle: Path) -> None:
 
 
 def keep_signed_manifest(material: Material, bundle: Path) -> None:
-    """The signed manifest, and its signature, over another checkpoint of the same size."""
+    """The signed manifest, and its signature, over the last checkpoint with another one's bytes as far as they go."""
     copy_with_signature(material, bundle)
     tar = bytearray(decompress(material.recorded))
     names = sorted(info.name for info in list_tar(tar) if info.name.startswith("ckpts/"))
     earlier, later = find_member(tar, names[0]), find_member(tar, names[-1])
-    assert earlier.size == later.size
-    content = tar[earlier.offset_data : earlier.offset_data + earlier.size]
-    tar[later.offset_data : later.offset_data + later.size] = content
+    size = min(earlier.size, later.size)
+    tar[later.offset_data : later.offset_data + size] = tar[earlier.offset_data : earlier.offset_data + size]
     bundle.write_bytes(compress(tar))
 
 

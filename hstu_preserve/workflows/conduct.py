@@ -14,9 +14,8 @@ from hstu_preserve.errors import LostProcessError
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.primitives.files import write_atomically
-from hstu_preserve.records.claim import Direction
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord, Resumption
-from hstu_preserve.records.journal import JournalRecord, SelectedEpoch
+from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.recipe import Protocol, Recipe
 from hstu_preserve.training.checkpoint import JOURNAL, capture_state, read_checkpoint, state_digest
@@ -30,6 +29,7 @@ from hstu_preserve.workflows.interruption import RunStopped, StopRequest
 from hstu_preserve.workflows.progress import Announcer, Listener, Progress
 from hstu_preserve.workflows.resume import ResumePoint, find_resume_point
 from hstu_preserve.workflows.run_logs import RunLogs
+from hstu_preserve.workflows.selection import EpochSelection
 
 if TYPE_CHECKING:
     import torch
@@ -94,9 +94,7 @@ class Conduct:
             num_kept=durability.num_kept,
         )
         self.epochs: list[EvaluationRecord] = []
-        self.best: SelectedEpoch | None = None
-        self.best_before: SelectedEpoch | None = None
-        """The best when the checkpoint before was written: what going back to it would need."""
+        self.selection = EpochSelection(run.policies[0], patience=run.recipe.training.patience)
         self.resumptions: list[Resumption] = []
         self.point: ResumePoint | None = None
         self.latest_test: Evaluated | None = None
@@ -120,7 +118,7 @@ class Conduct:
         checkpoint, journal = self.point.checkpoint, self.point.journal
         self.training.restore(checkpoint)
         self.epochs = list(journal.epochs)
-        self.best = self.best_before = journal.best
+        self.selection.restore(journal.best)
         self.resumptions = list(journal.resumptions)
         position = self.training.position
         announce(
@@ -141,7 +139,8 @@ class Conduct:
             self.train(logs)
         self.world.wait()
         last = self.checkpoints.list_entries()[0].path
-        selected = self.output / self.best.checkpoint if self.best else last
+        best = self.selection.best
+        selected = self.output / best.checkpoint if best else last
         final = self.latest_test or self.evaluate_selected(selected)
         results = ResultsRecord(
             epochs=tuple(self.epochs),
@@ -175,7 +174,7 @@ class Conduct:
 
     def train(self, logs: RunLogs | None) -> None:
         """Train until the recipe's end, saving on the way and before leaving."""
-        if self.is_stalled(self.training.position.finished_epoch):
+        if self.selection.is_stalled(self.training.position.finished_epoch):
             return
         try:
             for event in self.training.epochs():
@@ -186,7 +185,7 @@ class Conduct:
                     self.save_in_time(logs)
                 else:
                     self.end_epoch(event, logs=logs)
-                    if self.is_stalled(event.epoch):
+                    if self.selection.is_stalled(event.epoch):
                         break
         except (RunStopped, LostProcessError):
             self.save(logs, self.training.position, is_epoch_end=False)
@@ -248,36 +247,19 @@ class Conduct:
         if logs:
             logs.log_evaluation(evaluated.record, prefixes=prefixes)
         position = self.training.position.after_epoch()
-        is_best = self.is_validated and is_full and self.is_improvement(evaluated)
-        if is_best:
-            self.select(position, evaluated)
-        if is_best or self.is_due(event) or self.is_stalled(event.epoch):
+        is_best = self.is_validated and is_full and self.offer(evaluated, position)
+        if is_best or self.is_due(event) or self.selection.is_stalled(event.epoch):
             self.save(logs, position, is_epoch_end=True)
+
+    def offer(self, evaluated: Evaluated, position: Position) -> bool:
+        """Return whether an epoch is the best so far."""
+        path = self.checkpoints.path_at(position, is_epoch_end=True).relative_to(self.output).as_posix()
+        return self.selection.offer(evaluated.record.metrics, epoch=position.finished_epoch, checkpoint=path)
 
     def is_due(self, event: EpochEvent) -> bool:
         """Whether the recipe asks for a checkpoint; the last but one lets a stranger resume and compare."""
         is_regular = event.epoch > 0 and event.epoch % self.recipe.training.save_ckpt_every_n == 0
         return is_regular or event.epoch >= self.recipe.training.num_epochs - 2
-
-    def is_stalled(self, epoch: int) -> bool:
-        """Whether the recipe's patience is at its end."""
-        patience = self.recipe.training.patience
-        return patience is not None and self.best is not None and epoch - self.best.epoch >= patience
-
-    def is_improvement(self, evaluated: Evaluated) -> bool:
-        """Whether the first claim's metric is better than in any epoch before."""
-        return self.best is None or self.selection_value(evaluated) > self.best.value
-
-    def selection_value(self, evaluated: Evaluated) -> float:
-        """Return the first claim's metric with its sign such that more is better."""
-        policy = self.run.policies[0]
-        value = evaluated.record.metrics[policy.metric]
-        return value if policy.direction is Direction.MAXIMIZE else -value
-
-    def select(self, position: Position, evaluated: Evaluated) -> None:
-        """Keep this epoch as the best."""
-        path = self.checkpoints.path_at(position, is_epoch_end=True).relative_to(self.output).as_posix()
-        self.best = SelectedEpoch(epoch=position.finished_epoch, checkpoint=path, value=self.selection_value(evaluated))
 
     def save(self, logs: RunLogs | None, position: Position, *, is_epoch_end: bool) -> None:
         """Write the state and where the logs stand, once these are on the disk; then remove what is not kept.
@@ -293,7 +275,7 @@ class Conduct:
             event_bytes=event_bytes,
             step_bytes=step_bytes,
             epochs=tuple(self.epochs),
-            best=self.best,
+            best=self.selection.best,
             resumptions=tuple(self.resumptions),
         )
         state = capture_state(
@@ -306,9 +288,7 @@ class Conduct:
         )
         content = state | {JOURNAL: journal.to_json().decode()}
         self.checkpoints.write(content, position=position, is_epoch_end=is_epoch_end)
-        bests = {one.checkpoint for one in (self.best, self.best_before) if one is not None}
-        self.checkpoints.prune(keep={self.output / path for path in bests})
-        self.best_before = self.best
+        self.checkpoints.prune(keep={self.output / name for name in self.selection.note_saved()})
 
     def evaluate_selected(self, checkpoint: Path) -> Evaluated:
         """Evaluate every user's test item with the checkpoint that will be reported."""

@@ -100,17 +100,19 @@ def compare(raw: Path, work: Path, *, reference: Path | None, rounds: int) -> di
             "first batch": {loader: median_of(figures) for loader, figures in theirs.items()},
         }
         record["reference / ours"] = {
-            f"first batch, {loader}": round(
-                statistics.median(
-                    its["first_batch_seconds"] / mine["first_batch_seconds"]
-                    for its, mine in zip(figures, ours, strict=True)
-                ),
-                1,
-            )
+            f"{name}, {loader}": compare_rounds(figures, ours, name=name)
             for loader, figures in theirs.items()
+            for name in ("first_batch_seconds", "first_batch_cpu_seconds")
+            if name in figures[0]
         }
         print(json.dumps(record["reference / ours"], indent=2))
     return record
+
+
+def compare_rounds(theirs: list[Figures], ours: list[Figures], *, name: str) -> float:
+    """Return the median over the rounds of one figure divided by ours."""
+    pairs = zip(theirs, ours, strict=True)
+    return round(statistics.median(its[name] / mine[name] for its, mine in pairs), 1)
 
 
 def prepare(shape: Shape, *, raw: Path, work: Path) -> Figures:

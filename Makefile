@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
 SAMPLE := sample-hstu-synthetic
 
-.PHONY: reproduce test test-slow bench bench-archive bench-hub bench-recipes bench-components sample generated report clean
+.PHONY: reproduce test test-slow bench bench-archive bench-hub bench-recipes bench-components bench-data sample generated report clean
 
 reproduce: .venv/.installed
 	@$(BIN)/hstu-preserve reproduce sample
@@ -39,6 +39,11 @@ bench-recipes: .venv/.installed-for-tests
 
 bench-components: .venv/.installed-for-tests
 	$(BIN)/python -m benchmarks.components
+
+# HSTU_PRESERVE_REFERENCE names a checkout of Meta's generative-recommenders; without it only our side is measured.
+bench-data: .venv/.installed-for-tests
+	$(if $(HSTU_PRESERVE_REFERENCE),@$(PIP) 'pandas>=2.2,<4')
+	$(BIN)/python -m benchmarks.data --also-32m
 
 # The embedded sample: data, training and packing by the program itself.
 sample: .venv/.installed

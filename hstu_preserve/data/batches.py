@@ -57,7 +57,7 @@ def assemble_batch(
     if output_length < 1:
         raise ValueError(f"output_length must be at least 1, found {output_length}")
     targets = locate_targets(sequences, user_indices, held_out_events=held_out_events)
-    lengths = np.minimum(targets - sequences.offsets[user_indices], max_sequence_length)
+    lengths = np.minimum(targets - sequences.starts[user_indices], max_sequence_length)
     is_history = np.arange(max_sequence_length + output_length) < lengths[:, None]
     events = list_history_events(is_history, targets=targets, lengths=lengths)
     target_timestamps = sequences.timestamps[targets]
@@ -82,14 +82,14 @@ def list_history_item_ids(sequences: Sequences, user_indices: Int64Array, *, hel
         ValueError: A user has no history and target.
     """
     targets = locate_targets(sequences, user_indices, held_out_events=held_out_events)
-    lengths = targets - sequences.offsets[user_indices]
+    lengths = targets - sequences.starts[user_indices]
     is_history = np.arange(lengths.max(initial=0)) < lengths[:, None]
     return pad(sequences.item_ids[list_history_events(is_history, targets=targets, lengths=lengths)], is_history)
 
 
 def list_item_ids(sequences: Sequences, user_indices: Int64Array) -> Int64Array:
     """Return every item of each user, [B, longest sequence] int64, 0 is padding."""
-    starts, ends = sequences.offsets[user_indices], sequences.offsets[user_indices + 1]
+    starts, ends = sequences.starts[user_indices], sequences.ends[user_indices]
     lengths = ends - starts
     is_event = np.arange(lengths.max(initial=0)) < lengths[:, None]
     return pad(sequences.item_ids[list_history_events(is_event, targets=ends, lengths=lengths)], is_event)
@@ -103,8 +103,8 @@ def locate_targets(sequences: Sequences, user_indices: Int64Array, *, held_out_e
     """
     if held_out_events < 0:
         raise ValueError(f"held_out_events must not be negative, found {held_out_events}")
-    remaining = sequences.offsets[user_indices + 1] - held_out_events
-    too_short = remaining - sequences.offsets[user_indices] < MIN_EVENTS
+    remaining = sequences.ends[user_indices] - held_out_events
+    too_short = remaining - sequences.starts[user_indices] < MIN_EVENTS
     if too_short.any():
         user = sequences.user_ids[user_indices[too_short.argmax()]]
         raise ValueError(f"user {user} has no history and target with {held_out_events} events held out")

@@ -9,9 +9,10 @@ from typing import NoReturn
 
 import numpy as np
 
-from hstu_preserve.data.arrays import Int8Array, Int16Array, Int32Array, Int64Array, Uint8Array
+from hstu_preserve.data.arrays import Int16Array, Int32Array, Int64Array, Uint8Array
 from hstu_preserve.data.known_datasets import Layout
 from hstu_preserve.data.number_fields import MALFORMED, MAX_ID, parse_half_stars, parse_ids, parse_whole_numbers
+from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.sources import Source, read_line_blocks, read_whole
 from hstu_preserve.errors import ContentError
 
@@ -19,18 +20,6 @@ YEAR = re.compile(r"\(([0-9]{4})\)\s*$")
 NUM_LEADING_FIELDS_100K = 5
 """Of `u.item`: id, title, release date, video release date, IMDb URL; then one flag per genre."""
 MAX_TABLE_BYTES = 2**26
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ratings:
-    """Rating events of any users, in the order they were read."""
-
-    user_ids: Int32Array
-    item_ids: Int32Array
-    half_stars: Int8Array
-    """Rating × 2."""
-    timestamps: Int64Array
-    """In seconds since 1970."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,25 +60,21 @@ RATINGS_FORMATS = {
 }
 
 
-def read_ratings(source: Source, *, layout: Layout) -> Ratings:
-    """Read all ratings of a source, in file order.
+def read_ratings(source: Source, *, layout: Layout) -> Iterator[Ratings]:
+    """Yield all ratings of a source in file order, block by block.
 
     Raises:
         ContentError: A malformed line, named with its number; or no ratings at all.
     """
     spec = RATINGS_FORMATS[layout]
     label = f"{source.name}/{spec.file_name}"
+    is_empty = True
     with source.open(spec.file_name) as stream:
-        blocks = read_line_blocks(stream, label=label)
-        parts = list(parse_blocks(blocks, spec=spec, label=label))
-    if not parts:
+        for part in parse_blocks(read_line_blocks(stream, label=label), spec=spec, label=label):
+            is_empty = False
+            yield part
+    if is_empty:
         raise ContentError(f"{label}: holds no ratings")
-    return Ratings(
-        user_ids=np.concatenate([part.user_ids for part in parts]),
-        item_ids=np.concatenate([part.item_ids for part in parts]),
-        half_stars=np.concatenate([part.half_stars for part in parts]),
-        timestamps=np.concatenate([part.timestamps for part in parts]),
-    )
 
 
 def parse_blocks(blocks: Iterator[bytes], *, spec: RatingsFormat, label: str) -> Iterator[Ratings]:

@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+from hstu_preserve.data.event_runs import open_event_runs
 from hstu_preserve.data.known_datasets import find_known_dataset, require_published_counts
 from hstu_preserve.data.movielens import read_movies, read_ratings
 from hstu_preserve.data.sources import open_source
-from hstu_preserve.data.store import Store
-from hstu_preserve.data.store_building import Origin, build_store
+from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
+from hstu_preserve.data.store_building import Origin
+from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import UsageError
 from hstu_preserve.records.store import TiePolicy
 
@@ -16,27 +18,37 @@ GROUPLENS_NOTICE = (
 )
 
 
-def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy) -> Store:
-    """Read a MovieLens edition from its folder or zip, and hold it against what is published about it.
+def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy, output: Path) -> Store:
+    """Turn a MovieLens edition's folder or zip into a store, and hold it against what is published about it.
+
+    Memory does not grow with the number of ratings; beside the store, disk space of 17 bytes for each is needed.
 
     Args:
         path: The zip as downloaded, the unpacked folder, or the folder that holds it.
         name: The edition, e.g. `ml-20m`.
         tie_policy: How events of one user at the same second are ordered; `imported` has no meaning here.
+        output: The new directory.
 
     Raises:
-        UsageError: Tie policy `imported`.
+        UsageError: Tie policy `imported`, or `output` exists and is not empty.
         UnknownNameError: There is no such edition.
         MissingPathError: A file is not there.
         ContentError: Another zip, a malformed line, or other counts than the published ones.
+        UnavailableError: `output` cannot be written, or the disk is full.
     """
     if tie_policy is TiePolicy.IMPORTED:
         raise UsageError("tie policy imported keeps the order of a sasrec_format.csv; see 'hstu-preserve data import'")
     dataset = find_known_dataset(name)
-    with open_source(path, zip_md5=dataset.zip_md5) as source:
-        ratings = read_ratings(source, layout=dataset.layout)
+    with (
+        new_store_folder(output) as folder,
+        open_event_runs(folder, label=output) as runs,
+        open_source(path, zip_md5=dataset.zip_md5) as source,
+    ):
+        for part in read_ratings(source, layout=dataset.layout):
+            runs.add(part)
         movies = read_movies(source, layout=dataset.layout)
         origin = Origin(source=source.name, source_md5=source.md5, redistributable=False, notice=GROUPLENS_NOTICE)
-    store = build_store(ratings, movies, name=name, tie_policy=tie_policy, origin=origin)
-    require_published_counts(store.record.counts, dataset=dataset)
-    return store
+        record = stream_arrays(runs, movies, folder=folder, name=name, tie_policy=tie_policy, origin=origin)
+        require_published_counts(record.counts, dataset=dataset)
+        write_record(record, folder)
+    return open_store(output)

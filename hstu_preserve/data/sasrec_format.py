@@ -9,19 +9,21 @@ import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from hstu_preserve.data.arrays import Int64Array
+from hstu_preserve.data.arrays import Int32Array, Int64Array
+from hstu_preserve.data.event_runs import open_event_runs
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS, list_count_differences, require_published_counts
-from hstu_preserve.data.movielens import MAX_TABLE_BYTES, MovieTable, Ratings, decode, is_id, parse_movies_csv
+from hstu_preserve.data.movielens import MAX_TABLE_BYTES, MovieTable, decode, is_id, parse_movies_csv
 from hstu_preserve.data.number_fields import MALFORMED, parse_half_stars, parse_ids, parse_whole_numbers
 from hstu_preserve.data.preparation import GROUPLENS_NOTICE
+from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.sources import open_for_reading, read_whole
-from hstu_preserve.data.store import Store
-from hstu_preserve.data.store_building import Origin, build_store
+from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
+from hstu_preserve.data.store_building import Origin
+from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.records.store import StoreCounts, TiePolicy
 
@@ -31,7 +33,7 @@ RATING_COLUMN = "sequence_ratings"
 TIME_COLUMN = "sequence_timestamps"
 UNNAMED = "imported"
 """The name of data that is no published edition."""
-ROWS_PER_BLOCK = 2048
+CHARACTERS_PER_BLOCK = 2**22
 MAX_CELL_CHARACTERS = 2**24
 """Python's reader stops at 2**17, which a user with 15,000 events exceeds."""
 
@@ -44,26 +46,36 @@ class Row:
     cells: dict[str, str]
 
 
-def import_sasrec_format(path: Path, *, movies: Path, name: str | None) -> Store:
-    """Read an existing `sasrec_format.csv` and its movie table into a store.
+def import_sasrec_format(path: Path, *, movies: Path, name: str | None, output: Path) -> Store:
+    """Turn an existing `sasrec_format.csv` and its movie table into a store.
+
+    Memory does not grow with the number of ratings; beside the store, disk space of 17 bytes for each is needed.
 
     Args:
         path: The CSV.
         movies: Meta's processed `movies.csv`, or MovieLens' own.
         name: The dataset's name; None takes the published edition of the same counts, else `imported`.
+        output: The new directory.
 
     Raises:
+        UsageError: `output` exists and is not empty.
         MissingPathError: A file is not there.
         ContentError: A malformed cell (named with line and column), a user listed twice, an item that the movie table
             lacks, or other counts than those published under `name`.
+        UnavailableError: `output` cannot be written, or the disk is full.
     """
-    ratings = read_sasrec_format(path)
-    table = read_movie_table(movies)
-    origin = Origin(source=path.name, source_md5=None, redistributable=False, notice=GROUPLENS_NOTICE)
-    store = build_store(ratings, table, name=name or UNNAMED, tie_policy=TiePolicy.IMPORTED, origin=origin)
-    if name in KNOWN_DATASETS:
-        require_published_counts(store.record.counts, dataset=KNOWN_DATASETS[name])
-    return store if name else rename_store(store, name=recognize(store.record.counts))
+    with new_store_folder(output) as folder, open_event_runs(folder, label=output) as runs:
+        for part in read_sasrec_format(path):
+            runs.add(part)
+        table = read_movie_table(movies)
+        origin = Origin(source=path.name, source_md5=None, redistributable=False, notice=GROUPLENS_NOTICE)
+        record = stream_arrays(
+            runs, table, folder=folder, name=name or UNNAMED, tie_policy=TiePolicy.IMPORTED, origin=origin
+        )
+        if name in KNOWN_DATASETS:
+            require_published_counts(record.counts, dataset=KNOWN_DATASETS[name])
+        write_record(record.model_copy(update={"name": name or recognize(record.counts)}), folder)
+    return open_store(output)
 
 
 def recognize(counts: StoreCounts) -> str:
@@ -74,11 +86,6 @@ def recognize(counts: StoreCounts) -> str:
     )
 
 
-def rename_store(store: Store, *, name: str) -> Store:
-    """Return the same data under another name; the fingerprint does not depend on it."""
-    return Store(record=store.record.model_copy(update={"name": name}), **store.list_arrays())  # type: ignore[arg-type]
-
-
 def read_movie_table(path: Path) -> MovieTable:
     """Read a `movies.csv`."""
     with open_for_reading(path) as stream:
@@ -86,30 +93,37 @@ def read_movie_table(path: Path) -> MovieTable:
     return parse_movies_csv(decode(content, label=path.name, encoding="utf-8"), label=path.name)
 
 
-def read_sasrec_format(path: Path) -> Ratings:
-    """Read all events, user by user in the file's order.
+def read_sasrec_format(path: Path) -> Iterator[Ratings]:
+    """Yield all events, user by user in the file's order.
 
     Raises:
-        ContentError: A malformed row, or a user listed twice.
+        ContentError: A malformed row, no users, or a user listed twice.
     """
-    parts = []
-    users: list[int] = []
+    users: list[Int32Array] = []
     with open_for_reading(path) as stream, io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
-        rows = read_rows(text, label=path.name)
-        while block := list(islice(rows, ROWS_PER_BLOCK)):
-            parts.append(parse_rows(block, label=path.name))
-            users += [int(row.cells[USER_COLUMN]) for row in block]
-    if not parts:
+        for rows in split_rows(read_rows(text, label=path.name)):
+            yield parse_rows(rows, label=path.name)
+            users.append(np.array([int(row.cells[USER_COLUMN]) for row in rows], dtype=np.int32))
+    if not users:
         raise ContentError(f"{path.name}: holds no users")
-    values, counts = np.unique(np.array(users), return_counts=True)
+    values, counts = np.unique(np.concatenate(users), return_counts=True)
     if counts.max() > 1:
         raise ContentError(f"{path.name}: user {values[counts.argmax()]} is listed twice")
-    return Ratings(
-        user_ids=np.concatenate([part.user_ids for part in parts]),
-        item_ids=np.concatenate([part.item_ids for part in parts]),
-        half_stars=np.concatenate([part.half_stars for part in parts]),
-        timestamps=np.concatenate([part.timestamps for part in parts]),
-    )
+
+
+def split_rows(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Yield the rows in blocks, each of one row or a limited amount of text."""
+    block: list[Row] = []
+    size = 0
+    for row in rows:
+        length = sum(map(len, row.cells.values()))
+        if block and size + length > CHARACTERS_PER_BLOCK:
+            yield block
+            block, size = [], 0
+        block.append(row)
+        size += length
+    if block:
+        yield block
 
 
 def read_rows(stream: io.TextIOWrapper, *, label: str) -> Iterator[Row]:

@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,15 @@ import numpy as np
 
 from hstu_preserve.data.arrays import AnyArray, Int16Array, Int32Array, Int64Array, Uint8Array
 from hstu_preserve.data.sequences import Sequences
-from hstu_preserve.errors import DataMismatchError, MissingPathError, UnavailableError, UsageError
+from hstu_preserve.errors import DataMismatchError, MissingPathError, UsageError
 from hstu_preserve.primitives.digests import sha256_of_bytes
-from hstu_preserve.primitives.files import current_umask, flush_directory, read_bytes, write_atomically
+from hstu_preserve.primitives.files import (
+    current_umask,
+    flush_directory,
+    read_bytes,
+    refuse_unwritable,
+    write_atomically,
+)
 from hstu_preserve.records.store import ArrayRecord, StoreRecord
 
 RECORD_NAME = "store.json"
@@ -77,6 +84,29 @@ def assemble_store(record: StoreRecord, arrays: Mapping[str, AnyArray]) -> Store
     return Store(record=record, **arrays)  # type: ignore[arg-type]  # dtypes were checked by name
 
 
+@contextmanager
+def new_store_folder(directory: Path) -> Iterator[Path]:
+    """Yield an empty folder beside `directory` that takes its name when the block ends without an error.
+
+    Raises:
+        UsageError: The directory exists and is not empty.
+        UnavailableError: It cannot be written.
+    """
+    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
+        raise UsageError(f"{directory}: exists and is not empty; name another directory or remove it")
+    with refuse_unwritable(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".tmp", dir=directory.parent))
+    try:
+        yield temporary
+        with refuse_unwritable(directory):
+            temporary.chmod(0o777 & ~current_umask())
+            temporary.replace(directory)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    flush_directory(directory.parent)
+
+
 def write_store(store: Store, directory: Path) -> None:
     """Write the store to `directory`, whole or not at all.
 
@@ -84,29 +114,20 @@ def write_store(store: Store, directory: Path) -> None:
         UsageError: The directory exists and is not empty.
         UnavailableError: It cannot be written, or the disk is full.
     """
-    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
-        raise UsageError(f"{directory}: exists and is not empty; name another directory or remove it")
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".tmp", dir=directory.parent))
-    except OSError as error:
-        raise UnavailableError(f"{directory}: cannot be written ({error.strerror})") from None
-    try:
-        write_files(store, temporary)
-        temporary.chmod(0o777 & ~current_umask())
-        temporary.replace(directory)
-    except OSError as error:
-        raise UnavailableError(f"{directory}: cannot be written ({error.strerror or error})") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    flush_directory(directory.parent)
+    with new_store_folder(directory) as folder, refuse_unwritable(directory):
+        write_arrays(store.list_arrays(), folder)
+        write_record(store.record, folder)
 
 
-def write_files(store: Store, directory: Path) -> None:
-    """Write each array and, last, the record."""
-    for name, array in store.list_arrays().items():
-        np.save(directory / f"{name}.npy", array, allow_pickle=False)
-    write_atomically(directory / RECORD_NAME, store.record.to_json())
+def write_arrays(arrays: Mapping[str, AnyArray], folder: Path) -> None:
+    """Write each array to the file that has its name."""
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+
+
+def write_record(record: StoreRecord, folder: Path) -> None:
+    """Write the record, which is what makes a folder a store: last."""
+    write_atomically(folder / RECORD_NAME, record.to_json())
 
 
 def open_store(directory: Path) -> Store:

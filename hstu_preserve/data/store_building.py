@@ -1,14 +1,23 @@
 """Ratings and a movie table made into a store."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 
 from hstu_preserve.data.arrays import AnyArray, Int32Array, Int64Array, Uint8Array
-from hstu_preserve.data.movielens import MovieTable, Ratings
+from hstu_preserve.data.movielens import MovieTable
+from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import ARRAY_DTYPES, Store, assemble_store, describe_array
 from hstu_preserve.errors import ContentError
-from hstu_preserve.records.store import StoreCounts, StoreProvenance, StoreRecord, TiePolicy, fingerprint_of
+from hstu_preserve.records.store import (
+    ArrayRecord,
+    StoreCounts,
+    StoreProvenance,
+    StoreRecord,
+    TiePolicy,
+    fingerprint_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,37 +43,63 @@ def build_store(ratings: Ratings, movies: MovieTable, *, name: str, tie_policy: 
         ContentError: No ratings, or a rated item that is not in the movie table.
     """
     if not len(ratings.user_ids):
-        raise ContentError(f"{name}: there are no ratings")
+        refuse_no_ratings(name)
     rated_ids = np.unique(ratings.item_ids)
     require_known_items(rated_ids, movies=movies, name=name)
-    genres = tuple(sorted({genre for names in movies.genres for genre in names}))
-    arrays = arrange_events(ratings, order=order_events(ratings, tie_policy=tie_policy))
-    arrays |= arrange_movies(movies, vocabulary=genres)
+    arrays = arrange_events(ratings, order=order_events(ratings, tie_policy=tie_policy)) | arrange_movies(movies)
     arrays = {key: np.ascontiguousarray(arrays[key], dtype=dtype) for key, dtype in ARRAY_DTYPES.items()}
-    described = tuple(describe_array(key, array) for key, array in arrays.items())
-    record = StoreRecord(
+    record = describe_store(
+        tuple(describe_array(key, array) for key, array in arrays.items()),
+        movies,
+        name=name,
+        num_rated_items=len(rated_ids),
+        tied_events=count_tied_events(arrays["timestamps"], offsets=arrays["offsets"]),
+        tie_policy=tie_policy,
+        origin=origin,
+    )
+    return assemble_store(record, arrays)
+
+
+def refuse_no_ratings(name: str) -> NoReturn:
+    """Raise ContentError: there is nothing to make a store of."""
+    raise ContentError(f"{name}: there are no ratings")
+
+
+def describe_store(
+    described: tuple[ArrayRecord, ...],
+    movies: MovieTable,
+    *,
+    name: str,
+    num_rated_items: int,
+    tied_events: int,
+    tie_policy: TiePolicy,
+    origin: Origin,
+) -> StoreRecord:
+    """Return the record of a store's arrays, its fingerprint among it."""
+    sizes = {array.name: array.shape[0] for array in described}
+    genres = list_genres(movies)
+    return StoreRecord(
         schema_version=0,
         name=name,
         fingerprint=fingerprint_of(described, genres),
         arrays=described,
         genres=genres,
         counts=StoreCounts(
-            num_users=len(arrays["user_ids"]),
-            num_rated_items=len(rated_ids),
-            num_candidates=len(movies.item_ids),
+            num_users=sizes["user_ids"],
+            num_rated_items=num_rated_items,
+            num_candidates=sizes["candidate_ids"],
             max_item_id=int(movies.item_ids.max()),
-            num_ratings=len(ratings.user_ids),
+            num_ratings=sizes["item_ids"],
         ),
         provenance=StoreProvenance(
             source=origin.source,
             source_md5=origin.source_md5,
             tie_policy=tie_policy,
-            tied_events=count_tied_events(arrays["timestamps"], offsets=arrays["offsets"]),
+            tied_events=tied_events,
             redistributable=origin.redistributable,
             notice=origin.notice,
         ),
     )
-    return assemble_store(record, arrays)
 
 
 def arrange_events(ratings: Ratings, *, order: Int64Array) -> dict[str, AnyArray]:
@@ -79,12 +114,17 @@ def arrange_events(ratings: Ratings, *, order: Int64Array) -> dict[str, AnyArray
     }
 
 
-def arrange_movies(movies: MovieTable, *, vocabulary: tuple[str, ...]) -> dict[str, AnyArray]:
+def list_genres(movies: MovieTable) -> tuple[str, ...]:
+    """Return the vocabulary of genres, sorted."""
+    return tuple(sorted({genre for names in movies.genres for genre in names}))
+
+
+def arrange_movies(movies: MovieTable) -> dict[str, AnyArray]:
     """Return the arrays of candidates."""
     by_id = np.argsort(movies.item_ids)
     return {
         "candidate_ids": movies.item_ids[by_id],
-        "candidate_genres": encode_genres(movies.genres, vocabulary=vocabulary)[by_id],
+        "candidate_genres": encode_genres(movies.genres, vocabulary=list_genres(movies))[by_id],
         "candidate_years": movies.years[by_id],
     }
 

@@ -1,23 +1,28 @@
 """Made-up MovieLens-like data, the same from the same seed for ever.
 
-Every draw is a SplitMix64 hash (Steele, Lea and Flood, OOPSLA 2014) of seed, purpose and counter, and everything after
-it is integer arithmetic: no library distribution that may change, no logarithm that another libm rounds otherwise.
-A test pins the resulting fingerprint.
+Every draw is a hash of seed, purpose and counter (`synthetic_draws`), and everything after it is integer arithmetic: no
+library distribution that may change, no logarithm that another libm rounds otherwise. A test pins the resulting
+fingerprint.
 
 Items fall into groups on a ring; a user watches within a group, moves on to the next one or jumps to another, and
 prefers what is popular there: so the next item follows from the last ones, and a model can learn it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
-from math import isqrt
+from pathlib import Path
 
 import numpy as np
 
 from hstu_preserve.data.arrays import BoolArray, Int64Array, Uint64Array
-from hstu_preserve.data.movielens import MovieTable, Ratings
-from hstu_preserve.data.store import Store
+from hstu_preserve.data.event_runs import open_event_runs
+from hstu_preserve.data.movielens import MovieTable
+from hstu_preserve.data.ratings import Ratings, join_ratings
+from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
 from hstu_preserve.data.store_building import Origin, build_store
+from hstu_preserve.data.store_streaming import stream_arrays
+from hstu_preserve.data.synthetic_draws import MASK_64, Purpose, draw, scale_below, take_bits
+from hstu_preserve.data.synthetic_items import Catalogue, make_catalogue, weigh_ranks
 from hstu_preserve.errors import UsageError
 from hstu_preserve.records.store import TiePolicy
 
@@ -29,74 +34,23 @@ DEFAULT_NUM_RATINGS = 100_836
 MIN_EVENTS_PER_USER = 5
 MAX_SIZE = 2**31 - 1
 
-WEIGHT_SCALE = 2**16
-"""The weight of the first rank; rank r has `WEIGHT_SCALE // (r + 1)`, an integer form of Zipf's law."""
 NUM_ACTIVITY_LEVELS = 64
 """The most active users have about this many times the events of the least active."""
-FLATTENED_GROUPS = 4
-"""Added to a group's rank, so that the most popular groups do not swallow the rest."""
 EVENTS_PER_BLOCK = 2**18
 MAX_SEEN_FLAGS = 2**28
 """Of one block: one byte for each of its users and each item."""
 
-NO_GENRES = "(no genres listed)"
-GENRES = (
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
-)
-FIRST_YEAR = 1950
 FIRST_TIMESTAMP = 946_684_800
 """2000-01-01 UTC."""
 TEN_YEARS_SECONDS = 315_360_000
 
-SPLITMIX_GAMMA = 0x9E3779B97F4A7C15
-MASK_64 = 2**64 - 1
-
-
-class Purpose(IntEnum):
-    """What a draw is for; the numbers are part of the frozen stream."""
-
-    ACTIVITY = 1
-    ITEM_GAP = 2
-    POPULARITY = 3
-    SIDE_INFORMATION = 4
-    QUALITY = 5
-    TRANSITION = 6
-    ITEM = 7
-    TIME = 8
-    RATING = 9
-
 
 @dataclass(frozen=True, kw_only=True)
-class Catalogue:
-    """The made-up items, and how users choose among them; places 0 to I-1 are sorted by group, then popularity."""
+class SyntheticData:
+    """Made-up movies, and the ratings of all users, in parts of whole users."""
 
-    item_ids: Int64Array
-    """[I], of each place."""
-    qualities: Int64Array
-    """[I], half stars that users tend to give, of each place."""
-    cumulative_weights: Int64Array
-    """[I], running sum of the places' weights."""
-    group_bounds: Int64Array
-    """[G + 1], running sum of weights before each group."""
-    cumulative_group_weights: Int64Array
-    """[G], of the groups a user jumps to."""
+    movies: MovieTable
+    parts: Iterator[Ratings]
 
 
 def synthesize(
@@ -114,17 +68,54 @@ def synthesize(
     Raises:
         UsageError: No such data can exist (too few ratings or items for the users, a negative seed).
     """
+    data = make_data(seed, num_users=num_users, num_items=num_items, num_ratings=num_ratings)
+    ratings = join_ratings(data.parts)
+    return build_store(ratings, data.movies, name=name, tie_policy=TiePolicy.STABLE, origin=make_origin(seed))
+
+
+def write_synthetic_store(output: Path, *, seed: int, num_users: int, num_items: int, num_ratings: int) -> Store:
+    """Write what `synthesize` returns to the new directory `output`, in memory that does not grow with the ratings.
+
+    Raises:
+        UsageError: No such data can exist, or `output` exists and is not empty.
+        UnavailableError: `output` cannot be written, or the disk is full.
+    """
+    data = make_data(seed, num_users=num_users, num_items=num_items, num_ratings=num_ratings)
+    with new_store_folder(output) as folder, open_event_runs(folder, label=output) as runs:
+        for part in data.parts:
+            runs.add(part)
+        record = stream_arrays(
+            runs,
+            data.movies,
+            folder=folder,
+            name=DEFAULT_NAME,
+            tie_policy=TiePolicy.STABLE,
+            origin=make_origin(seed),
+        )
+        write_record(record, folder)
+    return open_store(output)
+
+
+def make_data(seed: int, *, num_users: int, num_items: int, num_ratings: int) -> SyntheticData:
+    """Return made-up data before it is a store; the events are made when they are asked for.
+
+    Raises:
+        UsageError: No such data can exist.
+    """
     require_possible(seed, num_users=num_users, num_items=num_items, num_ratings=num_ratings)
     movies, catalogue = make_catalogue(seed, num_items=num_items)
     lengths = share_out_events(seed, num_users=num_users, num_items=num_items, num_ratings=num_ratings)
-    ratings = make_ratings(seed, lengths=lengths, catalogue=catalogue)
-    origin = Origin(
+    return SyntheticData(movies=movies, parts=make_ratings(seed, lengths=lengths, catalogue=catalogue))
+
+
+def make_origin(seed: int) -> Origin:
+    """Return where made-up data is from."""
+    return Origin(
         source=f"synthetic, seed {seed}",
         source_md5=None,
         redistributable=True,
         notice="Synthetic data made by hstu-preserve; no person's ratings; free to use and share (MIT).",
     )
-    return build_store(ratings, movies, name=name, tie_policy=TiePolicy.STABLE, origin=origin)
 
 
 def require_possible(seed: int, *, num_users: int, num_items: int, num_ratings: int) -> None:
@@ -139,75 +130,6 @@ def require_possible(seed: int, *, num_users: int, num_items: int, num_ratings: 
             f"{num_users} users and {num_items} items allow {fewest} to {most} ratings "
             f"({MIN_EVENTS_PER_USER} per user, no item twice), found {num_ratings}"
         )
-
-
-def draw(seed: int, purpose: Purpose, *, counters: Int64Array) -> Uint64Array:
-    """Return 64 random bits for each counter: SplitMix64's output at that position of the purpose's own stream."""
-    key = mix(np.array([seed], dtype=np.uint64))
-    key = mix(key + np.uint64(purpose * SPLITMIX_GAMMA & MASK_64))
-    return mix(key + (counters.astype(np.uint64) + np.uint64(1)) * np.uint64(SPLITMIX_GAMMA))
-
-
-def mix(values: Uint64Array) -> Uint64Array:
-    """Return SplitMix64's finalizer of each value (arithmetic modulo 2**64)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def scale_below(bits: Uint64Array, bound: int | Int64Array) -> Int64Array:
-    """Return integers from 0 to `bound - 1` (bound at most 2**31) made from the upper 32 bits."""
-    factor = np.asarray(bound).astype(np.uint64)
-    return (((bits >> np.uint64(32)) * factor) >> np.uint64(32)).astype(np.int64)
-
-
-def take_bits(bits: Uint64Array, *, shift: int, count: int) -> Int64Array:
-    """Return `count` of the lower 32 bits, independent of what `scale_below` makes."""
-    return ((bits >> np.uint64(shift)) & np.uint64(2**count - 1)).astype(np.int64)
-
-
-def make_catalogue(seed: int, *, num_items: int) -> tuple[MovieTable, Catalogue]:
-    """Return the movie table and the same items as users see them."""
-    index = np.arange(num_items)
-    has_gap = take_bits(draw(seed, Purpose.ITEM_GAP, counters=index), shift=0, count=3) == 0
-    ids = np.cumsum(1 + has_gap)
-    num_groups = max(2, isqrt(num_items))
-    item_at = np.argsort(draw(seed, Purpose.POPULARITY, counters=index), kind="stable")
-    group_starts = -(-np.arange(num_groups + 1) * num_items // num_groups)
-    group_at = np.searchsorted(group_starts, index, side="right") - 1
-    cumulative = np.cumsum(weigh_ranks(index - group_starts[group_at]))
-    catalogue = Catalogue(
-        item_ids=ids[item_at],
-        qualities=4 + scale_below(draw(seed, Purpose.QUALITY, counters=index), 5),
-        cumulative_weights=cumulative,
-        group_bounds=np.concatenate(([0], cumulative))[group_starts],
-        cumulative_group_weights=np.cumsum(weigh_ranks(np.arange(num_groups) + FLATTENED_GROUPS)),
-    )
-    group_of = np.empty(num_items, dtype=np.int64)
-    group_of[item_at] = group_at
-    return make_movies(seed, ids=ids, groups=group_of), catalogue
-
-
-def weigh_ranks(ranks: Int64Array) -> Int64Array:
-    """Return Zipf's weights in integers, never 0."""
-    return np.maximum(1, WEIGHT_SCALE // (ranks + 1))
-
-
-def make_movies(seed: int, *, ids: Int64Array, groups: Int64Array) -> MovieTable:
-    """Return genres and years that mostly follow from an item's group."""
-    bits = draw(seed, Purpose.SIDE_INFORMATION, counters=np.arange(len(ids)))
-    first = groups % len(GENRES)
-    second = np.where(take_bits(bits, shift=0, count=1) == 0, first, scale_below(bits, len(GENRES)))
-    is_bare = take_bits(bits, shift=1, count=6) == 0
-    is_undated = take_bits(bits, shift=7, count=6) == 0
-    years = FIRST_YEAR + groups * 7 % 60 + take_bits(bits, shift=13, count=3)
-    genres = tuple(
-        (NO_GENRES,) if bare else tuple(GENRES[genre] for genre in sorted({one, other}))
-        for bare, one, other in zip(is_bare.tolist(), first.tolist(), second.tolist(), strict=True)
-    )
-    return MovieTable(
-        item_ids=ids.astype(np.int32), genres=genres, years=np.where(is_undated, 0, years).astype(np.int16)
-    )
 
 
 def share_out_events(seed: int, *, num_users: int, num_items: int, num_ratings: int) -> Int64Array:
@@ -225,27 +147,18 @@ def share_out_events(seed: int, *, num_users: int, num_items: int, num_ratings: 
     return lengths
 
 
-def make_ratings(seed: int, *, lengths: Int64Array, catalogue: Catalogue) -> Ratings:
-    """Return all users' events, made in blocks of users so that memory stays bounded."""
+def make_ratings(seed: int, *, lengths: Int64Array, catalogue: Catalogue) -> Iterator[Ratings]:
+    """Yield all users' events, made in blocks of users so that memory stays bounded."""
     ends = np.cumsum(lengths)
     users_per_block = max(1, MAX_SEEN_FLAGS // len(catalogue.item_ids))
-    parts = []
     first_user = 0
     while first_user < len(lengths):
         first_event = int(ends[first_user] - lengths[first_user])
         users_below = int(np.searchsorted(ends, first_event + EVENTS_PER_BLOCK, side="right"))
         next_user = min(max(first_user + 1, users_below), first_user + users_per_block)
         block = lengths[first_user:next_user]
-        parts.append(
-            make_block(seed, first_user=first_user, first_event=first_event, lengths=block, catalogue=catalogue)
-        )
+        yield make_block(seed, first_user=first_user, first_event=first_event, lengths=block, catalogue=catalogue)
         first_user = next_user
-    return Ratings(
-        user_ids=np.concatenate([part.user_ids for part in parts]),
-        item_ids=np.concatenate([part.item_ids for part in parts]),
-        half_stars=np.concatenate([part.half_stars for part in parts]),
-        timestamps=np.concatenate([part.timestamps for part in parts]),
-    )
 
 
 def make_block(seed: int, *, first_user: int, first_event: int, lengths: Int64Array, catalogue: Catalogue) -> Ratings:

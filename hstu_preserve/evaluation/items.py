@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from hstu_preserve.data.arrays import AnyArray, Int64Array
-from hstu_preserve.data.sequences import count_items
+from hstu_preserve.data.sequences import count_ids, count_items
 from hstu_preserve.data.split import Part, count_held_out_events
 from hstu_preserve.data.store import Store
 from hstu_preserve.model.items import FIRST_DECADE, LAST_DECADE, Items
@@ -30,8 +30,9 @@ def describe_items(store: Store, recipe: Recipe) -> Items:
 
 def list_candidates(store: Store, recipe: Recipe) -> Int64Array:
     """Return the ids, ascending, of what is sampled and ranked: the whole movie table or what somebody rated."""
-    ids = store.candidate_ids if recipe.dataset.candidates == "all" else np.unique(store.item_ids)
-    return ids.astype(np.int64)
+    if recipe.dataset.candidates == "all":
+        return store.candidate_ids.astype(np.int64)
+    return np.flatnonzero(count_ids(store.item_ids, max_id=store.max_item_id))
 
 
 def spread(values: AnyArray, *, store: Store, rows: int) -> Tensor:

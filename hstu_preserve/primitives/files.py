@@ -39,6 +39,29 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     flush_directory(path.parent)
 
 
+@contextmanager
+def refuse_unwritable(path: Path) -> Iterator[None]:
+    """Turn what the operating system says against writing `path` into an UnavailableError.
+
+    Raises:
+        UnavailableError: No permission, a full disk, ….
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def write_whole(stream: IO[bytes], content: memoryview) -> None:
+    """Write all of `content` to a stream without a buffer, which may take less than it is offered.
+
+    Raises:
+        OSError: It takes no more.
+    """
+    while content:
+        content = content[stream.write(content) :]
+
+
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all.
 

@@ -4,8 +4,13 @@ from pathlib import Path
 
 from hstu_preserve.data.preparation import prepare_movielens
 from hstu_preserve.data.sasrec_format import import_sasrec_format
-from hstu_preserve.data.store import Store, open_store, verify_store, write_store
-from hstu_preserve.data.synthetic import DEFAULT_NUM_ITEMS, DEFAULT_NUM_RATINGS, DEFAULT_NUM_USERS, synthesize
+from hstu_preserve.data.store import Store, open_store, verify_store
+from hstu_preserve.data.synthetic import (
+    DEFAULT_NUM_ITEMS,
+    DEFAULT_NUM_RATINGS,
+    DEFAULT_NUM_USERS,
+    write_synthetic_store,
+)
 from hstu_preserve.errors import UsageError
 from hstu_preserve.records.results import StoreResult
 from hstu_preserve.records.store import TiePolicy
@@ -28,7 +33,7 @@ def prepare_data(name: str, *, source: Path, output: Path, tie_policy: str = Tie
     """
     if tie_policy not in PREPARATION_POLICIES:
         raise UsageError(f"--tie-policy {tie_policy}: unknown; choose stable or item_id")
-    return keep(prepare_movielens(source, name=name, tie_policy=TiePolicy(tie_policy)), output)
+    return describe(prepare_movielens(source, name=name, tie_policy=TiePolicy(tie_policy), output=output), output)
 
 
 def import_data(csv: Path, *, movies: Path, output: Path, name: str | None = None) -> StoreResult:
@@ -43,7 +48,7 @@ def import_data(csv: Path, *, movies: Path, output: Path, name: str | None = Non
     Raises:
         ContentError: A malformed line or cell.
     """
-    return keep(import_sasrec_format(csv, movies=movies, name=name), output)
+    return describe(import_sasrec_format(csv, movies=movies, name=name, output=output), output)
 
 
 def synthesize_data(
@@ -66,13 +71,14 @@ def synthesize_data(
     Raises:
         UsageError: No such data can exist.
     """
-    store = synthesize(
+    store = write_synthetic_store(
+        output,
         seed=seed,
         num_users=DEFAULT_NUM_USERS if num_users is None else num_users,
         num_items=DEFAULT_NUM_ITEMS if num_items is None else num_items,
         num_ratings=DEFAULT_NUM_RATINGS if num_ratings is None else num_ratings,
     )
-    return keep(store, output)
+    return describe(store, output)
 
 
 def show_data(path: Path) -> StoreResult:
@@ -87,7 +93,6 @@ def show_data(path: Path) -> StoreResult:
     return StoreResult(path=path, store=store.record, is_verified=True)
 
 
-def keep(store: Store, output: Path) -> StoreResult:
-    """Write the store and return its description."""
-    write_store(store, output)
-    return StoreResult(path=output, store=store.record, is_verified=True)
+def describe(store: Store, path: Path) -> StoreResult:
+    """Return what a store made just now is."""
+    return StoreResult(path=path, store=store.record, is_verified=True)

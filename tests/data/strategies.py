@@ -3,7 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from hstu_preserve.data.movielens import MovieTable, Ratings
+from hstu_preserve.data.movielens import MovieTable
+from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import Store
 from hstu_preserve.data.store_building import Origin, build_store
 from hstu_preserve.records.store import TiePolicy

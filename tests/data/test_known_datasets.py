@@ -42,7 +42,7 @@ def test_an_ml_32m_zip_with_another_md5_is_refused_before_use_and_both_are_shown
     archive = zip_folder(folder, tmp_path / "ml-32m.zip", prefix="ml-32m/")
     found = hashlib.md5(archive.read_bytes()).hexdigest()
     with pytest.raises(ContentError, match=f"md5 differs .expected d472be332d4daa821edc399621853b57, found {found}"):
-        prepare_movielens(archive, name="ml-32m", tie_policy=TiePolicy.STABLE)
+        prepare_movielens(archive, name="ml-32m", tie_policy=TiePolicy.STABLE, output=tmp_path / "store")
 
 
 def test_a_zip_of_ml_32ms_layout_is_prepared_with_its_half_stars(
@@ -56,7 +56,7 @@ def test_a_zip_of_ml_32ms_layout_is_prepared_with_its_half_stars(
     md5 = hashlib.md5(archive.read_bytes()).hexdigest()
     small = replace(ML_32M, zip_md5=md5, num_users=2, num_candidates=3, num_ratings=4)
     monkeypatch.setitem(known_datasets.KNOWN_DATASETS, "ml-32m", small)
-    store = prepare_movielens(archive, name="ml-32m", tie_policy=TiePolicy.STABLE)
+    store = prepare_movielens(archive, name="ml-32m", tie_policy=TiePolicy.STABLE, output=tmp_path / "store")
     assert store.name == "ml-32m"
     assert store.half_stars.tolist() == [1, 7, 10, 9]
     assert store.record.provenance.source_md5 == md5

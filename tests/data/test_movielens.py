@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from hstu_preserve.data import sources
 from hstu_preserve.data.known_datasets import Layout
-from hstu_preserve.data.movielens import MovieTable, Ratings, parse_movies_csv, read_movies, read_ratings
+from hstu_preserve.data.movielens import MovieTable, parse_movies_csv, read_movies, read_ratings
+from hstu_preserve.data.ratings import Ratings, join_ratings
 from hstu_preserve.data.sources import DirectorySource
 from hstu_preserve.errors import ContentError
 from tests.data.raw_files import RATING_FILES, ROWS, Row, format_ratings, write_layout
@@ -34,7 +35,7 @@ def as_rows(ratings: Ratings) -> list[Row]:
 
 
 def read(folder: Path, layout: Layout) -> Ratings:
-    return read_ratings(DirectorySource(root=folder), layout=layout)
+    return join_ratings(read_ratings(DirectorySource(root=folder), layout=layout))
 
 
 @ALL_LAYOUTS

@@ -1,6 +1,7 @@
 """An existing `sasrec_format.csv`, imported with its order kept."""
 
 import csv
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ def write(folder: Path, body: str, *, header: str = HEADER) -> Path:
 
 
 def load(path: Path, name: str | None = None) -> Store:
-    return import_sasrec_format(path, movies=path.parent / "movies.csv", name=name)
+    with tempfile.TemporaryDirectory() as folder:
+        return import_sasrec_format(path, movies=path.parent / "movies.csv", name=name, output=Path(folder) / "store")
 
 
 def format_row(index: int, user: int, sequence: list[Event]) -> str:
@@ -131,7 +133,7 @@ def test_a_published_name_needs_the_published_counts(tmp_path: Path) -> None:
 def test_histories_longer_than_pythons_csv_limit_are_read_and_the_limit_is_put_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sasrec_format, "ROWS_PER_BLOCK", 2)
+    monkeypatch.setattr(sasrec_format, "CHARACTERS_PER_BLOCK", 800_000)
     before = csv.field_size_limit()
     times = ",".join(str(978300000 + event) for event in range(20_000))
     items, stars = ",".join(["7"] * 20_000), ",".join(["4.5"] * 20_000)
@@ -144,7 +146,9 @@ def test_histories_longer_than_pythons_csv_limit_are_read_and_the_limit_is_put_b
 def test_real_data_in_a_stable_order_imports_to_the_very_store_that_preparation_makes(
     latest_small: Path, tmp_path: Path
 ) -> None:
-    prepared = prepare_movielens(latest_small, name="ml-latest-small", tie_policy=TiePolicy.STABLE)
+    prepared = prepare_movielens(
+        latest_small, name="ml-latest-small", tie_policy=TiePolicy.STABLE, output=tmp_path / "prepared"
+    )
     bounds = list(zip(prepared.user_ids.tolist(), prepared.offsets[:-1], prepared.offsets[1:], strict=True))
     columns = (prepared.item_ids, prepared.half_stars / 2, prepared.timestamps)
     with (tmp_path / "sasrec_format.csv").open("w", newline="") as stream:
@@ -152,5 +156,7 @@ def test_real_data_in_a_stable_order_imports_to_the_very_store_that_preparation_
         writer.writerow(HEADER.strip().split(","))
         for user, start, end in reversed(bounds):
             writer.writerow([0, user, *(",".join(map(str, column[start:end].tolist())) for column in columns)])
-    found = import_sasrec_format(tmp_path / "sasrec_format.csv", movies=latest_small / "movies.csv", name=None)
+    found = import_sasrec_format(
+        tmp_path / "sasrec_format.csv", movies=latest_small / "movies.csv", name=None, output=tmp_path / "imported"
+    )
     assert (found.name, found.fingerprint) == ("ml-latest-small", prepared.fingerprint)

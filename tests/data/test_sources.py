@@ -9,6 +9,7 @@ import pytest
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS, Layout, find_known_dataset
 from hstu_preserve.data.movielens import read_movies, read_ratings
 from hstu_preserve.data.preparation import prepare_movielens
+from hstu_preserve.data.ratings import join_ratings
 from hstu_preserve.data.sources import open_source, read_whole
 from hstu_preserve.errors import ContentError, MissingPathError, UnknownNameError
 from hstu_preserve.records.store import TiePolicy
@@ -17,7 +18,7 @@ from tests.data.raw_files import write_layout, zip_folder
 
 def count_ratings(path: Path) -> int:
     with open_source(path, zip_md5=None) as source:
-        return len(read_ratings(source, layout=Layout.CSV).user_ids)
+        return sum(len(part.user_ids) for part in read_ratings(source, layout=Layout.CSV))
 
 
 def test_a_folder_and_the_folder_that_holds_it_are_both_a_source(tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_a_zip_is_read_in_place(tmp_path: Path, prefix: str) -> None:
     archive = zip_folder(folder, tmp_path / "some.zip", prefix=prefix)
     before = sorted(tmp_path.rglob("*"))
     with open_source(archive, zip_md5=None) as source:
-        assert len(read_ratings(source, layout=Layout.CSV).user_ids) == 4
+        assert len(join_ratings(read_ratings(source, layout=Layout.CSV)).user_ids) == 4
         assert len(read_movies(source, layout=Layout.CSV).item_ids) == 3
         assert (source.name, source.md5) == ("some.zip", hashlib.md5(archive.read_bytes()).hexdigest())
     assert sorted(tmp_path.rglob("*")) == before
@@ -68,7 +69,7 @@ def test_the_known_zip_with_another_md5_is_refused_before_use_and_both_are_shown
     archive.write_bytes(b"not even a zip")
     found = hashlib.md5(archive.read_bytes()).hexdigest()
     with pytest.raises(ContentError, match=f"md5 differs .expected c4d9eecfca2ab87c1945afe126590906, found {found}"):
-        prepare_movielens(archive, name="ml-1m", tie_policy=TiePolicy.STABLE)
+        prepare_movielens(archive, name="ml-1m", tie_policy=TiePolicy.STABLE, output=tmp_path / "store")
 
 
 def test_a_damaged_member_is_content_not_a_traceback(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hstu_preserve.data.movielens import Ratings
+from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store_building import build_store
 from hstu_preserve.errors import ContentError
 from hstu_preserve.records.store import TiePolicy

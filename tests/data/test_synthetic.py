@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hstu_preserve.data import synthetic
 from hstu_preserve.data.arrays import Int64Array
 from hstu_preserve.data.store import Store
-from hstu_preserve.data.synthetic import MIN_EVENTS_PER_USER, Purpose, draw, scale_below, synthesize
+from hstu_preserve.data.synthetic import MIN_EVENTS_PER_USER, synthesize
+from hstu_preserve.data.synthetic_draws import SPLITMIX_GAMMA, Purpose, draw, mix, scale_below
 from hstu_preserve.errors import UsageError
 
 TINY_FINGERPRINT = "bf483e8ae13ea8e03cc8854600b7dbe1c07bec4a794c84ff438c6350562c1489"
@@ -24,9 +25,9 @@ def test_the_stream_is_frozen() -> None:
 def test_draws_are_splitmix64() -> None:
     """The published test vector of SplitMix64 with state 1234567: 6457827717110365317, 3203168211198807973."""
     state = np.array([1234567], dtype=np.uint64)
-    gamma = np.uint64(synthetic.SPLITMIX_GAMMA)
-    assert synthetic.mix(state + gamma).tolist() == [6457827717110365317]
-    assert synthetic.mix(state + gamma + gamma).tolist() == [3203168211198807973]
+    gamma = np.uint64(SPLITMIX_GAMMA)
+    assert mix(state + gamma).tolist() == [6457827717110365317]
+    assert mix(state + gamma + gamma).tolist() == [3203168211198807973]
 
 
 def test_a_draw_depends_on_seed_purpose_and_counter_and_on_nothing_else() -> None:

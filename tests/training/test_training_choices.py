@@ -55,7 +55,7 @@ def test_no_hard_negative_is_an_item_that_the_window_no_longer_shows() -> None:
     run = TrainingRun(recipe, load_store(), device=CPU)
     own_BH = run.list_own_items(run.users)
     assert own_BH is not None
-    lengths = np.diff(run.events.offsets)[run.users]
+    lengths = run.events.lengths[run.users]
     assert lengths.max() > 6
     assert torch.equal((own_BH != 0).sum(1), torch.from_numpy(lengths))
 

@@ -66,25 +66,24 @@ def first_batch(store_path: str) -> Figures:
     import torch
 
     from hstu_preserve.data.batches import assemble_batch
-    from hstu_preserve.data.sequences import mask_remaining_events, select_events
-    from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
+    from hstu_preserve.data.split import find_eligible_users
     from hstu_preserve.data.store import open_store
     from hstu_preserve.evaluation.histories import to_training_histories
     from hstu_preserve.evaluation.items import describe_items
     from hstu_preserve.gin_recipes.reader import read_chain
     from hstu_preserve.gin_recipes.resolve import resolve
     from hstu_preserve.training.determinism import draw_order
+    from hstu_preserve.training.loop import select_training_events
 
     recipe = resolve(read_chain(BUNDLES / RECIPE / "config" / f"{RECIPE}.gin", root=BUNDLES)).recipe
     assert recipe.dataset.max_sequence_length == MAX_SEQUENCE_LENGTH
     assert recipe.training.local_batch_size == BATCH_SIZE
-    held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
     clock = Clock()
     store = open_store(Path(store_path))
     open_seconds = clock.lap()
     describe_items(store, recipe)
     items_seconds = clock.lap()
-    events = select_events(store, mask=mask_remaining_events(store, held_out_events=held_out))
+    events = select_training_events(store, recipe)
     users = find_eligible_users(events, held_out_events=0)
     order = users[draw_order(len(users), seed=1, purpose="epoch_order", position=0)]
     events_seconds = clock.lap()

@@ -100,20 +100,31 @@ def select_events(sequences: Sequences, *, mask: BoolArray) -> Sequences:
     removed = np.flatnonzero(~mask)
     bounds = bound_beginnings(sequences.offsets, removed=removed)
     if bounds is not None:
-        return Beginnings(
-            user_ids=sequences.user_ids,
-            offsets=sequences.offsets,
-            item_ids=sequences.item_ids,
-            half_stars=sequences.half_stars,
-            timestamps=sequences.timestamps,
-            bounds=bounds,
-        )
+        return look_until(sequences, bounds=bounds)
     return Sequences(
         user_ids=sequences.user_ids,
         offsets=sequences.offsets - np.searchsorted(removed, sequences.offsets),
         item_ids=sequences.item_ids[mask],
         half_stars=sequences.half_stars[mask],
         timestamps=sequences.timestamps[mask],
+    )
+
+
+def leave_out_last_events(sequences: Sequences, *, held_out_events: int) -> Beginnings:
+    """Return all users without their last `held_out_events`, as `select_events` would with the mask of these."""
+    assert not isinstance(sequences, Beginnings)
+    return look_until(sequences, bounds=np.maximum(sequences.ends - held_out_events, sequences.starts))
+
+
+def look_until(sequences: Sequences, *, bounds: Int64Array) -> Beginnings:
+    """Return every user's events before `bounds` [U]."""
+    return Beginnings(
+        user_ids=sequences.user_ids,
+        offsets=sequences.offsets,
+        item_ids=sequences.item_ids,
+        half_stars=sequences.half_stars,
+        timestamps=sequences.timestamps,
+        bounds=bounds,
     )
 
 

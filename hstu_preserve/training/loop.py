@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from hstu_preserve.data.batches import assemble_batch, list_item_ids
-from hstu_preserve.data.sequences import Sequences, mask_remaining_events, select_events
+from hstu_preserve.data.sequences import Sequences, leave_out_last_events, mask_remaining_events, select_events
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.histories import to_training_histories
@@ -197,9 +197,10 @@ def select_training_events(store: Store, recipe: Recipe) -> Sequences:
     Upstream draws `positional_sampling_ratio` once per loader worker; here it is drawn once per run.
     """
     held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
-    mask = mask_remaining_events(store, held_out_events=held_out)
     ratio = recipe.dataset.positional_sampling_ratio
-    if ratio < 1:
-        generator = make_generator(recipe.training.random_seed, "positional_sampling")
-        mask &= torch.rand(store.num_events, generator=generator).numpy() < ratio
+    if ratio == 1:
+        return leave_out_last_events(store, held_out_events=held_out)
+    mask = mask_remaining_events(store, held_out_events=held_out)
+    generator = make_generator(recipe.training.random_seed, "positional_sampling")
+    mask &= torch.rand(store.num_events, generator=generator).numpy() < ratio
     return select_events(store, mask=mask)

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from hstu_preserve.data import sequences
 from hstu_preserve.data.arrays import AnyArray
 from hstu_preserve.data.batches import assemble_batch, list_item_ids
-from hstu_preserve.data.sequences import Sequences, count_ids, count_items, mask_remaining_events, select_events
+from hstu_preserve.data.sequences import (
+    Sequences,
+    count_ids,
+    count_items,
+    leave_out_last_events,
+    mask_remaining_events,
+    select_events,
+)
 from hstu_preserve.data.split import find_eligible_users
 from hstu_preserve.records.store import TiePolicy
 from tests.data.strategies import MAX_ITEM, Event, events, list_sequences, make_store
@@ -80,6 +87,16 @@ def test_selected_events_keep_user_and_order(rows: list[Event], data: st.DataObj
     assert np.repeat(kept.user_ids, kept.lengths).tolist() == owners[mask].tolist()
     flat = [item for part in list_parts(kept, kept.item_ids) for item in part]
     assert flat == store.item_ids[mask].tolist()
+
+
+@given(events, held_out)
+def test_leaving_out_the_last_events_is_the_selection_of_the_others(rows: list[Event], held_out_events: int) -> None:
+    store = make_store(rows)
+    masked = select_events(store, mask=mask_remaining_events(store, held_out_events=held_out_events))
+    left = leave_out_last_events(store, held_out_events=held_out_events)
+    assert list_parts(left, left.item_ids) == list_parts(masked, masked.item_ids)
+    assert (left.lengths >= 0).all()
+    assert left.num_events == masked.num_events
 
 
 @given(events, held_out)

@@ -1,5 +1,6 @@
 """How each rung is judged. Policies come from the claim, which was fixed before the run; nothing here loosens them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -193,7 +194,8 @@ def judge_resume(
         tolerance: The claim's, for a step's loss in another environment.
         environment_differences: How the arithmetic differs from the recorded one.
     """
-    evidence = list_facts(**asdict(comparison))
+    largest = describe_largest(comparison)
+    evidence = list_facts(**asdict(comparison) | {"largest_difference": largest})
     end = "to the end of the run" if comparison.state_sha256 else "as far as was asked"
     if comparison.is_equal:
         state = ", and the same final state" if comparison.state_sha256 else ""
@@ -226,9 +228,15 @@ def judge_resume_numeric(comparison: ResumeComparison, *, tolerance: float) -> V
         claim=None,
         reason=f"the first {count} losses differ by {comparison.largest_difference:.1e} of their value at most, the "
         f"claim's tolerance is {tolerance:g}",
-        evidence=list_facts(steps=count, largest_difference=comparison.largest_difference, tolerance=tolerance),
+        evidence=list_facts(steps=count, largest_difference=describe_largest(comparison), tolerance=tolerance),
         is_required=True,
     )
+
+
+def describe_largest(comparison: ResumeComparison) -> float | str:
+    """Return the largest difference; a loss that became infinite or no number has none that JSON could hold."""
+    largest = comparison.largest_difference
+    return largest if math.isfinite(largest) else "not finite"
 
 
 def judge_training_bitwise(

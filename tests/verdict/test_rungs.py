@@ -1,5 +1,7 @@
 """Every rung's judgement, and the exit code that verdicts come to."""
 
+import math
+import re
 from itertools import permutations
 
 import pytest
@@ -13,10 +15,12 @@ from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
 from hstu_preserve.verdict.rungs import (
+    ResumeComparison,
     choose_exit_code,
     judge_bytes,
     judge_evaluation_bitwise,
     judge_evaluation_numeric,
+    judge_resume,
     judge_training,
     judge_training_bitwise,
     not_run,
@@ -208,6 +212,58 @@ def test_a_retrained_state_is_asked_for_bit_by_bit_only_where_the_arithmetic_is_
     assert (verdict.rung, verdict.outcome, verdict.is_required) == (Rung.TRAINING_BITWISE, outcome, is_required)
     assert facts(verdict) == {"state_sha256": state_sha256, "recorded_state_sha256": SHA256}
     assert (ELSEWHERE[0] in verdict.reason) is (outcome is Outcome.NOT_RUN)
+
+
+def compare(*, num_equal: int = 5, largest: float = 0.0, state_sha256: str | None = SHA256) -> ResumeComparison:
+    return ResumeComparison(
+        checkpoint="tiny_ep1",
+        num_steps=5,
+        num_equal=num_equal,
+        largest_difference=largest,
+        state_sha256=state_sha256,
+        recorded_sha256=SHA256,
+    )
+
+
+@pytest.mark.parametrize(
+    ("comparison", "outcome", "says"),
+    [
+        (compare(), Outcome.REPRODUCED_BITWISE, "5 steps to the end of the run .* and the same final state"),
+        (compare(state_sha256=None), Outcome.REPRODUCED_BITWISE, "5 steps as far as was asked .* to the bit$"),
+        (compare(num_equal=3, largest=1e-7), Outcome.NOT_REPRODUCED, "step 4 of 5 has another loss"),
+        (compare(state_sha256=OTHER_SHA256), Outcome.NOT_REPRODUCED, "the final state is another"),
+    ],
+)
+def test_a_resumed_run_is_judged_bit_by_bit_in_the_recorded_environment(
+    comparison: ResumeComparison, outcome: Outcome, says: str
+) -> None:
+    (verdict,) = judge_resume(comparison, tolerance=0.5, environment_differences=[])
+    assert (verdict.rung, verdict.outcome, verdict.is_required) == (Rung.RESUME_BITWISE, outcome, True)
+    assert re.search(says, verdict.reason)
+    assert facts(verdict)["num_equal"] == comparison.num_equal
+
+
+@pytest.mark.parametrize(
+    ("largest", "outcome", "shown"),
+    [
+        (0.125, Outcome.REPRODUCED_NUMERIC, 0.125),
+        (0.126, Outcome.NOT_REPRODUCED, 0.126),
+        (math.inf, Outcome.NOT_REPRODUCED, "not finite"),
+    ],
+)
+def test_a_resumed_run_elsewhere_is_judged_by_its_first_losses(largest: float, outcome: Outcome, shown: object) -> None:
+    comparison = compare(num_equal=0, largest=largest, state_sha256=OTHER_SHA256)
+    bitwise, numeric = judge_resume(comparison, tolerance=0.125, environment_differences=ELSEWHERE)
+    assert (bitwise.outcome, bitwise.is_required) == (Outcome.NOT_RUN, False)
+    assert ELSEWHERE[0] in bitwise.reason
+    assert (numeric.rung, numeric.outcome, numeric.is_required) == (Rung.RESUME_NUMERIC, outcome, True)
+    assert facts(numeric)["largest_difference"] == shown
+    assert Verdict.from_json(numeric.to_json(), source="test") == numeric
+
+
+def test_a_resumed_run_that_is_equal_elsewhere_needs_no_second_rung() -> None:
+    (verdict,) = judge_resume(compare(), tolerance=0.0, environment_differences=ELSEWHERE)
+    assert verdict.outcome is Outcome.REPRODUCED_BITWISE
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RUN_RECORD, STEPS
+from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.errors import CheckpointError, DataMismatchError, PreserveError, UnavailableError, UsageError
 from hstu_preserve.records.evaluation import ResultsRecord
@@ -365,3 +366,60 @@ def test_a_signal_saves_the_run_before_it_is_left(
     done = read_checkpoint(saved).content["batch_id"]
     assert (tmp_path / "run" / STEPS).read_bytes().count(b"\n") == done
     assert RunRecord.from_json((tmp_path / "run" / RUN_RECORD).read_bytes(), source=RUN_RECORD)
+
+
+@pytest.fixture
+def finished(crashed: Path, store: Path) -> Path:
+    resume(crashed, store)
+    return crashed
+
+
+def judge(run: Path, store: Path, *, max_steps: int | None = None) -> tuple[str, str, int]:
+    """Return outcome and reason on the rung, and the exit code."""
+    reproduction = reproduce(run, rungs=("resume",), data=store, device="cpu", max_steps=max_steps)
+    verdict = reproduction.verdicts[-1]
+    assert verdict.rung.value == "resume-bitwise"
+    return verdict.outcome.value, verdict.reason, reproduction.exit_code
+
+
+def reseal(run: Path) -> None:
+    """Write the manifest anew, as somebody would who changed what a run recorded."""
+    manifest = read_tree_manifest(run).manifest
+    checkpoint = max((run / CHECKPOINT_FOLDER).iterdir(), key=lambda path: int(path.name.rpartition("_ep")[2]))
+    contents = record_files(run)
+    changed = {"contents": contents, "checkpoint": checkpoint.relative_to(run).as_posix()}
+    seal(run, manifest=manifest.model_copy(update=changed))
+
+
+def test_the_resume_rung_can_stop_early(finished: Path, store: Path) -> None:
+    outcome, reason, code = judge(finished, store, max_steps=2)
+    assert (outcome, code) == ("REPRODUCED_BITWISE", 0)
+    assert reason.startswith("2 steps as far as was asked")
+
+
+def test_the_resume_rung_refutes_a_changed_loss(finished: Path, store: Path) -> None:
+    lines = (finished / STEPS).read_text().splitlines()
+    last = json.loads(lines[-1])
+    lines[-1] = json.dumps(last | {"loss": (float.fromhex(last["loss"]) * (1 + 2**-20)).hex()})
+    (finished / STEPS).write_text("\n".join(lines) + "\n")
+    reseal(finished)
+    outcome, reason, code = judge(finished, store)
+    assert (outcome, code) == ("NOT_REPRODUCED", 5)
+    assert "step 3 of 3 has another loss" in reason
+
+
+def test_the_resume_rung_is_not_run_without_an_earlier_checkpoint(finished: Path, store: Path) -> None:
+    find(finished, "ep2").unlink()
+    reseal(finished)
+    outcome, reason, code = judge(finished, store)
+    assert (outcome, code) == ("NOT_RUN", 6)
+    assert "none before the last" in reason
+
+
+def test_the_resume_rung_is_not_run_without_every_step(finished: Path, store: Path) -> None:
+    lines = (finished / STEPS).read_text().splitlines()
+    (finished / STEPS).write_text("\n".join([*lines[:10], *lines[11:]]) + "\n")
+    reseal(finished)
+    outcome, reason, code = judge(finished, store)
+    assert (outcome, code) == ("NOT_RUN", 6)
+    assert "does not record every step" in reason

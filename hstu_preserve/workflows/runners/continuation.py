@@ -122,7 +122,7 @@ def count_equal(found: list[float], recorded: list[float]) -> int:
 
 def relative_difference(found: float, recorded: float) -> float:
     """Return how far apart two losses are, as a share of the recorded one; infinite where one is not finite."""
-    if found == recorded:
+    if found.hex() == recorded.hex():
         return 0.0
     share = abs(found - recorded) / max(abs(recorded), 1e-30)
     return share if math.isfinite(share) else math.inf

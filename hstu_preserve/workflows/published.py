@@ -16,6 +16,7 @@ from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
 from hstu_preserve.records.legacy_lists import DigestList, parse_json_list, parse_markdown_list
+from hstu_preserve.workflows.listed_files import find_listed
 
 LISTS = ("MANIFEST.md", "SHA256SUMS", "MD5SUMS", "MANIFEST.json")
 """Files of a repository that may give digests of its others."""
@@ -74,8 +75,6 @@ class Published:
         Raises:
             ContentError: A list contradicts itself.
         """
-        from hstu_preserve.workflows.legacy import find_listed  # with it comes the reading of gin files
-
         known = []
         for name, digests in self.lists.items():
             listed = None if name == file.path else find_listed(PurePosixPath(file.path).name, digests)

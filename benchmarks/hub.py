@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 
 from benchmarks.machine import machine_facts
 from hstu_preserve.primitives.strict_json import Json
@@ -95,6 +95,7 @@ class Bench:
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             environment = {**inherited, **settings, "HF_HOME": f"{folder}/home"}
             os.sync()
+            sleep(1)  # what that leaves to the disk, discarded blocks for one, is done then
             before, begin = os.times(), perf_counter()
             subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
             seconds, after = perf_counter() - begin, os.times()

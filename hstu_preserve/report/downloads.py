@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hstu_preserve.records.downloads import NOT_SIGNED, DownloadedFile, DownloadReport
-from hstu_preserve.report.verification import Line
+from hstu_preserve.report.lines import Line
 
 
 def list_download(report: DownloadReport) -> Iterator[Line]:

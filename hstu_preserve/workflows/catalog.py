@@ -1,9 +1,13 @@
 """The catalog: read whole, listed with gains."""
 
+from typing import TYPE_CHECKING
+
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.shipped import shipped_directory
 from hstu_preserve.records.catalog import CatalogEntry
-from hstu_preserve.records.results import CatalogListing, ListedExperiment
+
+if TYPE_CHECKING:
+    from hstu_preserve.records.results import CatalogListing
 
 HEADLINE_METRIC = "ndcg@10"
 
@@ -19,8 +23,10 @@ def read_catalog() -> dict[str, CatalogEntry]:
     return {entry.id: entry for entry in entries}
 
 
-def list_experiments() -> CatalogListing:
+def list_experiments() -> "CatalogListing":
     """Return the catalog: best claims first within each dataset, each with its gain over the paper's HSTU."""
+    from hstu_preserve.records.results import CatalogListing, ListedExperiment  # most readers want one entry
+
     catalog = read_catalog()
     listed = [
         ListedExperiment(entry=entry, ndcg10=headline_value(entry), gain=find_gain(entry, catalog))

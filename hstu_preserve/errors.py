@@ -10,6 +10,7 @@ PreserveError
 │   ├── DataMismatchError          3  another dataset than the recipe or bundle names
 │   └── CheckpointError            3  a checkpoint that is damaged or of another shape
 ├── UnavailableError               4  something is missing on this machine (package, data, device, permission, space)
+│   └── UnreachableError           4  a server does not answer at all
 ├── NotReproducedError             5  a verdict said no
 └── InconclusiveError              6  a verdict could not be reached
 """
@@ -80,6 +81,10 @@ class UnavailableError(PreserveError):
     """Something this machine lacks: a package, data, a device, permission or space."""
 
     exit_code = 4
+
+
+class UnreachableError(UnavailableError):
+    """Nobody answers at an address: no network, no such name, or the connection is refused."""
 
 
 class NotReproducedError(PreserveError):

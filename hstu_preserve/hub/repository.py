@@ -215,6 +215,9 @@ def explained(source: str) -> Iterator[None]:
         raise UsageError(f"{source}: {error}") from None
     except HfHubHTTPError as error:
         raise explain_status(error, source=source) from None
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        reason = f"the server cannot be reached ({describe(error)})"
+        raise PassingError(reason, spends_location=True, is_unreachable=True) from None
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
         raise PassingError(f"connection failed ({describe(error)})", spends_location=True) from None
 

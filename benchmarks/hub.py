@@ -2,12 +2,12 @@
 
 Usage: python -m benchmarks.hub [--rounds N] [--megabytes M] [--folder DIR]...
 
-In every round, in turn: `hstu-preserve download`, which compares sha256; `hf_hub_download` over plain HTTP, which does
-not; curl on the same address. Each is a process of its own with an empty home, its byte code cached as an installed
-program's is, and begins with nothing left to be written back. The hub is another process. Time and processor time are
-the operating system's. A file of 1 KiB tells how much of it is starting up. Ratios are medians of the rounds' own
-ratios. Several folders, on a disk and in memory say, are measured one after the other. Writes
-`benchmarks/results/hub.json`.
+In every round, another one beginning each: `hstu-preserve download`, which compares sha256; `hf_hub_download` over
+plain HTTP, which does not; curl on the same address. Each is a process of its own with an empty home, its byte code
+cached as an installed program's is, and begins a second after everything was written back. The hub is another
+process. Time and processor time are the operating system's. A file of 1 KiB tells how much of it is starting up.
+Ratios are medians of the rounds' own ratios. Several folders, on a disk and in memory say, are measured one after the
+other. Writes `benchmarks/results/hub.json`.
 """
 
 import argparse
@@ -110,8 +110,9 @@ class Bench:
         starting = {name: self.measure(command).seconds for name, command in small.items()}
         figures: dict[str, list[Figure]] = {name: [] for name in large}
         for number in range(rounds):
-            for name, command in large.items():
-                figures[name].append(self.measure(command))
+            names = [*large][number % len(large) :] + [*large][: number % len(large)]  # another one begins each round
+            for name in names:
+                figures[name].append(self.measure(large[name]))
                 rate = mebibytes / figures[name][-1].seconds
                 print(f"{self.folder}, round {number + 1}: {rate:5.0f} MiB/s {name}", flush=True)
         ratios: dict[str, Json] = {

@@ -3,7 +3,6 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.record import Record
 
 CHUNK_BYTES = 1 << 20
-SYNC_EVERY_BYTES = 64 << 20
-"""What is made durable while the rest arrives, so that the end does not wait for the disk."""
 
 
 class PartRecord(Record):
@@ -32,12 +29,10 @@ class PartRecord(Record):
 class PartialFile:
     """The bytes received so far, in a `.part` file with a record beside it; one process at a time."""
 
-    def __init__(self, path: Path, *, descriptor: int, syncer: Executor) -> None:
+    def __init__(self, path: Path, *, descriptor: int) -> None:
         self.path = path
         self.descriptor = descriptor
-        self.size = self._sync_begun_at = os.fstat(descriptor).st_size
-        self._syncer = syncer
-        self._syncing: Future[None] | None = None
+        self.size = os.fstat(descriptor).st_size
 
     @property
     def record_path(self) -> Path:
@@ -67,30 +62,15 @@ class PartialFile:
                 written = os.pwrite(self.descriptor, rest, self.size)
                 self.size += written
                 rest = rest[written:]
-            if self.size - self._sync_begun_at >= SYNC_EVERY_BYTES:
-                self._begin_sync()
         except OSError as error:
             raise UnavailableError(
                 f"{self.path}: cannot be written ({error.strerror}); what arrived is kept, the next run continues"
             ) from None
 
-    def _begin_sync(self) -> None:
-        """Let the system bring to the disk what it holds, unless it is still at it; what it could not, is raised."""
-        if self._syncing is not None and not self._syncing.done():
-            return
-        self._finish_sync()
-        self._sync_begun_at = self.size
-        self._syncing = self._syncer.submit(os.fsync, self.descriptor)
-
-    def _finish_sync(self) -> None:
-        """Wait for the disk; the system tells of a failure once only, so it is not to be lost."""
-        if self._syncing is not None:
-            self._syncing.result()
-
     def discard(self) -> None:
         """Forget the bytes."""
         os.ftruncate(self.descriptor, 0)
-        self.size = self._sync_begun_at = 0
+        self.size = 0
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes received so far."""
@@ -100,14 +80,15 @@ class PartialFile:
             yield chunk
 
     def move_to(self, destination: Path) -> None:
-        """Give the whole file its name, durable and read-only.
+        """Give the whole file its name, read-only.
+
+        The disk is not waited for, as little as other clients do. A power failure may leave the file short: the cache
+        sees that by its size and fetches it again, and whoever works on a bundle compares its bytes in any case.
 
         Raises:
             UnavailableError: The system refuses.
         """
         try:
-            self._finish_sync()
-            os.fsync(self.descriptor)
             os.fchmod(self.descriptor, 0o444)
             destination.parent.mkdir(parents=True, exist_ok=True)
             self.path.replace(destination)
@@ -130,8 +111,7 @@ def open_partial(path: Path) -> Iterator[PartialFile]:
         raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
     try:
         lock(descriptor, path=path)
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sync") as syncer:
-            yield PartialFile(path, descriptor=descriptor, syncer=syncer)
+        yield PartialFile(path, descriptor=descriptor)
     finally:
         os.close(descriptor)
 

@@ -1,6 +1,6 @@
 """Which files of which repository a user means, and what each must be."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hstu_preserve.errors import UnknownNameError, UsageError
@@ -69,7 +69,7 @@ def open_wanted(wanted: Wanted) -> Published:
     return open_published(named.pop(), revision=revisions.pop())
 
 
-def require_known(ids: Iterable[str], *, catalog: dict[str, CatalogEntry]) -> None:
+def require_known(ids: Iterable[str], *, catalog: Mapping[str, CatalogEntry]) -> None:
     """Raise UnknownNameError where a name can be known without asking anybody to be none."""
     for one in ids:
         if one not in catalog and not looks_like_path(one):
@@ -113,7 +113,7 @@ def list_jobs(wanted: Wanted, published: Published) -> list[Job]:
     return [*jobs, *list_companions(jobs, published)]
 
 
-def find_archive(target: str, *, catalog: dict[str, CatalogEntry], published: Published) -> PublishedFile:
+def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], published: Published) -> PublishedFile:
     """Return the file of the repository that a user means.
 
     Raises:
@@ -132,7 +132,7 @@ def find_archive(target: str, *, catalog: dict[str, CatalogEntry], published: Pu
     return found
 
 
-def find_codes(archives: Iterable[PublishedFile], *, catalog: dict[str, CatalogEntry]) -> list[PublishedFile]:
+def find_codes(archives: Iterable[PublishedFile], *, catalog: Mapping[str, CatalogEntry]) -> list[PublishedFile]:
     """Return the archives that hold code, not an experiment."""
     bundles = {entry.bundle.path for entry in catalog.values() if entry.bundle is not None}
     return [file for file in archives if file.path not in bundles and CODE_WORD in file.path.casefold()]

@@ -270,12 +270,13 @@ def test_what_is_here_is_not_fetched_again_under_whatever_commit(hub: LocalHub, 
     assert hub.count_sent(STORAGE) == len(BUNDLE)
 
 
-def test_what_was_damaged_here_is_fetched_again(hub: LocalHub, reader: Reader) -> None:
+@pytest.mark.parametrize("left", [bytes(len(BUNDLE)), BUNDLE[:400_000], b""], ids=["other bytes", "short", "empty"])
+def test_what_was_damaged_here_is_fetched_again(left: bytes, hub: LocalHub, reader: Reader) -> None:
     reader.obtain()
     for path in reader.folder.rglob("*"):
         if path.is_file() and path.stat().st_size == len(BUNDLE):
             path.chmod(0o644)
-            path.write_bytes(bytes(len(BUNDLE)))
+            path.write_bytes(left)
     assert reader.obtain() == BUNDLE
     assert hub.count_sent(STORAGE) == 2 * len(BUNDLE)
 

@@ -1,11 +1,13 @@
 """Fetch one file from a hub on this machine: ours with digests, the Hub's client and curl without (`make bench-hub`).
 
-Usage: python -m benchmarks.hub [--rounds N] [--megabytes M] [--folder DIR]
+Usage: python -m benchmarks.hub [--rounds N] [--megabytes M] [--folder DIR]...
 
-In every round, in turn: `hstu-preserve download`, which compares sha256; `hf_hub_download` over plain HTTP, which does
-not; curl on the same address. Each is a process of its own with an empty home; the hub is another one. Time and
-processor time are the operating system's. Ratios are medians of the rounds' own ratios. Writes
-`benchmarks/results/hub.json`.
+In every round, another one beginning each: `hstu-preserve download`, which compares sha256; `hf_hub_download` over
+plain HTTP, which does not; curl on the same address. Each is a process of its own with an empty home, its byte code
+cached as an installed program's is, and begins a second after everything was written back. The hub is another
+process. Time and processor time are the operating system's. A file of 1 KiB tells how much of it is starting up.
+Ratios are medians of the rounds' own ratios. Several folders, on a disk and in memory say, are measured one after the
+other. Writes `benchmarks/results/hub.json`.
 """
 
 import argparse
@@ -17,21 +19,22 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import Pipe, Process
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import perf_counter, sleep
 
 from benchmarks.machine import machine_facts
+from hstu_preserve.primitives.strict_json import Json
 from tests.hub.local_hub import Handler, LocalHub
 
 RESULTS = Path(__file__).with_name("results")
-REPOSITORY, NAME = "owner/benchmark", "large.tar.gz"
+REPOSITORY, LARGE, SMALL = "owner/benchmark", "large.tar.gz", "small.tar.gz"
 OURS, CLIENT, CURL = "hstu-preserve", "hf_hub_download", "curl"
 CLIENT_SCRIPT = "import sys; from huggingface_hub import hf_hub_download; hf_hub_download(*sys.argv[1:])"
+RECORDED_FROM_MEBIBYTES = 1024
 
 
 class FastHandler(Handler):
@@ -53,75 +56,130 @@ class Figure:
     processor_seconds: float
 
 
-def serve(connection: Connection, *, num_bytes: int) -> None:
-    """Serve one file until the other side hangs up; say where, and under which address without the hub."""
-    content = hashlib.shake_128(b"hub").digest(1 << 20) * (num_bytes >> 20)
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """Where the hub is, and each file's address without the hub."""
+
+    endpoint: str
+    addresses: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What is measured: programs that fetch from a hub into new folders."""
+
+    served: Served
+    folder: Path
+    byte_code: Path
+
+    def list_commands(self, file: str) -> dict[str, list[str]]:
+        """Return how each fetches a file."""
+        commands = {
+            OURS: [sys.executable, "-m", "hstu_preserve", "download", file, "--repo", REPOSITORY],
+            CLIENT: [sys.executable, "-c", CLIENT_SCRIPT, REPOSITORY, file],
+        }
+        fetch = ["curl", "--silent", "--fail", "--output", file, self.served.addresses[file]]
+        return {**commands, CURL: fetch} if shutil.which(CURL) else commands
+
+    def measure(self, command: list[str]) -> Figure:
+        """Run one command with an empty home."""
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        settings = {
+            "HF_ENDPOINT": self.served.endpoint,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "NO_PROXY": "*",
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "PYTHONPYCACHEPREFIX": str(self.byte_code),
+        }
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            environment = {**inherited, **settings, "HF_HOME": f"{folder}/home"}
+            os.sync()
+            sleep(1)  # what that leaves to the disk, discarded blocks for one, is done then
+            before, begin = os.times(), perf_counter()
+            subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+            seconds, after = perf_counter() - begin, os.times()
+        used = after.children_user + after.children_system - before.children_user - before.children_system
+        return Figure(seconds=seconds, processor_seconds=used)
+
+    def run(self, *, rounds: int, mebibytes: int) -> dict[str, Json]:
+        """Return every figure and what follows from them."""
+        large, small = self.list_commands(LARGE), self.list_commands(SMALL)
+        for command in small.values():
+            self.measure(command)  # compiles what it imports
+        starting = {name: self.measure(command).seconds for name, command in small.items()}
+        figures: dict[str, list[Figure]] = {name: [] for name in large}
+        for number in range(rounds):
+            names = [*large][number % len(large) :] + [*large][: number % len(large)]  # another one begins each round
+            for name in names:
+                figures[name].append(self.measure(large[name]))
+                rate = mebibytes / figures[name][-1].seconds
+                print(f"{self.folder}, round {number + 1}: {rate:5.0f} MiB/s {name}", flush=True)
+        ratios: dict[str, Json] = {
+            name: compare(figures[OURS], others) for name, others in figures.items() if name != OURS
+        }
+        for name, ratio in ratios.items():
+            print(f"{self.folder}: {ratio:.2f} x the throughput of {name}")
+        return {
+            "medium": find_medium(self.folder),
+            "mebibytes_per_second": {
+                name: mebibytes / statistics.median(one.seconds for one in some) for name, some in figures.items()
+            },
+            "throughput_ratio_of_ours_to": ratios,
+            "seconds_for_one_kibibyte": {**starting},
+            "rounds": {name: [asdict(one) for one in some] for name, some in figures.items()},
+        }
+
+
+def compare(ours: Sequence[Figure], others: Sequence[Figure]) -> float:
+    """Return the median of how many times faster ours was, round by round."""
+    return statistics.median(other.seconds / own.seconds for own, other in zip(ours, others, strict=True))
+
+
+def find_medium(folder: Path) -> str:
+    """Return the type of the file system that a folder is on."""
+    mounts = [line.split()[1:3] for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+    above = {str(folder.resolve()), *map(str, folder.resolve().parents)}
+    return max((len(place), kind) for place, kind in mounts if place in above)[1]
+
+
+def serve(connection: Connection, *, mebibytes: int) -> None:
+    """Serve a large and a small file until the other side hangs up."""
+    block = hashlib.shake_128(b"hub").digest(1 << 20)
+    contents = {LARGE: block * mebibytes, SMALL: block[:1024]}
     with FastHub() as hub:
-        hub.add(REPOSITORY, {NAME: content})
-        digest = hashlib.sha256(content).hexdigest()
-        connection.send((hub.url, f"{hub.storage_url}/lfs/{digest}?signature={hub.sign(digest)}"))
+        hub.add(REPOSITORY, contents)
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+        addresses = {
+            name: f"{hub.storage_url}/lfs/{digest}?signature={hub.sign(digest)}" for name, digest in digests.items()
+        }
+        connection.send(Served(endpoint=hub.url, addresses=addresses))
         connection.recv()
-
-
-def commands(url: str) -> dict[str, list[str]]:
-    """Return how each fetches the file."""
-    ours = [sys.executable, "-m", "hstu_preserve", "download", NAME, "--repo", REPOSITORY]
-    return {
-        OURS: ours,
-        CLIENT: [sys.executable, "-c", CLIENT_SCRIPT, REPOSITORY, NAME],
-        CURL: ["curl", "--silent", "--fail", "--output", NAME, url],
-    }
-
-
-def measure(command: list[str], *, endpoint: str, make_folder: Callable[[], AbstractContextManager[str]]) -> Figure:
-    """Run one command with an empty home."""
-    settings = {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "*"}
-    with make_folder() as folder:
-        environment = {**os.environ, **settings, "HF_HOME": f"{folder}/home", "PYTHONPATH": str(RESULTS.parents[1])}
-        before, begin = os.times(), time.perf_counter()
-        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
-        seconds, after = time.perf_counter() - begin, os.times()
-    used = after.children_user + after.children_system - before.children_user - before.children_system
-    return Figure(seconds=seconds, processor_seconds=used)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--megabytes", type=int, default=1024, help="MiB")
-    parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--megabytes", type=int, default=RECORDED_FROM_MEBIBYTES, help="MiB")
+    parser.add_argument("--folder", type=Path, action="append", help="may be repeated; default: the temporary folder")
     chosen = parser.parse_args()
     here, there = Pipe()
-    server = Process(target=serve, args=(there,), kwargs={"num_bytes": chosen.megabytes << 20}, daemon=True)
+    server = Process(target=serve, args=(there,), kwargs={"mebibytes": chosen.megabytes}, daemon=True)
     server.start()
-    endpoint, address = here.recv()
-    runnable = {name: line for name, line in commands(address).items() if name != CURL or shutil.which(CURL)}
-    figures: dict[str, list[Figure]] = {name: [] for name in runnable}
-    for number in range(chosen.rounds):
-        for name, line in runnable.items():
-            figure = measure(
-                line, endpoint=endpoint, make_folder=lambda: tempfile.TemporaryDirectory(dir=chosen.folder)
+    served = here.recv()
+    with tempfile.TemporaryDirectory() as byte_code:
+        results = [
+            Bench(served=served, folder=folder, byte_code=Path(byte_code)).run(
+                rounds=chosen.rounds, mebibytes=chosen.megabytes
             )
-            figures[name].append(figure)
-            print(f"round {number + 1} {name:16} {chosen.megabytes / figure.seconds:7.0f} MiB/s", flush=True)
+            for folder in chosen.folder or [Path(tempfile.gettempdir())]
+        ]
     here.send(None)
     server.join()
-    ratios = {
-        name: statistics.median(o.seconds / ours.seconds for ours, o in zip(figures[OURS], others, strict=True))
-        for name, others in figures.items()
-        if name != OURS
-    }
-    for name, ratio in ratios.items():
-        print(f"{ratio:.2f} x the throughput of {name}")
-    result = {
-        "machine": machine_facts(),
-        "mebibytes": chosen.megabytes,
-        "rounds": {name: [asdict(one) for one in some] for name, some in figures.items()},
-        "throughput_ratio_of_ours_to": ratios,
-    }
-    if chosen.megabytes >= 1024:
+    if chosen.megabytes >= RECORDED_FROM_MEBIBYTES:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "hub.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+        record = {"machine": machine_facts(), "mebibytes": chosen.megabytes, "media": results}
+        (RESULTS / "hub.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hstu_preserve.workflows.data import import_data, prepare_data, show_data, synthesize_data
     from hstu_preserve.workflows.diff import diff
     from hstu_preserve.workflows.doctor import doctor
+    from hstu_preserve.workflows.download import download, preview_download
     from hstu_preserve.workflows.evaluate import evaluate, evaluate_file
     from hstu_preserve.workflows.export import export
     from hstu_preserve.workflows.legacy import verify_legacy
@@ -34,14 +35,17 @@ if TYPE_CHECKING:
     from hstu_preserve.workflows.signing import keygen, sign
     from hstu_preserve.workflows.train import train
     from hstu_preserve.workflows.verify import verify
+    from hstu_preserve.workflows.wanted_files import Wanted
 
 __version__ = "0.1.0"
 
 __all__ = [
     "PreserveError",
+    "Wanted",
     "__version__",
     "diff",
     "doctor",
+    "download",
     "evaluate",
     "evaluate_file",
     "export",
@@ -51,6 +55,7 @@ __all__ = [
     "migrate",
     "pack",
     "prepare_data",
+    "preview_download",
     "preview_publication",
     "publish",
     "reproduce",
@@ -66,8 +71,10 @@ __all__ = [
 ]
 
 MODULE_OF_VERB = {
+    "Wanted": "wanted_files",
     "diff": "diff",
     "doctor": "doctor",
+    "download": "download",
     "evaluate": "evaluate",
     "evaluate_file": "evaluate",
     "export": "export",
@@ -77,6 +84,7 @@ MODULE_OF_VERB = {
     "migrate": "migrate",
     "pack": "pack",
     "prepare_data": "data",
+    "preview_download": "download",
     "preview_publication": "publish",
     "publish": "publish",
     "reproduce": "reproduce",

@@ -10,7 +10,8 @@ PreserveError
 │   ├── DataMismatchError          3  another dataset than the recipe or bundle names
 │   └── CheckpointError            3  a checkpoint that is damaged or of another shape
 ├── UnavailableError               4  something is missing on this machine (package, data, device, permission, space)
-│   └── LostProcessError           4  another process of a run is gone
+│   ├── LostProcessError           4  another process of a run is gone
+│   └── UnreachableError           4  a server does not answer at all
 ├── NotReproducedError             5  a verdict said no
 └── InconclusiveError              6  a verdict could not be reached
 """
@@ -85,6 +86,10 @@ class UnavailableError(PreserveError):
 
 class LostProcessError(UnavailableError):
     """Another process of a run on several is gone or cannot be reached."""
+
+
+class UnreachableError(UnavailableError):
+    """Nobody answers at an address: no network, no such name, or the connection is refused."""
 
 
 class NotReproducedError(PreserveError):

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, tell
+from hstu_preserve.cli.progress import transfer_bar
 
 DIFFERENT = 3
 
@@ -18,6 +19,7 @@ def command(
     """How two bundles differ: recipe, claims, data, environment, metrics, curve, contents; exit code 3 if they do."""
     from hstu_preserve.workflows.diff import diff
 
-    found = diff(left, right)
+    with transfer_bar() as listener:
+        found = diff(left, right, listener=listener, announce=tell)
     emit(found, as_json=json)
     raise typer.Exit(DIFFERENT if found.differences else 0)

@@ -27,11 +27,12 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Fetch bundles from the Hugging Face Hub, digest-checked while they stream; resumes what was interrupted."""
-    from hstu_preserve.workflows.download import Wanted, download, preview
+    from hstu_preserve.workflows.download import download, preview_download
+    from hstu_preserve.workflows.wanted_files import Wanted
 
     wanted = Wanted(ids=ids or (), has_all=has_all, has_code=has_code, repository=repository, revision=revision)
     if dry_run:
-        report = preview(wanted)
+        report = preview_download(wanted)
     else:
         with transfer_bar() as listener:
             report = download(wanted, output=output, listener=listener)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import DataOption, DeviceOption, GinRootOption, JsonOption
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, tell
 from hstu_preserve.cli.progress import progress_bar
 from hstu_preserve.errors import UsageError
 
@@ -34,7 +34,7 @@ def command(
 
     with progress_bar() as listener:
         if target is not None and checkpoint is None and gin is None:
-            result = evaluate(target, data=data, ranks=ranks, device=device, listener=listener)
+            result = evaluate(target, data=data, ranks=ranks, device=device, listener=listener, announce=tell)
         elif target is None and checkpoint is not None and gin is not None:
             result = evaluate_file(
                 checkpoint, gin=gin, data=data, gin_root=gin_root, ranks=ranks, device=device, listener=listener

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption, TargetArgument
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, tell
+from hstu_preserve.cli.progress import transfer_bar
 
 
 def command(
@@ -20,4 +21,6 @@ def command(
     """Write a bundle's weights as upstream's code saves them, or its model card for the Hub."""
     from hstu_preserve.workflows.export import export
 
-    emit(export(target, output=output, format=format), as_json=json)
+    with transfer_bar() as listener:
+        result = export(target, output=output, format=format, listener=listener, announce=tell)
+    emit(result, as_json=json)

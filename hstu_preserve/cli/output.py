@@ -5,7 +5,10 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hstu_preserve.records.record import Record
+    from hstu_preserve.report.lines import Line
 
 PIPE_WIDTH = 4000  # a pipe has no margin: nothing is wrapped
 
@@ -29,13 +32,28 @@ def emit(record: "Record", *, as_json: bool) -> None:
 
 def print_plain(record: "Record") -> None:
     """Print a record for a pipe; lines of text do not wait for rich, which is a quarter of a small verification."""
+    lines = find_lines(record)
+    if lines is None:
+        print_styled(record, width=PIPE_WIDTH)
+    else:
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+
+
+def find_lines(record: "Record") -> "Iterable[Line] | None":
+    """Return a record that is nothing but lines as those, None for any other."""
+    from hstu_preserve.records.downloads import DownloadReport
+
+    if isinstance(record, DownloadReport):
+        from hstu_preserve.report.downloads import list_download
+
+        return list_download(record)
     from hstu_preserve.records.verification import VerificationReport
-    from hstu_preserve.report.verification import list_report
 
     if isinstance(record, VerificationReport):
-        sys.stdout.writelines(f"{line}\n" for line in list_report(record))
-    else:
-        print_styled(record, width=PIPE_WIDTH)
+        from hstu_preserve.report.verification import list_report
+
+        return list_report(record)
+    return None
 
 
 def print_styled(record: "Record", *, width: int | None) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, tell
 from hstu_preserve.cli.progress import progress_bar
 
 
@@ -24,5 +24,5 @@ def command(
     from hstu_preserve.workflows.report import write_report
 
     with progress_bar() as listener:
-        result = write_report(targets or None, markdown=markdown, listener=listener)
+        result = write_report(targets or None, markdown=markdown, listener=listener, announce=tell)
     emit(result, as_json=json)

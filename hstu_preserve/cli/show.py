@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import GinRootOption, JsonOption
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, tell
 
 
 def command(
@@ -19,4 +19,4 @@ def command(
     """What a target is: claims, manifest and contents without unpacking, or the recipe a gin file resolves to."""
     from hstu_preserve.workflows.show import show
 
-    emit(show(target, gin_root=gin_root), as_json=json)
+    emit(show(target, gin_root=gin_root, announce=tell), as_json=json)

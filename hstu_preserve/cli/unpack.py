@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption, TargetArgument
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, tell
+from hstu_preserve.cli.progress import transfer_bar
 
 
 def command(
@@ -23,4 +24,6 @@ def command(
     """Unpack a bundle, verified while it is written; nothing is left behind where a byte differs."""
     from hstu_preserve.workflows.pack import unpack
 
-    emit(unpack(target, output=output, identity=identity), as_json=json)
+    with transfer_bar() as listener:
+        result = unpack(target, output=output, identity=identity, listener=listener, announce=tell)
+    emit(result, as_json=json)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption, Md5ListOption, PublicKeyOption
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, tell
 
 
 def command(
@@ -24,6 +24,6 @@ def command(
     """Whether every byte of a bundle is the packed byte; exit code 3 where one is not."""
     from hstu_preserve.workflows.verify import verify_all
 
-    report = verify_all(targets, deep=deep, public_key=public_key, md5_list=md5_list)
+    report = verify_all(targets, deep=deep, public_key=public_key, md5_list=md5_list, announce=tell)
     emit(report, as_json=json)
     raise typer.Exit(report.choose_exit_code())

@@ -2,13 +2,18 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from queue import Queue
+from threading import Thread
 
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
 
 CHUNK_BYTES = 1 << 20
+CHUNKS_AHEAD = 4
+"""How many chunks may wait to be hashed: what bounds the memory."""
 
 
 class ContentHasher:
@@ -32,6 +37,24 @@ class ContentHasher:
         """Return each known digest that the content does not have, with the one that it has."""
         found = self.digests()
         return [(one, found[one.kind]) for one in known if found[one.kind] != one.hex]
+
+
+@contextmanager
+def hashing_behind(hasher: ContentHasher) -> Iterator[Callable[[bytes], None]]:
+    """Yield what takes chunks to be hashed while the next ones arrive; all are hashed when the block is left."""
+    waiting: Queue[bytes | None] = Queue(maxsize=CHUNKS_AHEAD)
+
+    def work() -> None:
+        while (chunk := waiting.get()) is not None:
+            hasher.update(chunk)
+
+    worker = Thread(target=work, name="hashing")
+    worker.start()
+    try:
+        yield waiting.put
+    finally:
+        waiting.put(None)
+        worker.join()
 
 
 def describe_differing(differing: Iterable[tuple[KnownDigest, str]]) -> str:

@@ -80,13 +80,15 @@ class PartialFile:
             yield chunk
 
     def move_to(self, destination: Path) -> None:
-        """Give the whole file its name, durable and read-only.
+        """Give the whole file its name, read-only.
+
+        The disk is not waited for, as little as other clients do. A power failure may leave the file short: the cache
+        sees that by its size and fetches it again, and whoever works on a bundle compares its bytes in any case.
 
         Raises:
             UnavailableError: The system refuses.
         """
         try:
-            os.fsync(self.descriptor)
             os.fchmod(self.descriptor, 0o444)
             destination.parent.mkdir(parents=True, exist_ok=True)
             self.path.replace(destination)

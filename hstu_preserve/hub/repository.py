@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
 
-from huggingface_hub import HfApi, ModelInfo, constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -16,10 +17,17 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import build_hf_headers, get_session, httpx  # type: ignore[attr-defined]  # re-exported
+from huggingface_hub.utils import (  # type: ignore[attr-defined]  # re-exported
+    build_hf_headers,
+    get_session,
+    hf_raise_for_status,
+    httpx,
+    validate_repo_id,
+)
 from pydantic import ValidationError
 
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
+from hstu_preserve.hub.bodies import read_body
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
 from hstu_preserve.records.record import describe_validation_error
@@ -62,10 +70,13 @@ class Hub:
 
         def ask() -> Snapshot:
             with explained(f"{repository}@{revision}"), understood(f"{repository}@{revision}"):
-                info = HfApi(endpoint=self.endpoint, token=self.token).model_info(
-                    repository, revision=revision, files_metadata=True, timeout=constants.HF_HUB_ETAG_TIMEOUT
+                validate_repo_id(repository)
+                url = f"{self.endpoint}/api/models/{repository}/revision/{quote(revision, safe='')}"
+                response = get_session().get(
+                    url, params={"blobs": True}, headers=self.list_headers(url), timeout=constants.HF_HUB_ETAG_TIMEOUT
                 )
-            return make_snapshot(info, repository=repository)
+                hf_raise_for_status(response)
+                return make_snapshot(response.json(), repository=repository)
 
         return retry(ask, policy=policy, source=f"{repository}@{revision}")
 
@@ -110,7 +121,8 @@ class Hub:
                         )
                     )
                 if response.status_code not in REDIRECTS or "location" not in response.headers:
-                    chunks = iterate(response.iter_raw(), source=source)
+                    body = read_body(response, timeout_seconds=constants.HF_HUB_DOWNLOAD_TIMEOUT)
+                    chunks = iterate(body, source=source)
                     yield Answer(status=response.status_code, headers=response.headers, chunks=chunks)
                     return
                 url = urljoin(url, response.headers["location"])
@@ -122,28 +134,32 @@ class Hub:
         return {**build_hf_headers(token=token, library_name="hstu-preserve"), "Accept-Encoding": "identity"}
 
 
-def make_snapshot(info: ModelInfo, *, repository: str) -> Snapshot:
+def make_snapshot(listing: dict[str, Any], *, repository: str) -> Snapshot:
     """Return the listing as a record.
 
     Raises:
         ContentError: It says what no repository can be.
+        ValueError, TypeError, KeyError, AttributeError: It has not the shape of a listing.
     """
     try:
         return Snapshot(
             repository=repository,
-            commit=info.sha or "",
-            files=tuple(
-                PublishedFile(
-                    path=file.rfilename,
-                    size=file.size if file.size is not None else -1,
-                    etag=(file.lfs.sha256 if file.lfs else file.blob_id) or "",
-                    kind=DigestKind.SHA256 if file.lfs else DigestKind.GIT_BLOB,
-                )
-                for file in info.siblings or ()
-            ),
+            commit=listing["sha"],
+            files=tuple(make_file(file) for file in listing["siblings"]),
         )
     except ValidationError as error:
         raise ContentError(f"{repository}: the Hub's listing is none ({describe_validation_error(error)})") from None
+
+
+def make_file(listed: dict[str, Any]) -> PublishedFile:
+    """Return one line of the listing as a record."""
+    lfs = listed.get("lfs")
+    return PublishedFile(
+        path=listed["rfilename"],
+        size=listed["size"],
+        etag=lfs["sha256"] if lfs else listed["blobId"],
+        kind=DigestKind.SHA256 if lfs else DigestKind.GIT_BLOB,
+    )
 
 
 @contextmanager
@@ -178,8 +194,11 @@ def origin_of(url: str) -> tuple[str, str]:
 def iterate(chunks: Iterator[bytes], *, source: str) -> Iterator[bytes]:
     """Yield the chunks; a connection that breaks is a passing error."""
     while True:
-        with explained(source):
-            chunk = next(chunks, None)
+        try:
+            with explained(source):
+                chunk = next(chunks, None)
+        except OSError as error:
+            raise PassingError(f"connection failed ({describe(error)})", spends_location=True) from None
         if chunk is None:
             return
         yield chunk
@@ -196,6 +215,9 @@ def explained(source: str) -> Iterator[None]:
         raise UsageError(f"{source}: {error}") from None
     except HfHubHTTPError as error:
         raise explain_status(error, source=source) from None
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        reason = f"the server cannot be reached ({describe(error)})"
+        raise PassingError(reason, spends_location=True, is_unreachable=True) from None
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
         raise PassingError(f"connection failed ({describe(error)})", spends_location=True) from None
 

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 from time import time
 from typing import TypeVar
 
-from hstu_preserve.errors import PreserveError, UnavailableError
+from hstu_preserve.errors import PreserveError, UnavailableError, UnreachableError
 
 MAX_WAIT_SECONDS = 120.0
 """Who asks for a longer wait is told to the user instead."""
@@ -24,11 +24,20 @@ class PassingError(Exception):
         reason: What happened, for people.
         retry_after_seconds: What the server asked for.
         spends_location: Whether the address that was asked should be resolved anew.
+        is_unreachable: Whether there was not even a connection.
     """
 
-    def __init__(self, reason: str, *, retry_after_seconds: float | None = None, spends_location: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        retry_after_seconds: float | None = None,
+        spends_location: bool = False,
+        is_unreachable: bool = False,
+    ) -> None:
         super().__init__(reason)
-        self.reason, self.retry_after_seconds, self.spends_location = reason, retry_after_seconds, spends_location
+        self.reason, self.retry_after_seconds = reason, retry_after_seconds
+        self.spends_location, self.is_unreachable = spends_location, is_unreachable
 
 
 class DiscardError(Exception):
@@ -49,12 +58,14 @@ class RetryPolicy:
 
     Attributes:
         attempts: In a row without a single new byte.
+        attempts_to_connect: The same where there is no connection; one is enough where its absence does no harm.
         first_wait_seconds: Doubled from attempt to attempt.
         restarts: How often a file may begin again from its first byte.
         stop: Set by whoever wants to end everything.
     """
 
     attempts: int = 5
+    attempts_to_connect: int = 5
     first_wait_seconds: float = 1.0
     restarts: int = 2
     stop: threading.Event = field(default_factory=threading.Event)
@@ -66,6 +77,8 @@ class RetryPolicy:
             UnavailableError: It has failed often enough, or the server asks for more patience than there is.
         """
         asked = problem.retry_after_seconds or 0.0
+        if problem.is_unreachable and failures >= self.attempts_to_connect:
+            raise UnreachableError(f"{source}: {problem.reason}")
         if failures >= self.attempts:
             raise UnavailableError(f"{source}: {problem.reason}; gave up after {failures} attempts, try again later")
         if asked > MAX_WAIT_SECONDS:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Never
 
 from hstu_preserve.errors import ContentError, UnavailableError
-from hstu_preserve.hub.content_digests import ContentHasher, describe_differing
+from hstu_preserve.hub.content_digests import ContentHasher, describe_differing, hashing_behind
 from hstu_preserve.hub.partial_files import PartialFile, PartRecord
 from hstu_preserve.hub.repository import Answer, Hub, describe_refusal
 from hstu_preserve.hub.retries import PASSING_STATUSES, DiscardError, PassingError, RetryPolicy, parse_retry_after
@@ -131,9 +131,10 @@ class Transfer:
         self.location = self.location or self.hub.locate(self.snapshot, self.file)
         with self.hub.open(self.location, headers=self.list_range_headers(), source=self.source) as answer:
             self.accept(answer)
-            for chunk in answer.chunks:
-                self.policy.require_going(self.source)
-                self.add(chunk)
+            with hashing_behind(self.hasher) as hash_later:
+                for chunk in answer.chunks:
+                    self.policy.require_going(self.source)
+                    self.add(chunk, hash_later=hash_later)
         if self.part.size < self.file.size:
             raise PassingError(f"the connection ended after {self.part.size} of {self.file.size} bytes")
 
@@ -190,12 +191,12 @@ class Transfer:
                 ContentError(f"{self.source}: the Hub lists {self.file.size} bytes, the server sends {length}{hint}")
             )
 
-    def add(self, chunk: bytes) -> None:
+    def add(self, chunk: bytes, *, hash_later: Callable[[bytes], None]) -> None:
         """Take in bytes."""
         if self.part.size + len(chunk) > self.file.size:
             raise DiscardError(ContentError(f"{self.source}: more bytes than the {self.file.size} that the Hub lists"))
         self.part.append(chunk)
-        self.hasher.update(chunk)
+        hash_later(chunk)
         self.received += len(chunk)
         self.listen(len(chunk))
 

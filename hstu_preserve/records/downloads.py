@@ -95,6 +95,8 @@ class DownloadReport(Record):
     files: tuple[DownloadedFile, ...]
     missing_bytes: NaturalInt
     """What was not here when the call began."""
+    notice: str | None
+    """That the Hub could not be asked and the commit may be an old one."""
 
     def choose_exit_code(self) -> int:
         """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""

@@ -45,8 +45,8 @@ class ShownBundle(Record):
     """A bundle or run directory, as its manifest describes it; its bytes were not verified."""
 
     target: str
-    path: Path | str
-    """A path here, or an address on the Hub."""
+    path: str
+    """Where it is: a path here, or an address on the Hub."""
     identity: Sha256
     manifest: Manifest
     results: ResultsRecord | None
@@ -57,8 +57,8 @@ class ShownMigrated(Record):
     """A bundle that was migrated from a legacy archive, as its manifest describes it; its bytes were not verified."""
 
     target: str
-    path: Path | str
-    """A path here, or an address on the Hub."""
+    path: str
+    """Where it is: a path here, or an address on the Hub."""
     identity: Sha256
     manifest: MigratedManifest
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hstu_preserve.records.downloads import NOT_SIGNED, DownloadedFile, DownloadReport
-from hstu_preserve.report.verification import Line
+from hstu_preserve.report.lines import Line
 
 
 def list_download(report: DownloadReport) -> Iterator[Line]:
@@ -13,6 +13,8 @@ def list_download(report: DownloadReport) -> Iterator[Line]:
     yield Line(
         text=f"{report.repository} at commit {report.commit}; {describe_size(report.missing_bytes)} were missing"
     )
+    if report.notice is not None:
+        yield Line(mark="note ", style="yellow", text=report.notice)
 
 
 def list_file(file: DownloadedFile, *, is_dry_run: bool) -> Iterator[Line]:

@@ -38,6 +38,7 @@ from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.records.verification import Verification, VerificationReport
 from hstu_preserve.report.downloads import list_download
 from hstu_preserve.report.legacy import describe_shown_legacy
+from hstu_preserve.report.lines import Line
 from hstu_preserve.report.migrated import describe_migration, describe_shown_migrated
 from hstu_preserve.report.tables import (
     describe_margin,
@@ -48,7 +49,7 @@ from hstu_preserve.report.tables import (
     list_fields,
     list_warnings,
 )
-from hstu_preserve.report.verification import Line, describe_verification, list_legacy, list_report
+from hstu_preserve.report.verification import describe_verification, list_legacy, list_report
 
 OUTCOME_STYLES = {
     Outcome.REPRODUCED_BITWISE: "green",

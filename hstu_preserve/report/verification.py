@@ -1,29 +1,16 @@
 """Verifications as lines of text: they need no table, and so none of the time that loading rich takes."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
+from hstu_preserve.report.lines import Line
 
 LEGACY_MARKS = {
     LegacyOutcome.MATCHES: ("ok ", "green"),
     LegacyOutcome.REFUSED: ("FAILED ", "bold red"),
     LegacyOutcome.UNVOUCHED: ("INCONCLUSIVE ", "yellow"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """One line, or several, of which a terminal shows the beginning in a style."""
-
-    mark: str = ""
-    style: str = ""
-    """Of the mark, as rich names it."""
-    text: str
-
-    def __str__(self) -> str:
-        return self.mark + self.text
 
 
 def list_report(report: VerificationReport) -> Iterator[Line]:

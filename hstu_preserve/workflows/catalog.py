@@ -1,26 +1,36 @@
 """The catalog: read whole, listed with gains."""
 
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.shipped import shipped_directory
 from hstu_preserve.records.catalog import CatalogEntry
-from hstu_preserve.records.results import CatalogListing, ListedExperiment
+
+if TYPE_CHECKING:
+    from hstu_preserve.records.results import CatalogListing
 
 HEADLINE_METRIC = "ndcg@10"
 
 
-def read_catalog() -> dict[str, CatalogEntry]:
-    """Return every entry by its id.
+@cache
+def read_catalog() -> Mapping[str, CatalogEntry]:
+    """Return every entry by its id, read once in a process.
 
     Raises:
         ContentError: A file of the catalog is damaged.
     """
     paths = sorted(shipped_directory("manifests").glob("*.json"))
     entries = (CatalogEntry.from_json(read_bytes(path), source=str(path)) for path in paths)
-    return {entry.id: entry for entry in entries}
+    return MappingProxyType({entry.id: entry for entry in entries})
 
 
-def list_experiments() -> CatalogListing:
+def list_experiments() -> "CatalogListing":
     """Return the catalog: best claims first within each dataset, each with its gain over the paper's HSTU."""
+    from hstu_preserve.records.results import CatalogListing, ListedExperiment  # most readers want one entry
+
     catalog = read_catalog()
     listed = [
         ListedExperiment(entry=entry, ndcg10=headline_value(entry), gain=find_gain(entry, catalog))
@@ -36,7 +46,7 @@ def headline_value(entry: CatalogEntry) -> float | None:
     return claim.value if claim else None
 
 
-def find_gain(entry: CatalogEntry, catalog: dict[str, CatalogEntry]) -> float | None:
+def find_gain(entry: CatalogEntry, catalog: Mapping[str, CatalogEntry]) -> float | None:
     """Return the relative gain in NDCG@10 over the row the entry is compared with."""
     reference = catalog.get(entry.compared_with or "")
     value, base = headline_value(entry), headline_value(reference) if reference else None

@@ -9,16 +9,21 @@ from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.manifest import AnyManifest, Manifest, MigratedManifest
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import BundleDiff, Difference
+from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
 from hstu_preserve.workflows.show import read_results
-from hstu_preserve.workflows.targets import require_local
+from hstu_preserve.workflows.targets import obtain_local
 
 
-def diff(left: str | Path, right: str | Path) -> BundleDiff:
+def diff(
+    left: str | Path, right: str | Path, *, listener: Listener = ignore, announce: Announcer = say_nothing
+) -> BundleDiff:
     """Compare what two bundles or run directories say of themselves; their bytes are not verified.
 
     Args:
-        left: A bundle, run directory or `sample`.
+        left: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
         right: Another.
+        listener: Hears of what is fetched, in bytes.
+        announce: Is told what will be fetched, and how much, before it is.
 
     Returns:
         Every difference by section; none where the two are the same bundle.
@@ -27,7 +32,7 @@ def diff(left: str | Path, right: str | Path) -> BundleDiff:
         MissingPathError: There is nothing at a path.
         ContentError: A manifest cannot be read.
     """
-    paths = [require_local(str(target)).path for target in (left, right)]
+    paths = [obtain_local(str(target), announce=announce, listener=listener).path for target in (left, right)]
     stored = [read_stored_manifest(path) for path in paths]
     ours, theirs = (describe_side(path, side.record) for path, side in zip(paths, stored, strict=True))
     differences = (

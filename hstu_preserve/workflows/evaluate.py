@@ -19,14 +19,14 @@ from hstu_preserve.training.determinism import repeatable_arithmetic
 from hstu_preserve.workflows.bundles import open_bundle
 from hstu_preserve.workflows.evaluation import Evaluated, evaluate_model, evaluators_agree
 from hstu_preserve.workflows.machine import choose_device, describe_environment, describe_numerics
-from hstu_preserve.workflows.progress import Listener, ignore
+from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
 from hstu_preserve.workflows.stores import (
     find_store_for_recipe,
     locate_store_for_bundle,
     open_pinned_store,
     open_store_for_bundle,
 )
-from hstu_preserve.workflows.targets import require_local
+from hstu_preserve.workflows.targets import obtain_local
 
 
 def evaluate(
@@ -36,21 +36,23 @@ def evaluate(
     ranks: Path | None = None,
     device: str = "auto",
     listener: Listener = ignore,
+    announce: Announcer = say_nothing,
 ) -> EvaluationResult:
     """Rank every user's test item with the checkpoint behind a bundle's claims.
 
     Args:
-        target: A bundle, run directory or `sample`.
+        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
         data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
         ranks: Where to write per-user ranks as `.npz`; None writes none.
         device: `auto`, `cpu` or `cuda`.
         listener: Hears of each batch.
+        announce: Is told what will be fetched, and how much, before it is.
 
     Raises:
         ContentError: The bundle, checkpoint or data is not what it claims to be.
-        UnavailableError: No torch, device or data.
+        UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
-    path = require_local(str(target)).path
+    path = obtain_local(str(target), announce=announce, listener=listener).path
     with open_bundle(path, identity=None) as bundle:
         run = bundle.manifest.run
         store = open_store_for_bundle(run.data, locate_store_for_bundle(run.data, data, carried=bundle.data))

@@ -8,23 +8,33 @@ from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.records.results import ExportResult
 from hstu_preserve.workflows.bundles import open_bundle
 from hstu_preserve.workflows.model_cards import write_card_of
-from hstu_preserve.workflows.targets import require_local
+from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.workflows.targets import obtain_local
 
 META_CHECKPOINT = "meta-checkpoint"
 MODEL_CARD = "model-card"
 FORMATS = (META_CHECKPOINT, MODEL_CARD)
 
 
-def export(target: str | Path, *, output: Path, format: str = META_CHECKPOINT) -> ExportResult:  # noqa: A002  the option's name
+def export(
+    target: str | Path,
+    *,
+    output: Path,
+    format: str = META_CHECKPOINT,  # noqa: A002  the option's name
+    listener: Listener = ignore,
+    announce: Announcer = say_nothing,
+) -> ExportResult:
     """Write a bundle's weights as upstream's DDP-wrapped model saves them, or its model card for the Hub.
 
     Upstream never loads a checkpoint for training, so the optimizer's state is left out: `epoch` and
     `model_state_dict` with `module.` names and the causal mask.
 
     Args:
-        target: A bundle, run directory or `sample`.
+        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
         output: The new file.
         format: `meta-checkpoint` or `model-card`.
+        listener: Hears of what is fetched, in bytes.
+        announce: Is told what will be fetched, and how much, before it is.
 
     Raises:
         UsageError: Another format, or the output exists.
@@ -35,19 +45,20 @@ def export(target: str | Path, *, output: Path, format: str = META_CHECKPOINT) -
         raise UsageError(f"--format {format}: unknown; choose {', '.join(FORMATS)}")
     if output.exists():
         raise UsageError(f"{output}: exists; name another file with --output")
+    path = obtain_local(str(target), announce=announce, listener=listener).path
     if format == MODEL_CARD:
-        write_atomically(output, write_card_of(target).encode())
+        write_atomically(output, write_card_of(path).encode())
     else:
-        write_meta_checkpoint(target, output=output)
+        write_meta_checkpoint(path, output=output)
     return ExportResult(path=output, format=format, sha256=sha256_of_file(output))
 
 
-def write_meta_checkpoint(target: str | Path, *, output: Path) -> None:
+def write_meta_checkpoint(path: Path, *, output: Path) -> None:
     """Write a bundle's weights under upstream's names."""
     from hstu_preserve.model.upstream_weights import build_for_weights, to_upstream
     from hstu_preserve.training.checkpoint import read_checkpoint, write_checkpoint
 
-    with open_bundle(require_local(str(target)).path, identity=None) as bundle:
+    with open_bundle(path, identity=None) as bundle:
         checkpoint = read_checkpoint(bundle.checkpoint)
         model = build_for_weights(bundle.manifest.run.recipe, checkpoint.weights, source=bundle.manifest.checkpoint)
         write_checkpoint(output, {"epoch": checkpoint.epoch, "model_state_dict": to_upstream(model)})

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from hstu_preserve.bundle.layout import describe_findings, printable, strip_suffix
+from hstu_preserve.bundle.layout import describe_findings, printable
 from hstu_preserve.bundle.legacy import LegacyWalker, open_legacy
 from hstu_preserve.errors import ContentError, VerificationError
 from hstu_preserve.primitives.byte_sources import ByteSource
@@ -22,6 +22,7 @@ from hstu_preserve.workflows.legacy_contents import (
     read_beginning,
     read_contents,
 )
+from hstu_preserve.workflows.listed_files import find_listed
 
 LIST_NAME = "MANIFEST.md"
 MAX_PLACES = 5
@@ -155,20 +156,6 @@ def read_md5_list(path: Path | ByteSource, md5_list: Path | None) -> PublishedLi
     if not found.files and md5_list is not None:
         raise ContentError(f"{chosen}: no line gives a file's md5")
     return PublishedList(path=chosen, sha256=sha256_of_bytes(content), digests=found) if found.files else None
-
-
-def find_listed(name: str, digests: DigestList) -> ListedFile | None:
-    """Return what the list says of the archive, by file name, with or without its suffix.
-
-    Raises:
-        ContentError: Several entries name the file and contradict each other.
-    """
-    same = [file for file in digests.files if strip_suffix(PurePosixPath(file.name).name) == strip_suffix(name)]
-    exact = [file for file in same if PurePosixPath(file.name).name == name] or same
-    if len({(file.md5, file.sha256) for file in exact}) > 1:
-        places = ", ".join(file.place for file in exact)
-        raise ContentError(f"{name}: the list gives it several digests ({places})")
-    return exact[0] if exact else None
 
 
 def compare_archive(walker: LegacyWalker, *, listed: ListedFile | None, assessment: Assessment) -> bool:

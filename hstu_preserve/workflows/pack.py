@@ -10,7 +10,8 @@ from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
 from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
 from hstu_preserve.records.results import PackResult, UnpackResult
-from hstu_preserve.workflows.targets import require_local
+from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.workflows.targets import obtain_local
 
 BUNDLE_SUFFIX = ".tar.gz"
 MIGRATED_SUFFIX = f".migrated{BUNDLE_SUFFIX}"
@@ -75,19 +76,28 @@ def describe_missing_manifest(root: Path) -> str:
     return f"{root}: not a run directory (no {MANIFEST_NAME}); 'hstu-preserve train' makes one"
 
 
-def unpack(target: str | Path, *, output: Path | None = None, identity: str | None = None) -> UnpackResult:
+def unpack(
+    target: str | Path,
+    *,
+    output: Path | None = None,
+    identity: str | None = None,
+    listener: Listener = ignore,
+    announce: Announcer = say_nothing,
+) -> UnpackResult:
     """Write a bundle's files into a new directory, if all of it is as packed.
 
     Args:
-        target: A bundle, or `sample`.
+        target: A bundle, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
         output: The new directory; None names it after the file, in the current directory.
         identity: The bundle that it must be: its manifest's sha256, with or without `sha256:` before; None for any.
+        listener: Hears of what is fetched, in bytes.
+        announce: Is told what will be fetched, and how much, before it is.
 
     Raises:
         UsageError: The output exists, the target is a directory, or the identity is no sha256.
         VerificationError: The bundle is not what its manifest says; nothing is left behind.
     """
-    source = require_local(str(target)).path
+    source = obtain_local(str(target), announce=announce, listener=listener).path
     destination = output or Path(source.name.removesuffix(BUNDLE_SUFFIX))
     expected = None if identity is None else read_identity(identity)
     verification = extraction.unpack(source, destination=destination, expected_identity=expected)

@@ -1,12 +1,12 @@
 """What a repository on the Hub holds, what vouches for it, and a file of it on this machine."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.bundle.layout import ARCHIVE_SUFFIXES
-from hstu_preserve.errors import ContentError, UnavailableError
+from hstu_preserve.errors import ContentError, UnavailableError, UnreachableError, VerificationError
 from hstu_preserve.hub.cache import Cache
 from hstu_preserve.hub.content_digests import describe_differing, hash_file
 from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, find_home, is_offline
@@ -16,6 +16,8 @@ from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
 from hstu_preserve.records.legacy_lists import DigestList, parse_json_list, parse_markdown_list
+from hstu_preserve.workflows.expectations import NOTHING, Expectation, find_in_catalog, require_identity
+from hstu_preserve.workflows.listed_files import find_listed
 
 LISTS = ("MANIFEST.md", "SHA256SUMS", "MD5SUMS", "MANIFEST.json")
 """Files of a repository that may give digests of its others."""
@@ -55,18 +57,20 @@ class Published:
         hub: Where.
         cache: What is here.
         policy: How patient to be.
+        notice: Why the snapshot may be an old one; None where the Hub was asked, or need not be.
     """
 
     snapshot: Snapshot
     hub: Hub
     cache: Cache
     policy: RetryPolicy = field(default_factory=RetryPolicy)
+    notice: str | None = None
 
     @cached_property
     def lists(self) -> dict[str, DigestList]:
         """The lists of digests that the repository holds, by name; each is small and fetched where it is not here."""
         present = [file for name in LISTS if (file := self.snapshot.find(name)) is not None]
-        return {file.path: parse_list(self.obtain(file, listed=()).place, name=file.path) for file in present}
+        return {file.path: parse_list(self.obtain(file).place, name=file.path) for file in present}
 
     def list_known(self, file: PublishedFile) -> list[KnownDigest]:
         """Return the digests that the repository's lists give a file.
@@ -74,8 +78,6 @@ class Published:
         Raises:
             ContentError: A list contradicts itself.
         """
-        from hstu_preserve.workflows.legacy import find_listed  # with it comes the reading of gin files
-
         known = []
         for name, digests in self.lists.items():
             listed = None if name == file.path else find_listed(PurePosixPath(file.path).name, digests)
@@ -84,6 +86,15 @@ class Published:
                 pairs = ((DigestKind.MD5, listed.md5), (DigestKind.SHA256, listed.sha256))
                 known += [KnownDigest(kind=kind, hex=one, source=source) for kind, one in pairs if one]
         return known
+
+    def expect(self, file: PublishedFile) -> Expectation:
+        """Return what the repository's lists and the catalog say of a file.
+
+        Raises:
+            ContentError: A list contradicts itself.
+        """
+        known = find_in_catalog(self.snapshot.repository, file.path)
+        return replace(known, listed=(*self.list_known(file), *known.listed))
 
     def find_here(self, file: PublishedFile) -> Path | None:
         """Return the file if it is here already."""
@@ -94,23 +105,26 @@ class Published:
         is_here = self.find_here(file) or self.cache.find_content(file)
         return 0 if is_here else file.size - self.cache.count_partial_bytes(file)
 
-    def obtain(self, file: PublishedFile, *, listed: Sequence[KnownDigest], listen: Count = count_nothing) -> Obtained:
+    def obtain(
+        self, file: PublishedFile, *, expected: Expectation = NOTHING, listen: Count = count_nothing
+    ) -> Obtained:
         """Return the file on this machine, compared with every digest; fetch what is missing.
 
         Raises:
+            VerificationError: It is another bundle than the catalog names.
             ContentError: It is not what the digests say.
             UnavailableError: It cannot be fetched or kept.
         """
+        listed, source = expected.listed, f"{self.snapshot.repository}/{file.path}"
         require_agreement(file, listed)
         known = [file.known, *listed]
         here = self.find_intact(file, listed=listed)
         if here is not None:
+            require_identity(here, expected.identity, source=source)
             receipt = self.make_receipt(file, sha256=sha256_of_file(here), known=known)
             return Obtained(place=self.cache.name(here, receipt))
         if is_offline():
-            raise UnavailableError(
-                f"{self.snapshot.repository}/{file.path}: HF_HUB_OFFLINE is set, and it is not on this machine yet"
-            )
+            raise UnavailableError(f"{source}: HF_HUB_OFFLINE is set, and it is not on this machine yet")
         with self.cache.open_part(file) as part:
             fetched = fetch(
                 file,
@@ -121,6 +135,11 @@ class Published:
                 policy=self.policy,
                 listen=listen,
             )
+            try:
+                require_identity(part.path, expected.identity, source=source)
+            except VerificationError:
+                part.discard()  # these are the bytes that the Hub holds: fetching them again would change nothing
+                raise
             receipt = self.make_receipt(file, sha256=fetched.digests[DigestKind.SHA256], known=known)
             return Obtained(place=self.cache.keep(part, receipt), received=fetched.received)
 
@@ -157,15 +176,26 @@ class Published:
 def open_published(repository: str, *, revision: str | None, policy: RetryPolicy | None = None) -> Published:
     """Resolve a revision once; every file of one call comes from that commit.
 
+    Where nobody answers, and the revision was asked for before, what it meant then is taken after one attempt.
+
     Raises:
         UnavailableError: The Hub cannot be asked, or has no such repository or revision.
     """
     revision, hub, cache, policy = revision or DEFAULT_REVISION, Hub(), open_cache(), policy or RetryPolicy()
     known = cache.read_snapshot(repository, revision=revision)
-    if known is None or (known.commit != revision and not is_offline()):
-        known = hub.read_snapshot(repository, revision=revision, policy=policy)
-        cache.write_snapshot(known, revision=revision)
-    return Published(snapshot=known, hub=hub, cache=cache, policy=policy)
+    if known is None:
+        snapshot = hub.read_snapshot(repository, revision=revision, policy=policy)
+    elif known.commit == revision or is_offline():
+        return Published(snapshot=known, hub=hub, cache=cache, policy=policy)
+    else:
+        policy = replace(policy, attempts_to_connect=1)
+        try:
+            snapshot = hub.read_snapshot(repository, revision=revision, policy=policy)
+        except UnreachableError as error:
+            notice = f"{error}; used what is on this machine, as {revision} was at commit {known.commit}"
+            return Published(snapshot=known, hub=hub, cache=cache, policy=policy, notice=notice)
+    cache.write_snapshot(snapshot, revision=revision)
+    return Published(snapshot=snapshot, hub=hub, cache=cache, policy=policy)
 
 
 def find_kept(repository: str, path: str, *, revision: str | None) -> Path | None:

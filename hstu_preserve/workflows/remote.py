@@ -25,7 +25,7 @@ class FoundFile:
     def find_companion(self, path: str) -> Path | None:
         """Return another, small file of the repository on this machine, None where there is none."""
         companion = self.published.snapshot.find(path)
-        return self.published.obtain(companion, listed=()).place if companion is not None else None
+        return self.published.obtain(companion).place if companion is not None else None
 
 
 def find_file(target: RemoteTarget) -> FoundFile:
@@ -43,9 +43,11 @@ def find_file(target: RemoteTarget) -> FoundFile:
     return FoundFile(published=published, file=file)
 
 
-def open_target(target: RemoteTarget) -> tuple[Path | ByteSource, Path | None]:
+def open_target(target: RemoteTarget, *, announce: Announcer) -> tuple[Path | ByteSource, Path | None]:
     """Return how to read a file on the Hub, from the cache where it is there, and the list that may vouch for it."""
     found = find_file(target)
+    if found.published.notice is not None:
+        announce(found.published.notice)
     here, published = found.published.find_here(found.file), found.published
     source = ByteSource(
         name=PurePosixPath(target.path).name,
@@ -70,13 +72,14 @@ def fetch_missing(text: str, *, announce: Announcer, listener: Listener = ignore
     if find_kept(remote.repository, remote.path, revision=remote.revision) is not None:
         return
     found = find_file(remote)
+    if found.published.notice is not None:
+        announce(found.published.notice)
     missing = found.published.count_missing(found.file)
     found.published.cache.require_space(missing)
     if missing:
         announce(f"{text}: fetching {missing} bytes of {remote.path} from {remote.repository}")
-    listed = found.published.list_known(found.file)
     counter = Counter(found.file, listener=listener)
-    found.published.obtain(found.file, listed=listed, listen=counter.add)
+    found.published.obtain(found.file, expected=found.published.expect(found.file), listen=counter.add)
     found.find_companion(f"{remote.path}{SIGNATURE_SUFFIX}")
 
 

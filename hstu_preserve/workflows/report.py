@@ -8,7 +8,7 @@ from hstu_preserve.records.results import ReportResult
 from hstu_preserve.report.preservation_report import write_preservation_report
 from hstu_preserve.workflows.catalog import list_experiments
 from hstu_preserve.workflows.doctor import describe_this_machine
-from hstu_preserve.workflows.progress import Listener, ignore
+from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
 from hstu_preserve.workflows.reproduce import reproduce
 from hstu_preserve.workflows.targets import SAMPLE
 
@@ -21,19 +21,23 @@ def write_report(
     markdown: Path = Path(REPORT_NAME),
     device: str = "auto",
     listener: Listener = ignore,
+    announce: Announcer = say_nothing,
 ) -> ReportResult:
     """Reproduce the targets' evaluation rung and write the report.
 
     Args:
-        targets: Bundles or run directories; None takes the sample.
+        targets: As `reproduce` takes them; None takes the sample.
         markdown: The file to write.
         device: `auto`, `cpu` or `cuda`.
         listener: Hears of progress.
+        announce: Is told what will be fetched, and how much, before it is.
 
     Raises:
         PreserveError: A target cannot be re-run at all; nothing is written.
     """
-    reproductions = [reproduce(target, device=device, listener=listener) for target in (targets or [SAMPLE])]
+    reproductions = [
+        reproduce(target, device=device, listener=listener, announce=announce) for target in (targets or [SAMPLE])
+    ]
     environments = [one.environment for one in reproductions if one.environment is not None]
     catalog = list_experiments()
     text = write_preservation_report(

@@ -18,7 +18,7 @@ from hstu_preserve.workflows.legacy import show_legacy, verify_legacy
 from hstu_preserve.workflows.machine import describe_environment
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
 from hstu_preserve.workflows.runners.native import NativeRunner
-from hstu_preserve.workflows.targets import LocalTarget, require_local, resolve_target
+from hstu_preserve.workflows.targets import obtain_local
 from hstu_preserve.workflows.verify import verify
 
 RUNGS = {
@@ -75,7 +75,7 @@ def reproduce(
         raise UsageError(f"--rung {unknown[0]}: unknown; choose from {', '.join(RUNGS)}")
     if output is not None and output.exists():
         raise UsageError(f"{output}: exists; name a new directory with --output")
-    local = obtain_local(str(target), announce=announce, listener=listener)
+    local = obtain_local(str(target), announce=announce, listener=listener).path
     if local.is_file() and is_legacy(local):
         if public_key is not None:
             raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
@@ -116,15 +116,6 @@ def reproduce(
         exit_code=choose_exit_code(verdicts),
     )
     return keep_record(reproduction, output)
-
-
-def obtain_local(target: str, *, announce: Announcer, listener: Listener) -> Path:
-    """Return the bundle on this machine; one that is published and not here is fetched, compared with its digests."""
-    if not isinstance(resolve_target(target), LocalTarget):
-        from hstu_preserve.workflows.remote import fetch_missing
-
-        fetch_missing(target, announce=announce, listener=listener)
-    return require_local(target).path
 
 
 def judge_legacy(target: str, path: Path, *, rungs: Sequence[str], output: Path | None) -> Reproduction:

@@ -15,6 +15,7 @@ from hstu_preserve.records.manifest import Manifest, MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
 from hstu_preserve.workflows.catalog import find_gain, read_catalog
 from hstu_preserve.workflows.legacy import show_legacy
+from hstu_preserve.workflows.progress import Announcer, say_nothing
 from hstu_preserve.workflows.targets import CatalogTarget, LocalTarget, RemoteTarget, resolve_target
 
 GIN_SUFFIX = ".gin"
@@ -22,13 +23,14 @@ MAX_RESULTS_BYTES = 64 * 2**20
 
 
 def show(
-    target: str | Path, *, gin_root: Path | None = None
+    target: str | Path, *, gin_root: Path | None = None, announce: Announcer = say_nothing
 ) -> ShownEntry | ShownBundle | ShownMigrated | ShownRecipe | ShownLegacy:
     """Return what is known of a target; bytes are not verified beyond what is read.
 
     Args:
         target: A catalog id, a bundle, a run directory, `sample`, or a gin file.
         gin_root: The folder that a gin file's includes may not leave.
+        announce: Is told where the Hub does not answer and what is shown may be old.
 
     Raises:
         UnknownNameError: No such path or id.
@@ -39,7 +41,7 @@ def show(
     if isinstance(found, CatalogTarget):
         return show_entry(found)
     if isinstance(found, RemoteTarget):
-        return show_remote(found)
+        return show_remote(found, announce=announce)
     if found.path.suffix == GIN_SUFFIX:
         return show_recipe(found, gin_root=gin_root)
     if is_legacy(found.path):
@@ -47,11 +49,11 @@ def show(
     return show_bundle(found.path, target=found.text)
 
 
-def show_remote(target: RemoteTarget) -> ShownBundle | ShownMigrated | ShownLegacy:
+def show_remote(target: RemoteTarget, *, announce: Announcer) -> ShownBundle | ShownMigrated | ShownLegacy:
     """Return what a bundle on the Hub is; of a native one only the beginning is read, and nothing is kept."""
     from hstu_preserve.workflows.remote import open_target
 
-    source, _ = open_target(target)
+    source, _ = open_target(target, announce=announce)
     return show_legacy(source, target=target.text) if is_legacy(source) else show_bundle(source, target=target.text)
 
 
@@ -69,12 +71,11 @@ def show_entry(target: CatalogTarget) -> ShownEntry:
 def show_bundle(path: Path | ByteSource, *, target: str) -> ShownBundle | ShownMigrated:
     """Return the manifest of a bundle or run directory, and of a run the recorded curve."""
     stored = read_stored_manifest(path)
-    shown = path if isinstance(path, Path) else str(path)
     if isinstance(stored.record, MigratedManifest):
-        return ShownMigrated(target=target, path=shown, identity=stored.identity, manifest=stored.record)
+        return ShownMigrated(target=target, path=str(path), identity=stored.identity, manifest=stored.record)
     return ShownBundle(
         target=target,
-        path=shown,
+        path=str(path),
         identity=stored.identity,
         manifest=stored.manifest,
         results=read_results(path, stored.manifest),

@@ -9,7 +9,7 @@ from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
-from hstu_preserve.workflows.progress import say_nothing
+from hstu_preserve.workflows.progress import Announcer, say_nothing
 from hstu_preserve.workflows.signing import check_signer, read_trusted_key
 from hstu_preserve.workflows.targets import REMOTE_PREFIX, parse_remote, require_local
 
@@ -43,7 +43,12 @@ def verify(target: str | Path, *, public_key: Path | None = None) -> Verificatio
 
 
 def verify_all(
-    targets: Sequence[str], *, deep: bool = False, public_key: Path | None = None, md5_list: Path | None = None
+    targets: Sequence[str],
+    *,
+    deep: bool = False,
+    public_key: Path | None = None,
+    md5_list: Path | None = None,
+    announce: Announcer = say_nothing,
 ) -> VerificationReport:
     """Verify several targets, each in any case; what stopped one is its result.
 
@@ -52,20 +57,26 @@ def verify_all(
         deep: Hold the parts of each bundle against each other, too; needs PyTorch.
         public_key: The key that must have signed each; None checks no signature.
         md5_list: The list that vouches for legacy archives; None takes a `MANIFEST.md` beside each.
+        announce: Is told what will be fetched, and where the Hub does not answer.
     """
     return VerificationReport(
-        targets=tuple(verify_one(target, deep=deep, public_key=public_key, md5_list=md5_list) for target in targets)
+        targets=tuple(
+            verify_one(target, deep=deep, public_key=public_key, md5_list=md5_list, announce=announce)
+            for target in targets
+        )
     )
 
 
-def verify_one(target: str, *, deep: bool, public_key: Path | None, md5_list: Path | None) -> VerifiedTarget:
+def verify_one(
+    target: str, *, deep: bool, public_key: Path | None, md5_list: Path | None, announce: Announcer
+) -> VerifiedTarget:
     """Return the verification of one target, or the reason why there is none."""
     checks: tuple[DeepCheck, ...] = ()
     try:
         if target.startswith(REMOTE_PREFIX):
             if not deep and public_key is None:
-                return verify_remote(target, md5_list=md5_list)
-            fetch_remote(target)
+                return verify_remote(target, md5_list=md5_list, announce=announce)
+            fetch_remote(target, announce=announce)
         if (archive := find_legacy(target)) is not None:
             return verify_legacy_target(target, archive, deep=deep, public_key=public_key, md5_list=md5_list)
         if md5_list is not None:
@@ -80,11 +91,11 @@ def verify_one(target: str, *, deep: bool, public_key: Path | None, md5_list: Pa
     return VerifiedTarget(target=target, verification=verification, deep=checks, error=None, exit_code=exit_code)
 
 
-def verify_remote(target: str, *, md5_list: Path | None) -> VerifiedTarget:
+def verify_remote(target: str, *, md5_list: Path | None, announce: Announcer) -> VerifiedTarget:
     """Return the verification of a bundle on the Hub, read once and not kept."""
     from hstu_preserve.workflows.remote import open_target
 
-    source, published_list = open_target(parse_remote(target))
+    source, published_list = open_target(parse_remote(target), announce=announce)
     if is_legacy(source):
         from hstu_preserve.workflows.legacy import verify_legacy
 
@@ -97,11 +108,11 @@ def verify_remote(target: str, *, md5_list: Path | None) -> VerifiedTarget:
     return VerifiedTarget(target=target, verification=verification, deep=(), error=None, exit_code=exit_code)
 
 
-def fetch_remote(target: str) -> None:
+def fetch_remote(target: str, *, announce: Announcer) -> None:
     """Bring a bundle on the Hub here: signatures and deep checks need more than one pass."""
     from hstu_preserve.workflows.remote import fetch_missing
 
-    fetch_missing(target, announce=say_nothing)
+    fetch_missing(target, announce=announce)
 
 
 def find_legacy(target: str) -> Path | None:

@@ -1,5 +1,6 @@
 """Commands that need no arithmetic start fast: torch and the other heavy packages stay out."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.corpus.legacy.generators import ARCHIVE_NAME, build, read_cases
+from tests.hub.local_hub import LocalHub
 
 PROBE = """
 import sys
@@ -72,6 +74,25 @@ def test_what_a_command_does_not_need_is_not_loaded(arguments: list[str], unneed
     script += f"print({unneeded!r} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.splitlines()[-1] == "set()"
+
+
+def test_downloading_loads_neither_rich_nor_the_whole_api_of_the_client(tmp_path: Path) -> None:
+    unneeded = {"rich", "huggingface_hub.hf_api", "hstu_preserve.gin_recipes", "torch"}
+    with LocalHub() as hub:
+        hub.add("owner/repository", {"a.tar.gz": b"content", "MANIFEST.md": b"# Nothing is listed\n"})
+        arguments = ["download", "a.tar.gz", "--repo", "owner/repository"]
+        script = f"import sys; from hstu_preserve.cli.main import main; print(main({arguments!r})); "
+        script += f"print({unneeded!r} & set(sys.modules))"
+        home = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "*"}
+        result = subprocess.run(
+            [sys.executable, "-c", script],
+            cwd=tmp_path,
+            env={**os.environ, **home},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert result.stdout.splitlines()[-2:] == ["0", "set()"]
 
 
 def test_no_plugin_takes_part_in_reading_records(tmp_path: Path) -> None:

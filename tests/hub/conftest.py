@@ -60,11 +60,21 @@ class Program:
         return Path(self.environment["HF_HOME"])
 
 
+@pytest.fixture(scope="session")
+def byte_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the many processes find what the first one compiled: half of their time, where nothing else keeps it."""
+    return tmp_path_factory.mktemp("byte-code")
+
+
 @pytest.fixture
-def program(hub: LocalHub, tmp_path: Path) -> Program:
+def program(hub: LocalHub, tmp_path: Path, byte_code: Path) -> Program:
     folder = tmp_path / "work"
     folder.mkdir()
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("HF_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
     own = {
         "HF_ENDPOINT": hub.url,
         "HF_HOME": str(tmp_path / "home"),
@@ -73,5 +83,6 @@ def program(hub: LocalHub, tmp_path: Path) -> Program:
         "HF_HUB_DOWNLOAD_TIMEOUT": "1",
         "HF_HUB_ETAG_TIMEOUT": "1",
         "NO_PROXY": "*",
+        "PYTHONPYCACHEPREFIX": str(byte_code),
     }
     return Program(folder=folder, environment={**inherited, **own})

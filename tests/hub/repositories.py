@@ -3,18 +3,19 @@
 import hashlib
 import secrets
 from dataclasses import dataclass, field
+from functools import cached_property
 
 LFS_SUFFIXES = (".gz", ".tgz", ".zip", ".bin", ".npz")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoredFile:
-    """A file's content and its names."""
+    """A file's content and its names; a digest of it is made once, or the hub would be slower than its clients."""
 
     content: bytes
     is_lfs: bool
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         return hashlib.sha256(self.content).hexdigest()
 
@@ -22,7 +23,7 @@ class StoredFile:
     def pointer(self) -> bytes:
         return f"version https://git-lfs.github.com/spec/v1\noid sha256:{self.sha256}\nsize {self.size}\n".encode()
 
-    @property
+    @cached_property
     def blob_id(self) -> str:
         return git_blob_id(self.pointer if self.is_lfs else self.content)
 

@@ -1,6 +1,8 @@
 """`download` against a hub on this machine, as a user runs it."""
 
 import hashlib
+import subprocess
+import sys
 
 from tests.hub.conftest import REPOSITORY, Program
 from tests.hub.local_hub import LocalHub
@@ -24,3 +26,27 @@ def test_an_id_is_fetched_and_compared_with_everything_that_is_known_of_it(hub: 
     assert "as the Hub's metadata says" in result.stdout
     assert "nobody signed this" in result.stdout
     assert result.stderr == ""
+
+
+SCRIPT = """
+import sys, hstu_preserve
+from pathlib import Path
+wanted = hstu_preserve.Wanted(ids=["iter8-exp4-SOTA"])
+planned = hstu_preserve.preview_download(wanted)
+report = hstu_preserve.download(wanted, output=Path("here"))
+print(planned.missing_bytes, report.commit, report.choose_exit_code(), "torch" in sys.modules)
+"""
+
+
+def test_a_caller_in_python_has_the_same(hub: LocalHub, program: Program) -> None:
+    commit = hub.add(REPOSITORY, {NAME: CONTENT})
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        cwd=program.folder,
+        env=program.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout.split() == [str(len(CONTENT)), commit, "0", "False"], result.stderr
+    assert program.files == {f"here/{NAME}": CONTENT}

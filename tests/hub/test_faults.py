@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError
+from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UnreachableError, UsageError
 from hstu_preserve.hub.cache import Cache
 from hstu_preserve.hub.partial_files import PartRecord
 from hstu_preserve.hub.repository import Hub
 from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
+from hstu_preserve.workflows.expectations import Expectation
 from hstu_preserve.workflows.published import Published
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub, User
@@ -47,7 +48,7 @@ class Reader:
         file = published.snapshot.find(name)
         assert file is not None
         listed = [KnownDigest(kind=DigestKind.MD5, hex=md5, source="a list")] if md5 else []
-        return published.obtain(file, listed=listed).place.read_bytes()
+        return published.obtain(file, expected=Expectation(listed=tuple(listed))).place.read_bytes()
 
     @property
     def parts(self) -> dict[str, int]:
@@ -202,6 +203,16 @@ def test_what_does_not_pass_is_an_error_and_no_file(fault: str, hub: LocalHub, r
     reader.require_no_wrong_bytes()
 
 
+def test_a_hub_that_is_not_there_is_told_apart_from_one_that_stumbles(hub: LocalHub) -> None:
+    policy = RetryPolicy(first_wait_seconds=0.002)
+    with pytest.raises(UnreachableError, match="cannot be reached"):
+        Hub(endpoint="http://127.0.0.1:9").read_snapshot(REPOSITORY, revision="main", policy=policy)
+    hub.spoil(always(API, status=503))
+    with pytest.raises(UnavailableError) as caught:
+        Hub(endpoint=hub.url).read_snapshot(REPOSITORY, revision="main", policy=policy)
+    assert not isinstance(caught.value, UnreachableError)
+
+
 def test_after_a_cut_only_the_rest_is_asked_for(hub: LocalHub, reader: Reader) -> None:
     hub.spoil(Fault(pattern=STORAGE, cut_at=400_000))
     reader.obtain()
@@ -259,12 +270,13 @@ def test_what_is_here_is_not_fetched_again_under_whatever_commit(hub: LocalHub, 
     assert hub.count_sent(STORAGE) == len(BUNDLE)
 
 
-def test_what_was_damaged_here_is_fetched_again(hub: LocalHub, reader: Reader) -> None:
+@pytest.mark.parametrize("left", [bytes(len(BUNDLE)), BUNDLE[:400_000], b""], ids=["other bytes", "short", "empty"])
+def test_what_was_damaged_here_is_fetched_again(left: bytes, hub: LocalHub, reader: Reader) -> None:
     reader.obtain()
     for path in reader.folder.rglob("*"):
         if path.is_file() and path.stat().st_size == len(BUNDLE):
             path.chmod(0o644)
-            path.write_bytes(bytes(len(BUNDLE)))
+            path.write_bytes(left)
     assert reader.obtain() == BUNDLE
     assert hub.count_sent(STORAGE) == 2 * len(BUNDLE)
 

@@ -164,6 +164,30 @@ def test_without_network_what_is_here_can_be_worked_on(published: LocalHub, prog
     assert program.files == {NAME: BUNDLE}
 
 
+def test_a_hub_that_does_not_answer_does_not_keep_from_what_is_here(published: LocalHub, program: Program) -> None:
+    unreachable = {"HF_ENDPOINT": UNREACHABLE}
+    program.run("download", ID)
+    (program.folder / NAME).unlink()
+    begin = time.monotonic()
+    result = program.run("download", ID, **unreachable)
+    assert (result.returncode, program.files) == (0, {NAME: BUNDLE}), result.stdout + result.stderr
+    assert "cannot be reached" in result.stdout
+    assert "used what is on this machine" in result.stdout
+    missing = program.run("download", "another.tar.gz", **unreachable)
+    assert missing.returncode == 2
+    assert "unknown" in missing.stderr
+    assert time.monotonic() - begin < 12, "it waited for a hub that is not there"
+
+
+def test_what_was_listed_but_not_fetched_needs_the_hub(published: LocalHub, program: Program) -> None:
+    program.run("download", ID, "--dry-run")
+    begin = time.monotonic()
+    result = program.run("download", ID, HF_ENDPOINT=UNREACHABLE)
+    assert (result.returncode, program.files) == (4, {})
+    assert "cannot be reached" in result.stdout
+    assert time.monotonic() - begin < 12, "it waited for a hub that is not there"
+
+
 def test_nothing_is_fetched_twice(published: LocalHub, program: Program) -> None:
     program.run("download", ID)
     again = program.run("download", ID, "--output-dir", "elsewhere")
@@ -206,6 +230,16 @@ def test_a_wrong_request_is_refused(
     assert result.returncode == exit_code
     assert says in result.stderr
     assert program.files == {}
+
+
+@pytest.mark.parametrize("name", ["nonsense", "iter8-exp4-SOTTA"])
+def test_a_name_that_nobody_can_know_is_refused_without_asking(
+    name: str, published: LocalHub, program: Program
+) -> None:
+    result = program.run("download", name, HF_ENDPOINT=UNREACHABLE)
+    assert result.returncode == 2
+    assert f"{name}: unknown catalog id" in result.stderr
+    assert published.requests == []
 
 
 def test_another_repository_and_revision_may_be_named(published: LocalHub, program: Program) -> None:

@@ -138,6 +138,34 @@ def test_reproducing_an_id_fetches_it_once_after_saying_how_much(published: Loca
     assert len(published.requests) == num_requests
 
 
+VERBS: dict[str, list[str]] = {
+    "evaluate": ["evaluate", ADDRESS],
+    "unpack": ["unpack", ADDRESS, "--output", "tree"],
+    "diff": ["diff", ADDRESS, "sample"],
+    "export": ["export", ADDRESS, "--format", "model-card", "--output", "card.md"],
+    "report": ["report", ADDRESS, "--markdown", "report.md"],
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_that_needs_the_file_fetches_it_after_saying_how_much(
+    verb: str, published: LocalHub, program: Program
+) -> None:
+    result = program.run(*VERBS[verb])
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stderr == f"{ADDRESS}: fetching {len(SAMPLE)} bytes of native.tar.gz from owner/experiments\n"
+    assert list_kept(program) == ["native.tar.gz"]
+
+
+def test_what_may_be_old_because_the_hub_does_not_answer_is_said(published: LocalHub, program: Program) -> None:
+    program.run("download", ADDRESS)
+    for verb in ("verify", "show"):
+        result = program.run(verb, ADDRESS, HF_ENDPOINT="http://127.0.0.1:9")
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "cannot be reached" in result.stderr
+        assert "used what is on this machine" in result.stderr
+
+
 def test_reproducing_an_address_runs_the_bundle(published: LocalHub, program: Program) -> None:
     result = program.run("reproduce", ADDRESS, "--json")
     assert result.returncode == 0, result.stdout + result.stderr

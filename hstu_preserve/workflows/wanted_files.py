@@ -1,0 +1,161 @@
+"""Which files of which repository a user means, and what each must be."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hstu_preserve.errors import UnknownNameError, UsageError
+from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
+from hstu_preserve.records.downloads import PublishedFile
+from hstu_preserve.workflows.catalog import read_catalog
+from hstu_preserve.workflows.expectations import Expectation
+from hstu_preserve.workflows.published import Published, is_archive, open_published
+from hstu_preserve.workflows.targets import REMOTE_PREFIX, looks_like_path, parse_remote
+
+CODE_WORD = "code"
+SIGNATURE_SUFFIX = ".sig"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What to fetch.
+
+    Attributes:
+        ids: Catalog ids, archive names of the repository, or `hf://` addresses.
+        has_all: Every bundle of the repository, too.
+        has_code: The repository's code archive, too.
+        repository: Instead of the catalog's.
+        revision: A branch, tag or commit; None is the main branch.
+    """
+
+    ids: Sequence[str] = ()
+    has_all: bool = False
+    has_code: bool = False
+    repository: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One file to fetch, for whom, and what it must be."""
+
+    target: str
+    file: PublishedFile
+    expected: Expectation
+
+
+def open_wanted(wanted: Wanted) -> Published:
+    """Return the one repository that everything wanted is in.
+
+    Raises:
+        UnknownNameError: No repository was named, and a name is neither in the catalog nor that of a file.
+        UsageError: Several repositories or revisions.
+        UnavailableError: The repository cannot be asked.
+    """
+    catalog = read_catalog()
+    remotes = [parse_remote(one) for one in wanted.ids if one.startswith(REMOTE_PREFIX)]
+    named = {remote.repository for remote in remotes}
+    if wanted.repository is not None:
+        named.add(wanted.repository)
+    if not named:
+        require_known(wanted.ids, catalog=catalog)
+        named = {find_bundle(one).repository for one in wanted.ids if one in catalog}
+    if not named:
+        named = {entry.bundle.repository for entry in catalog.values() if entry.bundle is not None}
+    if len(named) != 1:
+        raise UsageError(f"the bundles are in several repositories ({', '.join(sorted(named))}); name one with --repo")
+    revisions: set[str | None] = {remote.revision for remote in remotes if remote.revision} or {wanted.revision}
+    if len(revisions) != 1:
+        raise UsageError("one revision per call: every file comes from the same commit")
+    return open_published(named.pop(), revision=revisions.pop())
+
+
+def require_known(ids: Iterable[str], *, catalog: Mapping[str, CatalogEntry]) -> None:
+    """Raise UnknownNameError where a name can be known without asking anybody to be none."""
+    for one in ids:
+        if one not in catalog and not looks_like_path(one):
+            hint = (
+                "'hstu-preserve list' shows all ids; a file of the repository is named with its suffix, "
+                "what is in another repository with --repo"
+            )
+            raise UnknownNameError(kind="catalog id", name=one, known=catalog, hint=hint)
+
+
+def find_bundle(name: str) -> BundleLocation:
+    """Return where an entry's bundle is.
+
+    Raises:
+        UsageError: It has none.
+    """
+    bundle = read_catalog()[name].bundle
+    if bundle is None:
+        raise UsageError(f"{name}: a published number without a bundle; there is nothing to fetch")
+    return bundle
+
+
+def list_jobs(wanted: Wanted, published: Published) -> list[Job]:
+    """Return every file to fetch, the lists that vouch for them and their signatures included.
+
+    Raises:
+        UsageError: Nothing is wanted, or there is no one code archive.
+        UnknownNameError: The repository holds no such archive.
+    """
+    catalog = read_catalog()
+    archives = [file for file in published.snapshot.files if is_archive(file.path)]
+    chosen = {one: find_archive(one, catalog=catalog, published=published) for one in wanted.ids}
+    codes = find_codes(archives, catalog=catalog)
+    if wanted.has_all:
+        chosen |= {file.path: file for file in archives if file not in codes and file not in chosen.values()}
+    if wanted.has_code:
+        chosen[f"--{CODE_WORD}"] = require_one_code(codes, published)
+    if not chosen:
+        raise UsageError("nothing to fetch: name ids, or --all, or --code; 'hstu-preserve list' shows the ids")
+    jobs = [Job(target=target, file=file, expected=published.expect(file)) for target, file in chosen.items()]
+    return [*jobs, *list_companions(jobs, published)]
+
+
+def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], published: Published) -> PublishedFile:
+    """Return the file of the repository that a user means.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    paths = [target, *(f"{target}{suffix}" for suffix in (".tar.gz", ".tgz"))]
+    if target.startswith(REMOTE_PREFIX):
+        paths = [parse_remote(target).path]
+    elif target in catalog:
+        paths = [find_bundle(target).path]
+    found = next((file for path in paths if (file := published.snapshot.find(path)) is not None), None)
+    if found is None:
+        known = [*catalog, *(file.path for file in published.snapshot.files)]
+        where = f"{published.snapshot.repository} at {published.snapshot.commit}"
+        raise UnknownNameError(kind=f"id or file of {where}", name=target, known=known)
+    return found
+
+
+def find_codes(archives: Iterable[PublishedFile], *, catalog: Mapping[str, CatalogEntry]) -> list[PublishedFile]:
+    """Return the archives that hold code, not an experiment."""
+    bundles = {entry.bundle.path for entry in catalog.values() if entry.bundle is not None}
+    return [file for file in archives if file.path not in bundles and CODE_WORD in file.path.casefold()]
+
+
+def require_one_code(codes: Sequence[PublishedFile], published: Published) -> PublishedFile:
+    """Return the code archive.
+
+    Raises:
+        UsageError: There is none, or several.
+    """
+    if len(codes) != 1:
+        found = ", ".join(file.path for file in codes) or "none"
+        raise UsageError(
+            f"--code: {published.snapshot.repository} has no one code archive (found {found}); name the file"
+        )
+    return codes[0]
+
+
+def list_companions(jobs: Sequence[Job], published: Published) -> list[Job]:
+    """Return the lists that vouch for the files, and the signatures that lie beside them."""
+    sources = {one.source for job in jobs for one in job.expected.listed}
+    names = [name for name in published.lists if any(source.startswith(f"{name} (") for source in sources)]
+    names += [f"{job.file.path}{SIGNATURE_SUFFIX}" for job in jobs]
+    files = [published.snapshot.find(name) for name in names]
+    return [Job(target=file.path, file=file, expected=Expectation()) for file in files if file is not None]

@@ -1,0 +1,133 @@
+"""Large bodies are read in large pieces, and broken ones are never taken for whole."""
+
+import hashlib
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hstu_preserve.hub.bodies import PIECE_BYTES, find_connection, read_body
+from hstu_preserve.hub.content_digests import CHUNKS_AHEAD, ContentHasher, hashing_behind
+from hstu_preserve.hub.repository import Answer, Hub
+from hstu_preserve.hub.retries import PassingError
+from tests.hub.faults import Fault
+from tests.hub.local_hub import LocalHub
+
+CONTENT = hashlib.shake_128(b"a large body").digest(3_000_000)
+CLIENT_PIECE_BYTES = 1 << 16
+
+
+@contextmanager
+def opened(hub: LocalHub, content: bytes) -> Iterator[Answer]:
+    hub.add("owner/repository", {"file.bin": content})
+    digest = hashlib.sha256(content).hexdigest()
+    address = f"{hub.storage_url}/lfs/{digest}?signature={hub.sign(digest)}"
+    with Hub(endpoint=hub.url).open(address, headers={}, source="file.bin") as answer:
+        yield answer
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, 300_000, 3_000_000])
+def test_a_body_of_any_size_arrives_whole(size: int, hub: LocalHub) -> None:
+    with opened(hub, CONTENT[:size]) as answer:
+        assert b"".join(answer.chunks) == CONTENT[:size]
+
+
+def test_a_large_body_arrives_in_larger_pieces_than_the_client_reads(hub: LocalHub) -> None:
+    with opened(hub, CONTENT) as answer:
+        first = next(answer.chunks)
+        while sum(one.bytes_sent for one in hub.requests) < 2_000_000:  # the rest waits in the connection
+            threading.Event().wait(0.01)
+        sizes = [len(first), *map(len, answer.chunks)]
+    assert CLIENT_PIECE_BYTES < max(sizes) <= PIECE_BYTES
+    assert sum(sizes) == len(CONTENT)
+
+
+@pytest.mark.parametrize("fault", [{"cut_at": 2_000_000}, {"cut_at": 2_000_000, "stall_seconds": 3.0}])
+def test_a_large_body_that_breaks_off_is_no_body(
+    fault: dict[str, Any], hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 0.5)
+    hub.spoil(Fault(pattern="GET /lfs", **fault))
+    received: list[int] = []
+    with opened(hub, CONTENT) as answer, pytest.raises(PassingError, match="connection failed"):
+        received.extend(map(len, answer.chunks))
+    assert sum(received) == 2_000_000
+
+
+def make_response(**changes: Any) -> Any:
+    """An answer over a bare connection, as the client gives it."""
+    with socket.socket() as connection:
+        facts = {"socket": connection, "ssl_object": None}
+        stream = SimpleNamespace(get_extra_info=(facts | changes).get)
+    response = {"http_version": "HTTP/1.1", "headers": {}, "extensions": {"network_stream": stream}}
+    return SimpleNamespace(**(response | changes))
+
+
+def test_a_bare_connection_is_found() -> None:
+    assert find_connection(make_response()) is not None
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"http_version": "HTTP/2"},
+        {"headers": {"transfer-encoding": "chunked"}},
+        {"extensions": {}},
+        {"socket": None},
+        {"ssl_object": ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO())},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_connection_that_wraps_the_body_is_left_to_the_client(changes: dict[str, Any]) -> None:
+    assert find_connection(make_response(**changes)) is None
+
+
+def test_a_body_that_only_the_client_can_read_is_read_by_it() -> None:
+    response = make_response(extensions={}, headers={"content-length": "900000"}, iter_raw=lambda: iter([b"x"] * 3))
+    assert list(read_body(response, timeout_seconds=1)) == [b"x"] * 3
+
+
+class TestHashingBehind:
+    def test_all_is_hashed_when_the_block_is_left(self) -> None:
+        hasher = ContentHasher(size=len(CONTENT), kinds=[])
+        with hashing_behind(hasher) as hash_later:
+            for at in range(0, len(CONTENT), 100_000):
+                hash_later(CONTENT[at : at + 100_000])
+        assert list(hasher.digests().values()) == [hashlib.sha256(CONTENT).hexdigest()]
+
+    def test_all_is_hashed_when_an_error_ends_the_block(self) -> None:
+        hasher = ContentHasher(size=len(CONTENT), kinds=[])
+
+        def fail() -> None:
+            with hashing_behind(hasher) as hash_later:
+                hash_later(CONTENT)
+                raise PassingError("cut")
+
+        with pytest.raises(PassingError):
+            fail()
+        assert hasher.position == len(CONTENT)
+
+    def test_no_more_than_a_few_chunks_wait(self) -> None:
+        may_go = threading.Event()
+        hasher = SimpleNamespace(update=lambda chunk: may_go.wait(10))
+        handed_over: list[bytes] = []
+
+        def hand_over() -> None:
+            with hashing_behind(hasher) as hash_later:  # type: ignore[arg-type]  # only `update` is called
+                for _ in range(3 * CHUNKS_AHEAD):
+                    hash_later(b"chunk")
+                    handed_over.append(b"chunk")
+
+        worker = threading.Thread(target=hand_over)
+        worker.start()
+        worker.join(0.3)
+        waiting = len(handed_over)
+        may_go.set()
+        worker.join()
+        assert waiting <= CHUNKS_AHEAD + 1
+        assert len(handed_over) == 3 * CHUNKS_AHEAD

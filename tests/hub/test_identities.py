@@ -1,0 +1,94 @@
+"""A bundle that the catalog names by its identity is that bundle, or no file."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import hstu_preserve
+from hstu_preserve.bundle.verification import read_stored_manifest
+from hstu_preserve.errors import VerificationError
+from hstu_preserve.hub.cache import Cache
+from hstu_preserve.hub.repository import Hub
+from hstu_preserve.hub.retries import RetryPolicy
+from hstu_preserve.primitives.shipped import shipped_directory
+from hstu_preserve.workflows.expectations import Expectation
+from hstu_preserve.workflows.published import Published
+from hstu_preserve.workflows.targets import SAMPLE_BUNDLE
+from tests.hub.conftest import REPOSITORY, Program
+from tests.hub.local_hub import LocalHub
+
+SAMPLE_PATH = shipped_directory("bundles") / SAMPLE_BUNDLE
+SAMPLE = SAMPLE_PATH.read_bytes()
+IDENTITY = read_stored_manifest(SAMPLE_PATH).identity
+ANOTHER = "0" * 64
+ID, NAME = "iter8-exp4-SOTA", "iter8-exp4-SOTA.tar.gz"
+
+
+@pytest.fixture
+def published(hub: LocalHub, tmp_path: Path) -> Published:
+    hub.add(REPOSITORY, {NAME: SAMPLE, "noise.tar.gz": b"no bundle at all"})
+    client = Hub(endpoint=hub.url)
+    snapshot = client.read_snapshot(REPOSITORY, revision="main", policy=RetryPolicy())
+    return Published(snapshot=snapshot, hub=client, cache=Cache(tmp_path / "cache"))
+
+
+def obtain(published: Published, name: str, identity: str | None) -> Path:
+    file = published.snapshot.find(name)
+    assert file is not None
+    return published.obtain(file, expected=Expectation(identity=identity)).place
+
+
+def test_the_named_bundle_is_kept(published: Published) -> None:
+    assert obtain(published, NAME, IDENTITY).read_bytes() == SAMPLE
+
+
+@pytest.mark.parametrize("name", [NAME, "noise.tar.gz"])
+def test_another_bundle_is_not_kept(name: str, published: Published) -> None:
+    with pytest.raises(VerificationError, match=f"{ANOTHER}.*") as caught:
+        obtain(published, name, ANOTHER)
+    assert f"{REPOSITORY}/{name}" in str(caught.value)
+    kept = [path for path in published.cache.root.rglob("*") if path.is_file() and path.stat().st_size > 5000]
+    assert kept == []
+
+
+def test_what_was_fetched_before_the_catalog_named_it_is_compared_too(published: Published) -> None:
+    obtain(published, NAME, None)
+    with pytest.raises(VerificationError, match="identity differs"):
+        obtain(published, NAME, ANOTHER)
+
+
+@pytest.fixture
+def catalogued(hub: LocalHub, program: Program, tmp_path: Path) -> Path:
+    """A checkout of the program of its own; returns the catalog's file of one experiment."""
+    site = tmp_path / "checkout"
+    shutil.copytree(Path(hstu_preserve.__file__).parent, site / "hstu_preserve")
+    shutil.copytree(shipped_directory("manifests"), site / "manifests")
+    program.environment["PYTHONPATH"] = str(site) + os.pathsep + program.environment.get("PYTHONPATH", "")
+    hub.add(REPOSITORY, {NAME: SAMPLE})
+    return site / "manifests" / f"{ID}.json"
+
+
+def name_identity(entry: Path, identity: str) -> None:
+    record = json.loads(entry.read_bytes())
+    record["bundle"]["identity"] = identity
+    entry.write_text(json.dumps(record), encoding="utf-8")
+
+
+def test_an_id_brings_the_bundle_that_the_catalog_names(catalogued: Path, program: Program) -> None:
+    name_identity(catalogued, IDENTITY)
+    assert program.run("download", ID).returncode == 0
+    assert program.files == {NAME: SAMPLE}
+
+
+def test_another_bundle_under_the_id_is_a_failed_verification(catalogued: Path, program: Program) -> None:
+    name_identity(catalogued, ANOTHER)
+    result = program.run("download", ID)
+    assert (result.returncode, program.files) == (3, {})
+    assert f"expected {ANOTHER} by the catalog, found {IDENTITY}" in result.stdout
+    reproduced = program.run("reproduce", ID)
+    assert reproduced.returncode == 3
+    assert "identity differs" in reproduced.stderr
+    assert list(program.home.rglob("objects/*")) == []

@@ -3,30 +3,40 @@
 Usage: python -m benchmarks.gpu_check        (torch 2.11 or newer with CUDA; nothing is downloaded)
 
 Prints, and writes to `benchmarks/results/gpu.json`: users whose rank moved between CPU and GPU on the sample's
-checkpoint, whether two GPU trainings of the sample end in one state, and seconds per training step at the ml-20m shape.
+checkpoint, whether two GPU trainings of the sample end in one state, whether one that was cut off and resumed does,
+what several GPUs change of its losses, and seconds per training step at the ml-20m shape.
 """
 
+import contextlib
 import json
+import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from benchmarks.machine import machine_facts
+from hstu_preserve.bundle.layout import METRICS
+from hstu_preserve.bundle.layout import STEPS as STEP_LOSSES
 from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.evaluation.ranks import compare_ranks, read_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.training.determinism import repeatable_arithmetic
 from hstu_preserve.training.loop import TrainingRun
+from hstu_preserve.workflows.conduct import Durability
 from hstu_preserve.workflows.evaluate import evaluate
 from hstu_preserve.workflows.pack import unpack
+from hstu_preserve.workflows.progress import Progress
 from hstu_preserve.workflows.train import train
 
 RESULT = Path(__file__).with_name("results") / "gpu.json"
 STEPS = 20
+CUT_AFTER = 45
 ML_20M_GIN = """
 train_fn.dataset_name = "synthetic"
 train_fn.main_module = "HSTU"
@@ -42,6 +52,10 @@ train_fn.item_l2_norm = True
 train_fn.weight_decay = 0
 train_fn.enable_tf32 = True
 """
+
+
+class CutOffError(Exception):
+    """What ends a training in the middle."""
 
 
 def compare_evaluation(work: Path) -> dict[str, int]:
@@ -69,6 +83,48 @@ def compare_trainings(work: Path) -> dict[str, bool]:
         "same_state": runs[0].results.state_sha256 == runs[1].results.state_sha256,
         "same_ranks": runs[0].results.final.ranks_sha256 == runs[1].results.final.ranks_sha256,
     }
+
+
+def compare_resumption(work: Path) -> dict[str, bool]:
+    """Return whether a training that was cut off within an epoch and resumed ends in the state of the others."""
+
+    def cut_off(progress: Progress) -> None:
+        if progress.activity.startswith("epoch") and progress.completed == CUT_AFTER:
+            raise CutOffError
+
+    run = partial(train, "sample-hstu-synthetic", data=work / "sample" / "data", device="cuda", output=work / "cut")
+    with contextlib.suppress(CutOffError):
+        run(durability=Durability(minutes=0), listener=cut_off)
+    resumed = run(durability=Durability(resume=True))
+    return {"same_state": resumed.results.state_sha256 == read_state(work / "first")}
+
+
+def compare_processes(work: Path) -> dict[str, float] | str:
+    """Return the largest relative difference of a step's loss between one GPU and all of them."""
+    count = torch.cuda.device_count()
+    if count < 2:
+        return "skipped: one GPU"
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)),
+        *("-m", "hstu_preserve", "train", "sample-hstu-synthetic", "--data", str(work / "sample" / "data")),
+        *("--device", "cuda", "--output", str(work / "several")),
+    ]
+    subprocess.run(command, check=True)
+    one, several = (read_losses(work / name) for name in ("first", "several"))
+    return {
+        "processes": count,
+        "largest_relative_difference": max(abs(a - b) / abs(b) for a, b in zip(several, one, strict=True)),
+    }
+
+
+def read_state(run: Path) -> str:
+    """Return the digest of a run's final state."""
+    return ResultsRecord.from_json((run / METRICS).read_bytes(), source=METRICS).state_sha256
+
+
+def read_losses(run: Path) -> list[float]:
+    """Return every step's loss."""
+    return [float.fromhex(json.loads(line)["loss"]) for line in (run / STEP_LOSSES).read_text().splitlines()]
 
 
 def time_steps(work: Path) -> dict[str, float]:
@@ -102,6 +158,8 @@ def main() -> int:
             "gpu": torch.cuda.get_device_name(0),
             "evaluation_gpu_against_cpu": compare_evaluation(work),
             "training_twice": compare_trainings(work),
+            "training_cut_off_and_resumed": compare_resumption(work),
+            "training_on_several": compare_processes(work),
             "ml_20m_shape": time_steps(work),
             "machine": machine_facts(),
         }

@@ -96,7 +96,8 @@ class Conduct:
         self.epochs: list[EvaluationRecord] = []
         self.selection = EpochSelection(run.policies[0], patience=run.recipe.training.patience)
         self.resumptions: list[Resumption] = []
-        self.point: ResumePoint | None = None
+        self.journal: JournalRecord | None = None
+        """Where the logs of a resumed run stand."""
         self.latest_test: Evaluated | None = None
         self.saved_at = time.monotonic()
         self.is_validated = run.recipe.dataset.protocol is Protocol.VALIDATED
@@ -111,22 +112,28 @@ class Conduct:
         Raises:
             UsageError, DataMismatchError, CheckpointError: The checkpoints are of another run, or none is whole.
         """
-        self.point = find_resume_point(self.checkpoints, output=self.output, run=self.run, announce=announce)
-        if self.point is None:
+        point = find_resume_point(self.checkpoints, output=self.output, run=self.run, announce=announce)
+        if point is None:
             announce(f"{self.output}: no checkpoint was written yet; starting from the beginning")
-            return
-        checkpoint, journal = self.point.checkpoint, self.point.journal
-        self.training.restore(checkpoint)
-        self.epochs = list(journal.epochs)
-        self.selection.restore(journal.best)
-        self.resumptions = list(journal.resumptions)
-        position = self.training.position
-        announce(
-            f"resuming from {checkpoint.path.name}: epoch {position.finished_epoch + 1}, {position.batch_id} steps done"
-        )
+        else:
+            self.restore(point)
+            position = self.training.position
+            announce(
+                f"resuming from {point.checkpoint.path.name}: epoch {position.finished_epoch + 1}, "
+                f"{position.batch_id} steps done"
+            )
         if changes:
-            self.resumptions.append(Resumption(batch_id=position.batch_id, differences=tuple(changes)))
+            resumption = Resumption(batch_id=self.training.position.batch_id, differences=tuple(changes))
+            self.resumptions.append(resumption)
             announce(f"warning: no longer the environment the run began in ({'; '.join(changes)}); bits may differ")
+
+    def restore(self, point: ResumePoint) -> None:
+        """Take up state and findings where a checkpoint was written."""
+        self.training.restore(point.checkpoint)
+        self.journal = point.journal
+        self.epochs = list(point.journal.epochs)
+        self.selection.restore(point.journal.best)
+        self.resumptions = list(point.journal.resumptions)
 
     def complete(self) -> tuple[ResultsRecord, Path]:
         """Train to the end and return the results and the checkpoint behind them.
@@ -161,10 +168,9 @@ class Conduct:
         if not self.world.is_first:
             yield None
             return
-        point = self.point
         logs = (
-            RunLogs.resume(self.output, name=self.name, journal=point.journal)
-            if point
+            RunLogs.resume(self.output, name=self.name, journal=self.journal)
+            if self.journal
             else RunLogs.create(self.output, name=self.name)
         )
         try:

@@ -423,3 +423,16 @@ def test_the_resume_rung_is_not_run_without_every_step(finished: Path, store: Pa
     outcome, reason, code = judge(finished, store)
     assert (outcome, code) == ("NOT_RUN", 6)
     assert "does not record every step" in reason
+
+
+def test_a_run_that_begins_anew_elsewhere_says_so_too(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gin, run = write_gin(tmp_path), tmp_path / "run"
+    with pytest.raises(CrashError):
+        train(gin, data=store, device="cpu", output=run, listener=crash_after(1))
+    assert not (run / CHECKPOINT_FOLDER).exists()
+    monkeypatch.setattr(train_module, "list_changes", lambda *_: ["threads: 2 here, 64 recorded"])
+    resume(run, store)
+    results = ResultsRecord.from_json((run / METRICS).read_bytes(), source=METRICS)
+    assert [one.batch_id for one in results.resumptions] == [0]

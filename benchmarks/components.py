@@ -1,11 +1,11 @@
 """What each component costs over BASE: seconds per training step and peak memory (`make bench-components`).
 
-Usage: python -m benchmarks.components [--rounds N]
+Usage: python -m benchmarks.components [--rounds N] [--only NAME,...]
 
 Every component alone on upstream's ml-20m base shape (D = 256, 4 blocks, 4 heads) and a batch of 16 made-up histories
 of 200 events, in one process per component: BASE and the component step in turns, and the median of the turns' ratios
 counts. Peak memory is the process's own, of one model at a time. The recipe of 700 events runs as it is, batch of 128
-included. Writes `benchmarks/results/components.json`.
+included. Writes `benchmarks/results/components.json`; with --only, the other components' figures in it stay.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -25,6 +26,7 @@ from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.primitives.canonical_json import canonical_dumps
+from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.loop import TrainingRun
 
@@ -43,6 +45,14 @@ COMPONENTS = {
     "additive + IC + TD + hard negatives": "iter8-exp1-HardNeg",
     "additive + IC + TD + popularity debiasing": "iter8-exp0-PopDebias",
 }
+ALONE: dict[str, dict[str, Json]] = {
+    "hard negatives": {
+        "hard_negatives": {"fraction": 0.25, "pool_size": 2048, "warmup_epochs": 0, "exclude_history": True}
+    },
+    "popularity debiasing (logits)": {"pop_debias": {"mode": "logit_adjust", "alpha": 0.1}},
+    "action fusion": {"action_fusion": {"enabled": True}},
+}
+"""Components that no recipe has without others: BASE with these sections."""
 WARM_UP = 2
 MEGABYTE = 1e6
 
@@ -51,6 +61,7 @@ def main() -> None:
     """Measure every component, record and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--only", default="", help="names, separated by commas")
     parser.add_argument("--time", help="step BASE and this recipe in turns; prints JSON")
     parser.add_argument("--memory", help="step this recipe alone; prints JSON")
     parser.add_argument("--batch", type=int, default=BATCH_SIZE)
@@ -61,10 +72,15 @@ def main() -> None:
     if options.memory:
         print(json.dumps(measure_memory(options.memory, batch=options.batch)))
         return
+    chosen = {name: name for name in ALONE} | COMPONENTS
+    recorded: dict[str, Any] = {}
+    if options.only:
+        recorded = json.loads(RESULT.read_text())
+        chosen = {name: chosen[name] for name in options.only.split(",")}
     base = measure("--memory", BASE)
     print(f"{'BASE':44} peak {base['peak_megabytes']:8.0f} MB")
-    figures = {}
-    for name, recipe_id in COMPONENTS.items():
+    figures: dict[str, dict[str, float]] = recorded.get("components", {})
+    for name, recipe_id in chosen.items():
         figures[name] = measure("--time", recipe_id, rounds=options.rounds) | measure("--memory", recipe_id)
         figures[name]["memory ratio"] = round(figures[name]["peak_megabytes"] / base["peak_megabytes"], 3)
         print(
@@ -72,7 +88,7 @@ def main() -> None:
             f"peak {figures[name]['peak_megabytes']:8.0f} MB ({figures[name]['memory ratio']:.2f})",
             flush=True,
         )
-    whole = measure("--memory", LONG, batch=128)
+    whole = recorded.get(f"{LONG}, batch 128") or measure("--memory", LONG, batch=128)
     print(f"{LONG:44} step {whole['step_seconds']:.1f} s, peak {whole['peak_megabytes']:8.0f} MB at a batch of 128")
     content = {
         "command": f"python -m benchmarks.components --rounds {options.rounds}",
@@ -96,9 +112,11 @@ def measure(mode: str, recipe_id: str, *, rounds: int = 1, batch: int = BATCH_SI
 
 def make_run(recipe_id: str, *, store: Store, batch: int) -> TrainingRun:
     """Return the recipe's training on the store, hard negatives from the first epoch on."""
-    recipe = resolve(read_chain(BUNDLES / recipe_id / "config" / f"{recipe_id}.gin", root=BUNDLES)).recipe
+    chain_id = BASE if recipe_id in ALONE else recipe_id
+    recipe = resolve(read_chain(BUNDLES / chain_id / "config" / f"{chain_id}.gin", root=BUNDLES)).recipe
     value = recipe.to_json_value()
     assert isinstance(value, dict)
+    value |= ALONE.get(recipe_id, {})
     training, hard = value["training"], value["hard_negatives"]
     assert isinstance(training, dict)
     training["local_batch_size"] = batch

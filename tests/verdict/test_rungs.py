@@ -14,13 +14,12 @@ from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
+from hstu_preserve.verdict.resumption import ResumeComparison, judge_resume
 from hstu_preserve.verdict.rungs import (
-    ResumeComparison,
     choose_exit_code,
     judge_bytes,
     judge_evaluation_bitwise,
     judge_evaluation_numeric,
-    judge_resume,
     judge_training,
     judge_training_bitwise,
     not_run,

@@ -12,7 +12,7 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.training.checkpoint import Checkpoint, capture_state, read_checkpoint, read_position, state_digest
 from hstu_preserve.training.determinism import repeatable_arithmetic
 from hstu_preserve.training.loop import StepEvent, TrainingRun
-from hstu_preserve.verdict.rungs import NUMERIC_STEPS, ResumeComparison
+from hstu_preserve.verdict.resumption import NUMERIC_STEPS, ResumeComparison
 from hstu_preserve.workflows.bundles import OpenedBundle, RecordedStep
 from hstu_preserve.workflows.progress import Listener, Progress
 

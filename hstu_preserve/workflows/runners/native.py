@@ -13,10 +13,10 @@ from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.verdict import Rung, Verdict
 from hstu_preserve.training.determinism import repeatable_arithmetic
+from hstu_preserve.verdict.resumption import judge_resume
 from hstu_preserve.verdict.rungs import (
     judge_evaluation_bitwise,
     judge_evaluation_numeric,
-    judge_resume,
     judge_training,
     judge_training_bitwise,
     not_run,

@@ -1,0 +1,92 @@
+"""How a run is judged that was continued from a checkpoint of the recorded one."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumeComparison:
+    """A continued run beside the recorded one.
+
+    Attributes:
+        checkpoint: Where it went on from.
+        num_steps: Steps taken.
+        num_equal: Of these, from the first on, with the recorded loss to the bit.
+        largest_difference: Relative difference of a loss among the first `NUMERIC_STEPS`.
+        state_sha256: Of the state at the end, None where the run was not continued to its end.
+        recorded_sha256: Of the recorded state at the end.
+    """
+
+    checkpoint: str
+    num_steps: int
+    num_equal: int
+    largest_difference: float
+    state_sha256: str | None
+    recorded_sha256: str
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether every step, and the state where the end was reached, is the recorded one."""
+        return self.num_equal == self.num_steps and self.state_sha256 in {None, self.recorded_sha256}
+
+
+NUMERIC_STEPS = 10
+"""Steps whose losses are compared where arithmetic differs: later ones drift apart, however right they are."""
+
+
+def judge_resume(
+    comparison: ResumeComparison, *, tolerance: float, environment_differences: Sequence[str]
+) -> list[Verdict]:
+    """Judge whether the checkpoint continues as the original run did.
+
+    Args:
+        comparison: What came out.
+        tolerance: The claim's, for a step's loss in another environment.
+        environment_differences: How the arithmetic differs from the recorded one.
+    """
+    largest = describe_largest(comparison)
+    evidence = list_facts(**asdict(comparison) | {"largest_difference": largest})
+    end = "to the end of the run" if comparison.state_sha256 else "as far as was asked"
+    if comparison.is_equal:
+        state = ", and the same final state" if comparison.state_sha256 else ""
+        reason = f"{comparison.num_steps} steps {end} with the recorded losses to the bit{state}"
+        outcome, is_required = Outcome.REPRODUCED_BITWISE, True
+    elif environment_differences:
+        reason = f"not asked of another environment ({'; '.join(environment_differences)})"
+        outcome, is_required = Outcome.NOT_RUN, False
+    else:
+        place = (
+            f"step {comparison.num_equal + 1} of {comparison.num_steps} has another loss"
+            if comparison.num_equal < comparison.num_steps
+            else "the final state is another"
+        )
+        reason = f"the environment is the recorded one, yet {place}"
+        outcome, is_required = Outcome.NOT_REPRODUCED, True
+    bitwise = Verdict(
+        rung=Rung.RESUME_BITWISE, outcome=outcome, claim=None, reason=reason, evidence=evidence, is_required=is_required
+    )
+    return [bitwise] if is_required else [bitwise, judge_resume_numeric(comparison, tolerance=tolerance)]
+
+
+def judge_resume_numeric(comparison: ResumeComparison, *, tolerance: float) -> Verdict:
+    """Judge whether the first losses after the checkpoint agree within the claim's tolerance."""
+    is_near = comparison.largest_difference <= tolerance
+    count = min(comparison.num_steps, NUMERIC_STEPS)
+    return Verdict(
+        rung=Rung.RESUME_NUMERIC,
+        outcome=Outcome.REPRODUCED_NUMERIC if is_near else Outcome.NOT_REPRODUCED,
+        claim=None,
+        reason=f"the first {count} losses differ by {comparison.largest_difference:.1e} of their value at most, the "
+        f"claim's tolerance is {tolerance:g}",
+        evidence=list_facts(steps=count, largest_difference=describe_largest(comparison), tolerance=tolerance),
+        is_required=True,
+    )
+
+
+def describe_largest(comparison: ResumeComparison) -> float | str:
+    """Return the largest difference; a loss that became infinite or no number has none that JSON could hold."""
+    largest = comparison.largest_difference
+    return largest if math.isfinite(largest) else "not finite"

@@ -9,9 +9,9 @@ from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.manifest import AnyManifest, Manifest, MigratedManifest
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import BundleDiff, Difference
+from hstu_preserve.workflows.obtaining import obtain_local
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
 from hstu_preserve.workflows.show import read_results
-from hstu_preserve.workflows.targets import obtain_local
 
 
 def diff(

@@ -19,6 +19,7 @@ from hstu_preserve.training.determinism import repeatable_arithmetic
 from hstu_preserve.workflows.bundles import open_bundle
 from hstu_preserve.workflows.evaluation import Evaluated, evaluate_model, evaluators_agree
 from hstu_preserve.workflows.machine import choose_device, describe_environment, describe_numerics
+from hstu_preserve.workflows.obtaining import obtain_local
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
 from hstu_preserve.workflows.stores import (
     find_store_for_recipe,
@@ -26,7 +27,6 @@ from hstu_preserve.workflows.stores import (
     open_pinned_store,
     open_store_for_bundle,
 )
-from hstu_preserve.workflows.targets import obtain_local
 
 
 def evaluate(

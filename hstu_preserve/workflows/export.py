@@ -8,8 +8,8 @@ from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.records.results import ExportResult
 from hstu_preserve.workflows.bundles import open_bundle
 from hstu_preserve.workflows.model_cards import write_card_of
+from hstu_preserve.workflows.obtaining import obtain_local
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
-from hstu_preserve.workflows.targets import obtain_local
 
 META_CHECKPOINT = "meta-checkpoint"
 MODEL_CARD = "model-card"

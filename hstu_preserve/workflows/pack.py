@@ -10,8 +10,8 @@ from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
 from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
 from hstu_preserve.records.results import PackResult, UnpackResult
+from hstu_preserve.workflows.obtaining import obtain_local
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
-from hstu_preserve.workflows.targets import obtain_local
 
 BUNDLE_SUFFIX = ".tar.gz"
 MIGRATED_SUFFIX = f".migrated{BUNDLE_SUFFIX}"

@@ -16,9 +16,9 @@ from hstu_preserve.verdict.rungs import choose_exit_code, judge_bytes, judge_leg
 from hstu_preserve.workflows.bundles import open_bundle
 from hstu_preserve.workflows.legacy import show_legacy, verify_legacy
 from hstu_preserve.workflows.machine import describe_environment
+from hstu_preserve.workflows.obtaining import obtain_local
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
 from hstu_preserve.workflows.runners.native import NativeRunner
-from hstu_preserve.workflows.targets import obtain_local
 from hstu_preserve.workflows.verify import verify
 
 RUNGS = {

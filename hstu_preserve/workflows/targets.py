@@ -8,7 +8,6 @@ from urllib.parse import unquote
 
 from hstu_preserve.errors import MissingPathError, UnavailableError, UnknownNameError, UsageError
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.workflows.progress import Announcer, Listener, ignore
 
 if TYPE_CHECKING:
     from hstu_preserve.records.catalog import CatalogEntry
@@ -142,26 +141,6 @@ def require_local(text: str) -> LocalTarget:
             f"{remote.repository} with 'hstu-preserve download {text}'"
         )
     return LocalTarget(text=text, path=kept)
-
-
-def obtain_local(text: str, *, announce: Announcer, listener: Listener = ignore) -> LocalTarget:
-    """Return what `require_local` does; a published bundle that is not here is fetched, compared with its digests.
-
-    Args:
-        text: What the user typed.
-        announce: Is told what will be fetched, and how much, before it is.
-        listener: Hears of progress, in bytes.
-
-    Raises:
-        UsageError: It has no bundle at all.
-        ContentError: It is not what the digests say.
-        UnavailableError: It cannot be fetched.
-    """
-    if not isinstance(resolve_target(text), LocalTarget):
-        from hstu_preserve.workflows.remote import fetch_missing
-
-        fetch_missing(text, announce=announce, listener=listener)
-    return require_local(text)
 
 
 def locate_bundle(target: CatalogTarget | RemoteTarget) -> RemoteTarget:

@@ -1,0 +1,24 @@
+"""A target as a file on this machine, fetched from the Hub where it is not here."""
+
+from hstu_preserve.workflows.progress import Announcer, Listener, ignore
+from hstu_preserve.workflows.targets import LocalTarget, require_local, resolve_target
+
+
+def obtain_local(text: str, *, announce: Announcer, listener: Listener = ignore) -> LocalTarget:
+    """Return what `require_local` does; a published bundle that is not here is fetched, compared with its digests.
+
+    Args:
+        text: What the user typed.
+        announce: Is told what will be fetched, and how much, before it is.
+        listener: Hears of progress, in bytes.
+
+    Raises:
+        UsageError: It has no bundle at all.
+        ContentError: It is not what the digests say.
+        UnavailableError: It cannot be fetched.
+    """
+    if not isinstance(resolve_target(text), LocalTarget):
+        from hstu_preserve.workflows.remote import fetch_missing
+
+        fetch_missing(text, announce=announce, listener=listener)
+    return require_local(text)

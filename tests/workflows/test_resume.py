@@ -1,5 +1,6 @@
 """`--resume`: the same run goes on, another one is refused, what is damaged is gone round and said."""
 
+import errno
 import json
 import os
 import signal
@@ -335,6 +336,23 @@ def test_a_full_disk_ends_a_run_with_4_and_leaves_what_was_there(
     assert process.returncode == 4, errors
     assert "cannot be written" in errors
     assert "Traceback" not in errors
+    assert list_tree(crashed / CHECKPOINT_FOLDER) == before
+    resume(crashed, store)
+    assert summarize(crashed) == undisturbed
+
+
+def test_a_file_system_that_became_read_only_ends_a_run_and_leaves_what_was_there(
+    crashed: Path, store: Path, undisturbed: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = list_tree(crashed / CHECKPOINT_FOLDER)
+
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.mkstemp", refuse)
+        with pytest.raises(UnavailableError, match=r"cannot be written .*[Rr]ead-only"):
+            resume(crashed, store, minutes=0)
     assert list_tree(crashed / CHECKPOINT_FOLDER) == before
     resume(crashed, store)
     assert summarize(crashed) == undisturbed

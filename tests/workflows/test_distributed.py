@@ -32,8 +32,9 @@ train_fn.local_batch_size = 13
 train_fn.eval_batch_size = 16
 """
 LOCAL = 'train_fn.sampling_strategy = "local"\n'
+IN_BATCH = 'train_fn.sampling_strategy = "in-batch"\nprism.variant = "film"\n'
 COMPONENTS = """
-train_fn.sampling_strategy = "in-batch"
+train_fn.sampling_strategy = "local"
 prism.variant = "moe"
 prism.load_balance_weight = 0.1
 pop_debias.mode = "ips"
@@ -48,7 +49,7 @@ input_compression.random_boundary = True
 hard_negatives.fraction = 0.5
 hard_negatives.pool_size = 32
 """
-RECIPES = {"base": LOCAL, "components": COMPONENTS}
+RECIPES = {"base": LOCAL, "in-batch": IN_BATCH, "components": COMPONENTS}
 """40 users in batches of 13: the last batch is one user, which the second process has no part of."""
 TOLERANCE = 1e-5
 

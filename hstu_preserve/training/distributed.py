@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from hstu_preserve.errors import LostProcessError
+from hstu_preserve.errors import LostProcessError, UsageError
 from hstu_preserve.model.objective import Draws, count_supervised, training_loss
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.shares import WHOLE, Share
@@ -109,6 +109,12 @@ def communication_device() -> torch.device:
 def find_world() -> World:
     """Return the processes as torchrun's environment describes them; this one alone where it did not start it."""
     return World(rank=int(os.environ.get("RANK", "0")), size=int(os.environ.get("WORLD_SIZE", "1")))
+
+
+def require_alone(verb: str) -> None:
+    """Raise UsageError where torchrun started several processes for a command that is one process's work."""
+    if find_world().size > 1:
+        raise UsageError(f"{verb}: runs in one process; only 'train' shares its work among those of torchrun")
 
 
 @contextmanager

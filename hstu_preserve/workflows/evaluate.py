@@ -16,6 +16,7 @@ from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.results import EvaluationResult
 from hstu_preserve.training.checkpoint import read_checkpoint
 from hstu_preserve.training.determinism import repeatable_arithmetic
+from hstu_preserve.training.distributed import require_alone
 from hstu_preserve.workflows.bundles import open_bundle
 from hstu_preserve.workflows.evaluation import Evaluated, evaluate_model, evaluators_agree
 from hstu_preserve.workflows.machine import choose_device, describe_environment, describe_numerics
@@ -124,6 +125,7 @@ def evaluate_checkpoint(
     path: Path, *, recipe: Recipe, store: Store, device: str, listener: Listener
 ) -> tuple[Evaluated, NumericsRecord]:
     """Return the test evaluation of a checkpoint file, and the arithmetic it was made with."""
+    require_alone("evaluate")
     checkpoint = read_checkpoint(path)
     if checkpoint.data_fingerprint not in {None, store.fingerprint}:
         raise DataMismatchError(

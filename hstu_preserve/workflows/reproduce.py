@@ -12,6 +12,7 @@ from hstu_preserve.records.manifest import AnyManifest, MigratedManifest
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Rung, Verdict
 from hstu_preserve.records.verification import Verification
+from hstu_preserve.training.distributed import require_alone
 from hstu_preserve.verdict.rungs import choose_exit_code, judge_bytes, judge_legacy_bytes, judge_signer, not_run
 from hstu_preserve.workflows.bundles import open_bundle
 from hstu_preserve.workflows.legacy import show_legacy, verify_legacy
@@ -70,6 +71,7 @@ def reproduce(
         ContentError: Data or checkpoint is not what the bundle says.
         UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
+    require_alone("reproduce")
     unknown = [rung for rung in rungs if rung not in RUNGS]
     if unknown:
         raise UsageError(f"--rung {unknown[0]}: unknown; choose from {', '.join(RUNGS)}")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,11 @@ import pytest
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS, RUN_RECORD, STEPS
 from hstu_preserve.bundle.verification import verify_tree
+from hstu_preserve.errors import UsageError
 from hstu_preserve.evaluation.ranks import UserRanks, read_ranks
 from hstu_preserve.workflows.data import prepare_data, synthesize_data
+from hstu_preserve.workflows.evaluate import evaluate
+from hstu_preserve.workflows.reproduce import reproduce
 from tests.workflows.killing import summarize
 
 GIN = """
@@ -177,3 +181,11 @@ def test_a_run_that_lost_a_process_goes_on_to_the_same_bits(store: Path, tmp_pat
     assert (run / STEPS).read_bytes() == before
     assert "resuming from" in train(gin, store=store, output=run, num_processes=2, resume=True)
     assert summarize(run) == summarize(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("verb", [reproduce, evaluate])
+def test_only_train_runs_on_several_processes(verb: Callable[[str], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="runs in one process"):
+        verb("sample")

@@ -45,7 +45,7 @@ class UnknownNameError(UsageError):
         self.kind, self.name = kind, name
         self.nearest = get_close_matches(name, list(known), n=3, cutoff=0.4)
         offer = f"; did you mean {' or '.join(map(repr, self.nearest))}?" if self.nearest else ""
-        super().__init__(f"{name}: unknown {kind}{offer}{f' {hint}' if hint else ''}")
+        super().__init__(f"{name}: unknown {kind}{offer}{f'; {hint}' if hint else ''}")
 
 
 class RecipeError(UsageError):

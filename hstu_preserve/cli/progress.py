@@ -3,8 +3,12 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from hstu_preserve.workflows.progress import Listener, Progress, ignore
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
 
 
 @contextmanager
@@ -13,24 +17,11 @@ def progress_bar() -> Iterator[Listener]:
     if not sys.stderr.isatty():
         yield ignore
         return
-    from rich import progress
-    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-        progress.TextColumn("{task.fields[figures]}"),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None, figures="")
-
-        def show(event: Progress) -> None:
-            figures = "  ".join(f"{name} {value:.4f}" for name, value in event.figures.items())
-            bar.update(task, description=event.activity, completed=event.completed, total=event.total, figures=figures)
-
-        yield show
+    columns = (MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[figures]}"))
+    with draw(*columns, beginning="starting") as listener:
+        yield listener
 
 
 @contextmanager
@@ -39,20 +30,25 @@ def transfer_bar() -> Iterator[Listener]:
     if not sys.stderr.isatty():
         yield ignore
         return
-    from rich import progress
-    from rich.console import Console
+    from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = (
-        progress.TextColumn("{task.description}"),
-        progress.BarColumn(),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
-        progress.TimeRemainingColumn(),
-    )
-    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("asking the Hub", total=None)
+    with draw(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(), beginning="asking the Hub") as listener:
+        yield listener
+
+
+@contextmanager
+def draw(*columns: "ProgressColumn", beginning: str) -> Iterator[Listener]:
+    """Yield a listener that draws what is being done, a bar and the columns; `beginning` stands there at first."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    what = TextColumn("{task.description}")
+    with Bar(what, BarColumn(), *columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(beginning, total=None, figures="")
 
         def show(event: Progress) -> None:
-            bar.update(task, description=event.activity, completed=event.completed, total=event.total)
+            figures = "  ".join(f"{name} {value:.4f}" for name, value in event.figures.items())
+            bar.update(task, description=event.activity, completed=event.completed, total=event.total, figures=figures)
 
         yield show

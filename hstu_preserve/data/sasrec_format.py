@@ -20,11 +20,12 @@ from hstu_preserve.data.movielens import MAX_TABLE_BYTES, MovieTable, decode, is
 from hstu_preserve.data.number_fields import MALFORMED, parse_half_stars, parse_ids, parse_whole_numbers
 from hstu_preserve.data.preparation import GROUPLENS_NOTICE
 from hstu_preserve.data.ratings import Ratings
-from hstu_preserve.data.sources import open_for_reading, read_whole
+from hstu_preserve.data.sources import read_whole
 from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
 from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import ContentError, UnavailableError
+from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.records.store import StoreCounts, TiePolicy
 
 USER_COLUMN = "user_id"
@@ -88,7 +89,7 @@ def recognize(counts: StoreCounts) -> str:
 
 def read_movie_table(path: Path) -> MovieTable:
     """Read a `movies.csv`."""
-    with open_for_reading(path) as stream:
+    with open_stream(path) as stream:
         content = read_whole(stream, label=path.name, limit_bytes=MAX_TABLE_BYTES)
     return parse_movies_csv(decode(content, label=path.name, encoding="utf-8"), label=path.name)
 
@@ -100,7 +101,7 @@ def read_sasrec_format(path: Path) -> Iterator[Ratings]:
         ContentError: A malformed row, no users, or a user listed twice.
     """
     users: list[Int32Array] = []
-    with open_for_reading(path) as stream, io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+    with open_stream(path) as stream, io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
         for rows in split_rows(read_rows(text, label=path.name)):
             yield parse_rows(rows, label=path.name)
             users.append(np.array([int(row.cells[USER_COLUMN]) for row in rows], dtype=np.int32))

@@ -6,11 +6,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError
+from hstu_preserve.primitives.files import open_stream
 
 BLOCK_BYTES = 2**20
 
@@ -52,7 +52,7 @@ class DirectorySource:
             MissingPathError: The file is not there, or in more than one subfolder.
             UnavailableError: It cannot be read.
         """
-        return open_for_reading(self.locate(file_name))
+        return open_stream(self.locate(file_name))
 
     def locate(self, file_name: str) -> Path:
         """Return the file's path."""
@@ -109,7 +109,7 @@ def open_source(path: Path, *, zip_md5: str | None) -> Iterator[Source]:
     if path.is_dir():
         yield DirectorySource(root=path)
         return
-    with open_for_reading(path) as stream:
+    with open_stream(path) as stream:
         found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
         if zip_md5 is not None and found != zip_md5:
             raise ContentError(f"{path}: md5 differs (expected {zip_md5}, found {found}); fetch the zip again")
@@ -119,21 +119,6 @@ def open_source(path: Path, *, zip_md5: str | None) -> Iterator[Source]:
             raise ContentError(f"{path}: neither a folder nor a zip ({error})") from None
         with archive:
             yield ZipSource(archive=archive, name=path.name, md5=found)
-
-
-def open_for_reading(path: Path) -> BufferedReader:
-    """Return the file's stream.
-
-    Raises:
-        MissingPathError: There is no such file.
-        UnavailableError: It cannot be read.
-    """
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise MissingPathError(f"{path}: no such file or folder") from None
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def read_line_blocks(stream: IO[bytes], *, label: str) -> Iterator[bytes]:

@@ -216,7 +216,7 @@ def explained(source: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise explain_status(error, source=source) from None
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        reason = f"the server cannot be reached ({describe(error)})"
+        reason = f"the server cannot be reached ({describe(error)}); check the network, and HF_ENDPOINT if it is set"
         raise PassingError(reason, spends_location=True, is_unreachable=True) from None
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
         raise PassingError(f"connection failed ({describe(error)})", spends_location=True) from None

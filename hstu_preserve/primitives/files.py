@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -151,7 +152,7 @@ def flush_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def open_stream(path: Path) -> BinaryIO:
+def open_stream(path: Path) -> BufferedReader:
     """Open a file to be read as bytes.
 
     Raises:

@@ -1,0 +1,143 @@
+"""Bundles as text: what one holds, how two differ, what was packed, unpacked, exported, signed and published."""
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from hstu_preserve.bundle.layout import printable
+from hstu_preserve.records.results import (
+    BundleDiff,
+    ExportResult,
+    PackResult,
+    PublishedBundle,
+    PublishResult,
+    ShownBundle,
+    UnpackResult,
+)
+from hstu_preserve.records.signature import KeyResult, SigningResult
+from hstu_preserve.report.tables import describe_numerics, list_claims, list_contents, list_curve, list_fields
+
+
+def describe_shown_bundle(record: ShownBundle) -> RenderableType:
+    """Return a bundle's manifest, claims, curve and contents."""
+    parts: list[RenderableType] = [list_fields(describe_manifest(record)), list_claims(record.manifest.claims)]
+    if record.results is not None:
+        parts.append(list_curve(record.results.epochs))
+    parts.append(list_contents(record.manifest))
+    parts.append(Text("not verified: 'hstu-preserve verify' compares every byte with the manifest", style="dim"))
+    return Group(*parts)
+
+
+def describe_manifest(record: ShownBundle) -> dict[str, str]:
+    """Return what the manifest says of the run, in words."""
+    run = record.manifest.run
+    numerics = run.environment.numerics
+    data = run.data
+    commit = f", commit {run.code.commit[:12]}{' (modified)' if run.code.modified else ''}" if run.code.commit else ""
+    return {
+        "bundle": f"{record.path}",
+        "identity": f"sha256:{record.identity}",
+        "title": run.bundle.title,
+        "licence": run.bundle.licence,
+        "model": f"{run.recipe.model.kind}, {run.recipe.model.num_blocks} blocks x {run.recipe.model.num_heads} heads, "
+        f"D {run.recipe.model.item_embedding_dim}, seed {run.recipe.training.random_seed}",
+        "recipe": f"sha256:{run.recipe_sha256}, from {run.gin_file}",
+        "data": f"{data.name}: {data.num_users} users, {data.num_rated_items} rated items, {data.num_ratings} ratings; "
+        f"ties {data.tie_policy}; {'inside the bundle' if data.included else 'not inside'}",
+        "fingerprint": data.fingerprint,
+        "protocol": run.recipe.dataset.protocol.value,
+        "environment": ", ".join([run.environment.python, *([describe_numerics(numerics)] if numerics else [])]),
+        "code": f"hstu-preserve {run.code.version}{commit}",
+        "checkpoint": record.manifest.checkpoint,
+        **describe_coverage(record),
+    }
+
+
+def describe_coverage(record: ShownBundle) -> dict[str, str]:
+    """Return the share of candidates that the final evaluation recommends to anybody."""
+    if record.results is None:
+        return {}
+    return {"coverage@10": f"{record.results.final.coverage_at_10:.4f} of the candidates are in somebody's top 10"}
+
+
+def describe_diff(record: BundleDiff) -> RenderableType:
+    """Return two bundles side by side, where they differ."""
+    sides = {record.left: f"sha256:{record.left_identity}", record.right: f"sha256:{record.right_identity}"}
+    if not record.differences:
+        return Group(list_fields(sides), Text("no difference", style="green"))
+    table = Table("section", "name", record.left, record.right, box=box.SIMPLE_HEAD, pad_edge=False)
+    for one in record.differences:
+        left, right = (
+            Text("(absent)", style="dim") if side is None else Text(printable(side)) for side in (one.left, one.right)
+        )
+        table.add_row(one.section, escape(printable(one.name)), left, right)
+    return Group(list_fields(sides), table)
+
+
+def describe_packed(record: PackResult) -> RenderableType:
+    """Return what was packed."""
+    return list_fields(
+        {
+            "bundle": str(record.path),
+            "identity": f"sha256:{record.identity}",
+            "file": f"sha256:{record.transport_sha256}, {record.size_bytes:,} bytes, {record.members} members",
+            "check": f"hstu-preserve verify {record.path}",
+        }
+    )
+
+
+def describe_unpacked(record: UnpackResult) -> RenderableType:
+    """Return what was unpacked."""
+    return list_fields(
+        {"unpacked": str(record.path), "identity": f"sha256:{record.identity}", "members": str(record.members)}
+    )
+
+
+def describe_export(record: ExportResult) -> RenderableType:
+    """Return what was exported."""
+    return list_fields({"written": str(record.path), "format": record.format, "sha256": record.sha256})
+
+
+def describe_keys(record: KeyResult) -> RenderableType:
+    """Return where a new pair of keys lies."""
+    protection = "encrypted with the passphrase" if record.is_encrypted else "not encrypted: whoever reads it can sign"
+    return list_fields(
+        {
+            "private key": f"{record.path} ({protection}); keep it to yourself",
+            "public key": f"{record.public_path}; publish it",
+            "keyid": record.keyid,
+        }
+    )
+
+
+def describe_signing(record: SigningResult) -> RenderableType:
+    """Return where a signature lies and how it is checked."""
+    return list_fields(
+        {
+            "signature": f"{record.path}; publish it beside {record.bundle}",
+            "identity": f"sha256:{record.identity}",
+            "keyid": record.keyid,
+            "check": f"hstu-preserve verify {record.bundle} --public-key KEY.pub",
+        }
+    )
+
+
+def describe_publication(record: PublishResult) -> RenderableType:
+    """Return what was put on the Hub, one line per bundle."""
+    table = Table("bundle", "identity", "", "where", box=box.SIMPLE_HEAD, pad_edge=False)
+    for one in record.bundles:
+        table.add_row(one.name, f"sha256:{one.identity[:16]}…", describe_push(one, record), one.url)
+    made = " (made anew)" if record.is_created else ""
+    return Group(list_fields({"repository": f"{record.url}{'' if record.is_dry_run else made}"}), table)
+
+
+def describe_push(one: PublishedBundle, record: PublishResult) -> str:
+    """Return what was, or would be, done for one bundle."""
+    if one.is_unchanged:
+        return "there already, nothing to push"
+    files = ", ".join(one.pushed)
+    removed = f", removes {', '.join(one.removed)}" if one.removed else ""
+    replaced = f", replaces {one.replaced[:16]}…" if one.replaced else ""
+    return f"{'would push' if record.is_dry_run else 'pushed'} {files}{removed}{replaced}"

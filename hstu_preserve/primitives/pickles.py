@@ -6,21 +6,31 @@ torch 2.13 writes for upstream's checkpoints and for ours (pickle protocol 2); w
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from io import BytesIO
-from math import prod
 from pickletools import opcodes
-from typing import IO, NoReturn
+from typing import IO
 
 from hstu_preserve.errors import CheckpointError
+from hstu_preserve.primitives.pickle_values import (
+    Container,
+    GlobalName,
+    Storage,
+    TupleOf,
+    Value,
+    describe_tensor,
+    is_extent,
+    is_plain,
+    is_shareable,
+    make_tuple,
+    measure_depth,
+    refuse,
+    weigh,
+)
 
 MAX_OPCODES = 1_000_000
 MAX_VALUES = 1_000_000
 MAX_DEPTH = 32
-MAX_DIMENSIONS = 8
 MAX_INTEGER = 2**64 - 1
-MAX_EXTENT = 2**40
-CHARACTERS_PER_VALUE = 64  # a text that is repeated by reference counts by its length
 
 ORDERED_DICT, REBUILD_TENSOR = "collections OrderedDict", "torch._utils _rebuild_tensor_v2"
 STORAGE_BYTES = {
@@ -37,101 +47,6 @@ STORAGE_BYTES = {
 }
 ALLOWED_GLOBALS = frozenset({ORDERED_DICT, REBUILD_TENSOR, *STORAGE_BYTES})
 LOCATION = re.compile(r"cpu|cuda:[0-9]{1,3}")
-
-
-@dataclass(frozen=True)
-class GlobalName:
-    """A global by its name, never looked up."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A tensor's memory: which member holds it, of which type and length."""
-
-    key: str
-    type_name: str
-    num_elements: int
-
-
-@dataclass(frozen=True)
-class TensorShape:
-    """A tensor, known by its shape only."""
-
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class TupleOf:
-    """A tuple; `is_plain` without globals and storages, `is_shareable` without dicts and lists."""
-
-    items: "tuple[Value, ...]"
-    weight: int
-    depth: int
-    is_plain: bool
-    is_shareable: bool
-
-
-@dataclass(kw_only=True)
-class Container:
-    """A dict, list or OrderedDict; it lies on the stack or in one other value, never in two."""
-
-    kind: str
-    weight: int = 1
-    depth: int = 1
-    keys: set[str | int] = field(default_factory=set)
-    has_attributes: bool = False
-
-
-Value = None | bool | int | float | str | GlobalName | Storage | TensorShape | TupleOf | Container
-
-
-def weigh(value: Value) -> int:
-    """Return how many values reading the whole of `value` touches."""
-    if isinstance(value, TupleOf | Container):
-        return value.weight
-    return 1 + len(value) // CHARACTERS_PER_VALUE if isinstance(value, str) else 1
-
-
-def measure_depth(value: Value) -> int:
-    """Return how many containers lie inside each other."""
-    return value.depth if isinstance(value, TupleOf | Container) else 0
-
-
-def is_plain(value: Value) -> bool:
-    """Whether a value may stand in a checkpoint by itself."""
-    return value.is_plain if isinstance(value, TupleOf) else not isinstance(value, GlobalName | Storage)
-
-
-def is_extent(value: Value) -> bool:
-    """Whether a value can be a size, a stride or an offset."""
-    return type(value) is int and 0 <= value < MAX_EXTENT
-
-
-def make_tuple(items: list[Value]) -> TupleOf:
-    """Return the tuple of some values."""
-    return TupleOf(
-        items=tuple(items),
-        weight=1 + sum(map(weigh, items)),
-        depth=1 + max(map(measure_depth, items), default=0),
-        is_plain=all(map(is_plain, items)),
-        is_shareable=all(map(is_shareable, items)),
-    )
-
-
-def is_shareable(value: Value) -> bool:
-    """Whether a value may stand in several places: it cannot change, and holds nothing that can."""
-    return value.is_shareable if isinstance(value, TupleOf) else not isinstance(value, Container)
-
-
-def refuse(reason: str) -> NoReturn:
-    """Refuse the opcode at hand; the loop adds its name and place.
-
-    Raises:
-        CheckpointError: Always.
-    """
-    raise CheckpointError(reason)
 
 
 class PickleWalk:
@@ -275,34 +190,6 @@ class PickleWalk:
         else:
             name = function.name.replace(" ", ".") if isinstance(function, GlobalName) else "something else"
             refuse(f"a call of {name} with arguments that torch does not write")
-
-
-def describe_tensor(arguments: TupleOf) -> TensorShape:
-    """Return the tensor that `_rebuild_tensor_v2` would make, which must lie inside its storage.
-
-    Raises:
-        CheckpointError: It does not, or the arguments are of other types.
-    """
-    match arguments.items:
-        case (
-            Storage(num_elements=num_elements),
-            int(offset),
-            TupleOf(items=shape),
-            TupleOf(items=strides),
-            bool(),
-            Container(kind="OrderedDict", weight=1),
-        ) if all(map(is_extent, (offset, *shape, *strides))):
-            sizes = [size for size in shape if type(size) is int]
-            steps = [step for step in strides if type(step) is int]
-        case _:
-            refuse("_rebuild_tensor_v2 with arguments that torch does not write")
-    if len(sizes) != len(steps) or len(sizes) > MAX_DIMENSIONS:
-        refuse(f"a tensor of {len(sizes)} dimensions and {len(steps)} strides")
-    last = offset + sum((size - 1) * step for size, step in zip(sizes, steps, strict=True))
-    size = prod(sizes)
-    if max(offset, size) > num_elements or (size and last >= num_elements):
-        refuse(f"a tensor of shape {'×'.join(map(str, sizes))} reaches beyond its storage of {num_elements}")
-    return TensorShape(tuple(sizes))
 
 
 # What torch 2.13 writes, and nothing else: opcode -> what it does with its argument.

@@ -11,9 +11,11 @@ included. Writes `benchmarks/results/components.json`; with --only, the other co
 import argparse
 import json
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,6 @@ from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.primitives.canonical_json import canonical_dumps
-from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.loop import TrainingRun
 
@@ -45,14 +46,25 @@ COMPONENTS = {
     "additive + IC + TD + hard negatives": "iter8-exp1-HardNeg",
     "additive + IC + TD + popularity debiasing": "iter8-exp0-PopDebias",
 }
-ALONE: dict[str, dict[str, Json]] = {
-    "hard negatives": {
-        "hard_negatives": {"fraction": 0.25, "pool_size": 2048, "warmup_epochs": 0, "exclude_history": True}
-    },
-    "popularity debiasing (logits)": {"pop_debias": {"mode": "logit_adjust", "alpha": 0.1}},
-    "action fusion": {"action_fusion": {"enabled": True}},
+VARIANTS = {
+    "input compression (category)": ("control-base-ic", 'input_compression.pooling = "category"'),
+    "input compression (learned)": ("control-base-ic", 'input_compression.pooling = "learned"'),
+    "time decay (exp)": ("control-base-td", 'time_decay.mode = "exp"'),
+    "time decay (exp_power)": ("control-base-td", 'time_decay.mode = "exp_power"'),
+    "time decay (in the loss)": ("control-base-td", 'time_decay.where = "loss"\ntime_decay.learnable = False'),
+    "time decay (in compressed tokens)": (
+        "control-base-ic",
+        "include 'shared/components/td-power.gin'\ntime_decay.where = \"pool\"",
+    ),
+    "hard negatives": (BASE, "include 'shared/components/hard-negatives.gin'"),
+    "popularity debiasing (logits)": (BASE, "include 'shared/components/popularity-debiasing.gin'"),
+    "popularity debiasing (ips)": (BASE, 'pop_debias.mode = "ips"'),
+    "popularity debiasing (sampler)": (BASE, 'pop_debias.mode = "pop_sampler"'),
+    "action fusion": (BASE, "action_fusion.enabled = True"),
+    "full softmax": (BASE, 'train_fn.loss_module = "FullSoftmaxLoss"'),
+    "attention by real length": (BASE, 'hstu_encoder.attention_normalization = "real_length"'),
 }
-"""Components that no recipe has without others: BASE with these sections."""
+"""Components, and forms of them, that no recipe has alone: a recipe and the gin lines that make the difference."""
 WARM_UP = 2
 MEGABYTE = 1e6
 
@@ -72,7 +84,7 @@ def main() -> None:
     if options.memory:
         print(json.dumps(measure_memory(options.memory, batch=options.batch)))
         return
-    chosen = {name: name for name in ALONE} | COMPONENTS
+    chosen = COMPONENTS | {name: name for name in VARIANTS}
     recorded: dict[str, Any] = {}
     if options.only:
         recorded = json.loads(RESULT.read_text())
@@ -111,18 +123,26 @@ def measure(mode: str, recipe_id: str, *, rounds: int = 1, batch: int = BATCH_SI
 
 
 def make_run(recipe_id: str, *, store: Store, batch: int) -> TrainingRun:
-    """Return the recipe's training on the store, hard negatives from the first epoch on."""
-    chain_id = BASE if recipe_id in ALONE else recipe_id
-    recipe = resolve(read_chain(BUNDLES / chain_id / "config" / f"{chain_id}.gin", root=BUNDLES)).recipe
-    value = recipe.to_json_value()
+    """Return the training of a recipe or variant on the store, hard negatives from the first epoch on."""
+    value = read_recipe(recipe_id).to_json_value()
     assert isinstance(value, dict)
-    value |= ALONE.get(recipe_id, {})
     training, hard = value["training"], value["hard_negatives"]
     assert isinstance(training, dict)
     training["local_batch_size"] = batch
     if isinstance(hard, dict):
         hard["warmup_epochs"] = 0
     return TrainingRun(Recipe.from_json(canonical_dumps(value), source=recipe_id), store, device=torch.device("cpu"))
+
+
+def read_recipe(recipe_id: str) -> Recipe:
+    """Return what a recipe's chain resolves to; a variant's is its recipe's with a few lines after it."""
+    chain_id, lines = VARIANTS.get(recipe_id, (recipe_id, ""))
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / BUNDLES.name
+        shutil.copytree(BUNDLES, root, ignore=shutil.ignore_patterns("*.tar.gz"))
+        entry = root / "variant.gin"
+        entry.write_text(f"include '{chain_id}/config/{chain_id}.gin'\n{lines}\n")
+        return resolve(read_chain(entry, root=root)).recipe
 
 
 def make_store(*, users: int, events_per_user: int) -> Store:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def print_styled(record: "Record", *, width: int | None) -> None:
 def complain(message: str) -> None:
     """Print an error on stderr; one of several processes says which it is."""
     who = "" if is_first_process() else f" of process {os.environ['RANK']}"
-    sys.stderr.write(f"error{who}: {message}\n")
+    tell(f"error{who}: {message}")
 
 
 def is_first_process() -> bool:
@@ -77,5 +78,6 @@ def is_first_process() -> bool:
 
 
 def tell(message: str) -> None:
-    """Print on stderr what the user should know before it happens."""
-    sys.stderr.write(f"{message}\n")
+    """Print on stderr what the user should know; where nobody reads it any more, the work goes on all the same."""
+    with suppress(BrokenPipeError):
+        sys.stderr.write(f"{message}\n")

@@ -66,6 +66,11 @@ class EncoderSettings(Record):
     """Padded length is `max_sequence_length + gr_output_length + 1`."""
     main_module_bf16: bool
 
+    @property
+    def has_dropout(self) -> bool:
+        """Whether training draws dropout masks."""
+        return self.dropout_rate > 0
+
 
 def require_divisible(width: int, heads: int) -> None:
     """Raise ValueError where the width cannot be split evenly over the heads."""
@@ -95,6 +100,11 @@ class HstuSettings(EncoderSettings):
     attention_normalization: Literal["padded_length", "real_length"]
     """Attention is divided by the padded length, as upstream does, or by the keys that the query sees."""
 
+    @property
+    def has_dropout(self) -> bool:
+        """Whether training draws dropout masks."""
+        return super().has_dropout or self.linear_dropout_rate > 0
+
 
 class SasrecSettings(EncoderSettings):
     """SASRec (Kang and McAuley, ICDM 2018, arXiv:1808.09781), upstream's `sasrec_encoder`."""
@@ -105,6 +115,11 @@ class SasrecSettings(EncoderSettings):
     ffn_hidden_dim: PositiveInt
     ffn_activation_fn: Literal["relu", "gelu"]
     ffn_dropout_rate: Probability
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether training draws dropout masks."""
+        return super().has_dropout or self.ffn_dropout_rate > 0
 
     @model_validator(mode="after")
     def require_divisible_width(self) -> Self:

@@ -104,11 +104,11 @@ def write_checkpoint(path: Path, content: Content) -> None:
         except RuntimeError:
             if watched.error is None:
                 raise
-            raise watched.error from None  # torch names positions in its container, not the full disk
+            raise watched.error from None  # torch names positions in its container, not the full disk or the signal
 
 
 class WatchedStream:
-    """Keeps the error of a write, which torch would replace by one of its own.
+    """Keeps what ends a write, be it an error or a signal's exception: torch would replace it by an error of its own.
 
     Args:
         stream: What is written to.
@@ -116,13 +116,13 @@ class WatchedStream:
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream = stream
-        self.error: OSError | None = None
+        self.error: BaseException | None = None
 
     def write(self, content: bytes) -> int:
         """Write as the stream does."""
         try:
             return self.stream.write(content)
-        except OSError as error:
+        except BaseException as error:
             self.error = error
             raise
 

@@ -14,7 +14,8 @@ class ResumeComparison:
     Attributes:
         checkpoint: Where it went on from.
         num_steps: Steps taken.
-        num_equal: Of these, from the first on, with the recorded loss to the bit.
+        num_recorded: Steps that the recorded run took there, as far as was asked.
+        num_equal: Of those taken, from the first on, with the recorded loss to the bit.
         largest_difference: Relative difference of a loss among the first `NUMERIC_STEPS`.
         state_sha256: Of the state at the end, None where the run was not continued to its end.
         recorded_sha256: Of the recorded state at the end.
@@ -22,6 +23,7 @@ class ResumeComparison:
 
     checkpoint: str
     num_steps: int
+    num_recorded: int
     num_equal: int
     largest_difference: float
     state_sha256: str | None
@@ -30,7 +32,8 @@ class ResumeComparison:
     @property
     def is_equal(self) -> bool:
         """Whether every step, and the state where the end was reached, is the recorded one."""
-        return self.num_equal == self.num_steps and self.state_sha256 in {None, self.recorded_sha256}
+        is_whole = 0 < self.num_recorded == self.num_steps == self.num_equal
+        return is_whole and self.state_sha256 in {None, self.recorded_sha256}
 
 
 NUMERIC_STEPS = 10
@@ -58,12 +61,7 @@ def judge_resume(
         reason = f"not asked of another environment ({'; '.join(environment_differences)})"
         outcome, is_required = Outcome.NOT_RUN, False
     else:
-        place = (
-            f"step {comparison.num_equal + 1} of {comparison.num_steps} has another loss"
-            if comparison.num_equal < comparison.num_steps
-            else "the final state is another"
-        )
-        reason = f"the environment is the recorded one, yet {place}"
+        reason = f"the environment is the recorded one, yet {describe_first_difference(comparison)}"
         outcome, is_required = Outcome.NOT_REPRODUCED, True
     bitwise = Verdict(
         rung=Rung.RESUME_BITWISE, outcome=outcome, claim=None, reason=reason, evidence=evidence, is_required=is_required
@@ -71,9 +69,18 @@ def judge_resume(
     return [bitwise] if is_required else [bitwise, judge_resume_numeric(comparison, tolerance=tolerance)]
 
 
+def describe_first_difference(comparison: ResumeComparison) -> str:
+    """Return where a continued run leaves the recorded one."""
+    if comparison.num_equal < min(comparison.num_steps, comparison.num_recorded):
+        return f"step {comparison.num_equal + 1} of {comparison.num_steps} has another loss"
+    if comparison.num_steps != comparison.num_recorded:
+        return f"{comparison.num_steps} steps were taken where {comparison.num_recorded} are recorded"
+    return "the final state is another"
+
+
 def judge_resume_numeric(comparison: ResumeComparison, *, tolerance: float) -> Verdict:
     """Judge whether the first losses after the checkpoint agree within the claim's tolerance."""
-    is_near = comparison.largest_difference <= tolerance
+    is_near = comparison.largest_difference <= tolerance and 0 < comparison.num_steps == comparison.num_recorded
     count = min(comparison.num_steps, NUMERIC_STEPS)
     return Verdict(
         rung=Rung.RESUME_NUMERIC,

@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.errors import UnavailableError
+from hstu_preserve.errors import CheckpointError, UnavailableError
 from hstu_preserve.training.checkpoint import Content, write_checkpoint
 from hstu_preserve.training.position import Position
 
@@ -44,12 +44,26 @@ class CheckpointFolder:
         self.steps_per_epoch = steps_per_epoch
         self.num_kept = num_kept
         self.unusable: set[Path] = set()
-        """Found so when the run was resumed; removed once a newer whole one is written."""
+        """Found so when the run was resumed; written again, or removed once a newer whole one is."""
 
     def path_at(self, position: Position, *, is_epoch_end: bool) -> Path:
         """Return the name of the checkpoint at a position."""
         word = f"ep{position.finished_epoch}" if is_epoch_end else f"step{position.batch_id}"
         return self.root / f"{self.name}_{word}"
+
+    def require_named(self, entry: Entry, position: Position) -> None:
+        """Require that a checkpoint was written where its name says.
+
+        Raises:
+            CheckpointError: It was not.
+        """
+        named = self.path_at(position, is_epoch_end=entry.is_epoch_end)
+        is_between_epochs = position.epoch_steps == 0
+        if (named, position.batch_id) != (entry.path, entry.batch_id) or (entry.is_epoch_end and not is_between_epochs):
+            raise CheckpointError(
+                f"{entry.path}: written {position.batch_id} steps into the run, {position.epoch_steps} after epoch "
+                f"{position.finished_epoch}, which is not what its name says"
+            )
 
     def write(self, content: Content, *, position: Position, is_epoch_end: bool) -> Path:
         """Write a checkpoint, whole or not at all, and return where it is.
@@ -59,6 +73,7 @@ class CheckpointFolder:
         """
         path = self.path_at(position, is_epoch_end=is_epoch_end)
         write_checkpoint(path, content)
+        self.unusable.discard(path)
         return path
 
     def prune(self, *, keep: AbstractSet[Path], is_finished: bool = False) -> None:

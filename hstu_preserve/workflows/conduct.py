@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
-from hstu_preserve.errors import LostProcessError
+from hstu_preserve.errors import LostProcessError, UnavailableError
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.primitives.files import write_atomically
@@ -99,6 +99,8 @@ class Conduct:
         self.journal: JournalRecord | None = None
         """Where the logs of a resumed run stand."""
         self.latest_test: Evaluated | None = None
+        self.last_checkpoint: Path | None = None
+        """The newest that was written or read, on every process, though only the first one writes."""
         self.saved_at = time.monotonic()
         self.is_validated = run.recipe.dataset.protocol is Protocol.VALIDATED
 
@@ -113,6 +115,7 @@ class Conduct:
             UsageError, DataMismatchError, CheckpointError: The checkpoints are of another run, or none is whole.
         """
         point = find_resume_point(self.checkpoints, output=self.output, run=self.run, announce=announce)
+        self.require_one_point(point)
         if point is None:
             announce(f"{self.output}: no checkpoint was written yet; starting from the beginning")
         else:
@@ -127,9 +130,24 @@ class Conduct:
             self.resumptions.append(resumption)
             announce(f"warning: no longer the environment the run began in ({'; '.join(changes)}); bits may differ")
 
+    def require_one_point(self, point: ResumePoint | None) -> None:
+        """Require that all processes go on from one checkpoint: each reads the directory for itself.
+
+        Raises:
+            UnavailableError: They do not see the same.
+        """
+        seen = self.world.gather("the beginning" if point is None else point.checkpoint.path.name)
+        if len(set(seen)) > 1:
+            names = ", ".join(f"process {rank}: {name}" for rank, name in enumerate(seen))
+            raise UnavailableError(
+                f"{self.output}: the processes do not see the same checkpoints ({names}); "
+                "give them one file system, or wait until it shows all of them the same files"
+            )
+
     def restore(self, point: ResumePoint) -> None:
         """Take up state and findings where a checkpoint was written."""
         self.training.restore(point.checkpoint)
+        self.last_checkpoint = point.checkpoint.path
         self.journal = point.journal
         self.epochs = list(point.journal.epochs)
         self.selection.restore(point.journal.best)
@@ -145,7 +163,8 @@ class Conduct:
         with self.open_logs() as logs:
             self.train(logs)
         self.world.wait()
-        last = self.checkpoints.list_entries()[0].path
+        last = self.last_checkpoint
+        assert last is not None  # the last epoch, and one at which patience ends, is always saved
         best = self.selection.best
         selected = self.output / best.checkpoint if best else last
         final = self.latest_test or self.evaluate_selected(selected)
@@ -227,7 +246,7 @@ class Conduct:
             RunStopped: Somebody asked the run to stop: an evaluation can take as long as an epoch.
         """
         self.listener(progress)
-        if self.stop.is_made and self.world.size == 1:  # several processes leave together, after the evaluation
+        if self.stop.is_made:  # torchrun tells every process, and kills those that stay longer than it waits
             raise RunStopped
 
     def end_epoch(self, event: EpochEvent, *, logs: RunLogs | None) -> None:
@@ -274,6 +293,7 @@ class Conduct:
             UnavailableError: It cannot be written; the earlier checkpoints stay.
         """
         self.saved_at = time.monotonic()
+        self.last_checkpoint = self.checkpoints.path_at(position, is_epoch_end=is_epoch_end)
         if logs is None:
             return
         event_bytes, step_bytes = logs.sync()

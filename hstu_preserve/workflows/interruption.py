@@ -3,7 +3,7 @@
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Never
 
@@ -30,7 +30,9 @@ class StopRequest:
         if self.signal_number is not None:
             leave(number)
         self.signal_number = number
-        self.announce(f"{signal.Signals(number).name}: saving after this step, then leaving (again: leave at once)")
+        name = signal.Signals(number).name
+        with suppress(OSError, RuntimeError):  # who would read it is gone, or the signal came while something was said
+            self.announce(f"{name}: saving after this step, then leaving (again: leave at once)")
 
     @property
     def is_made(self) -> bool:

@@ -11,7 +11,7 @@ from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.training.checkpoint import JOURNAL, Checkpoint, read_checkpoint, read_position
-from hstu_preserve.workflows.checkpoints import CheckpointFolder
+from hstu_preserve.workflows.checkpoints import CheckpointFolder, Entry
 from hstu_preserve.workflows.diff import flatten
 from hstu_preserve.workflows.progress import Announcer
 from hstu_preserve.workflows.run_logs import find_event_file
@@ -95,7 +95,8 @@ def find_resume_point(
     problems: list[str] = []
     for entry in folder.list_entries():
         try:
-            point = read_resume_point(entry.path, output=output, name=folder.name)
+            point = read_resume_point(entry, output=output, name=folder.name)
+            folder.require_named(entry, read_position(point.checkpoint))
         except (CheckpointError, ContentError, MissingPathError) as error:
             problems.append(str(error))
             announce(f"warning: {error}; going back to the checkpoint before it")
@@ -111,7 +112,7 @@ def find_resume_point(
     return None
 
 
-def read_resume_point(path: Path, *, output: Path, name: str) -> ResumePoint:
+def read_resume_point(entry: Entry, *, output: Path, name: str) -> ResumePoint:
     """Return a checkpoint with its journal, once the logs reach as far as the journal says.
 
     Raises:
@@ -119,6 +120,7 @@ def read_resume_point(path: Path, *, output: Path, name: str) -> ResumePoint:
         ContentError: The event file or the recorded steps are damaged before that place.
         MissingPathError: They are not there.
     """
+    path = entry.path
     checkpoint = read_checkpoint(path)
     text = checkpoint.content.get(JOURNAL)
     if not isinstance(text, str):
@@ -132,9 +134,23 @@ def read_resume_point(path: Path, *, output: Path, name: str) -> ResumePoint:
     lines = read_bytes(output / STEPS)[: journal.step_bytes]
     if len(lines) < journal.step_bytes or lines.count(b"\n") != position.batch_id:
         raise ContentError(f"{output / STEPS}: does not hold the {position.batch_id} steps before {path.name}")
-    if journal.best is not None and not (output / journal.best.checkpoint).is_file():
-        raise ContentError(f"{path}: the best checkpoint until then ({journal.best.checkpoint}) is gone")
+    if journal.best is not None and output / journal.best.checkpoint != path:
+        require_best(output / journal.best.checkpoint, epoch=journal.best.epoch, path=path)
     return ResumePoint(checkpoint=checkpoint, journal=journal)
+
+
+def require_best(best: Path, *, epoch: int, path: Path) -> None:
+    """Require the checkpoint that may be reported: without it, all further training would be for nothing.
+
+    Raises:
+        CheckpointError: The best checkpoint until `path` is gone, damaged or of another epoch.
+    """
+    try:
+        found = read_checkpoint(best).epoch
+    except (CheckpointError, MissingPathError) as error:
+        raise CheckpointError(f"{path}: the best checkpoint until then cannot be used ({error})") from None
+    if found != epoch:
+        raise CheckpointError(f"{path}: the best checkpoint until then, {best.name}, is of epoch {found}, not {epoch}")
 
 
 def require_own(checkpoint: Checkpoint, *, run: RunRecord) -> None:

@@ -110,11 +110,12 @@ def train(
                 conduct.resume(changes=list_changes(run, now), announce=announce)
             try:
                 results, checkpoint = conduct.complete()
-            except RunStopped:
+            except (RunStopped, LostProcessError) as error:
+                if isinstance(error, LostProcessError) and not stop.is_made:
+                    advice = "the same command with --resume goes on from the newest checkpoint"
+                    raise LostProcessError(f"{error}; {advice}") from None
                 announce(f"{output}: saved; the same command with --resume goes on from here")
                 leave(stop.signal_number or signal.SIGTERM)  # another process may have been the one to hear it
-            except LostProcessError as error:
-                raise LostProcessError(f"{error}; the same command with --resume goes on from the last step") from None
             if world.is_first:
                 seal_run(output, run=run, results=results, checkpoint=checkpoint)
             world.wait()

@@ -213,10 +213,18 @@ def test_a_retrained_state_is_asked_for_bit_by_bit_only_where_the_arithmetic_is_
     assert (ELSEWHERE[0] in verdict.reason) is (outcome is Outcome.NOT_RUN)
 
 
-def compare(*, num_equal: int = 5, largest: float = 0.0, state_sha256: str | None = SHA256) -> ResumeComparison:
+def compare(
+    *,
+    num_steps: int = 5,
+    num_recorded: int = 5,
+    num_equal: int = 5,
+    largest: float = 0.0,
+    state_sha256: str | None = SHA256,
+) -> ResumeComparison:
     return ResumeComparison(
         checkpoint="tiny_ep1",
-        num_steps=5,
+        num_steps=num_steps,
+        num_recorded=num_recorded,
         num_equal=num_equal,
         largest_difference=largest,
         state_sha256=state_sha256,
@@ -231,6 +239,8 @@ def compare(*, num_equal: int = 5, largest: float = 0.0, state_sha256: str | Non
         (compare(state_sha256=None), Outcome.REPRODUCED_BITWISE, "5 steps as far as was asked .* to the bit$"),
         (compare(num_equal=3, largest=1e-7), Outcome.NOT_REPRODUCED, "step 4 of 5 has another loss"),
         (compare(state_sha256=OTHER_SHA256), Outcome.NOT_REPRODUCED, "the final state is another"),
+        (compare(num_recorded=6), Outcome.NOT_REPRODUCED, "5 steps were taken where 6 are recorded"),
+        (compare(num_steps=0, num_recorded=0, num_equal=0), Outcome.NOT_REPRODUCED, "yet"),
     ],
 )
 def test_a_resumed_run_is_judged_bit_by_bit_in_the_recorded_environment(

@@ -7,13 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RUN_RECORD, STEPS
-from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.errors import CheckpointError, DataMismatchError, PreserveError, UnavailableError, UsageError
 from hstu_preserve.records.evaluation import ResultsRecord
@@ -23,102 +21,10 @@ from hstu_preserve.training.distributed import ALONE
 from hstu_preserve.workflows import train as train_module
 from hstu_preserve.workflows.conduct import Durability
 from hstu_preserve.workflows.data import synthesize_data
-from hstu_preserve.workflows.progress import Progress
 from hstu_preserve.workflows.reproduce import reproduce
 from hstu_preserve.workflows.train import train
+from tests.workflows.crashing import CrashError, crash_after, find, list_names, list_tree, resume, write_gin
 from tests.workflows.killing import summarize
-
-GIN = """
-train_fn.dataset_name = "synthetic"
-train_fn.max_sequence_length = 20
-train_fn.main_module = "HSTU"
-train_fn.item_embedding_dim = 16
-train_fn.sampling_strategy = "local"
-train_fn.num_negatives = 16
-train_fn.item_l2_norm = True
-train_fn.weight_decay = 0
-train_fn.learning_rate = 0.01
-train_fn.num_epochs = 4
-train_fn.local_batch_size = 16
-train_fn.eval_interval = 2
-"""
-STEPS_PER_EPOCH, NUM_STEPS = 3, 12
-
-
-class CrashError(Exception):
-    """What ends a run in these tests: it comes from outside and is caught nowhere."""
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "store"
-    synthesize_data(seed=5, num_users=40, num_items=80, num_ratings=1000, output=path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def undisturbed(store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    train(write_gin(folder), data=store, device="cpu", output=folder / "run")
-    return summarize(folder / "run")
-
-
-def write_gin(folder: Path, extra: str = "") -> Path:
-    path = folder / "experiment.gin"
-    path.write_text(GIN + extra)
-    return path
-
-
-def crash_after(num_steps: int) -> Callable[[Progress], None]:
-    def listen(progress: Progress) -> None:
-        if progress.activity.startswith("epoch") and progress.completed > num_steps:
-            raise CrashError
-
-    return listen
-
-
-@pytest.fixture
-def crashed(store: Path, tmp_path: Path) -> Path:
-    """A run that crashed within its third epoch, with a checkpoint after every step."""
-    with pytest.raises(CrashError):
-        train(
-            write_gin(tmp_path),
-            data=store,
-            device="cpu",
-            output=tmp_path / "run",
-            durability=Durability(minutes=0),
-            listener=crash_after(7),
-        )
-    return tmp_path / "run"
-
-
-def list_names(run: Path) -> list[str]:
-    """What the run's checkpoints are called after its own name, the newest first."""
-    names = [path.name.rpartition("_")[2] for path in (run / CHECKPOINT_FOLDER).iterdir()]
-    return sorted(names, key=lambda name: -int(name.removeprefix("step").removeprefix("ep")))
-
-
-def find(run: Path, word: str) -> Path:
-    (path,) = (run / CHECKPOINT_FOLDER).glob(f"*_{word}")
-    return path
-
-
-def resume(run: Path, store: Path, **durability: float) -> list[str]:
-    """Go on and return what was announced."""
-    announced: list[str] = []
-    train(
-        run.parent / "experiment.gin",
-        data=store,
-        device="cpu",
-        output=run,
-        durability=Durability(resume=True, **durability),  # type: ignore[arg-type]  # numbers by name
-        announce=announced.append,
-    )
-    return announced
-
-
-def list_tree(run: Path) -> dict[str, bytes]:
-    return {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
 def test_a_crashed_run_goes_on_from_its_newest_checkpoint_and_says_so(
@@ -141,6 +47,49 @@ def test_a_damaged_newest_checkpoint_is_gone_round_loudly(
     assert any(line.startswith("warning:") and "_step7" in line and "going back" in line for line in announced)
     assert any("resuming from" in line and "_step6" in line for line in announced)
     assert summarize(crashed) == undisturbed
+
+
+@pytest.mark.parametrize("damage", ["checkpoint", "steps"])
+def test_a_checkpoint_that_is_written_again_after_damage_stays(
+    damage: str, store: Path, tmp_path: Path, undisturbed: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one is damaged, the run goes back and trains that epoch anew, under the very same name."""
+    monkeypatch.setattr(train_module, "seal_run", crash_before_sealing)
+    with pytest.raises(CrashError):
+        train(write_gin(tmp_path), data=store, device="cpu", output=tmp_path / "run")
+    monkeypatch.undo()
+    run = tmp_path / "run"
+    damaged = find(run, "ep3") if damage == "checkpoint" else run / STEPS
+    damaged.write_bytes(damaged.read_bytes()[:-5])
+    assert any("resuming from" in line and "_ep2" in line for line in resume(run, store))
+    assert list_names(run) == ["ep3", "ep2"]
+    assert summarize(run) == undisturbed
+    assert reproduce(run, data=store, device="cpu").exit_code == 0
+
+
+def crash_before_sealing(*_: object, **__: object) -> None:
+    raise CrashError
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "of another epoch"])
+def test_a_lost_best_checkpoint_is_told_before_any_step_is_taken(damage: str, store: Path, tmp_path: Path) -> None:
+    gin = write_gin(tmp_path, 'data.protocol = "validated"\ntrain_fn.learning_rate = 1e-9\n')
+    run = tmp_path / "run"
+    with pytest.raises(CrashError):
+        train(gin, data=store, device="cpu", output=run, durability=Durability(num_kept=1), listener=crash_after(11))
+    newest = max(map(int, (name.removeprefix("ep") for name in list_names(run))))
+    best = min((run / CHECKPOINT_FOLDER).iterdir(), key=lambda path: int(path.name.rpartition("_ep")[2]))
+    assert best != find(run, f"ep{newest}")
+    if damage == "gone":
+        best.unlink()
+    elif damage == "cut":
+        best.write_bytes(best.read_bytes()[:-2000])
+    else:
+        write_checkpoint(best, read_checkpoint(best).content | {"epoch": 9})
+    steps = (run / STEPS).read_bytes()
+    with pytest.raises(CheckpointError, match="the best checkpoint until then"):
+        resume(run, store)
+    assert (run / STEPS).read_bytes() == steps
 
 
 def test_where_no_checkpoint_is_whole_nothing_is_touched(crashed: Path, store: Path) -> None:
@@ -304,14 +253,6 @@ def test_a_run_that_went_on_elsewhere_says_so_and_is_not_judged_bitwise(
     assert [(one.batch_id, one.differences) for one in results.resumptions] == [(7, ("threads: 2 here, 64 recorded",))]
 
 
-def test_the_resume_rung_continues_a_resumed_run(crashed: Path, store: Path) -> None:
-    resume(crashed, store)
-    reproduction = reproduce(crashed, rungs=("resume",), data=store, device="cpu")
-    outcomes = {verdict.rung.value: verdict.outcome.value for verdict in reproduction.verdicts}
-    assert outcomes["resume-bitwise"] == "REPRODUCED_BITWISE"
-    assert reproduction.exit_code == 0
-
-
 FILE_LIMIT = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
@@ -364,10 +305,12 @@ def test_an_output_that_cannot_be_written_is_named(store: Path, tmp_path: Path) 
         train(write_gin(tmp_path), data=store, device="cpu", output=tmp_path / "file/run")
 
 
+@pytest.mark.parametrize("is_heard", [True, False])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_saves_the_run_before_it_is_left(
-    number: signal.Signals, code: int, store: Path, tmp_path: Path
+    number: signal.Signals, code: int, is_heard: bool, store: Path, tmp_path: Path
 ) -> None:
+    """Also where whoever read its messages is gone, as `tee` is once it had the same SIGINT."""
     gin = write_gin(tmp_path, "train_fn.num_epochs = 100000\n")
     arguments = [str(gin), "--data", str(store), "--output", str(tmp_path / "run"), "--device", "cpu"]
     process = start(arguments)
@@ -375,72 +318,19 @@ def test_a_signal_saves_the_run_before_it_is_left(
     deadline = time.monotonic() + 120
     while not (steps.exists() and steps.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
+    if not is_heard:
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
     os.kill(process.pid, number)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == code, errors
-    assert "--resume" in errors
+    errors = process.communicate(timeout=120)[1] if is_heard else ""
+    assert process.wait(timeout=120) == code, errors
+    assert ("--resume" in errors) is is_heard
     assert "Traceback" not in errors
     (saved,) = (path for path in (tmp_path / "run" / CHECKPOINT_FOLDER).iterdir() if "_step" in path.name)
     done = read_checkpoint(saved).content["batch_id"]
     assert (tmp_path / "run" / STEPS).read_bytes().count(b"\n") == done
     assert RunRecord.from_json((tmp_path / "run" / RUN_RECORD).read_bytes(), source=RUN_RECORD)
-
-
-@pytest.fixture
-def finished(crashed: Path, store: Path) -> Path:
-    resume(crashed, store)
-    return crashed
-
-
-def judge(run: Path, store: Path, *, max_steps: int | None = None) -> tuple[str, str, int]:
-    """Return outcome and reason on the rung, and the exit code."""
-    reproduction = reproduce(run, rungs=("resume",), data=store, device="cpu", max_steps=max_steps)
-    verdict = reproduction.verdicts[-1]
-    assert verdict.rung.value == "resume-bitwise"
-    return verdict.outcome.value, verdict.reason, reproduction.exit_code
-
-
-def reseal(run: Path) -> None:
-    """Write the manifest anew, as somebody would who changed what a run recorded."""
-    manifest = read_tree_manifest(run).manifest
-    checkpoint = max((run / CHECKPOINT_FOLDER).iterdir(), key=lambda path: int(path.name.rpartition("_ep")[2]))
-    contents = record_files(run)
-    changed = {"contents": contents, "checkpoint": checkpoint.relative_to(run).as_posix()}
-    seal(run, manifest=manifest.model_copy(update=changed))
-
-
-def test_the_resume_rung_can_stop_early(finished: Path, store: Path) -> None:
-    outcome, reason, code = judge(finished, store, max_steps=2)
-    assert (outcome, code) == ("REPRODUCED_BITWISE", 0)
-    assert reason.startswith("2 steps as far as was asked")
-
-
-def test_the_resume_rung_refutes_a_changed_loss(finished: Path, store: Path) -> None:
-    lines = (finished / STEPS).read_text().splitlines()
-    last = json.loads(lines[-1])
-    lines[-1] = json.dumps(last | {"loss": (float.fromhex(last["loss"]) * (1 + 2**-20)).hex()})
-    (finished / STEPS).write_text("\n".join(lines) + "\n")
-    reseal(finished)
-    outcome, reason, code = judge(finished, store)
-    assert (outcome, code) == ("NOT_REPRODUCED", 5)
-    assert "step 3 of 3 has another loss" in reason
-
-
-def test_the_resume_rung_is_not_run_without_an_earlier_checkpoint(finished: Path, store: Path) -> None:
-    find(finished, "ep2").unlink()
-    reseal(finished)
-    outcome, reason, code = judge(finished, store)
-    assert (outcome, code) == ("NOT_RUN", 6)
-    assert "none before the last" in reason
-
-
-def test_the_resume_rung_is_not_run_without_every_step(finished: Path, store: Path) -> None:
-    lines = (finished / STEPS).read_text().splitlines()
-    (finished / STEPS).write_text("\n".join([*lines[:10], *lines[11:]]) + "\n")
-    reseal(finished)
-    outcome, reason, code = judge(finished, store)
-    assert (outcome, code) == ("NOT_RUN", 6)
-    assert "does not record every step" in reason
 
 
 def test_a_run_that_begins_anew_elsewhere_says_so_too(

@@ -45,16 +45,36 @@ def find_stretch(bundle: OpenedBundle) -> Stretch | str:
     )
     if len(names) < 2:
         return f"the bundle holds {len(names)} checkpoint after an epoch, so there is none before the last"
-    (_, name), (last_epoch, _) = names[-2:]
-    start = read_checkpoint(bundle.root / name)
-    run = bundle.manifest.run
-    if start.recipe_sha256 != run.recipe_sha256 or start.data_fingerprint != run.data.fingerprint:
-        raise ContentError(f"{name}: of another recipe or dataset than the bundle's")
-    first = read_position(start).batch_id
-    steps = [step for step in bundle.read_steps() if step.number >= first and step.epoch <= last_epoch]
-    if [step.number for step in steps] != list(range(first, first + len(steps))) or not steps:
-        return f"the bundle does not record every step after {name}"
+    (epoch, name), (last_epoch, last_name) = names[-2:]
+    start = read_end_of_epoch(bundle, name, epoch=epoch)
+    end = read_end_of_epoch(bundle, last_name, epoch=last_epoch)
+    first, last = read_position(start).batch_id, read_position(end).batch_id
+    if first >= last:
+        raise ContentError(f"{name}: after {first} steps, which is no step before {last_name}, after {last}")
+    steps = [step for step in bundle.read_steps() if first <= step.number < last]
+    if [step.number for step in steps] != list(range(first, last)):
+        return f"the bundle does not record every step between {name} and {last_name}"
     return Stretch(start=start, last_epoch=last_epoch, steps=steps)
+
+
+def read_end_of_epoch(bundle: OpenedBundle, name: str, *, epoch: int) -> Checkpoint:
+    """Return a checkpoint of the bundle's run that was written after the epoch that it is named after.
+
+    Raises:
+        CheckpointError: It cannot be read, or does not say where the run stood.
+        ContentError: It is of another run or another place in it.
+    """
+    checkpoint = read_checkpoint(bundle.root / name)
+    run = bundle.manifest.run
+    if checkpoint.recipe_sha256 != run.recipe_sha256 or checkpoint.data_fingerprint != run.data.fingerprint:
+        raise ContentError(f"{name}: of another recipe or dataset than the bundle's")
+    position = read_position(checkpoint)
+    if (position.finished_epoch, position.epoch_steps) != (epoch, 0):
+        raise ContentError(
+            f"{name}: not of the end of epoch {epoch}, but {position.epoch_steps} steps after epoch "
+            f"{position.finished_epoch}"
+        )
+    return checkpoint
 
 
 def continue_run(
@@ -107,6 +127,7 @@ def continue_run(
     return ResumeComparison(
         checkpoint=stretch.start.path.name,
         num_steps=len(losses),
+        num_recorded=len(wanted),
         num_equal=count_equal(losses, recorded),
         largest_difference=max(map(relative_difference, losses[:NUMERIC_STEPS], recorded), default=0.0),
         state_sha256=state_sha256,
@@ -116,8 +137,8 @@ def continue_run(
 
 def count_equal(found: list[float], recorded: list[float]) -> int:
     """Return how many values from the first on are equal to the bit."""
-    pairs = zip(found, recorded, strict=False)
-    return next((place for place, (one, other) in enumerate(pairs) if one.hex() != other.hex()), len(found))
+    pairs = list(zip(found, recorded, strict=False))
+    return next((place for place, (one, other) in enumerate(pairs) if one.hex() != other.hex()), len(pairs))
 
 
 def relative_difference(found: float, recorded: float) -> float:

@@ -101,6 +101,9 @@ class NativeRunner:
         if isinstance(stretch, str):
             return [not_run(Rung.RESUME_BITWISE, stretch)]
         device = choose_device(self.device)
+        masks = self.find_other_masks(device)
+        if masks is not None:
+            return [not_run(Rung.RESUME_BITWISE, masks)]
         dtype = "bfloat16" if self.run.recipe.model.main_module_bf16 else "float32"
         with recorded_threads(self.run.environment.numerics):
             comparison = continue_run(
@@ -119,6 +122,20 @@ class NativeRunner:
             tolerance=min(claim.policy.loss_tolerance for claim in self.bundle.manifest.claims),
             environment_differences=[*self.list_environment_differences(numerics), *self.list_resumptions()],
         )
+
+    def find_other_masks(self, device: torch.device) -> str | None:
+        """Return why dropout would draw other masks here, None where it does not: such losses are not comparable."""
+        recorded = self.run.environment.numerics
+        if recorded is None or not self.run.recipe.model.has_dropout:
+            return None
+        if recorded.processes != 1:
+            return (
+                f"dropout: each of the {recorded.processes} processes that trained drew masks of its own, "
+                "and this rung runs in one"
+            )
+        if (recorded.device == "cpu") != (device.type == "cpu"):
+            return f"dropout: masks drawn on {recorded.device} cannot be drawn again on {device.type}; name a --device"
+        return None
 
     def list_resumptions(self) -> list[str]:
         """Return where the recorded run itself went on in another environment."""

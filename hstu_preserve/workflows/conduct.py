@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
-from hstu_preserve.errors import LostProcessError, UnavailableError
+from hstu_preserve.errors import LostProcessError
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.primitives.files import write_atomically
@@ -27,7 +27,7 @@ from hstu_preserve.workflows.checkpoints import CheckpointFolder
 from hstu_preserve.workflows.evaluation import Evaluated, evaluate_model
 from hstu_preserve.workflows.interruption import RunStopped, StopRequest
 from hstu_preserve.workflows.progress import Announcer, Listener, Progress
-from hstu_preserve.workflows.resume import ResumePoint, find_resume_point
+from hstu_preserve.workflows.resume import ResumePoint, find_resume_point, require_one_view
 from hstu_preserve.workflows.run_logs import RunLogs
 from hstu_preserve.workflows.selection import EpochSelection
 
@@ -115,7 +115,7 @@ class Conduct:
             UsageError, DataMismatchError, CheckpointError: The checkpoints are of another run, or none is whole.
         """
         point = find_resume_point(self.checkpoints, output=self.output, run=self.run, announce=announce)
-        self.require_one_point(point)
+        require_one_view(point, output=self.output, world=self.world)
         if point is None:
             announce(f"{self.output}: no checkpoint was written yet; starting from the beginning")
         else:
@@ -129,20 +129,6 @@ class Conduct:
             resumption = Resumption(batch_id=self.training.position.batch_id, differences=tuple(changes))
             self.resumptions.append(resumption)
             announce(f"warning: no longer the environment the run began in ({'; '.join(changes)}); bits may differ")
-
-    def require_one_point(self, point: ResumePoint | None) -> None:
-        """Require that all processes go on from one checkpoint: each reads the directory for itself.
-
-        Raises:
-            UnavailableError: They do not see the same.
-        """
-        seen = self.world.gather("the beginning" if point is None else point.checkpoint.path.name)
-        if len(set(seen)) > 1:
-            names = ", ".join(f"process {rank}: {name}" for rank, name in enumerate(seen))
-            raise UnavailableError(
-                f"{self.output}: the processes do not see the same checkpoints ({names}); "
-                "give them one file system, or wait until it shows all of them the same files"
-            )
 
     def restore(self, point: ResumePoint) -> None:
         """Take up state and findings where a checkpoint was written."""

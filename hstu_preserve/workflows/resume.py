@@ -4,13 +4,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hstu_preserve.bundle.layout import RUN_RECORD, STEPS
-from hstu_preserve.errors import CheckpointError, ContentError, DataMismatchError, MissingPathError, UsageError
+from hstu_preserve.errors import (
+    CheckpointError,
+    ContentError,
+    DataMismatchError,
+    MissingPathError,
+    UnavailableError,
+    UsageError,
+)
 from hstu_preserve.event_files.reader import require_whole_beginning
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.training.checkpoint import JOURNAL, Checkpoint, read_checkpoint, read_position
+from hstu_preserve.training.distributed import World
 from hstu_preserve.workflows.checkpoints import CheckpointFolder, Entry
 from hstu_preserve.workflows.diff import flatten
 from hstu_preserve.workflows.progress import Announcer
@@ -110,6 +118,21 @@ def find_resume_point(
             "start again in a new directory"
         )
     return None
+
+
+def require_one_view(point: ResumePoint | None, *, output: Path, world: World) -> None:
+    """Require that all processes go on from one checkpoint: each reads the directory for itself.
+
+    Raises:
+        UnavailableError: They do not see the same.
+    """
+    seen = world.gather("the beginning" if point is None else point.checkpoint.path.name)
+    if len(set(seen)) > 1:
+        names = ", ".join(f"process {rank}: {name}" for rank, name in enumerate(seen))
+        raise UnavailableError(
+            f"{output}: the processes do not see the same checkpoints ({names}); "
+            "wait until the file system shows all of them the same files, or give them one that does"
+        )
 
 
 def read_resume_point(entry: Entry, *, output: Path, name: str) -> ResumePoint:

@@ -3,8 +3,10 @@
 import os
 import pickle
 import random
+import sys
 from io import BytesIO
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from zipfile import ZIP_STORED, ZipFile
 
@@ -18,6 +20,7 @@ from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.training.checkpoint import (
     Content,
+    WatchedStream,
     read_checkpoint,
     state_digest,
     walk_values,
@@ -255,3 +258,28 @@ def test_a_hostile_pickle_never_ends_in_another_error(stored: Path, tmp_path: Pa
         except CheckpointError:
             num_refused += 1
     assert num_refused > 100
+
+
+@pytest.mark.parametrize("written_before", [0, 1, 5])
+def test_a_signal_while_a_checkpoint_is_written_is_that_signal_and_leaves_no_file(
+    written_before: int, tmp_path: Path
+) -> None:
+    """torch says 'unexpected pos' instead where an exception ends a write, which would look like a bug."""
+    content: Content = {"epoch": 1, **{f"tensor{number}": torch.zeros(1000) for number in range(9)}}
+    calls = 0
+
+    def signal_in_write(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        if event == "call" and frame.f_code is WatchedStream.write.__code__:
+            calls += 1
+        if event == "c_call" and calls > written_before and frame.f_code is WatchedStream.write.__code__:
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    sys.setprofile(signal_in_write)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            write_checkpoint(tmp_path / "checkpoint", content)
+    finally:
+        sys.setprofile(None)
+    assert list(tmp_path.iterdir()) == []

@@ -183,6 +183,24 @@ def test_a_run_that_lost_a_process_goes_on_to_the_same_bits(store: Path, tmp_pat
     assert summarize(run) == summarize(tmp_path / "whole")
 
 
+def test_a_signal_within_an_evaluation_saves_the_run(tmp_path: Path) -> None:
+    """torchrun kills after 30 s what has not left by itself; this evaluation takes longer."""
+    synthesize_data(seed=5, num_users=12_000, num_items=80, num_ratings=60_000, output=tmp_path / "store")
+    gin = write_gin(tmp_path, num_epochs=2)
+    gin.write_text(gin.read_text() + "train_fn.local_batch_size = 80\ntrain_fn.eval_batch_size = 1\n")
+    process = start(gin, store=tmp_path / "store", output=tmp_path / "run", num_processes=2)
+    wait_for_steps(tmp_path / "run")  # most of the 150 steps are done when their first lines are on the disk
+    time.sleep(3)
+    process.terminate()
+    before = time.monotonic()
+    _, said = process.communicate(timeout=120)
+    assert time.monotonic() - before < 25
+    assert "saved; the same command with --resume goes on" in said
+    assert process.returncode != 0
+    (saved,) = (tmp_path / "run" / CHECKPOINT_FOLDER).iterdir()
+    assert saved.name.endswith("_step150")
+
+
 @pytest.mark.parametrize("verb", [reproduce, evaluate])
 def test_only_train_runs_on_several_processes(verb: Callable[[str], object], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")

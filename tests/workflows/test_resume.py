@@ -15,13 +15,15 @@ from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RUN_RECORD, 
 from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.errors import CheckpointError, DataMismatchError, PreserveError, UnavailableError, UsageError
 from hstu_preserve.records.evaluation import ResultsRecord
+from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.training.checkpoint import read_checkpoint, write_checkpoint
-from hstu_preserve.training.distributed import ALONE
+from hstu_preserve.training.distributed import ALONE, T, World
 from hstu_preserve.workflows import train as train_module
 from hstu_preserve.workflows.conduct import Durability
 from hstu_preserve.workflows.data import synthesize_data
 from hstu_preserve.workflows.reproduce import reproduce
+from hstu_preserve.workflows.resume import ResumePoint, require_one_view
 from hstu_preserve.workflows.train import train
 from tests.workflows.crashing import CrashError, crash_after, find, list_names, list_tree, resume, write_gin
 from tests.workflows.killing import summarize
@@ -90,6 +92,23 @@ def test_a_lost_best_checkpoint_is_told_before_any_step_is_taken(damage: str, st
     with pytest.raises(CheckpointError, match="the best checkpoint until then"):
         resume(run, store)
     assert (run / STEPS).read_bytes() == steps
+
+
+class OtherView(World):
+    """Another process beside this one, which sees another newest checkpoint."""
+
+    def gather(self, value: T) -> list[T]:
+        return [value, type(value)("run_step6")]  # type: ignore[call-arg]  # of text, here
+
+
+def test_processes_that_see_different_checkpoints_do_not_go_on(crashed: Path) -> None:
+    journal = JournalRecord(event_bytes=0, step_bytes=0, epochs=(), best=None, resumptions=())
+    point = ResumePoint(checkpoint=read_checkpoint(find(crashed, "step7")), journal=journal)
+    require_one_view(point, output=crashed, world=ALONE)
+    with pytest.raises(UnavailableError, match=r"process 0: \S+_step7, process 1: run_step6"):
+        require_one_view(point, output=crashed, world=OtherView())
+    with pytest.raises(UnavailableError, match="process 0: the beginning"):
+        require_one_view(None, output=crashed, world=OtherView())
 
 
 def test_where_no_checkpoint_is_whole_nothing_is_touched(crashed: Path, store: Path) -> None:

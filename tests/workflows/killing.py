@@ -3,13 +3,17 @@
 A point is one call of a Python function of this package, or of a C function from within it: reading a file, `fsync`,
 `replace`, one tensor operation. Numbered from 1 in an undisturbed run, any of them can be chosen, so that every moment
 is reached: between steps, within one, while a checkpoint is written, while users are ranked, before the first step.
+There are tens of thousands of them and most lie within steps; the points at which the output changes on the disk, a
+hundred or so, can be chosen apart.
 """
 
 import multiprocessing
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import FrameType
@@ -27,6 +31,27 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["hstu_preserve.workflows.train", "tensorboard.compat.proto.event_pb2"])
 
 
+FILE_CHANGES = frozenset(
+    {
+        "os.rename",
+        "os.remove",
+        "os.mkdir",
+        "os.rmdir",
+        "os.chmod",
+        "os.truncate",
+        "tempfile.mkstemp",
+        "tempfile.mkdtemp",
+    }
+)
+
+
+class Points(StrEnum):
+    """What is counted."""
+
+    CALLS = "calls"
+    FILE_CHANGES = "file changes"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Job:
     """One training.
@@ -36,12 +61,14 @@ class Job:
         store: On which data.
         output: The run directory.
         num_threads: Of the arithmetic.
+        points: What is counted.
     """
 
     gin: Path
     store: Path
     output: Path
     num_threads: int = 2
+    points: Points = Points.CALLS
 
 
 def run(job: Job, *, kill_at: int | None = None, number: int = signal.SIGKILL) -> tuple[int | None, int]:
@@ -82,14 +109,16 @@ def train_counted(job: Job, kill_at: int | None, number: int, connection: Connec
     sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  until the process ends
     count = 0
 
-    def watch(frame: FrameType, event: str, argument: Any) -> None:
+    def reach() -> None:
         nonlocal count
-        if event in {"call", "c_call"} and frame.f_code.co_filename.startswith(PACKAGE):
-            count += 1
-            if count == kill_at:
-                os.kill(os.getpid(), number)
+        count += 1
+        if count == kill_at:
+            os.kill(os.getpid(), number)
 
-    sys.setprofile(watch)
+    if job.points is Points.CALLS:
+        sys.setprofile(make_call_watcher(reach))
+    else:
+        sys.addaudithook(make_file_watcher(reach, folder=str(job.output.parent)))
     try:
         train_module.train(
             job.gin, data=job.store, output=job.output, device="cpu", durability=Durability(resume=True, minutes=0)
@@ -99,6 +128,30 @@ def train_counted(job: Job, kill_at: int | None, number: int, connection: Connec
         os._exit(130)
     sys.setprofile(None)
     connection.send(count)
+
+
+def make_call_watcher(reach: Callable[[], None]) -> Callable[[FrameType, str, Any], None]:
+    """Return a profiler that hears of every call in the program's own code."""
+
+    def watch(frame: FrameType, event: str, argument: Any) -> None:
+        if event in {"call", "c_call"} and frame.f_code.co_filename.startswith(PACKAGE):
+            reach()
+
+    return watch
+
+
+def make_file_watcher(reach: Callable[[], None], *, folder: str) -> Callable[[str, tuple[Any, ...]], None]:
+    """Return an audit hook that hears of every change of a file or directory below `folder`, just before it is made."""
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" and event not in FILE_CHANGES:
+            return
+        is_below = isinstance(arguments[0], str | os.PathLike) and os.fspath(arguments[0]).startswith(folder)
+        is_read = event == "open" and not arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if is_below and not is_read:
+            reach()
+
+    return watch
 
 
 def summarize(output: Path) -> dict[str, object]:

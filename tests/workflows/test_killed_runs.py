@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.workflows.data import synthesize_data
-from tests.workflows.killing import Job, run, summarize
+from tests.workflows.killing import Job, Points, run, summarize
 
 BASE = """
 train_fn.dataset_name = "synthetic"
@@ -42,6 +42,7 @@ RECIPES = {
     "validated": BASE.replace("num_epochs = 3", "num_epochs = 6")
     + 'data.protocol = "validated"\ntraining.patience = 1\n',
 }
+WITH_DATA = BASE.replace("num_epochs = 3", "num_epochs = 2") + "bundle.include_data = True\n"
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 EXITS = {signal.SIGKILL: {-signal.SIGKILL}, signal.SIGTERM: {143, -signal.SIGTERM}, signal.SIGINT: {130}}
 
@@ -53,51 +54,73 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def write_job(folder: Path, *, recipe: str, store: Path) -> Job:
-    gin = folder / "experiment.gin"
-    gin.write_text(RECIPES[recipe])
-    return Job(gin=gin, store=store, output=folder / "run")
+def write_job(folder: Path, *, gin: str, store: Path, points: Points = Points.CALLS) -> Job:
+    folder.mkdir()
+    path = folder / "experiment.gin"
+    path.write_text(gin)
+    return Job(gin=path, store=store, output=folder / "run", points=points)
 
 
-def kill_repeatedly(
-    recipe: str, *, store: Path, folder: Path, num_kills: int, seed: int, signals: tuple[int, ...] = SIGNALS
-) -> int:
-    """Kill runs at random points, up to three times each, until so many were killed; return how many were compared."""
-    reference = folder / "reference"
-    reference.mkdir()
-    undisturbed = write_job(reference, recipe=recipe, store=store)
-    code, num_points = run(undisturbed)
+def train_undisturbed(job: Job, *, least: int) -> tuple[dict[str, object], int]:
+    """Train to the end and return what came out, and how many points there were."""
+    code, num_points = run(job)
     assert code == 0
-    assert num_points > 1000
-    expected = summarize(undisturbed.output)
+    assert num_points > least
+    return summarize(job.output), num_points
+
+
+def require_equal(job: Job, expected: dict[str, object], *, source: object) -> None:
+    """Let a killed run go on to its end, which must be that of the undisturbed one."""
+    code, _ = run(job)
+    assert code == 0, source
+    found = summarize(job.output)
+    assert {name for name in expected if found[name] != expected[name]} == set(), source
+
+
+def kill_repeatedly(recipe: str, *, store: Path, folder: Path, num_runs: int, seed: int) -> None:
+    """Kill so many runs at random points, up to three times each, and compare what they end in."""
+    undisturbed = write_job(folder / "undisturbed", gin=RECIPES[recipe], store=store)
+    expected, num_points = train_undisturbed(undisturbed, least=1000)
     draw = random.Random(seed)
-    killed = compared = 0
-    while killed < num_kills:
-        attempt = folder / f"run-{compared}"
-        attempt.mkdir()
-        job = write_job(attempt, recipe=recipe, store=store)
-        for _ in range(min(draw.randint(1, 3), num_kills - killed)):
-            number = draw.choice(signals)
-            code, _ = run(job, kill_at=draw.randint(1, num_points), number=number)
-            if code == 0:
+    for number in range(num_runs):
+        job = write_job(folder / f"run-{number}", gin=RECIPES[recipe], store=store)
+        for kill in range(draw.randint(1, 3)):
+            chosen = draw.choice(SIGNALS)
+            code, _ = run(job, kill_at=draw.randint(1, num_points), number=chosen)
+            if code == 0 and kill:
                 break  # what was left of the run had fewer points
-            assert code in EXITS[signal.Signals(number)], (code, number)
-            killed += 1
-        code, _ = run(job)
-        assert code == 0
-        found = summarize(job.output)
-        assert {name for name in expected if found[name] != expected[name]} == set(), attempt
-        compared += 1
-    return compared
+            assert code in EXITS[chosen], (code, chosen)
+        require_equal(job, expected, source=job.output)
 
 
 def test_runs_killed_anywhere_end_in_the_same_bits(store: Path, tmp_path: Path) -> None:
-    for recipe, num_kills in {"base": 4, "components": 3, "validated": 3}.items():
+    for recipe, num_runs in {"base": 4, "components": 3, "validated": 3}.items():
         (tmp_path / recipe).mkdir()
-        assert kill_repeatedly(recipe, store=store, folder=tmp_path / recipe, num_kills=num_kills, seed=2026)
+        kill_repeatedly(recipe, store=store, folder=tmp_path / recipe, num_runs=num_runs, seed=2026)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_runs_killed_at_a_hundred_points_end_in_the_same_bits(recipe: str, store: Path, tmp_path: Path) -> None:
-    assert kill_repeatedly(recipe, store=store, folder=tmp_path, num_kills=100, seed=7)
+def test_a_hundred_runs_killed_anywhere_end_in_the_same_bits(recipe: str, store: Path, tmp_path: Path) -> None:
+    kill_repeatedly(recipe, store=store, folder=tmp_path, num_runs=100, seed=7)
+
+
+def kill_at_file_changes(gin: str, *, store: Path, folder: Path, every: int) -> None:
+    """Kill a run at every so manieth change that it makes on the disk, and compare what it ends in."""
+    undisturbed = write_job(folder / "undisturbed", gin=gin, store=store, points=Points.FILE_CHANGES)
+    expected, num_points = train_undisturbed(undisturbed, least=50)
+    for point in range(1, num_points + 1, every):
+        job = write_job(folder / f"run-{point}", gin=gin, store=store, points=Points.FILE_CHANGES)
+        code, _ = run(job, kill_at=point)
+        assert code == -signal.SIGKILL, point
+        require_equal(job, expected, source=f"killed before change {point} of {num_points}")
+
+
+def test_runs_killed_while_they_write_end_in_the_same_bits(store: Path, tmp_path: Path) -> None:
+    kill_at_file_changes(WITH_DATA, store=store, folder=tmp_path, every=23)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gin", [WITH_DATA, RECIPES["validated"]], ids=["with data", "validated"])
+def test_runs_killed_before_any_change_on_the_disk_end_in_the_same_bits(gin: str, store: Path, tmp_path: Path) -> None:
+    kill_at_file_changes(gin, store=store, folder=tmp_path, every=1)

@@ -165,11 +165,12 @@ def test_arrays_that_do_not_fit_together_are_refused_though_their_digests_hold(
         open_store(directory)
 
 
-def test_an_event_whose_item_is_no_candidate_is_found_by_verification(directory: Path) -> None:
-    np.save(directory / "item_ids.npy", np.array([2, 3, 99, 6], dtype=np.int32))
+@pytest.mark.parametrize("item", [99, 0, -1, 2**31 - 1])
+def test_an_event_whose_item_is_no_candidate_is_found_by_verification(directory: Path, item: int) -> None:
+    np.save(directory / "item_ids.npy", np.array([2, 3, item, 6], dtype=np.int32))
     describe_anew(directory)
     store: Store = open_store(directory)
-    with pytest.raises(DataMismatchError, match="item 99"):
+    with pytest.raises(DataMismatchError, match=f"item {item} is rated but no candidate"):
         verify_store(store)
 
 

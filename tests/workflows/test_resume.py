@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RUN_RECORD, STEPS
@@ -23,6 +25,7 @@ from hstu_preserve.training.distributed import ALONE
 from hstu_preserve.workflows import train as train_module
 from hstu_preserve.workflows.conduct import Durability
 from hstu_preserve.workflows.data import synthesize_data
+from hstu_preserve.workflows.evaluate import evaluate_file
 from hstu_preserve.workflows.progress import Progress
 from hstu_preserve.workflows.reproduce import reproduce
 from hstu_preserve.workflows.train import train
@@ -206,6 +209,23 @@ def test_other_data_is_refused_with_both_fingerprints(crashed: Path, tmp_path: P
     other = synthesize_data(seed=6, num_users=40, num_items=80, num_ratings=1000, output=tmp_path / "other")
     with pytest.raises(DataMismatchError, match=other.store.fingerprint):
         resume(crashed, tmp_path / "other")
+
+
+def test_data_that_was_changed_under_its_record_is_refused_and_the_array_named(
+    crashed: Path, store: Path, tmp_path: Path
+) -> None:
+    damaged = shutil.copytree(store, tmp_path / "damaged")
+    np.save(damaged / "item_ids.npy", np.zeros_like(np.load(damaged / "item_ids.npy")))
+    before = list_tree(crashed)
+    with pytest.raises(DataMismatchError, match=r"item_ids .expected sha256"):
+        resume(crashed, damaged)
+    assert list_tree(crashed) == before
+    gin = crashed.parent / "experiment.gin"
+    with pytest.raises(DataMismatchError, match=r"item_ids .expected sha256"):
+        train(gin, data=damaged, device="cpu", output=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(DataMismatchError, match=r"item_ids .expected sha256"):
+        evaluate_file(find(crashed, "step7"), gin=gin, data=damaged, device="cpu")
 
 
 def test_another_number_of_processes_is_refused(crashed: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:

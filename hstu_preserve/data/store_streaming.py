@@ -1,6 +1,7 @@
 """A store written part by part, for ratings that need not fit into memory: the very bytes that `write_store` writes."""
 
 import hashlib
+import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -96,6 +97,8 @@ def stream_arrays(
                 writer.append(arranged[writer.name])
             rated_ids = np.union1d(rated_ids, part.item_ids)
             tied_events += count_tied_events(arranged["timestamps"], offsets=arranged["offsets"])
+        for stream in streams.values():
+            os.fsync(stream.fileno())
     described |= {writer.name: writer.describe() for writer in writers}
     require_known_items(rated_ids, movies=movies, name=name)
     return describe_store(

@@ -1,14 +1,19 @@
 """Files written whole or not at all."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
+from itertools import takewhile
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from hstu_preserve.errors import MissingPathError, UnavailableError
+
+TEMPORARY_ENDING = re.compile(r"[a-z0-9_]{8}\.tmp")
+"""What `tempfile` draws, and our suffix."""
 
 
 @contextmanager
@@ -21,7 +26,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         UnavailableError: The directory cannot be written, or the disk is full.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         handle, temporary_name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
@@ -38,6 +43,18 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     finally:
         temporary.unlink(missing_ok=True)
     flush_directory(path.parent)
+
+
+def make_directory(directory: Path) -> None:
+    """Make a directory and its missing parents, all of which outlive a power loss.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    made = list(takewhile(lambda path: not path.exists(), (directory, *directory.parents)))
+    directory.mkdir(parents=True, exist_ok=True)
+    for path in made:
+        flush_directory(path.parent)
 
 
 @contextmanager
@@ -129,6 +146,16 @@ def remove_leftovers(directory: Path) -> list[Path]:
     except OSError as error:
         raise UnavailableError(f"{error.filename}: cannot be removed ({error.strerror})") from None
     return leftovers
+
+
+def list_leftovers(path: Path) -> list[Path]:
+    """Return what killed writers of `path` left beside it: files and folders not yet renamed to it."""
+    beginning = f".{path.name}."
+    return sorted(
+        other
+        for other in path.parent.glob(".*.tmp")
+        if other.name.startswith(beginning) and TEMPORARY_ENDING.fullmatch(other.name.removeprefix(beginning))
+    )
 
 
 def current_umask() -> int:

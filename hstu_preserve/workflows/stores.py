@@ -22,7 +22,7 @@ def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store
         data: The store, or None for a search in the folder that HSTU_PRESERVE_DATA names.
 
     Raises:
-        DataMismatchError: Another dataset, or another fingerprint than the recipe pins.
+        DataMismatchError: Another dataset, another fingerprint than the recipe pins, or arrays that were changed.
         UnavailableError: No store was named and none was found.
     """
     path = data or search_stores(
@@ -36,14 +36,15 @@ def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store
 
 
 def open_pinned_store(settings: DatasetSettings, path: Path) -> Store:
-    """Return the store at `path`, whatever its name.
+    """Return the store at `path`, whatever its name; every array is hashed: a result will name the fingerprint.
 
     Raises:
-        DataMismatchError: Another fingerprint than the recipe pins.
+        DataMismatchError: Another fingerprint than the recipe pins, or an array that was changed.
     """
     store = open_store(path)
     if settings.fingerprint is not None:
         require_fingerprint(store, settings.fingerprint, path=path)
+    verify_store(store)
     return store
 
 

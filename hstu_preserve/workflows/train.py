@@ -1,38 +1,28 @@
 """Train a recipe into a run directory: policy first, then the steps, then the claims' values."""
 
-import fcntl
-import shutil
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.layout import (
-    CONFIG_FOLDER,
-    DATA_FOLDER,
-    ENVIRONMENT,
-    GENERATED_NAMES,
-    METRICS,
-    RUN_RECORD,
-)
+from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, METRICS
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
-from hstu_preserve.data.store import Store, write_store
+from hstu_preserve.data.store import Store
 from hstu_preserve.errors import LostProcessError, UnknownNameError, UsageError
 from hstu_preserve.gin_recipes.reader import GinChain, read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
-from hstu_preserve.primitives.files import open_stream, read_bytes, remove_leftovers, write_atomically
+from hstu_preserve.primitives.files import read_bytes, remove_leftovers
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.training.determinism import repeatable_arithmetic
-from hstu_preserve.training.distributed import World, join_world
+from hstu_preserve.training.distributed import join_world
 from hstu_preserve.workflows.conduct import Conduct, Durability
 from hstu_preserve.workflows.interruption import RunStopped, leave, listen_for_signals
 from hstu_preserve.workflows.machine import choose_device, describe_code, describe_environment, describe_numerics
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
-from hstu_preserve.workflows.resume import list_changes, require_same_run
+from hstu_preserve.workflows.resume import list_changes
+from hstu_preserve.workflows.run_beginning import open_run, require_unused
 from hstu_preserve.workflows.stores import find_store_for_recipe
 from hstu_preserve.workflows.targets import list_chains, looks_like_path
 
@@ -85,12 +75,19 @@ def train(
             announce, listener = say_nothing, ignore
         now = fix_policy(chain, resolution, store=store, device=chosen, num_processes=world.size)
         world.wait()  # until all have looked at the output
-        if world.is_first:
-            begin(output, now=now, chain=chain, store=store, resume=durability.resume)
-        world.wait()
-        run = read_policy(output, now=now)
         warnings = tuple(str(warning) for warning in resolution.warnings)
-        with hold(output / RUN_RECORD, world=world), listen_for_signals(announce) as stop:
+        with (
+            open_run(
+                output,
+                now=now,
+                chain=chain,
+                store=store,
+                is_resumed=durability.resume,
+                world=world,
+                announce=announce,
+            ) as run,
+            listen_for_signals(announce) as stop,
+        ):
             if is_finished(output):
                 announce(f"{output}: the run is finished; nothing is left to resume")
                 return read_result(output, warnings=warnings)
@@ -120,30 +117,6 @@ def train(
                 seal_run(output, run=run, results=results, checkpoint=checkpoint)
             world.wait()
     return read_result(output, warnings=warnings)
-
-
-def begin(output: Path, *, now: RunRecord, chain: GinChain, store: Store, resume: bool) -> None:
-    """Write down what is fixed before the first step, unless a run is resumed that did so.
-
-    Raises:
-        UsageError: The output holds something that is no run.
-    """
-    if not resume or not (output / RUN_RECORD).exists():
-        require_only_policy(output)
-        write_policy(output, run=now, chain=chain, store=store)
-
-
-def read_policy(output: Path, *, now: RunRecord) -> RunRecord:
-    """Return what was fixed before the first step.
-
-    Raises:
-        UsageError: It is another run than would begin now.
-        DataMismatchError: It is of other data.
-    """
-    path = output / RUN_RECORD
-    stored = RunRecord.from_json(read_bytes(path), source=str(path))
-    require_same_run(stored, now, output=output)
-    return stored
 
 
 def read_result(output: Path, *, warnings: tuple[str, ...]) -> TrainingResult:
@@ -179,26 +152,6 @@ def find_gin(gin: str | Path) -> Path:
     return chains[str(gin)]
 
 
-def require_unused(output: Path) -> None:
-    """Raise UsageError where the output is in use."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        hint = " or go on with the run in it with --resume" if (output / RUN_RECORD).exists() else ""
-        raise UsageError(f"{output}: exists and is not empty; name a new directory with --output{hint}")
-
-
-def require_only_policy(output: Path) -> None:
-    """Raise UsageError where the output holds more than a run that was left before its first step."""
-    if not output.exists():
-        return
-    if not output.is_dir():
-        raise UsageError(f"{output}: not a directory; name a new one with --output")
-    foreign = sorted({path.name for path in output.iterdir()} - {CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT})
-    if foreign:
-        raise UsageError(f"{output}: holds {foreign[0]} and no {RUN_RECORD}, so it is no run that could be resumed")
-    if (output / DATA_FOLDER).exists():
-        shutil.rmtree(output / DATA_FOLDER)  # the copy of the store may not be whole
-
-
 def require_redistributable(resolution: Resolution, *, store: Store) -> None:
     """Raise UsageError where the bundle would hold data that may not travel."""
     if resolution.bundle.include_data and not store.record.provenance.redistributable:
@@ -206,27 +159,6 @@ def require_redistributable(resolution: Resolution, *, store: Store) -> None:
             f"bundle.include_data: {store.name} may not be redistributed ({store.record.provenance.notice}); "
             "leave it out, the bundle names the data by its fingerprint"
         )
-
-
-@contextmanager
-def hold(path: Path, *, world: World) -> Iterator[None]:
-    """Keep other commands from training into the same run meanwhile; the first process of this one does it for all.
-
-    Raises:
-        UsageError: Another one does.
-        UnavailableError: The file cannot be opened.
-    """
-    if not world.is_first:
-        yield
-        return
-    with open_stream(path) as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"{path.parent}: another process is training into it") from None
-        except OSError:
-            pass  # a file system without locks
-        yield
 
 
 def fix_policy(
@@ -258,16 +190,6 @@ def fix_policy(
         environment=describe_environment(describe_numerics(device, dtype=dtype, processes=num_processes)),
         code=describe_code(),
     )
-
-
-def write_policy(output: Path, *, run: RunRecord, chain: GinChain, store: Store) -> None:
-    """Write policy, environment, gin chain and, where it may travel, the data, before the first step."""
-    for path, content in chain.files:
-        write_atomically(output / CONFIG_FOLDER / path, content)
-    if run.data.included:
-        write_store(store, output / DATA_FOLDER)
-    write_atomically(output / ENVIRONMENT, run.environment.to_json())
-    write_atomically(output / RUN_RECORD, run.to_json())
 
 
 def seal_run(output: Path, *, run: RunRecord, results: ResultsRecord, checkpoint: Path) -> None:

@@ -1,5 +1,6 @@
 """The store as a directory: written whole, opened mapped, and every change to it noticed."""
 
+import fcntl
 import shutil
 from pathlib import Path
 
@@ -7,9 +8,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from hstu_preserve.data.store import ARRAY_DTYPES, RECORD_NAME, Store, open_store, verify_store, write_store
+from hstu_preserve.data.store import (
+    ARRAY_DTYPES,
+    RECORD_NAME,
+    Store,
+    new_store_folder,
+    open_store,
+    verify_store,
+    write_store,
+)
 from hstu_preserve.errors import ContentError, DataMismatchError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.primitives.temporary_folders import remove_abandoned_folders
 from hstu_preserve.records.store import ArrayRecord, StoreRecord, fingerprint_of
 from tests.data.strategies import Event, events, make_store
 
@@ -83,6 +93,41 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(UnavailableError, match="No space left on device"):
         write_store(make_store(ROWS), tmp_path / "store")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_attempt_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    for name in (".store.a1b2c3_d.tmp", ".store.b.a1b2c3_d.tmp", ".other.a1b2c3_d.tmp", ".store.mine.tmp"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "item_ids.npy").write_bytes(b"half")
+    write_store(make_store(ROWS), tmp_path / "store")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".other.a1b2c3_d.tmp", ".store.b.a1b2c3_d.tmp", ".store.mine.tmp", "store"]
+
+
+def test_what_a_living_process_is_writing_stays(tmp_path: Path) -> None:
+    with new_store_folder(tmp_path / "store") as folder:
+        remove_abandoned_folders(tmp_path / "store")
+        assert list(tmp_path.iterdir()) == [folder]
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_folder_that_looked_abandoned_before_it_was_locked_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
+    swept: list[Path] = []
+
+    def sweep_and_lock(descriptor: int, operation: int) -> None:
+        if operation == fcntl.LOCK_EX and not swept:
+            swept.extend(tmp_path.iterdir())
+            remove_abandoned_folders(tmp_path / "store")
+            assert not swept[0].exists()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", sweep_and_lock)
+    write_store(make_store(ROWS), tmp_path / "store")
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]
+    verify_store(open_store(tmp_path / "store"))
 
 
 def test_a_parent_that_is_a_file_is_reported(tmp_path: Path) -> None:
@@ -165,11 +210,12 @@ def test_arrays_that_do_not_fit_together_are_refused_though_their_digests_hold(
         open_store(directory)
 
 
-def test_an_event_whose_item_is_no_candidate_is_found_by_verification(directory: Path) -> None:
-    np.save(directory / "item_ids.npy", np.array([2, 3, 99, 6], dtype=np.int32))
+@pytest.mark.parametrize("item", [99, 0, -1, 2**31 - 1])
+def test_an_event_whose_item_is_no_candidate_is_found_by_verification(directory: Path, item: int) -> None:
+    np.save(directory / "item_ids.npy", np.array([2, 3, item, 6], dtype=np.int32))
     describe_anew(directory)
     store: Store = open_store(directory)
-    with pytest.raises(DataMismatchError, match="item 99"):
+    with pytest.raises(DataMismatchError, match=f"item {item} is rated but no candidate"):
         verify_store(store)
 
 

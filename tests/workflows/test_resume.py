@@ -3,12 +3,14 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RUN_RECORD, STEPS
@@ -22,6 +24,7 @@ from hstu_preserve.training.distributed import ALONE, T, World
 from hstu_preserve.workflows import train as train_module
 from hstu_preserve.workflows.conduct import Durability
 from hstu_preserve.workflows.data import synthesize_data
+from hstu_preserve.workflows.evaluate import evaluate_file
 from hstu_preserve.workflows.reproduce import reproduce
 from hstu_preserve.workflows.resume import ResumePoint, require_one_view
 from hstu_preserve.workflows.train import train
@@ -176,6 +179,23 @@ def test_other_data_is_refused_with_both_fingerprints(crashed: Path, tmp_path: P
         resume(crashed, tmp_path / "other")
 
 
+def test_data_that_was_changed_under_its_record_is_refused_and_the_array_named(
+    crashed: Path, store: Path, tmp_path: Path
+) -> None:
+    damaged = shutil.copytree(store, tmp_path / "damaged")
+    np.save(damaged / "item_ids.npy", np.zeros_like(np.load(damaged / "item_ids.npy")))
+    before = list_tree(crashed)
+    with pytest.raises(DataMismatchError, match=r"item_ids .expected sha256"):
+        resume(crashed, damaged)
+    assert list_tree(crashed) == before
+    gin = crashed.parent / "experiment.gin"
+    with pytest.raises(DataMismatchError, match=r"item_ids .expected sha256"):
+        train(gin, data=damaged, device="cpu", output=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(DataMismatchError, match=r"item_ids .expected sha256"):
+        evaluate_file(find(crashed, "step7"), gin=gin, data=damaged, device="cpu")
+
+
 def test_another_number_of_processes_is_refused(crashed: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = json.loads((crashed / RUN_RECORD).read_bytes())
     record["environment"]["numerics"]["processes"] = 2
@@ -241,11 +261,6 @@ def test_a_folder_that_is_no_run_is_not_taken_for_one(store: Path, tmp_path: Pat
     with pytest.raises(UsageError, match=r"thesis\.tex"):
         resume(tmp_path / "run", store)
     assert list_tree(tmp_path / "run") == {"thesis.tex": b"precious"}
-
-
-def test_two_processes_do_not_train_into_one_run(crashed: Path, store: Path) -> None:
-    with train_module.hold(crashed / RUN_RECORD, world=ALONE), pytest.raises(UsageError, match="another process"):
-        resume(crashed, store)
 
 
 @pytest.mark.parametrize(("num_kept", "names"), [(1, ["ep3"]), (2, ["ep3", "ep2"]), (0, ["ep3", "ep2", "ep1"])])

@@ -1,0 +1,71 @@
+"""Folders that take their name when they are whole: who is writing one holds its lock, so that litter can be told."""
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hstu_preserve.primitives.files import list_leftovers
+
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def temporary_folder(directory: Path) -> Iterator[Path]:
+    """Yield a new empty folder beside `directory`, locked; where it still has its name at the end, it is removed.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    while True:
+        # Not mkdtemp: a signal could come between the folder and the `try` that removes it.
+        temporary = directory.parent / f".{directory.name}.{secrets.token_hex(4)}.tmp"
+        try:
+            temporary.mkdir(mode=0o700)
+            if (descriptor := hold_folder(temporary)) is not None:
+                try:
+                    yield temporary
+                finally:
+                    os.close(descriptor)
+                return
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def hold_folder(folder: Path) -> int | None:
+    """Return a descriptor of the folder that is locked where the file system can, None where the folder is gone.
+
+    Between being made and being locked it looks abandoned, so another process may just be removing it.
+    """
+    try:
+        descriptor = os.open(folder, FOLDER_FLAGS)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits until nobody is removing it
+    except OSError:
+        return descriptor  # without locks nobody removes it
+    if folder.exists():
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def remove_abandoned_folders(directory: Path) -> None:
+    """Remove what killed processes left beside `directory`; what a living one is writing, or may be, stays."""
+    for folder in list_leftovers(directory):
+        try:
+            descriptor = os.open(folder, FOLDER_FLAGS)
+        except OSError:
+            continue  # a file, a link, somebody else's, or gone
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(descriptor)

@@ -37,7 +37,7 @@ def print_plain(record: "Record") -> None:
     if lines is None:
         print_styled(record, width=PIPE_WIDTH)
     else:
-        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.writelines(f"{escape_controls(str(line))}\n" for line in lines)
 
 
 def find_lines(record: "Record") -> "Iterable[Line] | None":
@@ -61,9 +61,10 @@ def print_styled(record: "Record", *, width: int | None) -> None:
     """Print a record as rich lays it out."""
     from rich.console import Console
 
+    from hstu_preserve.cli.escaping import Escaped
     from hstu_preserve.report.terminal import render
 
-    Console(width=width, highlight=False).print(render(record))
+    Console(width=width, highlight=False).print(Escaped(render(record)))
 
 
 def complain(message: str) -> None:
@@ -80,4 +81,9 @@ def is_first_process() -> bool:
 def tell(message: str) -> None:
     """Print on stderr what the user should know; where nobody reads it any more, the work goes on all the same."""
     with suppress(BrokenPipeError):
-        sys.stderr.write(f"{message}\n")
+        sys.stderr.write(f"{escape_controls(message)}\n")
+
+
+def escape_controls(text: str) -> str:
+    """Return text in which nothing but line ends can move a terminal's cursor, change its colours or hide a letter."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

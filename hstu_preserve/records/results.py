@@ -30,6 +30,8 @@ class CatalogListing(Record):
     """The catalog."""
 
     experiments: tuple[ListedExperiment, ...]
+    other_recipes: tuple[str, ...]
+    """Ids of recipes that come with the program and of which no number was published: the controls."""
 
 
 class ShownEntry(Record):

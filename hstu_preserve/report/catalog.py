@@ -1,32 +1,61 @@
 """Catalog entries as text: what was published, by whom, and how much it gains."""
 
+from collections.abc import Iterable
+
 from rich import box
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.records.catalog import CatalogEntry
-from hstu_preserve.records.results import CatalogListing, ShownEntry
-from hstu_preserve.report.tables import describe_margin, list_fields
+from hstu_preserve.records.results import CatalogListing, ListedExperiment, ShownEntry
+from hstu_preserve.report.tables import FittingWidth, describe_margin, list_fields
+
+GAIN_NOTE = "gain: NDCG@10 relative to the paper's HSTU on that dataset (HSTU-large for HSTU-Tensorflow), as published."
+UNPUBLISHED = "never published; any recipe of this name is a reconstruction"
+LEAST_WIDTH = 130
+"""Columns that one line per experiment needs."""
 
 
 def describe_listing(record: CatalogListing) -> RenderableType:
-    """Return the catalog, one line per experiment."""
+    """Return the catalog, one line per experiment where there is room, else with the recipe below its id."""
+    table = FittingWidth(
+        wide=list_wide(record.experiments), narrow=list_narrow(record.experiments), least_width=LEAST_WIDTH
+    )
+    recipes = f"'train' and 'show' also take recipes without a published number: {', '.join(record.other_recipes)}"
+    return Group(table, Text(GAIN_NOTE, style="dim"), *([Text(recipes, style="dim")] if record.other_recipes else []))
+
+
+def list_wide(experiments: Iterable[ListedExperiment]) -> Table:
+    """Return one line per experiment."""
     table = Table("id", "dataset", "recipe", "NDCG@10", "gain", "bundle", box=box.SIMPLE_HEAD, pad_edge=False)
     table.columns[3].justify = table.columns[4].justify = "right"
     table.columns[0].no_wrap = table.columns[1].no_wrap = True
-    for one in record.experiments:
-        bundle = one.entry.bundle
-        table.add_row(
-            one.entry.id,
-            one.entry.dataset,
-            one.entry.recipe,
-            f"{one.ndcg10:.4f}" if one.ndcg10 is not None else "",
-            f"{one.gain:+.1%}" if one.gain is not None else "",
-            bundle.repository if bundle else "",
-        )
-    note = "gain: NDCG@10 relative to the paper's HSTU on that dataset (HSTU-large for HSTU-Tensorflow), as published."
-    return Group(table, Text(note, style="dim"))
+    for one in experiments:
+        repository = one.entry.bundle.repository if one.entry.bundle else ""
+        table.add_row(one.entry.id, one.entry.dataset, one.entry.recipe, *list_figures(one), repository)
+    return table
+
+
+def list_narrow(experiments: Iterable[ListedExperiment]) -> Table:
+    """Return an experiment's recipe, and where its bundle is, below its id."""
+    table = Table("id", "dataset", "NDCG@10", "gain", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].overflow = "fold"
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    table.columns[2].justify = table.columns[3].justify = "right"
+    for one in experiments:
+        below = [one.entry.recipe, *([one.entry.bundle.repository] if one.entry.bundle else [])]
+        name = Group(one.entry.id, *(Padding(Text(line, style="dim"), (0, 0, 0, 2)) for line in below))
+        table.add_row(name, one.entry.dataset, *list_figures(one))
+    return table
+
+
+def list_figures(one: ListedExperiment) -> tuple[str, str]:
+    """Return the published value and its gain, empty where there is none."""
+    value = f"{one.ndcg10:.4f}" if one.ndcg10 is not None else ""
+    return value, f"{one.gain:+.1%}" if one.gain is not None else ""
 
 
 def describe_shown_entry(record: ShownEntry) -> RenderableType:
@@ -49,7 +78,7 @@ def describe_entry(entry: CatalogEntry, record: ShownEntry) -> dict[str, str]:
         "dataset": entry.dataset,
         "model": entry.model,
         "recipe": entry.recipe,
-        "recipe's code": "published" if entry.recipe_is_published else "never published; ours is a reconstruction",
+        "recipe's code": "published" if entry.recipe_is_published else UNPUBLISHED,
         "evaluation": entry.claims[0].evaluation,
         "data fingerprint": entry.data_fingerprint or "not published",
         "source": entry.source,

@@ -1,14 +1,21 @@
 """Verdicts as text: one line per rung and claim."""
 
+from collections.abc import Iterable
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from hstu_preserve.bundle.layout import printable
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
-from hstu_preserve.report.tables import describe_numerics, list_fields
+from hstu_preserve.report.tables import FittingWidth, describe_numerics, list_fields
+
+LEAST_WIDTH = 80
+"""Columns that the table of verdicts needs."""
 
 OUTCOME_STYLES = {
     Outcome.REPRODUCED_BITWISE: "green",
@@ -22,18 +29,38 @@ OUTCOME_STYLES = {
 
 def describe_reproduction(record: Reproduction) -> RenderableType:
     """Return the verdicts, one line per rung and claim."""
-    table = Table("rung", "claim", "outcome", "why", box=box.SIMPLE_HEAD, pad_edge=False)
-    for verdict in record.verdicts:
-        table.add_row(verdict.rung.value, verdict.claim or "", styled_outcome(verdict), escape(verdict.reason))
+    verdicts = FittingWidth(
+        wide=list_verdicts(record.verdicts), narrow=stack_verdicts(record.verdicts), least_width=LEAST_WIDTH
+    )
     fields = {"target": record.target, "bundle": str(record.path), "title": record.title}
     if record.identity is not None:
         fields["identity"] = f"sha256:{record.identity}"
     numerics = record.environment.numerics if record.environment else None
     if numerics is not None:
         fields["re-run with"] = describe_numerics(numerics)
-    return Group(list_fields(fields), table)
+    return Group(list_fields(fields), verdicts)
+
+
+def list_verdicts(verdicts: Iterable[Verdict]) -> Table:
+    """Return the verdicts as a table whose rungs and outcomes are never cut."""
+    table = Table("rung", "claim", "outcome", "why", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.columns[0].no_wrap = table.columns[2].no_wrap = True
+    for verdict in verdicts:
+        claim, reason = (escape(printable(text)) for text in (verdict.claim or "", verdict.reason))
+        table.add_row(verdict.rung.value, claim, styled_outcome(verdict), reason)
+    return table
+
+
+def stack_verdicts(verdicts: Iterable[Verdict]) -> RenderableType:
+    """Return the verdicts below each other, for a terminal that no table fits."""
+    parts: list[RenderableType] = [Text()]
+    for verdict in verdicts:
+        claim = f" ({printable(verdict.claim)})" if verdict.claim else ""
+        parts.append(Text.assemble(styled_outcome(verdict), f"  {verdict.rung.value}{claim}"))
+        parts.append(Padding(Text(printable(verdict.reason)), (0, 0, 0, 2)))
+    return Group(*parts)
 
 
 def styled_outcome(verdict: Verdict) -> Text:
     """Return the outcome in its colour."""
-    return Text(verdict.outcome.value, style=OUTCOME_STYLES[verdict.outcome], no_wrap=True)
+    return Text(verdict.outcome.value, style=OUTCOME_STYLES[verdict.outcome])

@@ -1,19 +1,40 @@
 """Pieces that several texts share: claims, curves, contents and plain fields as tables."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from rich import box
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from hstu_preserve.bundle.layout import printable
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.manifest import BundleManifest
 
 HEADLINE_METRICS = ("ndcg@10", "ndcg@50", "hr@10", "hr@50", "mrr")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FittingWidth:
+    """What is shown one way where it has room, and another way where it has not.
+
+    Attributes:
+        wide: For `least_width` columns and more.
+        narrow: For fewer.
+        least_width: In columns.
+    """
+
+    wide: RenderableType
+    narrow: RenderableType
+    least_width: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the form that fits."""
+        yield self.wide if options.max_width >= self.least_width else self.narrow
 
 
 def describe_margin(margin: float | None) -> str:
@@ -36,13 +57,13 @@ def list_claims(claims: Iterable[Claim]) -> Table:
     for claim in claims:
         policy = claim.policy
         table.add_row(
-            policy.name,
+            escape(printable(policy.name)),
             policy.metric,
             f"{claim.value:.4f}",
             str(claim.epoch),
             policy.selection_rule.value,
             describe_margin(policy.margin),
-            policy.margin_derivation or "",
+            escape(printable(policy.margin_derivation or "")),
         )
     return table
 
@@ -62,13 +83,13 @@ def list_contents(manifest: BundleManifest) -> Table:
     table = Table("file", "bytes", "sha256", box=box.SIMPLE_HEAD, pad_edge=False)
     table.columns[1].justify = "right"
     for file in manifest.contents.files:
-        table.add_row(escape(file.path), str(file.size), f"{file.sha256[:16]}…")
+        table.add_row(escape(printable(file.path)), str(file.size), f"{file.sha256[:16]}…")
     return table
 
 
 def list_warnings(warnings: tuple[str, ...]) -> list[Text]:
     """Return each warning as a line."""
-    return [Text(f"warning: {warning}", style="yellow") for warning in warnings]
+    return [Text(f"warning: {printable(warning)}", style="yellow") for warning in warnings]
 
 
 def list_fields(fields: dict[str, str]) -> Table:
@@ -77,5 +98,5 @@ def list_fields(fields: dict[str, str]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields.items():
-        table.add_row(name, Text(value))
+        table.add_row(name, Text(printable(value)))
     return table

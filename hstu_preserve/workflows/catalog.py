@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,12 @@ if TYPE_CHECKING:
     from hstu_preserve.records.results import CatalogListing
 
 HEADLINE_METRIC = "ndcg@10"
+
+
+def list_chains() -> dict[str, Path]:
+    """Return the gin chains that come with the program, by id."""
+    files = shipped_directory("bundles").glob("*/config/*.gin")
+    return {file.stem: file for file in files if file.parts[-3] == file.stem}
 
 
 @cache
@@ -37,7 +44,8 @@ def list_experiments() -> "CatalogListing":
         for entry in catalog.values()
     ]
     listed.sort(key=lambda one: (one.entry.dataset, one.entry.collection.value, -(one.ndcg10 or 0.0), one.entry.id))
-    return CatalogListing(experiments=tuple(listed))
+    others = sorted(list_chains().keys() - catalog.keys())
+    return CatalogListing(experiments=tuple(listed), other_recipes=tuple(others))
 
 
 def headline_value(entry: CatalogEntry) -> float | None:

@@ -115,7 +115,7 @@ def verify_legacy(path: str | Path | ByteSource, *, md5_list: Path | None = None
         assessment.notes += describe_unattributed(str(published.path), published.digests)
     if manifest is not None:
         assessment.notes += describe_unattributed(manifest.path, manifest.digests)
-    if not is_vouched:
+    if not is_vouched and (listed is None or is_list_agreed):
         assessment.notes.append(describe_doubt(walker.files, assessment=assessment))
     return LegacyVerification(
         source=str(path),

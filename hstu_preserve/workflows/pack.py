@@ -72,7 +72,7 @@ def pack_and_verify(run: str | Path, *, output: Path | None = None) -> PackResul
 def describe_missing_manifest(root: Path) -> str:
     """Say why a directory without a manifest cannot be packed."""
     if (root / RUN_RECORD).exists():
-        return f"{root}: the run did not finish (no {MANIFEST_NAME}); train it again into a new directory"
+        return f"{root}: the run did not finish (no {MANIFEST_NAME}); go on with it by 'hstu-preserve train … --resume'"
     return f"{root}: not a run directory (no {MANIFEST_NAME}); 'hstu-preserve train' makes one"
 
 

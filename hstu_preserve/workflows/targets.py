@@ -96,7 +96,7 @@ def resolve_target(text: str) -> LocalTarget | CatalogTarget | RemoteTarget:
         return LocalTarget(text=text, path=shipped_directory("bundles") / SAMPLE_BUNDLE)
     if looks_like_path(text):
         raise MissingPathError(f"{text}: no such file or directory")
-    from hstu_preserve.workflows.catalog import read_catalog
+    from hstu_preserve.workflows.catalog import list_chains, read_catalog
 
     catalog = read_catalog()
     if text in catalog:
@@ -106,12 +106,6 @@ def resolve_target(text: str) -> LocalTarget | CatalogTarget | RemoteTarget:
     raise UnknownNameError(
         kind="path or catalog id", name=text, known=[*catalog, SAMPLE], hint="'hstu-preserve list' shows all ids"
     )
-
-
-def list_chains() -> dict[str, Path]:
-    """Return the gin chains that come with the program, by id."""
-    files = shipped_directory("bundles").glob("*/config/*.gin")
-    return {file.stem: file for file in files if file.parts[-3] == file.stem}
 
 
 def looks_like_path(text: str) -> bool:

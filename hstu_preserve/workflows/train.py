@@ -17,6 +17,7 @@ from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.training.determinism import repeatable_arithmetic
 from hstu_preserve.training.distributed import join_world
+from hstu_preserve.workflows.catalog import list_chains
 from hstu_preserve.workflows.conduct import Conduct, Durability
 from hstu_preserve.workflows.interruption import RunStopped, leave, listen_for_signals
 from hstu_preserve.workflows.machine import choose_device, describe_code, describe_environment, describe_numerics
@@ -24,7 +25,7 @@ from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_no
 from hstu_preserve.workflows.resume import list_changes
 from hstu_preserve.workflows.run_beginning import open_run, require_unused
 from hstu_preserve.workflows.stores import find_store_for_recipe
-from hstu_preserve.workflows.targets import list_chains, looks_like_path
+from hstu_preserve.workflows.targets import looks_like_path
 
 if TYPE_CHECKING:
     import torch

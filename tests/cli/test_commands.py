@@ -66,7 +66,7 @@ def test_every_comparison_names_an_entry_of_the_same_dataset() -> None:
 def test_show_says_of_a_reconstruction_that_it_is_one(capsys: Capture) -> None:
     assert main(["show", "iter8-exp4-SOTA"]) == 0
     text = capsys.readouterr().out
-    assert "never published; ours is a reconstruction" in text
+    assert "never published; any recipe of this name is a reconstruction" in text
     assert "digest never seen" in text
     assert "selection on test" in text
 

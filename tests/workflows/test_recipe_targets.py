@@ -7,7 +7,8 @@ import pytest
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import UnknownNameError
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.workflows.targets import LocalTarget, list_chains, resolve_target
+from hstu_preserve.workflows.catalog import list_chains
+from hstu_preserve.workflows.targets import LocalTarget, resolve_target
 from hstu_preserve.workflows.train import find_gin
 
 RECIPE = "control-base-ic"

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.options import JsonOption
+from hstu_preserve.cli.options import TARGET_HELP, JsonOption
 from hstu_preserve.cli.output import emit, tell
 from hstu_preserve.cli.progress import transfer_bar
 
@@ -12,7 +12,10 @@ DIFFERENT = 3
 
 
 def command(
-    left: Annotated[str, typer.Argument(metavar="A", help="A bundle, a run directory or 'sample'.")],
+    left: Annotated[
+        str,
+        typer.Argument(metavar="A", help=TARGET_HELP),
+    ],
     right: Annotated[str, typer.Argument(metavar="B", help="Another.")],
     json: JsonOption = False,
 ) -> None:

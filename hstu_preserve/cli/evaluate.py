@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.options import DataOption, DeviceOption, GinRootOption, JsonOption
+from hstu_preserve.cli.options import TARGET_HELP, DataOption, DeviceOption, GinRootOption, JsonOption
 from hstu_preserve.cli.output import emit, tell
 from hstu_preserve.cli.progress import progress_bar
 from hstu_preserve.errors import UsageError
@@ -13,7 +13,8 @@ from hstu_preserve.errors import UsageError
 
 def command(
     target: Annotated[
-        str | None, typer.Argument(metavar="[TARGET]", help="A bundle, a run directory or 'sample'.")
+        str | None,
+        typer.Argument(metavar="[TARGET]", help=TARGET_HELP),
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", metavar="FILE", help="A checkpoint of ours or of upstream's code.")

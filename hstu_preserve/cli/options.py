@@ -25,6 +25,5 @@ PublicKeyOption = Annotated[
     Path | None,
     typer.Option("--public-key", metavar="KEY", help="The key that must have signed it, as keygen wrote KEY.pub."),
 ]
-TargetArgument = Annotated[
-    str, typer.Argument(metavar="TARGET", help="A bundle, a run directory, a catalog id, or 'sample'.")
-]
+TARGET_HELP = "A bundle, a run directory, a catalog id, hf://OWNER/NAME/FILE, or 'sample'."
+TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help=TARGET_HELP)]

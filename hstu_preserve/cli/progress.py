@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from hstu_preserve.cli.output import tell
 from hstu_preserve.workflows.progress import Listener, Progress, ignore
 
 if TYPE_CHECKING:
@@ -22,6 +23,30 @@ def progress_bar() -> Iterator[Listener]:
     columns = (MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[figures]}"))
     with draw(*columns, beginning="starting") as listener:
         yield listener
+
+
+@contextmanager
+def training_progress() -> Iterator[Listener]:
+    """Yield a listener that draws a bar on a terminal and writes a line after each epoch elsewhere, e.g. into a log."""
+    with progress_bar() as listener:
+        yield EpochLines().hear if listener is ignore else listener
+
+
+class EpochLines:
+    """Says of each epoch how it went, once the next one has begun: then it has been evaluated."""
+
+    def __init__(self) -> None:
+        self.latest: Progress | None = None
+
+    def hear(self, event: Progress) -> None:
+        """Take one sign of life; those of evaluations are passed over."""
+        if not event.activity.startswith("epoch "):
+            return
+        if self.latest is not None and self.latest.activity != event.activity:
+            evaluated = {name: value for name, value in event.figures.items() if name != "loss"}
+            figures = (f"{name} {value:.4f}" for name, value in (self.latest.figures | evaluated).items())
+            tell(f"{self.latest.activity}, {self.latest.completed} of {self.latest.total} steps: {', '.join(figures)}")
+        self.latest = event
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from hstu_preserve.cli.output import emit, tell
 def command(
     target: Annotated[
         str,
-        typer.Argument(metavar="TARGET", help="A catalog id, a bundle, a run directory, a gin file, or 'sample'."),
+        typer.Argument(
+            metavar="TARGET", help="A catalog id, a bundle, a run directory, a gin file, hf://…, or 'sample'."
+        ),
     ],
     gin_root: GinRootOption = None,
     json: JsonOption = False,

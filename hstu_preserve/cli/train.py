@@ -1,18 +1,22 @@
 """`train`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.options import DataOption, DeviceOption, GinRootOption, JsonOption, NewDirectoryOption
+from hstu_preserve.cli.options import DeviceOption, GinRootOption, JsonOption, NewDirectoryOption
 from hstu_preserve.cli.output import emit, is_first_process, tell
-from hstu_preserve.cli.progress import progress_bar
+from hstu_preserve.cli.progress import training_progress
 
 
 def command(
     gin: Annotated[str, typer.Argument(metavar="GIN|ID", help="The gin file, or the id of a chain shipped with us.")],
     output: NewDirectoryOption,
-    data: DataOption = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DIR", help="The store; else one in the folder that HSTU_PRESERVE_DATA names."),
+    ] = None,
     gin_root: GinRootOption = None,
     device: DeviceOption = "auto",
     resume: Annotated[
@@ -36,7 +40,7 @@ def command(
     from hstu_preserve.workflows.conduct import Durability
     from hstu_preserve.workflows.train import train
 
-    with progress_bar() as listener:
+    with training_progress() as listener:
         result = train(
             gin,
             output=output,

@@ -5,13 +5,15 @@ from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.options import JsonOption, TargetArgument
+from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit, tell
 from hstu_preserve.cli.progress import transfer_bar
 
 
 def command(
-    target: TargetArgument,
+    target: Annotated[
+        str, typer.Argument(metavar="TARGET", help="A packed bundle, a catalog id, hf://OWNER/NAME/FILE, or 'sample'.")
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="The new directory. [default: the bundle's name]")
     ] = None,

@@ -11,7 +11,10 @@ from hstu_preserve.cli.output import emit, tell
 def command(
     targets: Annotated[
         list[str],
-        typer.Argument(metavar="TARGET...", help="Bundles, run directories, 'sample', or '-' for standard input."),
+        typer.Argument(
+            metavar="TARGET...",
+            help="Bundles, run directories, catalog ids, hf://OWNER/NAME/FILE, 'sample', or '-' for standard input.",
+        ),
     ],
     deep: Annotated[
         bool,

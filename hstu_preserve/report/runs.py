@@ -41,7 +41,6 @@ def describe_training(record: TrainingResult) -> RenderableType:
     """Return what a finished run claims."""
     final = record.results.final
     return Group(
-        *list_warnings(record.warnings),
         list_fields(
             {
                 "run": str(record.path),

@@ -104,7 +104,10 @@ def resolve_target(text: str) -> LocalTarget | CatalogTarget | RemoteTarget:
     if text in list_chains():
         return LocalTarget(text=text, path=list_chains()[text])
     raise UnknownNameError(
-        kind="path or catalog id", name=text, known=[*catalog, SAMPLE], hint="'hstu-preserve list' shows all ids"
+        kind="path or catalog id",
+        name=text,
+        known=[*catalog, SAMPLE, *list_chains()],
+        hint="'hstu-preserve list' shows all ids",
     )
 
 

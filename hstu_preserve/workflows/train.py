@@ -77,6 +77,8 @@ def train(
         now = fix_policy(chain, resolution, store=store, device=chosen, num_processes=world.size)
         world.wait()  # until all have looked at the output
         warnings = tuple(str(warning) for warning in resolution.warnings)
+        for warning in warnings:
+            announce(f"warning: {warning}")
         with (
             open_run(
                 output,

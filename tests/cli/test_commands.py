@@ -174,3 +174,24 @@ def test_doctor_names_what_is_missing_and_what_to_type(capsys: Capture) -> None:
     text = capsys.readouterr().out
     assert "fbgemm's jagged operators" in text
     assert "HSTU_PRESERVE_DATA" in text
+
+
+def test_train_without_a_terminal_warns_first_and_says_how_each_epoch_went(tmp_path: Path, capsys: Capture) -> None:
+    gin = tmp_path / "x.gin"
+    gin.write_text(
+        'train_fn.dataset_name = "synthetic"\ntrain_fn.max_sequence_length = 20\ntrain_fn.item_embedding_dim = 16\n'
+        'train_fn.sampling_strategy = "local"\ntrain_fn.num_negatives = 8\ntrain_fn.num_epochs = 3\n'
+        'train_fn.main_module = "HSTU"\nsasrec_encoder.num_blocks = 3\n'
+    )
+    store = tmp_path / "store"
+    sizes = ["--users", "30", "--items", "40", "--ratings", "600", "--seed", "1"]
+    assert main(["data", "synthesize", *sizes, "--output", str(store)]) == 0
+    capsys.readouterr()
+    assert main(["train", str(gin), "--data", str(store), "--output", str(tmp_path / "run"), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["results"]["epochs"][1]["epoch"] == 1
+    warning, *epochs = printed.err.splitlines()
+    assert warning.endswith("x.gin:8: sasrec_encoder.num_blocks is not read by HSTU")
+    first = json.loads(printed.out)["results"]["epochs"][0]["metrics"]["ndcg@10"]
+    assert [line.split(":")[0] for line in epochs] == ["epoch 0 of 3, 1 of 3 steps", "epoch 1 of 3, 2 of 3 steps"]
+    assert epochs[0].endswith(f"ndcg@10 {first:.4f}")

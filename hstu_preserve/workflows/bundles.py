@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle import extraction
 from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, STEPS, StoredManifest
+from hstu_preserve.bundle.legacy import require_native
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import read_manifest_of
 from hstu_preserve.errors import ContentError
@@ -134,10 +135,11 @@ def open_bundle(path: Path, *, identity: str | None) -> Iterator[OpenedBundle]:
         identity: The manifest digest that an earlier step of the same command verified; None where there was none.
 
     Raises:
-        UsageError: It is no run but a migrated legacy archive, which is not even unpacked.
+        UsageError: It is no run but a legacy archive, migrated or not, which is not even unpacked.
         VerificationError: The bundle is not what its manifest says.
         ContentError: It changed since it was verified.
     """
+    require_native(path)
     read_manifest_of(path)  # what is no run is refused before gigabytes are unpacked
     with open_tree(path, identity=identity) as tree:
         yield OpenedBundle(root=tree.root, manifest=tree.stored.manifest)

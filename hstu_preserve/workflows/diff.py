@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hstu_preserve.bundle.legacy import require_native
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
@@ -33,6 +34,8 @@ def diff(
         ContentError: A manifest cannot be read.
     """
     paths = [obtain_local(str(target), announce=announce, listener=listener).path for target in (left, right)]
+    for path in paths:
+        require_native(path)
     stored = [read_stored_manifest(path) for path in paths]
     ours, theirs = (describe_side(path, side.record) for path, side in zip(paths, stored, strict=True))
     differences = (

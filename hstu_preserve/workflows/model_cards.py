@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.layout import ARCHIVE_SUFFIXES
-from hstu_preserve.bundle.legacy import is_legacy
+from hstu_preserve.bundle.legacy import require_native
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
 from hstu_preserve.primitives.digests import sha256_of_bytes
@@ -48,8 +48,7 @@ def verify_whole(path: Path) -> Verification:
         UsageError: A legacy archive.
         VerificationError: It is not what its manifest says, or its signature is not for it.
     """
-    if path.is_file() and is_legacy(path):
-        raise UsageError(f"{path}: a legacy archive; make a bundle of it with 'hstu-preserve migrate'")
+    require_native(path)
     verification = verify(path)
     if not verification.ok:
         raise VerificationError(verification.describe(), findings=verification.findings)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hstu_preserve.bundle import archive, extraction
 from hstu_preserve.bundle.layout import RUN_RECORD, strip_suffix
+from hstu_preserve.bundle.legacy import require_native
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
@@ -100,6 +101,7 @@ def unpack(
     source = obtain_local(str(target), announce=announce, listener=listener).path
     destination = output or Path(source.name.removesuffix(BUNDLE_SUFFIX))
     expected = None if identity is None else read_identity(identity)
+    require_native(source)
     verification = extraction.unpack(source, destination=destination, expected_identity=expected)
     assert verification.identity is not None
     return UnpackResult(path=destination, identity=verification.identity, members=verification.members_checked)

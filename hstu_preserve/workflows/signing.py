@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hstu_preserve.bundle.legacy import require_native
 from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES, read_at_most
 from hstu_preserve.bundle.verification import read_stored_manifest, verify_bundle
 from hstu_preserve.errors import (
@@ -128,6 +129,7 @@ def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> Sig
     if os.path.lexists(destination):
         raise UsageError(f"{destination}: exists; remove it to sign anew")
     private_key = signature.read_private_key(key, passphrase=passphrase)
+    require_native(path)
     verification = verify_bundle(path)
     if not verification.ok:
         raise VerificationError(verification.describe(), findings=verification.findings)

@@ -178,3 +178,14 @@ def test_reproduce_of_an_archive_that_nothing_vouches_for_is_inconclusive(
 ) -> None:
     assert main(["reproduce", str(make(tmp_path / "a"))]) == 6
     assert "nothing outside the archive vouches for it" in capsys.readouterr().out
+
+
+def test_verbs_for_bundles_name_what_makes_one_of_an_archive(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = str(make(tmp_path / "a", md5_list="table"))
+    key = tmp_path / "key"
+    assert main(["keygen", "--output", str(key)]) == 0
+    for command in (["unpack", archive], ["evaluate", archive], ["diff", "sample", archive], ["sign", archive]):
+        assert main([*command, *(["--key", str(key)] if command[0] == "sign" else [])]) == 2, command
+        assert "a legacy archive; make a bundle of it with 'hstu-preserve migrate'" in capsys.readouterr().err

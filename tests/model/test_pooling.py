@@ -167,8 +167,10 @@ def test_age_replaces_rank(pooling: str) -> None:
     assert tokens_are_equal(*tokens)
 
 
-def test_an_event_is_weighed_by_its_age_at_the_newest_old_event() -> None:
-    weight = make_age_weight(mode="exp")
+# Of `exp`, a boundary elsewhere leaves all weights of a token multiplied alike, and their mean as it is.
+@pytest.mark.parametrize("mode", ["power", "exp", "exp_power"])
+def test_an_event_is_weighed_by_its_age_at_the_newest_old_event(mode: str) -> None:
+    weight = make_age_weight(mode=mode)
     compression = make_compression(make_settings("chunk", ratio=2, num_tokens=2), age_weight=weight)
     histories = make_histories((8,))
     day = torch.tensor([0, 3, 5, 6, 7, 7, 8, 9, 30, *[0] * (RAW_LENGTH + OUTPUT_LENGTH - 9)])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from hstu_preserve.model.hstu import measure_time_gaps
-from hstu_preserve.model.time_decay import AgeWeight, TimeDecay, project_rates, weigh_positions
+from hstu_preserve.model.time_decay import AgeWeight, TimeDecay, measure_age, project_rates, weigh_positions
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.components import TimeDecaySettings
 from tests.factories import COMPONENTS
@@ -78,6 +78,20 @@ def test_weights_are_those_of_double_precision(mode: str, rate: float, tau: floa
     found = AgeWeight(settings)(torch.tensor(AGES))
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, expected, rtol=2e-5, atol=1e-29)
+
+
+@pytest.mark.parametrize("beta", [0.05, 0.3, 1.0, 1.4, 2.0])
+@pytest.mark.parametrize("tau", [3600.0, 1e7])
+def test_the_exponent_of_exp_power_is_beta(beta: float, tau: float) -> None:
+    settings = make_settings(mode="exp_power", beta=beta, rate=0.1, tau_seconds=tau, learnable=False)
+    expected = torch.tensor([compute_exactly(age, settings) for age in AGES], dtype=torch.float64)
+    found = AgeWeight(settings)(torch.tensor(AGES)).double()
+    matters = expected > 1e-20
+    assert matters.sum() >= 4
+    torch.testing.assert_close(found[matters], expected[matters], rtol=1e-4, atol=0)
+    measured = measure_age(torch.tensor(AGES), settings).double()
+    by_hand = torch.tensor([(age / tau) ** beta for age in AGES], dtype=torch.float64)
+    torch.testing.assert_close(measured, by_hand, rtol=1e-5, atol=0)
 
 
 @given(

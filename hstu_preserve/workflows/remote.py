@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.remote_stream import open_remote
 from hstu_preserve.primitives.byte_sources import ByteSource
-from hstu_preserve.records.downloads import PublishedFile
+from hstu_preserve.records.downloads import DigestKind, PublishedFile
+from hstu_preserve.workflows.expectations import find_in_catalog, require_expected, require_identity
 from hstu_preserve.workflows.legacy import LIST_NAME
 from hstu_preserve.workflows.progress import Announcer, Listener, Progress, ignore
-from hstu_preserve.workflows.published import Published, find_kept, open_published
+from hstu_preserve.workflows.published import Published, find_kept, open_published, require_agreement
 from hstu_preserve.workflows.signing import SIGNATURE_SUFFIX
 from hstu_preserve.workflows.targets import LocalTarget, RemoteTarget, locate_bundle, resolve_target
 
@@ -44,7 +45,12 @@ def find_file(target: RemoteTarget) -> FoundFile:
 
 
 def open_target(target: RemoteTarget, *, announce: Announcer) -> tuple[Path | ByteSource, Path | None]:
-    """Return how to read a file on the Hub, from the cache where it is there, and the list that may vouch for it."""
+    """Return how to read a file on the Hub, from the cache where it is there, and the list that may vouch for it.
+
+    Raises:
+        ContentError: It is not what the catalog says of it.
+        UnavailableError: It cannot be asked for.
+    """
     found = find_file(target)
     if found.published.notice is not None:
         announce(found.published.notice)
@@ -54,7 +60,24 @@ def open_target(target: RemoteTarget, *, announce: Announcer) -> tuple[Path | By
         place=target.text,
         open=partial(open_remote, found.file, hub=published.hub, snapshot=published.snapshot, policy=published.policy),
     )
+    require_catalogued(found, source=source, here=here)
     return here or source, found.find_companion(LIST_NAME)
+
+
+def require_catalogued(found: FoundFile, *, source: ByteSource, here: Path | None) -> None:
+    """Raise where a file that will be read where it is, or was kept, is not what the catalog says.
+
+    Whoever reads it on the Hub gets the bytes that the Hub lists, or an error: its digest is held against the
+    catalog's. What is outside LFS has none of the same kind, and is fetched.
+    """
+    expected = find_in_catalog(found.published.snapshot.repository, found.file.path)
+    if here is not None:
+        require_expected(here, expected, source=source.place)
+    elif expected.listed and found.file.kind is not DigestKind.SHA256:
+        found.published.obtain(found.file, expected=expected)
+    else:
+        require_agreement(found.file, expected.listed)
+        require_identity(source, expected.identity, source=source.place)
 
 
 def fetch_missing(text: str, *, announce: Announcer, listener: Listener = ignore) -> None:

@@ -125,6 +125,7 @@ def require_local(text: str) -> LocalTarget:
     Raises:
         UnavailableError: A catalog id whose bundle is not here; the message says where it is.
         UsageError: A catalog id, or one of our recipes, that has no bundle at all.
+        VerificationError: What was fetched before is not what the catalog names now.
     """
     target = resolve_target(text)
     if isinstance(target, LocalTarget):
@@ -140,6 +141,9 @@ def require_local(text: str) -> LocalTarget:
             f"{text}: its bundle is not on this machine; fetch {remote.path} from the Hugging Face Hub repository "
             f"{remote.repository} with 'hstu-preserve download {text}'"
         )
+    from hstu_preserve.workflows.expectations import find_in_catalog, require_expected
+
+    require_expected(kept, find_in_catalog(remote.repository, remote.path), source=text)
     return LocalTarget(text=text, path=kept)
 
 

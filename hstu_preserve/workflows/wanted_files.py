@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hstu_preserve.errors import UnknownNameError, UsageError
+from hstu_preserve.hub.repository import DEFAULT_REVISION
 from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
 from hstu_preserve.records.downloads import PublishedFile
 from hstu_preserve.workflows.catalog import read_catalog
-from hstu_preserve.workflows.expectations import Expectation
+from hstu_preserve.workflows.expectations import Expectation, find_of_id, join
 from hstu_preserve.workflows.published import Published, is_archive, open_published
-from hstu_preserve.workflows.targets import REMOTE_PREFIX, looks_like_path, parse_remote
+from hstu_preserve.workflows.targets import REMOTE_PREFIX, RemoteTarget, looks_like_path, parse_remote
 
 CODE_WORD = "code"
 SIGNATURE_SUFFIX = ".sig"
@@ -56,17 +57,35 @@ def open_wanted(wanted: Wanted) -> Published:
     named = {remote.repository for remote in remotes}
     if wanted.repository is not None:
         named.add(wanted.repository)
-    if not named:
-        require_known(wanted.ids, catalog=catalog)
-        named = {find_bundle(one).repository for one in wanted.ids if one in catalog}
+    else:
+        if not remotes:
+            require_known(wanted.ids, catalog=catalog)
+        named |= {find_bundle(one).repository for one in wanted.ids if one in catalog}  # an address moves no id
     if not named:
         named = {entry.bundle.repository for entry in catalog.values() if entry.bundle is not None}
     if len(named) != 1:
-        raise UsageError(f"the bundles are in several repositories ({', '.join(sorted(named))}); name one with --repo")
-    revisions: set[str | None] = {remote.revision for remote in remotes if remote.revision} or {wanted.revision}
-    if len(revisions) != 1:
-        raise UsageError("one revision per call: every file comes from the same commit")
-    return open_published(named.pop(), revision=revisions.pop())
+        raise UsageError(
+            f"the bundles are in several repositories ({', '.join(sorted(named))}); fetch them in several calls, or "
+            "name the one that has all of them with --repo"
+        )
+    return open_published(named.pop(), revision=choose_revision(wanted, remotes))
+
+
+def choose_revision(wanted: Wanted, remotes: Sequence[RemoteTarget]) -> str | None:
+    """Return the one revision that everything wanted is at; what names none is at `--revision`, or the main branch.
+
+    Raises:
+        UsageError: Several; all that name them are told.
+    """
+    asked = wanted.revision or DEFAULT_REVISION
+    named = {remote.text: remote.revision or asked for remote in remotes}
+    named |= {one: asked for one in wanted.ids if one not in named}
+    if wanted.revision is not None:
+        named[f"--revision {asked}"] = asked
+    if len(set(named.values())) > 1:
+        told = ", ".join(f"{text} ({revision})" for text, revision in named.items())
+        raise UsageError(f"one revision per call, since every file comes from the same commit; named are {told}")
+    return next(iter(named.values()), None)
 
 
 def require_known(ids: Iterable[str], *, catalog: Mapping[str, CatalogEntry]) -> None:
@@ -109,8 +128,13 @@ def list_jobs(wanted: Wanted, published: Published) -> list[Job]:
         chosen[f"--{CODE_WORD}"] = require_one_code(codes, published)
     if not chosen:
         raise UsageError("nothing to fetch: name ids, or --all, or --code; 'hstu-preserve list' shows the ids")
-    jobs = [Job(target=target, file=file, expected=published.expect(file)) for target, file in chosen.items()]
+    jobs = [make_job(target, file, published=published) for target, file in chosen.items()]
     return [*jobs, *list_companions(jobs, published)]
+
+
+def make_job(target: str, file: PublishedFile, *, published: Published) -> Job:
+    """Return the file with what it must be: an id is what the catalog says of it in any repository."""
+    return Job(target=target, file=file, expected=join(published.expect(file), find_of_id(target)))
 
 
 def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], published: Published) -> PublishedFile:

@@ -23,7 +23,7 @@ from huggingface_hub.utils import disable_progress_bars, httpx, validate_repo_id
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError
 from hstu_preserve.hub.commit_watch import watched
 from hstu_preserve.hub.remote_stream import open_remote
-from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub
+from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, is_token
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
@@ -272,7 +272,7 @@ def require_token(repository: str) -> str:
         token = None
     if not token:
         raise UnavailableError(f"{repository}: publishing needs a token of the Hugging Face Hub; {LOGIN_ADVICE}")
-    if not (token.isascii() and token.isprintable()):
+    if not is_token(token):
         raise UnavailableError(f"{repository}: what was given as token holds characters that none has; {LOGIN_ADVICE}")
     return token
 

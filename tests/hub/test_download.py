@@ -4,8 +4,10 @@ import hashlib
 import subprocess
 import sys
 
+import pytest
+
 from tests.hub.conftest import REPOSITORY, Program
-from tests.hub.local_hub import LocalHub
+from tests.hub.local_hub import LocalHub, User
 
 CONTENT = hashlib.shake_128(b"a bundle").digest(300_000)
 NAME = "iter8-exp4-SOTA.tar.gz"
@@ -50,3 +52,26 @@ def test_a_caller_in_python_has_the_same(hub: LocalHub, program: Program) -> Non
     )
     assert result.stdout.split() == [str(len(CONTENT)), commit, "0", "False"], result.stderr
     assert program.files == {f"here/{NAME}": CONTENT}
+
+
+BAD_TOKENS = ["hf_s\N{LATIN SMALL LETTER E WITH ACUTE}cret", "hf_a s", "hf_a\ts", "hf_a\x1b[201~s", "hf_a\x7fs"]
+
+
+@pytest.mark.parametrize("token", BAD_TOKENS, ids=["not ASCII", "space", "tab", "escape", "delete"])
+def test_what_cannot_be_a_token_is_told_and_not_sent(token: str, hub: LocalHub, program: Program) -> None:
+    commit = hub.add(REPOSITORY, {NAME: CONTENT})
+    assert program.run("download", "iter8-exp4-SOTA", "--dry-run", "--revision", commit).returncode == 0
+    before = len(hub.requests)
+    for revision in ("main", commit):  # what a commit holds is known already
+        result = program.run("download", "iter8-exp4-SOTA", "--revision", revision, HF_TOKEN=token)
+        told = " ".join((result.stdout + result.stderr).split())
+        assert result.returncode == 4, told
+        assert "what was given as token holds characters that none has; set HF_TOKEN" in told
+        assert token not in told
+    assert len(hub.requests) == before
+
+
+def test_a_token_with_a_line_break_behind_it_is_one(hub: LocalHub, program: Program) -> None:
+    hub.users["hf_reader"] = User(name="reader", role="read")
+    hub.add(REPOSITORY, {NAME: CONTENT})
+    assert program.run("download", "iter8-exp4-SOTA", HF_TOKEN="hf_reader\n").returncode == 0

@@ -350,8 +350,9 @@ def test_a_dry_run_says_what_would_be_pushed_and_pushes_nothing(hub: WritingHub,
         (READER, "may not write there"),
         (STRANGER, "may not write there"),
         ("hf_\N{LATIN SMALL LETTER E WITH ACUTE}", "characters that none has"),
+        ("hf_not one", "characters that none has"),
     ],
-    ids=["none", "unknown", "reader", "stranger", "not a token"],
+    ids=["none", "unknown", "reader", "stranger", "not a token", "two words"],
 )
 def test_who_may_not_write_sends_no_byte(token: str, says: str, hub: WritingHub, publisher: Program) -> None:
     hub.echoes_token = True

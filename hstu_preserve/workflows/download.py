@@ -11,7 +11,7 @@ from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.records.downloads import DownloadedFile, DownloadReport, PublishedFile
 from hstu_preserve.workflows.progress import Listener, Progress, ignore
 from hstu_preserve.workflows.published import Published
-from hstu_preserve.workflows.wanted_files import Job, Wanted, list_jobs, open_wanted
+from hstu_preserve.workflows.wanted_files import Job, Wanted, list_jobs, list_notes, open_wanted
 
 PARALLEL_FILES = 4
 
@@ -25,8 +25,9 @@ def preview_download(wanted: Wanted) -> DownloadReport:
     """
     published = open_wanted(wanted)
     jobs = list_jobs(wanted, published)
-    files = tuple(describe(job, received=0) for job in jobs)
-    return make_report(published, files, jobs, missing=count_missing(published, jobs), is_dry_run=True)
+    files = tuple(describe(job, received=0, error=job.error) for job in jobs)
+    notes, missing = list_notes(wanted, published), count_missing(published, jobs)
+    return make_report(published, files, jobs, notes=notes, missing=missing, is_dry_run=True)
 
 
 def download(wanted: Wanted, *, output: Path, listener: Listener = ignore) -> DownloadReport:
@@ -47,19 +48,21 @@ def download(wanted: Wanted, *, output: Path, listener: Listener = ignore) -> Do
     missing = count_missing(published, jobs)
     published.cache.require_space(missing)
     results = fetch_all(jobs, published=published, output=output, listener=listener)
-    return make_report(published, results, jobs, missing=missing, is_dry_run=False)
+    notes = list_notes(wanted, published)
+    return make_report(published, results, jobs, notes=notes, missing=missing, is_dry_run=False)
 
 
 def count_missing(published: Published, jobs: Iterable[Job]) -> int:
     """Return how many bytes are not here yet; equal contents count once."""
-    return sum(published.count_missing(file) for file in {job.file.etag: job.file for job in jobs}.values())
+    contents = {job.file.etag: job.file for job in jobs if job.error is None}
+    return sum(published.count_missing(file) for file in contents.values())
 
 
 def fetch_all(
     jobs: Sequence[Job], *, published: Published, output: Path, listener: Listener
 ) -> tuple[DownloadedFile, ...]:
     """Fetch several files at once; when one thing ends them all, each stops before the next bytes."""
-    total = Total(num_bytes=sum(job.file.size for job in jobs), listener=listener)
+    total = Total(num_bytes=sum(job.file.size for job in jobs if job.error is None), listener=listener)
     first = {job.file.etag: job for job in reversed(jobs)}  # one file per content, so that no two wait for one part
     rounds = [[j for j in jobs if first[j.file.etag] is j], [j for j in jobs if first[j.file.etag] is not j]]
     results: dict[int, DownloadedFile] = {}
@@ -76,15 +79,24 @@ def fetch_all(
 
 def fetch_one(job: Job, *, published: Published, output: Path, total: "Total") -> DownloadedFile:
     """Return the result for one file, an error included."""
-    counted = total.start(job.file)
+    if job.error is not None:
+        return describe(job, received=0, error=job.error)
+    counted, note = total.start(job.file), None
     try:
         obtained = published.obtain(job.file, expected=job.expected, listen=counted.listen)
-        place = place_file(obtained.place, output / PurePosixPath(job.file.path))
+        destination = output / PurePosixPath(job.file.path)
+        if job.is_list and is_taken(destination, by_other_than=obtained.place):
+            place = obtained.place
+            note = f"{destination}: exists and is another file, which stays; the repository's list is at {place}"
+        else:
+            place = place_file(obtained.place, destination)
     except PreserveError as error:
         return describe(job, received=0, error=error)
     counted.finish()
     receipt = published.cache.read_receipt(published.snapshot.repository, published.snapshot.commit, job.file.path)
-    return describe(job, received=obtained.received).model_copy(update={"place": str(place), "receipt": receipt})
+    return describe(job, received=obtained.received).model_copy(
+        update={"place": str(place), "receipt": receipt, "note": note}
+    )
 
 
 def place_file(kept: Path, destination: Path) -> Path:
@@ -93,11 +105,18 @@ def place_file(kept: Path, destination: Path) -> Path:
     Raises:
         UsageError: Another file stands there.
     """
+    if is_taken(destination, by_other_than=kept):
+        raise UsageError(f"{destination}: exists and is another file; name another folder with --output-dir")
     if not destination.exists():
         give(kept, destination)
-    elif not destination.is_file() or sha256_of_file(destination) != sha256_of_file(kept):
-        raise UsageError(f"{destination}: exists and is another file; name another folder with --output-dir")
     return destination
+
+
+def is_taken(destination: Path, *, by_other_than: Path) -> bool:
+    """Whether something else than this file stands there."""
+    if not destination.exists():
+        return False
+    return not destination.is_file() or sha256_of_file(destination) != sha256_of_file(by_other_than)
 
 
 class Total:
@@ -146,13 +165,20 @@ def describe(job: Job, *, received: int, error: PreserveError | None = None) -> 
         received=received,
         place=None,
         receipt=None,
+        note=None,
         error=str(error) if error else None,
         exit_code=error.exit_code if error else 0,
     )
 
 
 def make_report(
-    published: Published, files: Sequence[DownloadedFile], jobs: Sequence[Job], *, missing: int, is_dry_run: bool
+    published: Published,
+    files: Sequence[DownloadedFile],
+    jobs: Sequence[Job],
+    *,
+    notes: Iterable[str],
+    missing: int,
+    is_dry_run: bool,
 ) -> DownloadReport:
     """Return the whole."""
     assert len(files) == len(jobs)
@@ -163,4 +189,5 @@ def make_report(
         files=tuple(files),
         missing_bytes=missing,
         notice=published.notice,
+        notes=tuple(notes),
     )

@@ -10,6 +10,7 @@ from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.records.downloads import DigestKind, PublishedFile
 from hstu_preserve.workflows.expectations import find_in_catalog, require_expected, require_identity
 from hstu_preserve.workflows.legacy import LIST_NAME
+from hstu_preserve.workflows.listed_files import FilePlace
 from hstu_preserve.workflows.progress import Announcer, Listener, Progress, ignore
 from hstu_preserve.workflows.published import Published, find_kept, open_published, require_agreement
 from hstu_preserve.workflows.signing import SIGNATURE_SUFFIX
@@ -44,8 +45,23 @@ def find_file(target: RemoteTarget) -> FoundFile:
     return FoundFile(published=published, file=file)
 
 
-def open_target(target: RemoteTarget, *, announce: Announcer) -> tuple[Path | ByteSource, Path | None]:
-    """Return how to read a file on the Hub, from the cache where it is there, and the list that may vouch for it.
+@dataclass(frozen=True, kw_only=True)
+class OpenedTarget:
+    """A file on the Hub that can be read.
+
+    Attributes:
+        content: From the cache where it is there.
+        digest_list: What may vouch for it, on this machine; None where the repository has no list.
+        place: Where it lies as seen from the list.
+    """
+
+    content: Path | ByteSource
+    digest_list: Path | None
+    place: FilePlace
+
+
+def open_target(target: RemoteTarget, *, announce: Announcer) -> OpenedTarget:
+    """Return how to read a file on the Hub, and the list that may vouch for it.
 
     Raises:
         ContentError: It is not what the catalog says of it.
@@ -61,7 +77,11 @@ def open_target(target: RemoteTarget, *, announce: Announcer) -> tuple[Path | By
         open=partial(open_remote, found.file, hub=published.hub, snapshot=published.snapshot, policy=published.policy),
     )
     require_catalogued(found, source=source, here=here)
-    return here or source, found.find_companion(LIST_NAME)
+    return OpenedTarget(
+        content=here or source,
+        digest_list=found.find_companion(LIST_NAME),
+        place=FilePlace(path=found.file.path, others={file.path for file in published.snapshot.files} - {target.path}),
+    )
 
 
 def require_catalogued(found: FoundFile, *, source: ByteSource, here: Path | None) -> None:

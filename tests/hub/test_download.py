@@ -1,8 +1,10 @@
 """`download` against a hub on this machine, as a user runs it."""
 
 import hashlib
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +77,47 @@ def test_a_token_with_a_line_break_behind_it_is_one(hub: LocalHub, program: Prog
     hub.users["hf_reader"] = User(name="reader", role="read")
     hub.add(REPOSITORY, {NAME: CONTENT})
     assert program.run("download", "iter8-exp4-SOTA", HF_TOKEN="hf_reader\n").returncode == 0
+
+
+def test_a_list_for_another_folder_is_not_held_against_the_file(hub: LocalHub, program: Program) -> None:
+    old = b"another content of the same name"
+    listing = md5_table({f"old/{NAME}": old})
+    hub.add(REPOSITORY, {NAME: CONTENT, f"old/{NAME}": old, "MANIFEST.md": listing})
+    result = program.run("download", "iter8-exp4-SOTA")
+    assert (result.returncode, program.files) == (0, {NAME: CONTENT}), result.stdout
+    result = program.run("download", f"hf://{REPOSITORY}/old/{NAME}")
+    assert result.returncode == 0, result.stdout
+    assert "as MANIFEST.md (line 3)" in result.stdout
+    hub.add(REPOSITORY, {f"old/{NAME}": b"not that content"})
+    assert program.run("download", f"hf://{REPOSITORY}/old/{NAME}", "--output-dir", "again").returncode == 3
+
+
+def test_somebody_s_own_list_in_the_folder_stays_and_stops_nothing(hub: LocalHub, program: Program) -> None:
+    hub.add(REPOSITORY, {NAME: CONTENT, "MANIFEST.md": md5_table({NAME: CONTENT})})
+    (program.folder / "MANIFEST.md").write_bytes(b"# my own notes\n")
+    result = program.run("download", "iter8-exp4-SOTA", "--json")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert program.files == {NAME: CONTENT, "MANIFEST.md": b"# my own notes\n"}
+    listed = json.loads(result.stdout)["files"][1]
+    assert Path(listed["place"]).read_bytes() == md5_table({NAME: CONTENT})
+    assert "MANIFEST.md: exists and is another file, which stays" in listed["note"]
+    shown = program.run("download", "iter8-exp4-SOTA")
+    assert "note MANIFEST.md: exists and is another file, which stays" in shown.stdout
+
+
+def test_a_bundle_that_is_another_file_in_the_folder_is_an_error(hub: LocalHub, program: Program) -> None:
+    hub.add(REPOSITORY, {NAME: CONTENT})
+    (program.folder / NAME).write_bytes(b"my own")
+    result = program.run("download", "iter8-exp4-SOTA")
+    assert (result.returncode, program.files) == (2, {NAME: b"my own"})
+
+
+def test_the_report_says_whether_a_signature_came_with_it(hub: LocalHub, program: Program) -> None:
+    hub.add("me/x", {"a b.tar.gz": CONTENT, "a b.tar.gz.sig": b"{}", "c.tar.gz": CONTENT + b"c"})
+    result = program.run("download", "--all", "--repo", "me/x", "--output-dir", "out")
+    told = " ".join(result.stdout.split())
+    assert result.returncode == 0, told
+    assert "a signature lies beside it, which this did not check (out/a b.tar.gz.sig)" in told
+    assert "'hstu-preserve verify 'out/a b.tar.gz' --public-key KEY'" in told
+    assert told.count("nobody signed this") == 1
+    assert told.index("out/c.tar.gz") < told.index("nobody signed this")

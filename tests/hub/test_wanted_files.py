@@ -52,3 +52,50 @@ def test_the_main_branch_is_the_one_that_no_name_means(commits: list[str], progr
     result = program.run("download", "hf://me/x@main/a.tar.gz", "hf://me/x/b.tar.gz")
     assert result.returncode == 0, result.stderr
     assert program.files == {"a.tar.gz": TWO, "b.tar.gz": TWO + b"b"}
+
+
+def test_code_is_a_word_of_an_archive_s_name(hub: LocalHub, program: Program) -> None:
+    bundles = {"hstu-encoder.tar.gz": b"1", "autoencoder-2.tar.gz": b"2", "codec/x.tar.gz": b"3"}
+    codes = {"hstu-code.tar.gz": b"4", "Code.tar.gz": b"5", "x_code_v2.tgz": b"6"}
+    hub.add("me/x", bundles | codes)
+    result = program.run("download", "--all", "--repo", "me/x")
+    assert (result.returncode, program.files) == (0, bundles)
+    told = " ".join(result.stdout.split())
+    assert all(name in told for name in codes)
+    assert "--all leaves out what is called code" in told
+    assert "no one code archive" in program.run("download", "--code", "--repo", "me/x").stderr
+
+
+def test_a_name_that_no_machine_takes_stops_no_other_file(hub: LocalHub, program: Program) -> None:
+    hub.add("me/x", {"a.tar.gz": ONE, "con.tar.gz": TWO, "con.tar.gz.sig": b"{}"})
+    for more in ([], ["--dry-run"]):
+        result = program.run("download", "--all", "--repo", "me/x", *more)
+        assert result.returncode == 3
+        assert result.stderr == ""
+        assert "me/x/con.tar.gz: not fetched: the repository holds a file of an unsafe name" in result.stdout
+        assert "300 bytes" in result.stdout
+        assert program.files == {"a.tar.gz": ONE}
+
+
+UNREADABLE = {"MANIFEST.json": b'{"a-b": NaN}', "MANIFEST.md": b"caf\xe9 notes, no digests, not even xa.tar.gz"}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_list_that_cannot_be_read_and_names_nothing_wanted_is_passed_over(
+    name: str, hub: LocalHub, program: Program
+) -> None:
+    hub.add("me/x", {"a.tar.gz": ONE, name: UNREADABLE[name]})
+    result = program.run("download", "hf://me/x/a.tar.gz")
+    assert (result.returncode, program.files) == (0, {"a.tar.gz": ONE})
+    assert f"{name}:" in result.stdout
+    assert "names nothing that was wanted" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("content", [b"caf\xe9 a.tar.gz", b"md5 of a: \xff", b"| `dir/a.tgz` | \xe9"])
+def test_a_list_that_cannot_be_read_and_names_what_is_wanted_stops_it(
+    content: bytes, hub: LocalHub, program: Program
+) -> None:
+    hub.add("me/x", {"a.tar.gz": ONE, "MANIFEST.md": content})
+    result = program.run("download", "hf://me/x/a.tar.gz")
+    assert (result.returncode, program.files) == (3, {})
+    assert "the list names a.tar.gz, and what it says of it is not known" in " ".join(result.stderr.split())

@@ -24,6 +24,7 @@ def find(path: str, lines: dict[str, str], *, others: tuple[str, ...] = ()) -> s
         ("x.tar.gz", {"old/x.tar.gz": B, "x.tar.gz": A}, ()),
         ("x.tar.gz", {"old/x.tar.gz": B, "x.tar.gz": A}, ("old/x.tar.gz",)),
         ("old/x.tar.gz", {"x.tar.gz": B, "old/x.tar.gz": A}, ("x.tar.gz",)),
+        ("x.tar.gz", {"x.tar.gz": A}, ("x.tgz",)),
         ("x.tar.gz", {"x": A}, ()),
         ("x.tar.gz", {"x.tar.gz": A, "x": B}, ()),
         ("old/x.tar.gz", {"old/x": A}, ()),

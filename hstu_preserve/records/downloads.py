@@ -85,7 +85,7 @@ class DownloadedFile(Record):
     """Where it lies; None in a dry run and after an error."""
     receipt: Receipt | None
     note: str | None
-    """Why it does not lie where it was asked for, though it is here."""
+    """Why it has no place, though nothing failed."""
     error: str | None
     exit_code: int
 

@@ -25,6 +25,8 @@ def list_file(file: DownloadedFile, *, signature: DownloadedFile | None, is_dry_
     """Yield what became of one file, and of the signature that came with it."""
     if file.error is not None:
         yield Line(mark="error ", style="bold red", text=file.error)
+    elif file.note is not None:
+        yield Line(mark="note ", style="yellow", text=file.note)
     elif is_dry_run or file.receipt is None:
         yield Line(mark="would fetch ", style="yellow", text=f"{file.path} ({describe_size(file.size or 0)})")
     else:
@@ -32,8 +34,6 @@ def list_file(file: DownloadedFile, *, signature: DownloadedFile | None, is_dry_
         yield Line(mark="ok ", style="green", text=f"{file.place} ({describe_size(file.size or 0)}, {came})")
         for one in file.receipt.vouched:
             yield Line(text=f"  {one.kind} {one.hex}, as {one.source} says")
-        if file.note is not None:
-            yield Line(mark="note ", style="yellow", text=file.note)
         yield from describe_signer(file, signature=signature)
 
 

@@ -81,22 +81,15 @@ def fetch_one(job: Job, *, published: Published, output: Path, total: "Total") -
     """Return the result for one file, an error included."""
     if job.error is not None:
         return describe(job, received=0, error=job.error)
-    counted, note = total.start(job.file), None
+    counted = total.start(job.file)
     try:
         obtained = published.obtain(job.file, expected=job.expected, listen=counted.listen)
-        destination = output / PurePosixPath(job.file.path)
-        if job.is_list and is_taken(destination, by_other_than=obtained.place):
-            place = obtained.place
-            note = f"{destination}: exists and is another file, which stays; the repository's list is at {place}"
-        else:
-            place = place_file(obtained.place, destination)
+        place = place_file(obtained.place, output / PurePosixPath(job.file.path))
     except PreserveError as error:
         return describe(job, received=0, error=error)
     counted.finish()
     receipt = published.cache.read_receipt(published.snapshot.repository, published.snapshot.commit, job.file.path)
-    return describe(job, received=obtained.received).model_copy(
-        update={"place": str(place), "receipt": receipt, "note": note}
-    )
+    return describe(job, received=obtained.received).model_copy(update={"place": str(place), "receipt": receipt})
 
 
 def place_file(kept: Path, destination: Path) -> Path:
@@ -105,18 +98,11 @@ def place_file(kept: Path, destination: Path) -> Path:
     Raises:
         UsageError: Another file stands there.
     """
-    if is_taken(destination, by_other_than=kept):
-        raise UsageError(f"{destination}: exists and is another file; name another folder with --output-dir")
     if not destination.exists():
         give(kept, destination)
+    elif not destination.is_file() or sha256_of_file(destination) != sha256_of_file(kept):
+        raise UsageError(f"{destination}: exists and is another file; name another folder with --output-dir")
     return destination
-
-
-def is_taken(destination: Path, *, by_other_than: Path) -> bool:
-    """Whether something else than this file stands there."""
-    if not destination.exists():
-        return False
-    return not destination.is_file() or sha256_of_file(destination) != sha256_of_file(by_other_than)
 
 
 class Total:
@@ -157,7 +143,13 @@ class Counted:
 
 
 def describe(job: Job, *, received: int, error: PreserveError | None = None) -> DownloadedFile:
-    """Return what is known of one file, without a place."""
+    """Return what is known of one file, without a place.
+
+    A list whose place another file has was read from the cache, so that what it vouches for is here all the same.
+    """
+    note = None
+    if job.is_list and isinstance(error, UsageError):
+        error, note = None, f"{error}; what is here was compared with the repository's own"
     return DownloadedFile(
         target=job.target,
         path=job.file.path,
@@ -165,7 +157,7 @@ def describe(job: Job, *, received: int, error: PreserveError | None = None) -> 
         received=received,
         place=None,
         receipt=None,
-        note=None,
+        note=note,
         error=str(error) if error else None,
         exit_code=error.exit_code if error else 0,
     )

@@ -121,8 +121,11 @@ def fetch_missing(text: str, *, announce: Announcer, listener: Listener = ignore
     found.published.cache.require_space(missing)
     if missing:
         announce(f"{text}: fetching {missing} bytes of {remote.path} from {remote.repository}")
-    counter = Counter(found.file, listener=listener)
-    found.published.obtain(found.file, expected=found.published.expect(found.file), listen=counter.add)
+    counter, expected = Counter(found.file, listener=listener), found.published.expect(found.file)
+    for one in found.published.lists.values():
+        if one.problem is not None:
+            announce(f"{one.problem}; it names nothing that was wanted, and is passed over")
+    found.published.obtain(found.file, expected=expected, listen=counter.add)
     found.find_companion(f"{remote.path}{SIGNATURE_SUFFIX}")
 
 

@@ -1,6 +1,7 @@
 """Write to a repository on the Hub: who may, what is there, one commit."""
 
 import hashlib
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -19,9 +20,10 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import disable_progress_bars, httpx, validate_repo_id  # type: ignore[attr-defined]
 
-from hstu_preserve.errors import ContentError, UnavailableError, UsageError
+from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError
+from hstu_preserve.hub.commit_watch import watched
 from hstu_preserve.hub.remote_stream import open_remote
-from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub
+from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, is_token
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
@@ -30,6 +32,8 @@ from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
 Result = TypeVar("Result")
 
 CHUNK_BYTES = 2**20
+MAX_BYTES_IN_MEMORY = 16 * 2**20
+"""Above what the Hub takes outside LFS; whatever is larger, it holds against the sha256 that it is pushed under."""
 LOGIN_ADVICE = "set HF_TOKEN to a token with write permission, or log in with 'hf auth login'"
 AGAIN = "run it again, what is there already is not sent twice"
 ADVICE = {
@@ -138,15 +142,15 @@ class HubWriter:
     def commit(
         self, files: Sequence[LocalFile], *, deletions: Sequence[str], parent: str, title: str, description: str
     ) -> MadeCommit:
-        """Push files as one commit onto `parent`: all of them, or none.
+        """Push files as one commit onto `parent`: all of them, or none; then look whether they are there.
 
         Raises:
-            ContentError: A file changed since it was verified; nothing was pushed.
+            ContentError: A file changed since it was verified, and nothing was pushed; or the commit holds another.
         """
         if not sys.stderr.isatty():
             disable_progress_bars()
         additions = [make_addition(file) for file in files]
-        with warnings.catch_warnings(), self._explained_for_good("pushing to it"):
+        with warnings.catch_warnings(), self._explained_for_good("pushing to it"), watched(self.url):
             warnings.simplefilter("ignore", DeprecationWarning)  # between the client and its own transport
             made = self._api.create_commit(
                 self.repository,
@@ -156,7 +160,33 @@ class HubWriter:
                 revision=DEFAULT_REVISION,
                 parent_commit=parent,
             )
+        self._require_pushed(files, deletions=deletions, commit=made.oid)
         return MadeCommit(commit=made.oid, url=made.commit_url)
+
+    def _require_pushed(self, files: Sequence[LocalFile], *, deletions: Sequence[str], commit: str) -> None:
+        """Raise where a commit does not hold what was verified; the client's success does not say that it does."""
+        try:
+            snapshot = self._hub.read_snapshot(self.repository, revision=commit, policy=self._policy)
+            differing = [file.path for file in files if not self._holds(snapshot, file)]
+        except PreserveError as error:
+            kind = ContentError if isinstance(error, ContentError) else UnavailableError
+            raise kind(f"{error}\n{self.url}: commit {commit} was made and could not be looked at; {AGAIN}") from None
+        if differing:
+            raise ContentError(
+                f"{self.url}: commit {commit} was made, and what it holds of {', '.join(differing)} is not what was "
+                "verified; look at it there, and run it again"
+            )
+        if left := [path for path in deletions if snapshot.find(path) is not None]:
+            raise ContentError(f"{self.url}: commit {commit} was made, and {', '.join(left)} is still there")
+
+    def _holds(self, snapshot: Snapshot, local: LocalFile) -> bool:
+        """Whether a file lies there byte for byte as it was verified; the file here may be another by now."""
+        remote = snapshot.find(local.path)
+        if remote is None or remote.size != local.size:
+            return False
+        if remote.kind is DigestKind.SHA256:
+            return remote.etag == local.sha256
+        return sha256_of_bytes(self.read_file(snapshot, remote)) == local.sha256
 
     def _read(self, call: Callable[[], Result], *, doing: str) -> Result:
         """Return what a call that changes nothing returns, tried again after what may pass."""
@@ -187,6 +217,8 @@ class HubWriter:
             raise self._explain_status(error, doing=doing) from None
         except (httpx.HTTPError, httpx.StreamError, OSError, RuntimeError, ValueError) as error:
             cause = error.__cause__ or error
+            if isinstance(cause, PreserveError):
+                raise cause from None
             if isinstance(cause, HfHubHTTPError):
                 raise self._explain_status(cause, doing=doing) from None
             raise PassingError(f"{type(cause).__name__} ({self._redact(str(cause))})") from None
@@ -207,8 +239,8 @@ class HubWriter:
         return UnavailableError(f"{self.url}: {doing}: {answer}; {advice}")
 
     def _redact(self, text: str) -> str:
-        """Return the first line of somebody else's message, without the token."""
-        line = text.replace(self._token, "[token]").strip().partition("\n")[0]
+        """Return the first line of somebody else's message, without the token and without what signs an address."""
+        line = re.sub(r"(://[^\s?]*)\?\S*", r"\1", text.replace(self._token, "[token]")).strip().partition("\n")[0]
         return "".join(c for c in line if c.isprintable())[:300]
 
 
@@ -240,7 +272,7 @@ def require_token(repository: str) -> str:
         token = None
     if not token:
         raise UnavailableError(f"{repository}: publishing needs a token of the Hugging Face Hub; {LOGIN_ADVICE}")
-    if not (token.isascii() and token.isprintable()):
+    if not is_token(token):
         raise UnavailableError(f"{repository}: what was given as token holds characters that none has; {LOGIN_ADVICE}")
     return token
 
@@ -251,14 +283,20 @@ def make_addition(file: LocalFile) -> CommitOperationAdd:
     Raises:
         ContentError: The file is not what was verified.
     """
-    content = str(file.content) if isinstance(file.content, Path) else file.content
     try:
-        addition = CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=content)
+        addition = CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=take_content(file))
     except (OSError, ValueError):
         raise UnavailableError(f"{file.path}: cannot be read any more; nothing of it was pushed") from None
     if addition.upload_info.sha256.hex() != file.sha256:
         raise ContentError(f"{file.path}: changed since it was verified; nothing of it was pushed")
     return addition
+
+
+def take_content(file: LocalFile) -> bytes | str:
+    """Return the bytes themselves where the client would read the file once more after it was compared."""
+    if isinstance(file.content, bytes):
+        return file.content
+    return file.content.read_bytes() if file.size <= MAX_BYTES_IN_MEMORY else str(file.content)
 
 
 def is_content_of(file: PublishedFile, content: bytes) -> bool:

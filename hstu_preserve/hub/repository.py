@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
+from huggingface_hub import constants, get_hf_file_metadata, get_token, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -89,6 +89,7 @@ class Hub:
             ContentError: The Hub now names another content.
         """
         source = f"{snapshot.repository}/{file.path}"
+        self.require_sendable_token()
         url = hf_hub_url(snapshot.repository, file.path, revision=snapshot.commit, endpoint=self.endpoint)
         with explained(source):
             found = get_hf_file_metadata(
@@ -130,8 +131,24 @@ class Hub:
 
     def list_headers(self, url: str) -> dict[str, str]:
         """Return what goes with every request to this address."""
+        self.require_sendable_token()
         token = self.token if origin_of(url) == origin_of(self.endpoint) else False
         return {**build_hf_headers(token=token, library_name="hstu-preserve"), "Accept-Encoding": "identity"}
+
+    def require_sendable_token(self) -> None:
+        """Raise UnavailableError where the user's token is none that can be sent; the client would stumble over it."""
+        implicit = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+        token = self.token or implicit
+        if token is not None and not is_token(token):
+            raise UnavailableError(
+                f"{self.endpoint}: what was given as token holds characters that none has; set HF_TOKEN to the token "
+                "alone, or log in with 'hf auth login'"
+            )
+
+
+def is_token(text: str) -> bool:
+    """Whether a text can be a token: what a header takes as it stands."""
+    return text.isascii() and text.isprintable() and not any(c.isspace() for c in text)
 
 
 def make_snapshot(listing: dict[str, Any], *, repository: str) -> Snapshot:

@@ -12,6 +12,8 @@ from hstu_preserve.records.record import Record
 
 CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 NOT_SIGNED = "integrity only, nobody signed this"
+SIGNED = "a signature lies beside it, which this did not check"
+SIGNATURE_SUFFIX = ".sig"
 
 
 class DigestKind(StrEnum):
@@ -82,6 +84,8 @@ class DownloadedFile(Record):
     place: str | None
     """Where it lies; None in a dry run and after an error."""
     receipt: Receipt | None
+    note: str | None
+    """Why it has no place, though nothing failed."""
     error: str | None
     exit_code: int
 
@@ -97,6 +101,8 @@ class DownloadReport(Record):
     """What was not here when the call began."""
     notice: str | None
     """That the Hub could not be asked and the commit may be an old one."""
+    notes: tuple[str, ...]
+    """What was left out, or passed over."""
 
     def choose_exit_code(self) -> int:
         """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""

@@ -1,26 +1,32 @@
 """Downloads as lines of text."""
 
+import shlex
 from collections.abc import Iterator
 
-from hstu_preserve.records.downloads import NOT_SIGNED, DownloadedFile, DownloadReport
+from hstu_preserve.records.downloads import NOT_SIGNED, SIGNATURE_SUFFIX, SIGNED, DownloadedFile, DownloadReport
 from hstu_preserve.report.lines import Line
 
 
 def list_download(report: DownloadReport) -> Iterator[Line]:
     """Yield one line per file, who vouched for it below it, and the commit that all of them come from."""
+    fetched = {file.path: file for file in report.files if file.error is None}
     for file in report.files:
-        yield from list_file(file, is_dry_run=report.is_dry_run)
+        yield from list_file(
+            file, signature=fetched.get(f"{file.path}{SIGNATURE_SUFFIX}"), is_dry_run=report.is_dry_run
+        )
     yield Line(
         text=f"{report.repository} at commit {report.commit}; {describe_size(report.missing_bytes)} were missing"
     )
-    if report.notice is not None:
-        yield Line(mark="note ", style="yellow", text=report.notice)
+    for note in filter(None, (report.notice, *report.notes)):
+        yield Line(mark="note ", style="yellow", text=note)
 
 
-def list_file(file: DownloadedFile, *, is_dry_run: bool) -> Iterator[Line]:
-    """Yield what became of one file."""
+def list_file(file: DownloadedFile, *, signature: DownloadedFile | None, is_dry_run: bool) -> Iterator[Line]:
+    """Yield what became of one file, and of the signature that came with it."""
     if file.error is not None:
         yield Line(mark="error ", style="bold red", text=file.error)
+    elif file.note is not None:
+        yield Line(mark="note ", style="yellow", text=file.note)
     elif is_dry_run or file.receipt is None:
         yield Line(mark="would fetch ", style="yellow", text=f"{file.path} ({describe_size(file.size or 0)})")
     else:
@@ -28,6 +34,15 @@ def list_file(file: DownloadedFile, *, is_dry_run: bool) -> Iterator[Line]:
         yield Line(mark="ok ", style="green", text=f"{file.place} ({describe_size(file.size or 0)}, {came})")
         for one in file.receipt.vouched:
             yield Line(text=f"  {one.kind} {one.hex}, as {one.source} says")
+        yield from describe_signer(file, signature=signature)
+
+
+def describe_signer(file: DownloadedFile, *, signature: DownloadedFile | None) -> Iterator[Line]:
+    """Yield who vouches for more than the bytes: nobody, or whoever signed the file beside it; that was not checked."""
+    if signature is not None:
+        check = f"hstu-preserve verify {shlex.quote(file.place or file.path)} --public-key KEY"
+        yield Line(mark=f"  {SIGNED}", style="dim", text=f" ({signature.place or signature.path}); '{check}' checks it")
+    elif not file.path.endswith(SIGNATURE_SUFFIX):
         yield Line(mark=f"  {NOT_SIGNED}", style="dim", text="")
 
 

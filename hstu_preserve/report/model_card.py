@@ -4,6 +4,7 @@ Whatever comes from a bundle is text of a stranger: it is escaped so that no ren
 YAML, and none of it stands in the front matter. Equal inputs give equal text.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.store import TiePolicy
 
 MARK = "<!-- Written by hstu-preserve from the bundles in this repository; publishing writes it anew. -->"
+ONLY_LICENCE = re.compile(r"---\r?\nlicense: *[\w.-]+ *\r?\n---\s*", re.ASCII)
 ESCAPED = frozenset("&<>\"'`\\|*_[]{}#~$!@")
 """Characters with a meaning for some renderer wherever they stand; others have one only at the start of a line."""
 HUB_LICENCES = frozenset(
@@ -98,13 +100,8 @@ def write_model_card(bundles: Iterable[DescribedBundle], *, repository: str | No
 
 
 def is_own_card(text: str) -> bool:
-    """Whether a card was written here, or says nothing beyond front matter, and so may be replaced."""
-    if MARK in text.splitlines():
-        return True
-    if not text.startswith("---\n"):
-        return not text.strip()
-    _, separator, body = text.removeprefix("---\n").partition("\n---")
-    return bool(separator) and not body.strip()
+    """Whether a card was written here, or is the one that the Hub makes of a licence, and so may be replaced."""
+    return MARK in text.splitlines() or not text.strip() or ONLY_LICENCE.fullmatch(text) is not None
 
 
 def escape(text: str) -> str:

@@ -11,7 +11,7 @@ from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.records.downloads import DownloadedFile, DownloadReport, PublishedFile
 from hstu_preserve.workflows.progress import Listener, Progress, ignore
 from hstu_preserve.workflows.published import Published
-from hstu_preserve.workflows.wanted_files import Job, Wanted, list_jobs, open_wanted
+from hstu_preserve.workflows.wanted_files import Job, Wanted, list_jobs, list_notes, open_wanted
 
 PARALLEL_FILES = 4
 
@@ -25,8 +25,9 @@ def preview_download(wanted: Wanted) -> DownloadReport:
     """
     published = open_wanted(wanted)
     jobs = list_jobs(wanted, published)
-    files = tuple(describe(job, received=0) for job in jobs)
-    return make_report(published, files, jobs, missing=count_missing(published, jobs), is_dry_run=True)
+    files = tuple(describe(job, received=0, error=job.error) for job in jobs)
+    notes, missing = list_notes(wanted, published), count_missing(published, jobs)
+    return make_report(published, files, jobs, notes=notes, missing=missing, is_dry_run=True)
 
 
 def download(wanted: Wanted, *, output: Path, listener: Listener = ignore) -> DownloadReport:
@@ -47,19 +48,21 @@ def download(wanted: Wanted, *, output: Path, listener: Listener = ignore) -> Do
     missing = count_missing(published, jobs)
     published.cache.require_space(missing)
     results = fetch_all(jobs, published=published, output=output, listener=listener)
-    return make_report(published, results, jobs, missing=missing, is_dry_run=False)
+    notes = list_notes(wanted, published)
+    return make_report(published, results, jobs, notes=notes, missing=missing, is_dry_run=False)
 
 
 def count_missing(published: Published, jobs: Iterable[Job]) -> int:
     """Return how many bytes are not here yet; equal contents count once."""
-    return sum(published.count_missing(file) for file in {job.file.etag: job.file for job in jobs}.values())
+    contents = {job.file.etag: job.file for job in jobs if job.error is None}
+    return sum(published.count_missing(file) for file in contents.values())
 
 
 def fetch_all(
     jobs: Sequence[Job], *, published: Published, output: Path, listener: Listener
 ) -> tuple[DownloadedFile, ...]:
     """Fetch several files at once; when one thing ends them all, each stops before the next bytes."""
-    total = Total(num_bytes=sum(job.file.size for job in jobs), listener=listener)
+    total = Total(num_bytes=sum(job.file.size for job in jobs if job.error is None), listener=listener)
     first = {job.file.etag: job for job in reversed(jobs)}  # one file per content, so that no two wait for one part
     rounds = [[j for j in jobs if first[j.file.etag] is j], [j for j in jobs if first[j.file.etag] is not j]]
     results: dict[int, DownloadedFile] = {}
@@ -76,6 +79,8 @@ def fetch_all(
 
 def fetch_one(job: Job, *, published: Published, output: Path, total: "Total") -> DownloadedFile:
     """Return the result for one file, an error included."""
+    if job.error is not None:
+        return describe(job, received=0, error=job.error)
     counted = total.start(job.file)
     try:
         obtained = published.obtain(job.file, expected=job.expected, listen=counted.listen)
@@ -138,7 +143,13 @@ class Counted:
 
 
 def describe(job: Job, *, received: int, error: PreserveError | None = None) -> DownloadedFile:
-    """Return what is known of one file, without a place."""
+    """Return what is known of one file, without a place.
+
+    A list whose place another file has was read from the cache, so that what it vouches for is here all the same.
+    """
+    note = None
+    if job.is_list and isinstance(error, UsageError):
+        error, note = None, f"{error}; what is here was compared with the repository's own"
     return DownloadedFile(
         target=job.target,
         path=job.file.path,
@@ -146,13 +157,20 @@ def describe(job: Job, *, received: int, error: PreserveError | None = None) -> 
         received=received,
         place=None,
         receipt=None,
+        note=note,
         error=str(error) if error else None,
         exit_code=error.exit_code if error else 0,
     )
 
 
 def make_report(
-    published: Published, files: Sequence[DownloadedFile], jobs: Sequence[Job], *, missing: int, is_dry_run: bool
+    published: Published,
+    files: Sequence[DownloadedFile],
+    jobs: Sequence[Job],
+    *,
+    notes: Iterable[str],
+    missing: int,
+    is_dry_run: bool,
 ) -> DownloadReport:
     """Return the whole."""
     assert len(files) == len(jobs)
@@ -163,4 +181,5 @@ def make_report(
         files=tuple(files),
         missing_bytes=missing,
         notice=published.notice,
+        notes=tuple(notes),
     )

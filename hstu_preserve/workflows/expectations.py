@@ -1,10 +1,12 @@
 """What a published file must be, by everybody who says something of it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from hstu_preserve.errors import ContentError, VerificationError
 from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.records.catalog import BundleLocation
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
 from hstu_preserve.workflows.catalog import read_catalog
 
@@ -30,7 +32,18 @@ NOTHING = Expectation()
 def find_in_catalog(repository: str, path: str) -> Expectation:
     """Return what the catalog says of a file; digests that were never seen are left out."""
     locations = [entry.bundle for entry in read_catalog().values() if entry.bundle is not None]
-    own = [one for one in locations if (one.repository, one.path) == (repository, path)]
+    return join_locations(one for one in locations if (one.repository, one.path) == (repository, path))
+
+
+def find_of_id(name: str) -> Expectation:
+    """Return what the catalog says of an id's bundle, wherever it is fetched from; nothing of another name."""
+    entry = read_catalog().get(name)
+    return join_locations([entry.bundle] if entry is not None and entry.bundle is not None else [])
+
+
+def join_locations(locations: Iterable[BundleLocation]) -> Expectation:
+    """Return what several entries of the catalog say of one file."""
+    own = list(locations)
     digests = (one.sha256 for one in own if one.sha256 is not None)
     return Expectation(
         listed=tuple(KnownDigest(kind=DigestKind.SHA256, hex=digest, source=CATALOG) for digest in digests),
@@ -38,13 +51,37 @@ def find_in_catalog(repository: str, path: str) -> Expectation:
     )
 
 
-def require_identity(place: Path, identity: str | None, *, source: str) -> None:
+def join(one: Expectation, other: Expectation) -> Expectation:
+    """Return what both say, each digest once."""
+    return Expectation(
+        listed=tuple(dict.fromkeys((*one.listed, *other.listed))), identity=one.identity or other.identity
+    )
+
+
+def require_expected(place: Path, expected: Expectation, *, source: str) -> None:
+    """Raise VerificationError where a file is not what it must be; it is read whole if a digest of it is known.
+
+    Raises:
+        UnavailableError: It cannot be read.
+    """
+    if expected.listed:
+        from hstu_preserve.hub.content_digests import describe_differing, hash_file  # most files have no digest
+
+        hasher = hash_file(place, kinds=[one.kind for one in expected.listed])
+        if differing := hasher.find_differing(expected.listed):
+            raise VerificationError(f"{source}: {describe_differing(differing)}")
+    require_identity(place, expected.identity, source=source)
+
+
+def require_identity(content: Path | ByteSource, identity: str | None, *, source: str) -> None:
     """Raise VerificationError where a bundle is another than the catalog names; None is any."""
     if identity is None:
         return
     from hstu_preserve.bundle.verification import read_stored_manifest  # most downloads name no identity
 
-    content = ByteSource(name=source, place=source, open=lambda: place.open("rb"))
+    if isinstance(content, Path):  # a part of a download has no name that says what it is
+        place = content
+        content = ByteSource(name=source, place=source, open=lambda: place.open("rb"))
     try:
         found = read_stored_manifest(content).identity
     except ContentError as error:

@@ -22,7 +22,7 @@ from hstu_preserve.workflows.legacy_contents import (
     read_beginning,
     read_contents,
 )
-from hstu_preserve.workflows.listed_files import find_listed
+from hstu_preserve.workflows.listed_files import FilePlace, find_listed, locate
 
 LIST_NAME = "MANIFEST.md"
 MAX_PLACES = 5
@@ -79,12 +79,15 @@ class Assessment:
         self.findings.append(Finding(finding_class=kind, path=printable(path), expected=expected, found=found))
 
 
-def verify_legacy(path: str | Path | ByteSource, *, md5_list: Path | None = None) -> LegacyVerification:
+def verify_legacy(
+    path: str | Path | ByteSource, *, md5_list: Path | None = None, place: FilePlace | None = None
+) -> LegacyVerification:
     """Read a legacy archive whole, in the tolerant profile, and compare it with the digests that exist.
 
     Args:
         path: The archive.
         md5_list: The published list, Markdown or `md5sum` lines; None takes a `MANIFEST.md` beside the archive.
+        place: Where the archive lies as seen from the list; None is where both are on this machine.
 
     Returns:
         Every difference, what was compared with what, and which guarantees are missing. Differences raise nothing.
@@ -101,7 +104,7 @@ def verify_legacy(path: str | Path | ByteSource, *, md5_list: Path | None = None
         texts = dict(read_texts(walker, is_manifest_path))
     assessment.findings += walker.findings
     manifest = read_legacy_manifest(texts, assessment=assessment)
-    listed = find_listed(path.name, published.digests) if published else None
+    listed = find_listed(place or place_of(path, published), published.digests) if published else None
     is_list_agreed = compare_archive(walker, listed=listed, assessment=assessment)
     if manifest is not None and walker.is_whole:
         compare_members(walker.files, manifest=manifest, assessment=assessment)
@@ -139,6 +142,11 @@ def choose_outcome(findings: list[Finding], *, is_vouched: bool) -> LegacyOutcom
     if findings:
         return LegacyOutcome.REFUSED
     return LegacyOutcome.MATCHES if is_vouched else LegacyOutcome.UNVOUCHED
+
+
+def place_of(path: Path | ByteSource, published: PublishedList) -> FilePlace:
+    """Return where an archive lies as seen from a list."""
+    return locate(path, digest_list=published.path) if isinstance(path, Path) else FilePlace(path=path.name)
 
 
 def read_md5_list(path: Path | ByteSource, md5_list: Path | None) -> PublishedList | None:

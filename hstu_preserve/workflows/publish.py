@@ -64,13 +64,13 @@ def publish(
     is_created = creates and not hub.exists()
     if is_created:
         hub.create(is_private=is_private)
-    require_ready(hub, is_private=is_private)
     published: list[PublishedBundle] = []
     try:
+        require_ready(hub, is_private=is_private)
         for bundle in prepared:
             published.append(push(bundle, hub=hub))  # noqa: PERF401  what was pushed before an error is named
-    except (ContentError, UnavailableError) as error:
-        raise name_pushed(error, published) from None
+    except PreserveError as error:
+        raise name_done(error, published, made=hub.url if is_created else None) from None
     return PublishResult(
         repository=repository, url=hub.url, is_created=is_created, is_dry_run=False, bundles=tuple(published)
     )
@@ -165,13 +165,15 @@ def require_signature_of(content: bytes, described: DescribedBundle, *, place: P
         raise ContentError(f"{place}: changed while it was read; nothing was pushed")
 
 
-def name_pushed(error: PreserveError, published: Sequence[PublishedBundle]) -> PreserveError:
-    """Return the error together with what is on the Hub already."""
+def name_done(error: PreserveError, published: Sequence[PublishedBundle], *, made: str | None) -> PreserveError:
+    """Return the error together with what is on the Hub since this call: a repository, or bundles."""
     pushed = [f"{one.name} (commit {one.commit})" for one in published if one.commit is not None]
-    if not pushed:
+    done = [f"made before that, and there to stay: {made}"] if made else []
+    done += [f"pushed before that, and there to stay: {', '.join(pushed)}"] if pushed else []
+    if not done:
         return error
-    kind = UnavailableError if isinstance(error, UnavailableError) else ContentError
-    return kind(f"{error}\npushed before that, and there to stay: {', '.join(pushed)}")
+    kinds = (kind for kind in (ContentError, UnavailableError, UsageError) if isinstance(error, kind))
+    return next(kinds, PreserveError)("\n".join([str(error), *done]))
 
 
 def push(bundle: PreparedBundle, *, hub: "HubWriter") -> PublishedBundle:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from hstu_preserve.bundle.layout import ARCHIVE_SUFFIXES
 from hstu_preserve.errors import ContentError, UnavailableError, UnreachableError, VerificationError
@@ -15,9 +15,8 @@ from hstu_preserve.hub.transfer import fetch
 from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
-from hstu_preserve.records.legacy_lists import DigestList, parse_json_list, parse_markdown_list
 from hstu_preserve.workflows.expectations import NOTHING, Expectation, find_in_catalog, require_identity
-from hstu_preserve.workflows.listed_files import find_listed
+from hstu_preserve.workflows.listed_files import FilePlace, ReadList, read_list
 
 LISTS = ("MANIFEST.md", "SHA256SUMS", "MD5SUMS", "MANIFEST.json")
 """Files of a repository that may give digests of its others."""
@@ -67,20 +66,21 @@ class Published:
     notice: str | None = None
 
     @cached_property
-    def lists(self) -> dict[str, DigestList]:
+    def lists(self) -> dict[str, ReadList]:
         """The lists of digests that the repository holds, by name; each is small and fetched where it is not here."""
         present = [file for name in LISTS if (file := self.snapshot.find(name)) is not None]
-        return {file.path: parse_list(self.obtain(file).place, name=file.path) for file in present}
+        return {file.path: read_list(read_bytes(self.obtain(file).place), name=file.path) for file in present}
 
     def list_known(self, file: PublishedFile) -> list[KnownDigest]:
         """Return the digests that the repository's lists give a file.
 
         Raises:
-            ContentError: A list contradicts itself.
+            ContentError: A list contradicts itself on the file, or names it and cannot be read.
         """
         known = []
-        for name, digests in self.lists.items():
-            listed = None if name == file.path else find_listed(PurePosixPath(file.path).name, digests)
+        place = FilePlace(path=file.path, others={other.path for other in self.snapshot.files} - {file.path})
+        for name, one in self.lists.items():
+            listed = one.find(place)
             if listed is not None:
                 source = f"{name} ({listed.place}) of {self.snapshot.repository}"
                 pairs = ((DigestKind.MD5, listed.md5), (DigestKind.SHA256, listed.sha256))
@@ -203,16 +203,6 @@ def find_kept(repository: str, path: str, *, revision: str | None) -> Path | Non
     cache = open_cache()
     known = cache.read_snapshot(repository, revision=revision or DEFAULT_REVISION)
     return cache.find(repository, known.commit, path) if known else None
-
-
-def parse_list(place: Path, *, name: str) -> DigestList:
-    """Return the digests that a list gives."""
-    content = read_bytes(place)
-    return (
-        parse_json_list(content, source=name)[1]
-        if name.endswith(".json")
-        else parse_markdown_list(content, source=name)
-    )
 
 
 def require_agreement(file: PublishedFile, listed: Sequence[KnownDigest]) -> None:

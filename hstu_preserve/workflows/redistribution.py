@@ -1,12 +1,13 @@
 """Whether a bundle holds data that may not travel."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.bundle.layout import DATA_FOLDER
 from hstu_preserve.bundle.verification import read_member
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS
-from hstu_preserve.data.store import RECORD_NAME
+from hstu_preserve.data.store import ARRAY_DTYPES, RECORD_NAME
 from hstu_preserve.errors import ContentError
 from hstu_preserve.records.contents import FileRecord, Role
 from hstu_preserve.records.manifest import AnyManifest, DataReference, MigratedManifest
@@ -14,12 +15,18 @@ from hstu_preserve.records.store import StoreRecord
 
 MAX_RECORD_BYTES = 2**20
 DATA_NAMES = frozenset(
-    {"ratings.csv", "ratings.dat", "movies.csv", "movies.dat", "users.dat", "tags.csv", "tags.dat", "links.csv"}
-    | {"u.data", "u.item", "u.user", "genome-scores.csv", "genome-tags.csv", "sasrec_format.csv"}
+    {"users.dat", "tags.csv", "tags.dat", "links.csv", "u.data", "u.item", "u.user"}
     | {f"sasrec_format_by_user_{part}.csv" for part in ("train", "test")}
 )
 """Files of MovieLens, and what upstream's preprocessing makes of them; their rows are the data itself."""
-DATASET_ARCHIVES = frozenset(f"{name}.zip" for name in KNOWN_DATASETS)
+DATA_WORDS = ("ratings", "movies", "genome-scores", "genome-tags", "sasrec_format")
+"""What such a file is called by whoever renames or converts it, too: `ml-1m-ratings.parquet`."""
+TABLE = r"\.(csv|tsv|dat|txt|json|jsonl|npy|npz|parquet|feather|arrow|h5|hdf5|pkl|pickle|pt|db|sqlite|inter)"
+ARCHIVE = r"\.(zip|tar|tgz|tbz2?|txz|7z|rar)"
+COMPRESSION = re.compile(r"\.(gz|bz2|xz|zst|lzma|lz4|z|zip|7z)\Z")
+NAMED_TABLE = re.compile(rf"(.*[-_. ])?({'|'.join(map(re.escape, DATA_WORDS))})([-_. ].*)?({TABLE}|{ARCHIVE})")
+NAMED_ARCHIVE = re.compile(rf"(.*[-_. ])?({'|'.join(map(re.escape, KNOWN_DATASETS))}){ARCHIVE}")
+STORE_NAMES = frozenset({RECORD_NAME, *(f"{name}.npy" for name in ARRAY_DTYPES)})
 
 
 def require_redistributable(path: Path, record: AnyManifest) -> None:
@@ -42,9 +49,15 @@ def require_redistributable(path: Path, record: AnyManifest) -> None:
 
 
 def is_named_as_data(path: str) -> bool:
-    """Whether a file, wherever it lies, is named as MovieLens or upstream name the ratings."""
-    name = PurePosixPath(path).name.casefold().removesuffix(".gz")
-    return name in DATA_NAMES | DATASET_ARCHIVES
+    """Whether a file is named as MovieLens, upstream or a store name data, wherever it lies.
+
+    A store in the data folder is named so, too; what it is, its own record says.
+    """
+    place = PurePosixPath(path.casefold())
+    names = {place.name, COMPRESSION.sub("", place.name)}
+    if names & STORE_NAMES and str(place.parent) != DATA_FOLDER:
+        return True
+    return any(name in DATA_NAMES or NAMED_TABLE.fullmatch(name) or NAMED_ARCHIVE.fullmatch(name) for name in names)
 
 
 def require_own_word(path: Path, data: DataReference, carried: list[FileRecord]) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path, PurePosixPath
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.remote_stream import open_remote
 from hstu_preserve.primitives.byte_sources import ByteSource
-from hstu_preserve.records.downloads import PublishedFile
+from hstu_preserve.records.downloads import DigestKind, PublishedFile
+from hstu_preserve.workflows.expectations import find_in_catalog, require_expected, require_identity
 from hstu_preserve.workflows.legacy import LIST_NAME
+from hstu_preserve.workflows.listed_files import FilePlace
 from hstu_preserve.workflows.progress import Announcer, Listener, Progress, ignore
-from hstu_preserve.workflows.published import Published, find_kept, open_published
+from hstu_preserve.workflows.published import Published, find_kept, open_published, require_agreement
 from hstu_preserve.workflows.signing import SIGNATURE_SUFFIX
 from hstu_preserve.workflows.targets import LocalTarget, RemoteTarget, locate_bundle, resolve_target
 
@@ -43,8 +45,28 @@ def find_file(target: RemoteTarget) -> FoundFile:
     return FoundFile(published=published, file=file)
 
 
-def open_target(target: RemoteTarget, *, announce: Announcer) -> tuple[Path | ByteSource, Path | None]:
-    """Return how to read a file on the Hub, from the cache where it is there, and the list that may vouch for it."""
+@dataclass(frozen=True, kw_only=True)
+class OpenedTarget:
+    """A file on the Hub that can be read.
+
+    Attributes:
+        content: From the cache where it is there.
+        digest_list: What may vouch for it, on this machine; None where the repository has no list.
+        place: Where it lies as seen from the list.
+    """
+
+    content: Path | ByteSource
+    digest_list: Path | None
+    place: FilePlace
+
+
+def open_target(target: RemoteTarget, *, announce: Announcer) -> OpenedTarget:
+    """Return how to read a file on the Hub, and the list that may vouch for it.
+
+    Raises:
+        ContentError: It is not what the catalog says of it.
+        UnavailableError: It cannot be asked for.
+    """
     found = find_file(target)
     if found.published.notice is not None:
         announce(found.published.notice)
@@ -54,7 +76,28 @@ def open_target(target: RemoteTarget, *, announce: Announcer) -> tuple[Path | By
         place=target.text,
         open=partial(open_remote, found.file, hub=published.hub, snapshot=published.snapshot, policy=published.policy),
     )
-    return here or source, found.find_companion(LIST_NAME)
+    require_catalogued(found, source=source, here=here)
+    return OpenedTarget(
+        content=here or source,
+        digest_list=found.find_companion(LIST_NAME),
+        place=FilePlace(path=found.file.path, others={file.path for file in published.snapshot.files} - {target.path}),
+    )
+
+
+def require_catalogued(found: FoundFile, *, source: ByteSource, here: Path | None) -> None:
+    """Raise where a file that will be read where it is, or was kept, is not what the catalog says.
+
+    Whoever reads it on the Hub gets the bytes that the Hub lists, or an error: its digest is held against the
+    catalog's. What is outside LFS has none of the same kind, and is fetched.
+    """
+    expected = find_in_catalog(found.published.snapshot.repository, found.file.path)
+    if here is not None:
+        require_expected(here, expected, source=source.place)
+    elif expected.listed and found.file.kind is not DigestKind.SHA256:
+        found.published.obtain(found.file, expected=expected)
+    else:
+        require_agreement(found.file, expected.listed)
+        require_identity(source, expected.identity, source=source.place)
 
 
 def fetch_missing(text: str, *, announce: Announcer, listener: Listener = ignore) -> None:
@@ -78,8 +121,11 @@ def fetch_missing(text: str, *, announce: Announcer, listener: Listener = ignore
     found.published.cache.require_space(missing)
     if missing:
         announce(f"{text}: fetching {missing} bytes of {remote.path} from {remote.repository}")
-    counter = Counter(found.file, listener=listener)
-    found.published.obtain(found.file, expected=found.published.expect(found.file), listen=counter.add)
+    counter, expected = Counter(found.file, listener=listener), found.published.expect(found.file)
+    for one in found.published.lists.values():
+        if one.problem is not None:
+            announce(f"{one.problem}; it names nothing that was wanted, and is passed over")
+    found.published.obtain(found.file, expected=expected, listen=counter.add)
     found.find_companion(f"{remote.path}{SIGNATURE_SUFFIX}")
 
 

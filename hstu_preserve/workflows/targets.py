@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from hstu_preserve.records.catalog import CatalogEntry
 
 REMOTE_PREFIX = "hf://"
-REMOTE = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<path>.+)\Z")
+REMOTE = re.compile(
+    r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>refs/(?:pr/[0-9]+|convert/[\w.-]+)|[^/]+))?/(?P<path>.+)\Z"
+)
 SAMPLE = "sample"
 SAMPLE_BUNDLE = "sample-hstu-synthetic.tar.gz"
 
@@ -64,6 +66,9 @@ class RemoteTarget:
 def parse_remote(text: str) -> RemoteTarget:
     """Return what `hf://owner/repo[@revision]/path` names.
 
+    A slash in a revision is written `%2F`, but for `refs/pr/N` and `refs/convert/X`, which the Hub's own tools take as
+    they stand, too. Whatever is percent-encoded is decoded, in the path as well: a `%` itself is `%25`.
+
     Raises:
         UsageError: It is no such address.
     """
@@ -75,7 +80,7 @@ def parse_remote(text: str) -> RemoteTarget:
         text=text,
         repository=found["repository"],
         revision=unquote(revision) if revision else None,
-        path=found["path"],
+        path=unquote(found["path"]),
     )
 
 
@@ -122,6 +127,7 @@ def require_local(text: str) -> LocalTarget:
     Raises:
         UnavailableError: A catalog id whose bundle is not here; the message says where it is.
         UsageError: A catalog id, or one of our recipes, that has no bundle at all.
+        VerificationError: What was fetched before is not what the catalog names now.
     """
     target = resolve_target(text)
     if isinstance(target, LocalTarget):
@@ -137,6 +143,9 @@ def require_local(text: str) -> LocalTarget:
             f"{text}: its bundle is not on this machine; fetch {remote.path} from the Hugging Face Hub repository "
             f"{remote.repository} with 'hstu-preserve download {text}'"
         )
+    from hstu_preserve.workflows.expectations import find_in_catalog, require_expected
+
+    require_expected(kept, find_in_catalog(remote.repository, remote.path), source=text)
     return LocalTarget(text=text, path=kept)
 
 

@@ -95,11 +95,12 @@ def verify_remote(target: str, *, md5_list: Path | None, announce: Announcer) ->
     """Return the verification of a bundle on the Hub, read once and not kept."""
     from hstu_preserve.workflows.remote import open_target
 
-    source, published_list = open_target(parse_remote(target), announce=announce)
+    opened = open_target(parse_remote(target), announce=announce)
+    source = opened.content
     if is_legacy(source):
         from hstu_preserve.workflows.legacy import verify_legacy
 
-        legacy = verify_legacy(source, md5_list=md5_list or published_list)
+        legacy = verify_legacy(source, md5_list=md5_list or opened.digest_list, place=opened.place)
         return VerifiedTarget(
             target=target, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
         )

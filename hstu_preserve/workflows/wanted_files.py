@@ -1,18 +1,22 @@
 """Which files of which repository a user means, and what each must be."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
-from hstu_preserve.errors import UnknownNameError, UsageError
+from hstu_preserve.errors import ContentError, PreserveError, UnknownNameError, UsageError
+from hstu_preserve.hub.cache import require_safe
+from hstu_preserve.hub.repository import DEFAULT_REVISION
 from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
-from hstu_preserve.records.downloads import PublishedFile
+from hstu_preserve.records.downloads import SIGNATURE_SUFFIX, PublishedFile
 from hstu_preserve.workflows.catalog import read_catalog
-from hstu_preserve.workflows.expectations import Expectation
+from hstu_preserve.workflows.expectations import Expectation, find_of_id, join
 from hstu_preserve.workflows.published import Published, is_archive, open_published
-from hstu_preserve.workflows.targets import REMOTE_PREFIX, looks_like_path, parse_remote
+from hstu_preserve.workflows.targets import REMOTE_PREFIX, RemoteTarget, looks_like_path, parse_remote
 
 CODE_WORD = "code"
-SIGNATURE_SUFFIX = ".sig"
+CODE_NAME = re.compile(rf"(^|[-_.]){CODE_WORD}([-_.]|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +40,21 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One file to fetch, for whom, and what it must be."""
+    """One file to fetch.
+
+    Attributes:
+        target: Who asked for it.
+        file: Which it is.
+        expected: What it must be.
+        error: Why it cannot be fetched, though the others can; None where it can.
+        is_list: Whether it is here to vouch for others, and not for itself.
+    """
 
     target: str
     file: PublishedFile
     expected: Expectation
+    error: PreserveError | None = None
+    is_list: bool = False
 
 
 def open_wanted(wanted: Wanted) -> Published:
@@ -56,17 +70,35 @@ def open_wanted(wanted: Wanted) -> Published:
     named = {remote.repository for remote in remotes}
     if wanted.repository is not None:
         named.add(wanted.repository)
-    if not named:
-        require_known(wanted.ids, catalog=catalog)
-        named = {find_bundle(one).repository for one in wanted.ids if one in catalog}
+    else:
+        if not remotes:
+            require_known(wanted.ids, catalog=catalog)
+        named |= {find_bundle(one).repository for one in wanted.ids if one in catalog}  # an address moves no id
     if not named:
         named = {entry.bundle.repository for entry in catalog.values() if entry.bundle is not None}
     if len(named) != 1:
-        raise UsageError(f"the bundles are in several repositories ({', '.join(sorted(named))}); name one with --repo")
-    revisions: set[str | None] = {remote.revision for remote in remotes if remote.revision} or {wanted.revision}
-    if len(revisions) != 1:
-        raise UsageError("one revision per call: every file comes from the same commit")
-    return open_published(named.pop(), revision=revisions.pop())
+        raise UsageError(
+            f"the bundles are in several repositories ({', '.join(sorted(named))}); fetch them in several calls, or "
+            "name the one that has all of them with --repo"
+        )
+    return open_published(named.pop(), revision=choose_revision(wanted, remotes))
+
+
+def choose_revision(wanted: Wanted, remotes: Sequence[RemoteTarget]) -> str | None:
+    """Return the one revision that everything wanted is at; what names none is at `--revision`, or the main branch.
+
+    Raises:
+        UsageError: Several; all that name them are told.
+    """
+    asked = wanted.revision or DEFAULT_REVISION
+    named = {remote.text: remote.revision or asked for remote in remotes}
+    named |= {one: asked for one in wanted.ids if one not in named}
+    if wanted.revision is not None:
+        named[f"--revision {asked}"] = asked
+    if len(set(named.values())) > 1:
+        told = ", ".join(f"{text} ({revision})" for text, revision in named.items())
+        raise UsageError(f"one revision per call, since every file comes from the same commit; named are {told}")
+    return next(iter(named.values()), None)
 
 
 def require_known(ids: Iterable[str], *, catalog: Mapping[str, CatalogEntry]) -> None:
@@ -109,8 +141,23 @@ def list_jobs(wanted: Wanted, published: Published) -> list[Job]:
         chosen[f"--{CODE_WORD}"] = require_one_code(codes, published)
     if not chosen:
         raise UsageError("nothing to fetch: name ids, or --all, or --code; 'hstu-preserve list' shows the ids")
-    jobs = [Job(target=target, file=file, expected=published.expect(file)) for target, file in chosen.items()]
+    jobs = [make_job(target, file, published=published) for target, file in chosen.items()]
     return [*jobs, *list_companions(jobs, published)]
+
+
+def make_job(target: str, file: PublishedFile, *, published: Published) -> Job:
+    """Return the file with what it must be: an id is what the catalog says of it in any repository."""
+    expected = join(published.expect(file), find_of_id(target))
+    return Job(target=target, file=file, expected=expected, error=find_unsafe(file, published=published))
+
+
+def find_unsafe(file: PublishedFile, *, published: Published) -> ContentError | None:
+    """Return why a file may not get its name on this machine; None where it may."""
+    try:
+        require_safe(file.path)
+    except ContentError as error:
+        return ContentError(f"{published.snapshot.repository}/{file.path}: not fetched: {error}")
+    return None
 
 
 def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], published: Published) -> PublishedFile:
@@ -135,7 +182,12 @@ def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], published:
 def find_codes(archives: Iterable[PublishedFile], *, catalog: Mapping[str, CatalogEntry]) -> list[PublishedFile]:
     """Return the archives that hold code, not an experiment."""
     bundles = {entry.bundle.path for entry in catalog.values() if entry.bundle is not None}
-    return [file for file in archives if file.path not in bundles and CODE_WORD in file.path.casefold()]
+    return [file for file in archives if file.path not in bundles and is_code(file.path)]
+
+
+def is_code(path: str) -> bool:
+    """Whether an archive's name says `code`, as a word of its own."""
+    return CODE_NAME.search(PurePosixPath(path).name.casefold()) is not None
 
 
 def require_one_code(codes: Sequence[PublishedFile], published: Published) -> PublishedFile:
@@ -155,7 +207,22 @@ def require_one_code(codes: Sequence[PublishedFile], published: Published) -> Pu
 def list_companions(jobs: Sequence[Job], published: Published) -> list[Job]:
     """Return the lists that vouch for the files, and the signatures that lie beside them."""
     sources = {one.source for job in jobs for one in job.expected.listed}
-    names = [name for name in published.lists if any(source.startswith(f"{name} (") for source in sources)]
-    names += [f"{job.file.path}{SIGNATURE_SUFFIX}" for job in jobs]
-    files = [published.snapshot.find(name) for name in names]
-    return [Job(target=file.path, file=file, expected=Expectation()) for file in files if file is not None]
+    lists = [name for name in published.lists if any(source.startswith(f"{name} (") for source in sources)]
+    signatures = [f"{job.file.path}{SIGNATURE_SUFFIX}" for job in jobs if job.error is None]
+    files = [published.snapshot.find(name) for name in (*lists, *signatures)]
+    return [
+        Job(target=file.path, file=file, expected=Expectation(), is_list=file.path in lists)
+        for file in files
+        if file is not None
+    ]
+
+
+def list_notes(wanted: Wanted, published: Published) -> Iterator[str]:
+    """Yield what the user should know of what is not fetched, or not read."""
+    archives = [file for file in published.snapshot.files if is_archive(file.path)]
+    if wanted.has_all and not wanted.has_code and (codes := find_codes(archives, catalog=read_catalog())):
+        left = ", ".join(file.path for file in codes)
+        yield f"--all leaves out what is called code ({left}); fetch it with --code, or by its name"
+    for one in published.lists.values():
+        if one.problem is not None:
+            yield f"{one.problem}; it names nothing that was wanted, and is passed over"

@@ -1,8 +1,10 @@
 """A bundle that the catalog names by its identity is that bundle, or no file."""
 
+import hashlib
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from hstu_preserve.workflows.published import Published
 from hstu_preserve.workflows.targets import SAMPLE_BUNDLE
 from tests.hub.conftest import REPOSITORY, Program
 from tests.hub.local_hub import LocalHub
+from tests.hub.repositories import StoredFile
 
 SAMPLE_PATH = shipped_directory("bundles") / SAMPLE_BUNDLE
 SAMPLE = SAMPLE_PATH.read_bytes()
@@ -72,8 +75,12 @@ def catalogued(hub: LocalHub, program: Program, tmp_path: Path) -> Path:
 
 
 def name_identity(entry: Path, identity: str) -> None:
+    name_bundle(entry, identity=identity)
+
+
+def name_bundle(entry: Path, **fields: str) -> None:
     record = json.loads(entry.read_bytes())
-    record["bundle"]["identity"] = identity
+    record["bundle"] |= fields
     entry.write_text(json.dumps(record), encoding="utf-8")
 
 
@@ -92,3 +99,82 @@ def test_another_bundle_under_the_id_is_a_failed_verification(catalogued: Path, 
     assert reproduced.returncode == 3
     assert "identity differs" in reproduced.stderr
     assert list(program.home.rglob("objects/*")) == []
+
+
+def test_the_sha256_of_the_catalog_is_held_against_the_file(catalogued: Path, program: Program) -> None:
+    name_bundle(catalogued, sha256=ANOTHER)
+    result = program.run("download", ID)
+    assert (result.returncode, program.files) == (3, {})
+    assert f"sha256 is {hashlib.sha256(SAMPLE).hexdigest()} by the Hub's metadata" in result.stdout
+    assert f"{ANOTHER} by the catalog" in result.stdout
+    name_bundle(catalogued, sha256=hashlib.sha256(SAMPLE).hexdigest())
+    result = program.run("download", ID)
+    assert (result.returncode, program.files) == (0, {NAME: SAMPLE})
+    assert f"sha256 {hashlib.sha256(SAMPLE).hexdigest()}, as the catalog says" in result.stdout
+
+
+WRONG = [{"sha256": ANOTHER}, {"identity": ANOTHER}]
+FOUND = {"sha256": hashlib.sha256(SAMPLE).hexdigest(), "identity": IDENTITY}
+
+
+def require_refused(result: "subprocess.CompletedProcess[str]", wrong: dict[str, str]) -> None:
+    told, (field,) = result.stdout + result.stderr, wrong
+    assert result.returncode == 3, told
+    assert ANOTHER in told
+    assert FOUND[field] in told
+    assert "the catalog" in told
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_an_id_is_what_the_catalog_says_in_any_repository(
+    wrong: dict[str, str], catalogued: Path, hub: LocalHub, program: Program
+) -> None:
+    hub.add("somebody/mirror", {NAME: SAMPLE})
+    assert program.run("download", ID, "--repo", "somebody/mirror", "--output-dir", "before").returncode == 0
+    name_bundle(catalogued, **wrong)
+    require_refused(program.run("download", ID, "--repo", "somebody/mirror"), wrong)
+    assert set(program.files) == {f"before/{NAME}"}
+
+
+@pytest.mark.parametrize("is_lfs", [True, False], ids=["lfs", "regular"])
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+def test_an_address_in_the_catalog_is_what_the_catalog_says(
+    wrong: dict[str, str], is_lfs: bool, catalogued: Path, hub: LocalHub, program: Program
+) -> None:
+    hub.repositories[REPOSITORY].commit({NAME: StoredFile(content=SAMPLE, is_lfs=is_lfs)})
+    address = f"hf://{REPOSITORY}/{NAME}"
+    for verb in ("verify", "show"):
+        assert program.run(verb, address).returncode == 0
+    name_bundle(catalogued, **wrong)
+    for verb in ("verify", "show"):
+        require_refused(program.run(verb, address), wrong)
+
+
+VERBS = {
+    "verify": ["verify", ID],
+    "verify, deeply": ["verify", ID, "--deep"],
+    "verify the address": ["verify", f"hf://{REPOSITORY}/{NAME}"],
+    "show the address": ["show", f"hf://{REPOSITORY}/{NAME}"],
+    "unpack": ["unpack", ID, "--output", "tree"],
+    "evaluate": ["evaluate", ID],
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=str)
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_was_kept_before_is_held_against_what_the_catalog_says_now(
+    verb: str, wrong: dict[str, str], catalogued: Path, program: Program
+) -> None:
+    assert program.run("download", ID, "--output-dir", "before").returncode == 0
+    name_bundle(catalogued, **wrong)
+    require_refused(program.run(*VERBS[verb]), wrong)
+    assert set(program.files) == {f"before/{NAME}"}
+
+
+def test_an_address_in_another_repository_moves_no_id(catalogued: Path, hub: LocalHub, program: Program) -> None:
+    hub.add("evil/y", {NAME: b"another", "z.tar.gz": b"z"})
+    result = program.run("download", ID, "hf://evil/y/z.tar.gz")
+    assert result.returncode == 2
+    assert f"several repositories (evil/y, {REPOSITORY})" in " ".join(result.stderr.split())
+    assert program.files == {}
+    assert not any("evil" in one.path for one in hub.requests)

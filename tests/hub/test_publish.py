@@ -350,8 +350,9 @@ def test_a_dry_run_says_what_would_be_pushed_and_pushes_nothing(hub: WritingHub,
         (READER, "may not write there"),
         (STRANGER, "may not write there"),
         ("hf_\N{LATIN SMALL LETTER E WITH ACUTE}", "characters that none has"),
+        ("hf_not one", "characters that none has"),
     ],
-    ids=["none", "unknown", "reader", "stranger", "not a token"],
+    ids=["none", "unknown", "reader", "stranger", "not a token", "two words"],
 )
 def test_who_may_not_write_sends_no_byte(token: str, says: str, hub: WritingHub, publisher: Program) -> None:
     hub.echoes_token = True
@@ -436,6 +437,31 @@ def test_what_was_pushed_before_an_error_is_named(hub: WritingHub, publisher: Pr
     refuse(publisher, "a.tar.gz", SAMPLE_NAME, "--repo", REPOSITORY, exit_code=4, says=says)
     record = publish(publisher, "a.tar.gz", SAMPLE_NAME)
     assert [one["is_unchanged"] for one in record["bundles"]] == [True, False]
+
+
+def test_what_was_pushed_before_somebody_s_card_appeared_is_named(hub: WritingHub, publisher: Program) -> None:
+    make_bundle(publisher.folder / "a.tar.gz")
+    hub.spoil(Fault(pattern=STEPS["listing"], skip=1, stall_seconds=1.0))
+    process = publisher.start("publish", "a.tar.gz", SAMPLE_NAME, "--repo", REPOSITORY)
+    while not hub.list_titles(REPOSITORY):
+        assert process.poll() is None
+    commit = hub.repositories[REPOSITORY].refs["main"]
+    hub.add(REPOSITORY, {CARD: b"# Theirs\n"})
+    _, err = process.communicate(timeout=60)
+    told = " ".join(err.decode().split())
+    assert process.returncode == 2, told
+    assert "written by somebody else" in told
+    assert f"pushed before that, and there to stay: a.tar.gz (commit {commit})" in told
+    assert hub.list_files(REPOSITORY)[CARD] == b"# Theirs\n"
+
+
+@pytest.mark.parametrize("step", ["auth-check", "commit"])
+def test_a_repository_that_was_made_before_an_error_is_named(step: str, hub: WritingHub, publisher: Program) -> None:
+    hub.spoil(Fault(pattern=STEPS[step], status=403, times=ALWAYS))
+    says = "made before that, and there to stay: .*/author/new"
+    told = refuse(publisher, SAMPLE_NAME, "--repo", "author/new", "--create", exit_code=4, says=says)
+    assert "pushed before that" not in told
+    assert "author/new" in hub.repositories
 
 
 def test_a_hub_that_cannot_be_reached_is_told(publisher: Program) -> None:

@@ -60,15 +60,20 @@ def test_all_of_it_is_fetched_verified_and_shown(hub: LocalHub, program: Program
     verified = program.run("verify", *names)
     assert verified.returncode == 0, verified.stdout
     assert verified.stdout.count("as MANIFEST.md lists it") == 8
-    for name in names[:2]:
+    for name in names:
         shown = program.run("show", name)
         assert shown.returncode == 0
         assert "PRISM.mode" in shown.stdout
+        assert name.removesuffix(".tar.gz") in shown.stdout.replace(name, "")  # what its own gin says
 
 
 def test_without_code_the_code_archive_stays_there(hub: LocalHub, program: Program, files: dict[str, bytes]) -> None:
     hub.add(REPOSITORY, files)
-    assert program.run("download", "--all").returncode == 0
+    result = program.run("download", "--all")
+    assert result.returncode == 0
+    assert f"--all leaves out what is called code ({CODE_NAME}); fetch it with --code" in " ".join(
+        result.stdout.split()
+    )
     assert sorted(program.files) == sorted({*files} - {CODE_NAME, "README.md"})
     assert program.run("download", "--code", "--output-dir", "code").returncode == 0
     assert program.files[f"code/{CODE_NAME}"] == files[CODE_NAME]

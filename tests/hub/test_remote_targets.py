@@ -43,10 +43,24 @@ def list_kept(program: Program) -> list[str]:
         ("hf://a/b/c.tar.gz", None, "c.tar.gz"),
         ("hf://a/b@v1/c/d.tar.gz", "v1", "c/d.tar.gz"),
         ("hf://a/b@refs%2Fpr%2F1/c", "refs/pr/1", "c"),
+        ("hf://a/b@refs/pr/12/c/d", "refs/pr/12", "c/d"),
+        ("hf://a/b@refs/convert/parquet/c", "refs/convert/parquet", "c"),
+        ("hf://a/b@refs/heads/c", "refs", "heads/c"),
+        ("hf://a/b@refs/pr/1x/c", "refs", "pr/1x/c"),
+        ("hf://a/b/c%20d/e f%2525@2.tar.gz", None, "c d/e f%25@2.tar.gz"),
     ],
 )
 def test_addresses_are_read_as_the_hub_writes_them(text: str, revision: str | None, path: str) -> None:
     assert parse_remote(text) == RemoteTarget(text=text, repository="a/b", revision=revision, path=path)
+
+
+def test_a_pull_request_and_a_name_with_a_space_are_read(published: LocalHub, program: Program) -> None:
+    refs = published.repositories["owner/experiments"].refs
+    published.add("owner/experiments", {"dir/b c.tar.gz": SAMPLE})
+    refs["refs/pr/1"], refs["main"] = refs["main"], published.repositories["owner/experiments"].commit({})
+    for revision in ("refs/pr/1", "refs%2Fpr%2F1"):
+        result = program.run("verify", f"hf://owner/experiments@{revision}/dir/b%20c.tar.gz")
+        assert result.returncode == 0, result.stdout
 
 
 def test_a_native_bundle_is_verified_where_it_is(published: LocalHub, program: Program) -> None:

@@ -19,6 +19,9 @@ class WritingHub(LocalHub):
         parts: Pieces of objects that are not whole yet.
         part_bytes: Larger objects are taken in parts of this size; None takes all whole.
         echoes_token: Whether error messages repeat the token that they complain of.
+        lfs_suffixes: Of the files that go to LFS.
+        ignored_suffixes: Of the files that the repository's .gitignore keeps out.
+        spoil_commit: Changes a commit's files before they are there.
     """
 
     def __init__(self, *, part_bytes: int | None = None) -> None:
@@ -26,6 +29,9 @@ class WritingHub(LocalHub):
         self.parts: dict[str, dict[int, bytes]] = {}
         self.part_bytes = part_bytes
         self.echoes_token = False
+        self.lfs_suffixes: tuple[str, ...] = LFS_SUFFIXES
+        self.ignored_suffixes: tuple[str, ...] = ()
+        self.spoil_commit: Callable[[dict[str, StoredFile]], object] = len
         super().__init__()
 
     def find_stored(self, sha256: str) -> StoredFile | None:
@@ -140,8 +146,8 @@ class WritingHandler(Handler):
                 "files": [
                     {
                         "path": one["path"],
-                        "uploadMode": "lfs" if one["path"].endswith(LFS_SUFFIXES) else "regular",
-                        "shouldIgnore": False,
+                        "uploadMode": "lfs" if one["path"].endswith(self.hub.lfs_suffixes) else "regular",
+                        "shouldIgnore": one["path"].endswith(self.hub.ignored_suffixes),
                         "oid": files[one["path"]].etag if one["path"] in files else None,
                     }
                     for one in json.loads(self.read_body())["files"]
@@ -181,6 +187,7 @@ class WritingHandler(Handler):
             files = dict(repository.commits[tip].files)
             for line in lines:
                 self.apply(line["key"], line["value"], files=files)
+            self.hub.spoil_commit(files)
             made = repository.commit(files, title=header["summary"])
         self.reply_json({"commitOid": made, "commitUrl": f"{self.hub.url}/{name}/commit/{made}", "success": True})
 

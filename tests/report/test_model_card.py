@@ -193,6 +193,17 @@ def test_only_a_card_of_ours_or_an_empty_one_may_be_replaced(tree: Path) -> None
         assert not is_own_card(text)
 
 
+@pytest.mark.parametrize(
+    "more",
+    ["base_model: x/y", "extra_gated_prompt: Ask me first", "license_name: my-own", "- mit", " "],
+)
+def test_a_card_whose_front_matter_says_more_than_the_licence_is_kept(more: str) -> None:
+    assert is_own_card("---\nlicense: cc-by-nc-4.0\n---\n")
+    assert not is_own_card(f"---\nlicense: cc-by-nc-4.0\n{more}\n---\n")
+    assert not is_own_card(f"---\n{more}\n---\n")
+    assert not is_own_card(f"---\nlicense: cc-by-nc-4.0 # {more}\n---\n")
+
+
 def test_export_writes_the_card_of_a_verified_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     card = tmp_path / "card.md"
     assert main(["export", "sample", "--format", "model-card", "--output", str(card)]) == 0

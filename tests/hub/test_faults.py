@@ -232,6 +232,27 @@ def test_another_run_continues_where_an_error_ended_the_first(hub: LocalHub, rea
     assert hub.count_sent(STORAGE) == len(BUNDLE)
 
 
+ENDLESS: dict[str, list[Fault]] = {
+    "storage that ignores Range and cuts": [Fault(pattern=STORAGE, cut_at=400_000, is_range_ignored=True, times=50)],
+    "storage of many machines, each with an ETag of its own": [
+        Fault(pattern=STORAGE, cut_at=400_000, headers={"ETag": f'"machine-{n}"'}) for n in range(50)
+    ],
+}
+
+
+@pytest.mark.parametrize("fault", ENDLESS)
+def test_bytes_that_were_here_before_are_no_progress(fault: str, hub: LocalHub, reader: Reader) -> None:
+    hub.faults += ENDLESS[fault]
+    with pytest.raises(UnavailableError, match="5 attempts"):
+        reader.obtain()
+    assert sum(one.origin == "storage" for one in hub.requests) == 5
+
+
+def test_a_machine_that_ignores_ranges_but_comes_further_each_time_is_followed(hub: LocalHub, reader: Reader) -> None:
+    hub.faults += [Fault(pattern=STORAGE, cut_at=n * 100_000, is_range_ignored=True) for n in range(1, 9)]
+    assert reader.obtain() == BUNDLE
+
+
 def test_an_expired_address_is_asked_for_anew(hub: LocalHub, reader: Reader) -> None:
     hub.spoil(Fault(pattern=STORAGE, status=403))
     reader.obtain()

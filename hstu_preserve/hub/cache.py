@@ -10,6 +10,7 @@ repositories/<owner>--<name>/<commit>/files/…        the same contents under t
 
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import quote
@@ -75,13 +76,19 @@ class Cache:
         place = self.root / "objects" / file.etag
         return place if file.kind is DigestKind.SHA256 and place.is_file() else None
 
-    def open_part(self, file: PublishedFile) -> AbstractContextManager[PartialFile]:
+    def open_part(
+        self, file: PublishedFile, *, pause: Callable[[float], None], announce: Callable[[str], None]
+    ) -> AbstractContextManager[PartialFile]:
         """Open what there is of a file; the same content is the same part, whatever its name."""
-        return open_partial(self.root / "parts" / f"{quote(file.etag, safe='')}.part")
+        return open_partial(self.part_path(file), pause=pause, announce=announce)
+
+    def part_path(self, file: PublishedFile) -> Path:
+        """Return where what is not whole yet lies."""
+        return self.root / "parts" / f"{quote(file.etag, safe='')}.part"
 
     def count_partial_bytes(self, file: PublishedFile) -> int:
         """Return how much of a file an earlier run left."""
-        path = self.root / "parts" / f"{quote(file.etag, safe='')}.part"
+        path = self.part_path(file)
         return min(path.stat().st_size, file.size) if path.is_file() else 0
 
     def keep(self, part: PartialFile, receipt: Receipt) -> Path:

@@ -9,7 +9,7 @@ from hstu_preserve.errors import PreserveError, UsageError
 from hstu_preserve.hub.cache import give
 from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.records.downloads import DownloadedFile, DownloadReport, PublishedFile
-from hstu_preserve.workflows.progress import Listener, Progress, ignore
+from hstu_preserve.workflows.progress import Announcer, Listener, Progress, ignore, say_nothing
 from hstu_preserve.workflows.published import Published
 from hstu_preserve.workflows.wanted_files import Job, Wanted, list_jobs, open_wanted
 
@@ -29,20 +29,23 @@ def preview_download(wanted: Wanted) -> DownloadReport:
     return make_report(published, files, jobs, missing=count_missing(published, jobs), is_dry_run=True)
 
 
-def download(wanted: Wanted, *, output: Path, listener: Listener = ignore) -> DownloadReport:
+def download(
+    wanted: Wanted, *, output: Path, listener: Listener = ignore, announce: Announcer = say_nothing
+) -> DownloadReport:
     """Fetch what is wanted into a folder, several files at once; what stopped one is its result.
 
     Args:
         wanted: Which files.
         output: The folder that they appear in, whole and compared, or not at all.
         listener: Hears of progress, in bytes.
+        announce: Is told where another process is waited for.
 
     Raises:
         UsageError: Nothing, or an unknown id, is wanted.
         ContentError: A list of digests contradicts itself or the Hub.
         UnavailableError: The repository cannot be asked, or the disk has no room.
     """
-    published = open_wanted(wanted)
+    published = open_wanted(wanted, announce=announce)
     jobs = list_jobs(wanted, published)
     missing = count_missing(published, jobs)
     published.cache.require_space(missing)

@@ -18,6 +18,7 @@ from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFi
 from hstu_preserve.records.legacy_lists import DigestList, parse_json_list, parse_markdown_list
 from hstu_preserve.workflows.expectations import NOTHING, Expectation, find_in_catalog, require_identity
 from hstu_preserve.workflows.listed_files import find_listed
+from hstu_preserve.workflows.progress import Announcer, say_nothing
 
 LISTS = ("MANIFEST.md", "SHA256SUMS", "MD5SUMS", "MANIFEST.json")
 """Files of a repository that may give digests of its others."""
@@ -58,6 +59,7 @@ class Published:
         cache: What is here.
         policy: How patient to be.
         notice: Why the snapshot may be an old one; None where the Hub was asked, or need not be.
+        announce: Is told what the user should know while it works.
     """
 
     snapshot: Snapshot
@@ -65,6 +67,7 @@ class Published:
     cache: Cache
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     notice: str | None = None
+    announce: Announcer = say_nothing
 
     @cached_property
     def lists(self) -> dict[str, DigestList]:
@@ -118,14 +121,16 @@ class Published:
         listed, source = expected.listed, f"{self.snapshot.repository}/{file.path}"
         require_agreement(file, listed)
         known = [file.known, *listed]
-        here = self.find_intact(file, listed=listed)
+        here = self.take_here(file, expected=expected, known=known)
         if here is not None:
-            require_identity(here, expected.identity, source=source)
-            receipt = self.make_receipt(file, sha256=sha256_of_file(here), known=known)
-            return Obtained(place=self.cache.name(here, receipt))
+            return here
         if is_offline():
             raise UnavailableError(f"{source}: HF_HUB_OFFLINE is set, and it is not on this machine yet")
-        with self.cache.open_part(file) as part:
+        with self.cache.open_part(file, pause=self.policy.pause, announce=self.announce) as part:
+            here = self.take_here(file, expected=expected, known=known)  # another process may have brought it meanwhile
+            if here is not None:
+                part.remove()
+                return here
             fetched = fetch(
                 file,
                 hub=self.hub,
@@ -142,6 +147,15 @@ class Published:
                 raise
             receipt = self.make_receipt(file, sha256=fetched.digests[DigestKind.SHA256], known=known)
             return Obtained(place=self.cache.keep(part, receipt), received=fetched.received)
+
+    def take_here(self, file: PublishedFile, *, expected: Expectation, known: Sequence[KnownDigest]) -> Obtained | None:
+        """Return the file if it is here and right, under its name."""
+        here = self.find_intact(file, listed=expected.listed)
+        if here is None:
+            return None
+        require_identity(here, expected.identity, source=f"{self.snapshot.repository}/{file.path}")
+        receipt = self.make_receipt(file, sha256=sha256_of_file(here), known=known)
+        return Obtained(place=self.cache.name(here, receipt))
 
     def find_intact(self, file: PublishedFile, *, listed: Sequence[KnownDigest]) -> Path | None:
         """Return a fetched file whose content is still what was fetched; what is damaged is removed.
@@ -173,7 +187,9 @@ class Published:
         )
 
 
-def open_published(repository: str, *, revision: str | None, policy: RetryPolicy | None = None) -> Published:
+def open_published(
+    repository: str, *, revision: str | None, policy: RetryPolicy | None = None, announce: Announcer = say_nothing
+) -> Published:
     """Resolve a revision once; every file of one call comes from that commit.
 
     Where nobody answers, and the revision was asked for before, what it meant then is taken after one attempt.
@@ -186,16 +202,16 @@ def open_published(repository: str, *, revision: str | None, policy: RetryPolicy
     if known is None:
         snapshot = hub.read_snapshot(repository, revision=revision, policy=policy)
     elif known.commit == revision or is_offline():
-        return Published(snapshot=known, hub=hub, cache=cache, policy=policy)
+        return Published(snapshot=known, hub=hub, cache=cache, policy=policy, announce=announce)
     else:
         policy = replace(policy, attempts_to_connect=1)
         try:
             snapshot = hub.read_snapshot(repository, revision=revision, policy=policy)
         except UnreachableError as error:
             notice = f"{error}; used what is on this machine, as {revision} was at commit {known.commit}"
-            return Published(snapshot=known, hub=hub, cache=cache, policy=policy, notice=notice)
+            return Published(snapshot=known, hub=hub, cache=cache, policy=policy, notice=notice, announce=announce)
     cache.write_snapshot(snapshot, revision=revision)
-    return Published(snapshot=snapshot, hub=hub, cache=cache, policy=policy)
+    return Published(snapshot=snapshot, hub=hub, cache=cache, policy=policy, announce=announce)
 
 
 def find_kept(repository: str, path: str, *, revision: str | None) -> Path | None:

@@ -28,13 +28,13 @@ class FoundFile:
         return self.published.obtain(companion).place if companion is not None else None
 
 
-def find_file(target: RemoteTarget) -> FoundFile:
+def find_file(target: RemoteTarget, *, announce: Announcer) -> FoundFile:
     """Return the file that an address names.
 
     Raises:
         UnavailableError: The repository cannot be asked, or holds no such file.
     """
-    published = open_published(target.repository, revision=target.revision)
+    published = open_published(target.repository, revision=target.revision, announce=announce)
     file = published.snapshot.find(target.path)
     if file is None:
         raise UnavailableError(
@@ -45,7 +45,7 @@ def find_file(target: RemoteTarget) -> FoundFile:
 
 def open_target(target: RemoteTarget, *, announce: Announcer) -> tuple[Path | ByteSource, Path | None]:
     """Return how to read a file on the Hub, from the cache where it is there, and the list that may vouch for it."""
-    found = find_file(target)
+    found = find_file(target, announce=announce)
     if found.published.notice is not None:
         announce(found.published.notice)
     here, published = found.published.find_here(found.file), found.published
@@ -71,7 +71,7 @@ def fetch_missing(text: str, *, announce: Announcer, listener: Listener = ignore
     remote = locate_bundle(target)
     if find_kept(remote.repository, remote.path, revision=remote.revision) is not None:
         return
-    found = find_file(remote)
+    found = find_file(remote, announce=announce)
     if found.published.notice is not None:
         announce(found.published.notice)
     missing = found.published.count_missing(found.file)

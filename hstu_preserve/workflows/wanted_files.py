@@ -8,6 +8,7 @@ from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
 from hstu_preserve.records.downloads import PublishedFile
 from hstu_preserve.workflows.catalog import read_catalog
 from hstu_preserve.workflows.expectations import Expectation
+from hstu_preserve.workflows.progress import Announcer, say_nothing
 from hstu_preserve.workflows.published import Published, is_archive, open_published
 from hstu_preserve.workflows.targets import REMOTE_PREFIX, looks_like_path, parse_remote
 
@@ -43,7 +44,7 @@ class Job:
     expected: Expectation
 
 
-def open_wanted(wanted: Wanted) -> Published:
+def open_wanted(wanted: Wanted, *, announce: Announcer = say_nothing) -> Published:
     """Return the one repository that everything wanted is in.
 
     Raises:
@@ -66,7 +67,7 @@ def open_wanted(wanted: Wanted) -> Published:
     revisions: set[str | None] = {remote.revision for remote in remotes if remote.revision} or {wanted.revision}
     if len(revisions) != 1:
         raise UsageError("one revision per call: every file comes from the same commit")
-    return open_published(named.pop(), revision=revisions.pop())
+    return open_published(named.pop(), revision=revisions.pop(), announce=announce)
 
 
 def require_known(ids: Iterable[str], *, catalog: Mapping[str, CatalogEntry]) -> None:

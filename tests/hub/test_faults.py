@@ -3,13 +3,14 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UnreachableError, UsageError
+from hstu_preserve.hub import partial_files
 from hstu_preserve.hub.cache import Cache
 from hstu_preserve.hub.partial_files import PartRecord
 from hstu_preserve.hub.repository import Hub
@@ -372,16 +373,67 @@ def test_a_stale_part_never_becomes_a_file(stale: str, reader: Reader) -> None:
     reader.require_no_wrong_bytes()
 
 
-def test_two_at_once_do_not_write_into_one_part(hub: LocalHub, reader: Reader) -> None:
+def test_who_comes_second_waits_and_takes_what_the_first_fetched(hub: LocalHub, reader: Reader) -> None:
     hub.spoil(Fault(pattern=STORAGE, bytes_per_second=2e6))
+    second = reader.open()
+    said: list[str] = []
+    second.announce = said.append
     first = threading.Thread(target=reader.obtain)
     first.start()
     while not reader.parts:
         time.sleep(0.01)
-    with pytest.raises(UnavailableError, match="another process"):
-        reader.obtain()
+    assert reader.obtain(published=second) == BUNDLE
     first.join()
+    assert [line.partition(": ")[2] for line in said] == ["another process is fetching this file; waiting for it"]
+    assert hub.count_sent(STORAGE) == len(BUNDLE)
+    assert reader.parts == {}
+
+
+@pytest.fixture
+def held(reader: Reader) -> Iterator[Published]:
+    """A process that holds the bundle's part and receives nothing."""
+    published = reader.open()
+    file = published.snapshot.find(NAME)
+    assert file is not None
+    with published.cache.open_part(file, pause=published.policy.pause, announce=published.announce):
+        yield published
+
+
+def test_who_receives_nothing_is_not_waited_for_without_end(
+    reader: Reader, held: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hstu_preserve.hub.partial_files.MAX_IDLE_SECONDS", 0.3)
+    with pytest.raises(UnavailableError, match="another process holds this file"):
+        reader.obtain(published=held)
+
+
+def test_waiting_ends_when_the_work_is_stopped(reader: Reader, held: Published) -> None:
+    threading.Timer(0.2, held.policy.stop.set).start()
+    with pytest.raises(UnavailableError, match="stopped"):
+        reader.obtain(published=held)
+
+
+def test_a_part_that_becomes_a_file_before_it_is_locked_is_left_alone(
+    hub: LocalHub, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_lock, is_open, is_whole = partial_files.take_lock, threading.Event(), threading.Event()
+
+    def take_lock_late(descriptor: int) -> bool:
+        if threading.current_thread().name == "late":
+            is_open.set()
+            assert is_whole.wait(10)
+        return take_lock(descriptor)
+
+    monkeypatch.setattr(partial_files, "take_lock", take_lock_late)
+    late = threading.Thread(target=reader.obtain, name="late")
+    late.start()
+    assert is_open.wait(10)
     assert reader.obtain() == BUNDLE
+    hub.spoil(Fault(pattern=STORAGE, flip_at=5, times=2))  # what a second fetch would put into the finished file
+    is_whole.set()
+    late.join()
+    reader.require_no_wrong_bytes()
+    assert hub.count_sent(STORAGE) == len(BUNDLE)
 
 
 class TestTokens:

@@ -195,6 +195,18 @@ def test_nothing_is_fetched_twice(published: LocalHub, program: Program) -> None
     assert published.count_sent(STORAGE) == len(BUNDLE)
 
 
+def test_several_at_once_share_the_list_of_the_repository(published: LocalHub, program: Program) -> None:
+    others = {f"{n}.tar.gz": BUNDLE[:1000] + bytes([n]) for n in range(4)}
+    rows = "".join(f"| `{n}` | `{hashlib.md5(c, usedforsecurity=False).hexdigest()}` |\n" for n, c in others.items())
+    published.add(REPOSITORY, {**others, "MANIFEST.md": f"| file | md5 |\n|---|---|\n{rows}".encode()})
+    published.spoil(Fault(pattern="GET .*/resolve/.*MANIFEST", bytes_per_second=400))  # the others come meanwhile
+    processes = [program.start("download", name, "--output-dir", name.partition(".")[0]) for name in others]
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, said
+    assert any(b"waiting for it" in err for _, err in said)
+    assert {f"{n[0]}/{n}": others[n] for n in others}.items() <= program.files.items()
+
+
 def test_a_file_of_the_user_is_never_overwritten(published: LocalHub, program: Program) -> None:
     (program.folder / NAME).write_bytes(b"mine")
     result = program.run("download", ID)

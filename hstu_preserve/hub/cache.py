@@ -8,21 +8,18 @@ repositories/<owner>--<name>/<commit>/receipts/…     what was fetched of it, a
 repositories/<owner>--<name>/<commit>/files/…        the same contents under their names
 """
 
-import os
-import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from urllib.parse import quote
 
-from hstu_preserve.errors import ContentError, UnavailableError
+from hstu_preserve.errors import ContentError
+from hstu_preserve.hub.disk_space import require_space
 from hstu_preserve.hub.partial_files import PartialFile, open_partial
+from hstu_preserve.hub.second_names import give
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.paths import require_inside_bundle
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Receipt, Snapshot
-
-SPARE_BYTES = 16 * 2**20
-"""Room left on the disk beside what is fetched."""
 
 
 class Cache:
@@ -100,39 +97,13 @@ class Cache:
     def name(self, place: Path, receipt: Receipt) -> Path:
         """Give an object the name that it has in a repository."""
         named = self.folder(receipt.repository) / receipt.commit / "files" / receipt.path
-        give(place, named)
+        give(place, named, sha256=receipt.sha256)
         write_atomically(self.receipt_path(receipt.repository, receipt.commit, receipt.path), receipt.to_json())
         return named
 
     def require_space(self, num_bytes: int) -> None:
         """Raise UnavailableError where the disk cannot take so many bytes more."""
-        existing = next(folder for folder in (self.root, *self.root.parents) if folder.is_dir())
-        free = shutil.disk_usage(existing).free
-        if num_bytes and num_bytes + SPARE_BYTES > free:
-            raise UnavailableError(
-                f"{self.root}: {num_bytes} bytes are to be fetched and {free} are free; "
-                "make room, or name another disk with HF_HOME"
-            )
-
-
-def give(source: Path, destination: Path) -> None:
-    """Let a file have a second name, or a copy on another disk, whole or not at all.
-
-    Raises:
-        UnavailableError: The system refuses.
-    """
-    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-        temporary.replace(destination)
-    except OSError as error:
-        raise UnavailableError(f"{destination}: cannot be written ({error.strerror})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        require_space(self.root, num_bytes, advice="make room, or name another disk with HF_HOME")
 
 
 def require_safe(path: str) -> str:

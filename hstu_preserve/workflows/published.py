@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.bundle.layout import ARCHIVE_SUFFIXES
@@ -12,7 +12,6 @@ from hstu_preserve.hub.content_digests import describe_differing, hash_file
 from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, find_home, is_offline
 from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.hub.transfer import fetch
-from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
 from hstu_preserve.records.legacy_lists import DigestList, parse_json_list, parse_markdown_list
@@ -42,11 +41,26 @@ class Obtained:
 
     Attributes:
         place: Where, below the name that it has in the repository.
+        receipt: What it was compared with.
         received: Bytes that came over the network for it in this call.
     """
 
     place: Path
+    receipt: Receipt
     received: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intact:
+    """A content that was here and is still right.
+
+    Attributes:
+        place: Where.
+        sha256: Its digest.
+    """
+
+    place: Path
+    sha256: str
 
 
 @dataclass(kw_only=True)
@@ -146,32 +160,34 @@ class Published:
                 part.discard()  # these are the bytes that the Hub holds: fetching them again would change nothing
                 raise
             receipt = self.make_receipt(file, sha256=fetched.digests[DigestKind.SHA256], known=known)
-            return Obtained(place=self.cache.keep(part, receipt), received=fetched.received)
+            return Obtained(place=self.cache.keep(part, receipt), receipt=receipt, received=fetched.received)
 
     def take_here(self, file: PublishedFile, *, expected: Expectation, known: Sequence[KnownDigest]) -> Obtained | None:
         """Return the file if it is here and right, under its name."""
-        here = self.find_intact(file, listed=expected.listed)
-        if here is None:
+        intact = self.find_intact(file, known=known)
+        if intact is None:
             return None
-        require_identity(here, expected.identity, source=f"{self.snapshot.repository}/{file.path}")
-        receipt = self.make_receipt(file, sha256=sha256_of_file(here), known=known)
-        return Obtained(place=self.cache.name(here, receipt))
+        require_identity(intact.place, expected.identity, source=f"{self.snapshot.repository}/{file.path}")
+        receipt = self.make_receipt(file, sha256=intact.sha256, known=known)
+        return Obtained(place=self.cache.name(intact.place, receipt), receipt=receipt)
 
-    def find_intact(self, file: PublishedFile, *, listed: Sequence[KnownDigest]) -> Path | None:
+    def find_intact(self, file: PublishedFile, *, known: Sequence[KnownDigest]) -> Intact | None:
         """Return a fetched file whose content is still what was fetched; what is damaged is removed.
 
         Raises:
             ContentError: It is what the Hub holds, but not what a list says.
         """
+        source = f"{self.snapshot.repository}/{file.path}"
+        heed = partial(self.policy.require_going, source)
         for place in (self.find_here(file), self.cache.find_content(file)):
             if place is None:
                 continue
-            known = [file.known, *listed]
-            differing = hash_file(place, kinds=[one.kind for one in known]).find_differing(known)
+            hasher = hash_file(place, kinds=[one.kind for one in known], heed=heed)
+            differing = hasher.find_differing(known)
             if not differing:
-                return place
+                return Intact(place=place, sha256=hasher.digests()[DigestKind.SHA256])
             if file.known not in [one for one, _ in differing]:
-                raise ContentError(f"{self.snapshot.repository}/{file.path}: {describe_differing(differing)}")
+                raise ContentError(f"{source}: {describe_differing(differing)}")
             place.unlink()
         return None
 

@@ -199,8 +199,11 @@ def test_several_at_once_share_the_list_of_the_repository(published: LocalHub, p
     others = {f"{n}.tar.gz": BUNDLE[:1000] + bytes([n]) for n in range(4)}
     rows = "".join(f"| `{n}` | `{hashlib.md5(c, usedforsecurity=False).hexdigest()}` |\n" for n, c in others.items())
     published.add(REPOSITORY, {**others, "MANIFEST.md": f"| file | md5 |\n|---|---|\n{rows}".encode()})
-    published.spoil(Fault(pattern="GET .*/resolve/.*MANIFEST", bytes_per_second=400))  # the others come meanwhile
-    processes = [program.start("download", name, "--output-dir", name.partition(".")[0]) for name in others]
+    published.spoil(
+        Fault(pattern="GET .*/resolve/.*MANIFEST", stall_seconds=2, times=ALWAYS)
+    )  # the others come meanwhile
+    patient = {"HF_HUB_DOWNLOAD_TIMEOUT": "10"}
+    processes = [program.start("download", name, "--output-dir", name.partition(".")[0], **patient) for name in others]
     said = [process.communicate(timeout=60) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
     assert any(b"waiting for it" in err for _, err in said)
@@ -213,6 +216,30 @@ def test_a_file_of_the_user_is_never_overwritten(published: LocalHub, program: P
     assert result.returncode == 2
     assert "another file" in result.stdout
     assert program.files == {NAME: b"mine"}
+
+
+def test_a_file_that_cannot_be_read_stands_in_the_way(published: LocalHub, program: Program) -> None:
+    (program.folder / NAME).symlink_to("/proc/self/mem")  # nobody, not even root, reads its first byte
+    result = program.run("download", ID)
+    assert result.returncode == 4
+    assert f"{NAME}: cannot be read" in result.stdout
+
+
+def test_a_link_that_leads_nowhere_is_not_replaced(published: LocalHub, program: Program) -> None:
+    (program.folder / NAME).symlink_to("nowhere")
+    assert program.run("download", ID).returncode == 2
+    assert (program.folder / NAME).is_symlink()
+
+
+@pytest.mark.parametrize("output", ["file", "file/below/it"])
+def test_an_output_that_is_no_folder_is_refused_before_anything_is_fetched(
+    output: str, published: LocalHub, program: Program
+) -> None:
+    (program.folder / "file").write_bytes(b"mine")
+    result = program.run("download", ID, "--output-dir", output)
+    assert result.returncode == 2
+    assert "not a folder" in result.stderr
+    assert (published.requests, program.files) == ([], {"file": b"mine"})
 
 
 def test_a_dry_run_fetches_no_bundle(published: LocalHub, program: Program) -> None:

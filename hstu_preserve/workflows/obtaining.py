@@ -21,4 +21,7 @@ def obtain_local(text: str, *, announce: Announcer, listener: Listener = ignore)
         from hstu_preserve.workflows.remote import fetch_missing
 
         fetch_missing(text, announce=announce, listener=listener)
-    return require_local(text)
+    local = require_local(text)
+    if local.notice is not None:
+        announce(local.notice)
+    return local

@@ -12,7 +12,7 @@ from hstu_preserve.hub.content_digests import describe_differing, hash_file
 from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, find_home, is_offline
 from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.hub.transfer import fetch
-from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.files import read_bytes, refuse_unwritable
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
 from hstu_preserve.records.legacy_lists import DigestList, parse_json_list, parse_markdown_list
 from hstu_preserve.workflows.expectations import NOTHING, Expectation, find_in_catalog, require_identity
@@ -135,11 +135,16 @@ class Published:
         listed, source = expected.listed, f"{self.snapshot.repository}/{file.path}"
         require_agreement(file, listed)
         known = [file.known, *listed]
+        before = self.cache.look_up(self.snapshot.repository, self.snapshot.commit, file.path)
         here = self.take_here(file, expected=expected, known=known)
         if here is not None:
             return here
+        if is_offline() and before is not None:
+            raise ContentError(f"{before.describe_change()}; HF_HUB_OFFLINE is set")
         if is_offline():
             raise UnavailableError(f"{source}: HF_HUB_OFFLINE is set, and it is not on this machine yet")
+        if before is not None and not before.is_intact:
+            self.announce(f"{before.place}: changed since it was fetched, so it is not used and fetched again")
         with self.cache.open_part(file, pause=self.policy.pause, announce=self.announce) as part:
             here = self.take_here(file, expected=expected, known=known)  # another process may have brought it meanwhile
             if here is not None:
@@ -160,7 +165,8 @@ class Published:
                 part.discard()  # these are the bytes that the Hub holds: fetching them again would change nothing
                 raise
             receipt = self.make_receipt(file, sha256=fetched.digests[DigestKind.SHA256], known=known)
-            return Obtained(place=self.cache.keep(part, receipt), receipt=receipt, received=fetched.received)
+            kept = self.cache.keep(part, receipt)
+            return Obtained(place=kept.place, receipt=kept.receipt, received=fetched.received)
 
     def take_here(self, file: PublishedFile, *, expected: Expectation, known: Sequence[KnownDigest]) -> Obtained | None:
         """Return the file if it is here and right, under its name."""
@@ -169,7 +175,8 @@ class Published:
             return None
         require_identity(intact.place, expected.identity, source=f"{self.snapshot.repository}/{file.path}")
         receipt = self.make_receipt(file, sha256=intact.sha256, known=known)
-        return Obtained(place=self.cache.name(intact.place, receipt), receipt=receipt)
+        named = self.cache.name(intact.place, receipt)
+        return Obtained(place=named.place, receipt=named.receipt)
 
     def find_intact(self, file: PublishedFile, *, known: Sequence[KnownDigest]) -> Intact | None:
         """Return a fetched file whose content is still what was fetched; what is damaged is removed.
@@ -188,7 +195,8 @@ class Published:
                 return Intact(place=place, sha256=hasher.digests()[DigestKind.SHA256])
             if file.known not in [one for one, _ in differing]:
                 raise ContentError(f"{source}: {describe_differing(differing)}")
-            place.unlink()
+            with refuse_unwritable(place):
+                place.unlink(missing_ok=True)
         return None
 
     def make_receipt(self, file: PublishedFile, *, sha256: str, known: Sequence[KnownDigest]) -> Receipt:
@@ -228,13 +236,6 @@ def open_published(
             return Published(snapshot=known, hub=hub, cache=cache, policy=policy, notice=notice, announce=announce)
     cache.write_snapshot(snapshot, revision=revision)
     return Published(snapshot=snapshot, hub=hub, cache=cache, policy=policy, announce=announce)
-
-
-def find_kept(repository: str, path: str, *, revision: str | None) -> Path | None:
-    """Return a file that was fetched before, without asking anybody; None where it was not."""
-    cache = open_cache()
-    known = cache.read_snapshot(repository, revision=revision or DEFAULT_REVISION)
-    return cache.find(repository, known.commit, path) if known else None
 
 
 def parse_list(place: Path, *, name: str) -> DigestList:

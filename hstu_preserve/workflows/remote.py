@@ -8,9 +8,10 @@ from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.remote_stream import open_remote
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.records.downloads import PublishedFile
+from hstu_preserve.workflows.kept import find_kept
 from hstu_preserve.workflows.legacy import LIST_NAME
 from hstu_preserve.workflows.progress import Announcer, Listener, Progress, ignore
-from hstu_preserve.workflows.published import Published, find_kept, open_published
+from hstu_preserve.workflows.published import Published, open_published
 from hstu_preserve.workflows.signing import SIGNATURE_SUFFIX
 from hstu_preserve.workflows.targets import LocalTarget, RemoteTarget, locate_bundle, resolve_target
 

@@ -11,6 +11,7 @@ from hstu_preserve.primitives.shipped import shipped_directory
 
 if TYPE_CHECKING:
     from hstu_preserve.records.catalog import CatalogEntry
+    from hstu_preserve.records.downloads import Receipt
 
 REMOTE_PREFIX = "hf://"
 REMOTE = re.compile(r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>[^/]+))?/(?P<path>.+)\Z")
@@ -25,10 +26,14 @@ class LocalTarget:
     Attributes:
         text: What the user typed.
         path: Where it is.
+        receipt: What it was when it was fetched from the Hub; None where it was not.
+        notice: That it is of another commit than was asked for.
     """
 
     text: str
     path: Path
+    receipt: "Receipt | None" = None
+    notice: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +130,7 @@ def require_local(text: str) -> LocalTarget:
     Raises:
         UnavailableError: A catalog id whose bundle is not here; the message says where it is.
         UsageError: A catalog id, or one of our recipes, that has no bundle at all.
+        ContentError: It was fetched, and changed since.
     """
     target = resolve_target(text)
     if isinstance(target, LocalTarget):
@@ -132,7 +138,7 @@ def require_local(text: str) -> LocalTarget:
             raise UsageError(f"{text}: a recipe without a bundle; make one with 'hstu-preserve train {text}'")
         return target
     remote = locate_bundle(target)
-    from hstu_preserve.workflows.published import find_kept
+    from hstu_preserve.workflows.kept import find_kept
 
     kept = find_kept(remote.repository, remote.path, revision=remote.revision)
     if kept is None:
@@ -140,7 +146,7 @@ def require_local(text: str) -> LocalTarget:
             f"{text}: its bundle is not on this machine; fetch {remote.path} from the Hugging Face Hub repository "
             f"{remote.repository} with 'hstu-preserve download {text}'"
         )
-    return LocalTarget(text=text, path=kept)
+    return LocalTarget(text=text, path=kept.place, receipt=kept.receipt, notice=kept.notice)
 
 
 def locate_bundle(target: CatalogTarget | RemoteTarget) -> RemoteTarget:

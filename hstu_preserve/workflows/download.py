@@ -20,7 +20,7 @@ PARALLEL_FILES = 4
 
 
 def preview_download(wanted: Wanted) -> DownloadReport:
-    """Return what `download` would fetch; nothing but the repository's lists is.
+    """Return what `download` would fetch; only the repository's lists are read, and nothing is written.
 
     Raises:
         UsageError: Nothing, or an unknown id, is wanted.
@@ -50,6 +50,7 @@ def download(
     """
     require_folder(output)
     published = open_wanted(wanted, announce=announce)
+    published.remember()
     jobs = list_jobs(wanted, published)
     missing = count_missing(published, jobs)
     require_room(jobs, missing=missing, output=output, published=published)

@@ -39,11 +39,11 @@ def find_kept(repository: str, path: str, *, revision: str | None) -> Kept | Non
     cache, revision = open_cache(), revision or DEFAULT_REVISION
     known = cache.read_snapshot(repository, revision=revision)
     fetched = cache.list_fetched(repository, path)
-    right = [one for one in fetched if known is not None and is_of(one, known)]
-    if (intact := find_intact(right)) is not None:
-        return Kept(place=intact.place, receipt=intact.receipt)
+    if known is not None and (same := find_same(known, path)) is not None:
+        return same
     if known is not None and (named := name_content(path, cache=cache, snapshot=known)) is not None:
         return Kept(place=named.place, receipt=named.receipt)
+    right = [one for one in fetched if known is not None and is_of(one, known)]
     if right:
         raise ContentError(right[0].describe_change())
     if revision != DEFAULT_REVISION:
@@ -53,6 +53,13 @@ def find_kept(repository: str, path: str, *, revision: str | None) -> Kept | Non
     if fetched:
         raise ContentError(fetched[0].describe_change())
     return None
+
+
+def find_same(snapshot: Snapshot, path: str) -> Kept | None:
+    """Return a file that was fetched of a commit, or the same content of another one, unless it was changed since."""
+    fetched = open_cache().list_fetched(snapshot.repository, path)
+    intact = find_intact([one for one in fetched if is_of(one, snapshot)])
+    return None if intact is None else Kept(place=intact.place, receipt=intact.receipt)
 
 
 def is_of(fetched: Fetched, snapshot: Snapshot) -> bool:

@@ -1,6 +1,7 @@
 """What a repository on the Hub holds, what vouches for it, and a file of it on this machine."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
@@ -8,11 +9,12 @@ from pathlib import Path, PurePosixPath
 from hstu_preserve.bundle.layout import ARCHIVE_SUFFIXES
 from hstu_preserve.errors import ContentError, UnavailableError, UnreachableError, VerificationError
 from hstu_preserve.hub.cache import Cache
-from hstu_preserve.hub.content_digests import describe_differing, hash_file
+from hstu_preserve.hub.content_digests import ContentHasher, describe_differing, hash_file
+from hstu_preserve.hub.remote_stream import read_remote
 from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, find_home, is_offline
 from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.hub.transfer import fetch
-from hstu_preserve.primitives.files import read_bytes, refuse_unwritable
+from hstu_preserve.primitives.files import refuse_unwritable
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
 from hstu_preserve.records.legacy_lists import DigestList, parse_json_list, parse_markdown_list
 from hstu_preserve.workflows.expectations import NOTHING, Expectation, find_in_catalog, require_identity
@@ -21,6 +23,7 @@ from hstu_preserve.workflows.progress import Announcer, say_nothing
 
 LISTS = ("MANIFEST.md", "SHA256SUMS", "MD5SUMS", "MANIFEST.json")
 """Files of a repository that may give digests of its others."""
+MAX_LIST_BYTES = 16 * 2**20
 CACHE_FOLDER = "hstu-preserve"
 
 Count = Callable[[int], None]
@@ -74,6 +77,8 @@ class Published:
         policy: How patient to be.
         notice: Why the snapshot may be an old one; None where the Hub was asked, or need not be.
         announce: Is told what the user should know while it works.
+        revision: What was asked for.
+        is_remembered: Whether the snapshot is what the revision meant earlier, as nobody was asked or answered.
     """
 
     snapshot: Snapshot
@@ -82,12 +87,42 @@ class Published:
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     notice: str | None = None
     announce: Announcer = say_nothing
+    revision: str = DEFAULT_REVISION
+    is_remembered: bool = False
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the Hub is not asked or does not answer, so that what is here has to do."""
+        return self.notice is not None or is_offline()
 
     @cached_property
     def lists(self) -> dict[str, DigestList]:
-        """The lists of digests that the repository holds, by name; each is small and fetched where it is not here."""
+        """The lists of digests that the repository holds, by name; each is read where it is, and not kept."""
         present = [file for name in LISTS if (file := self.snapshot.find(name)) is not None]
-        return {file.path: parse_list(self.obtain(file).place, name=file.path) for file in present}
+        return {file.path: parse_list(self.read(file), name=file.path) for file in present}
+
+    def remember(self) -> None:
+        """Keep what the revision means, for days without network; who only reads needs no place to write."""
+        if not self.is_remembered:
+            with suppress(UnavailableError):
+                self.cache.write_snapshot(self.snapshot, revision=self.revision)
+
+    def read(self, file: PublishedFile) -> bytes:
+        """Return a small file's content, compared with the Hub's digest; nothing is written.
+
+        Raises:
+            ContentError: It is larger than what is read at once, or not what the Hub lists.
+            UnavailableError: It is not here and cannot be asked for.
+        """
+        source = f"{self.snapshot.repository}/{file.path}"
+        if file.size > MAX_LIST_BYTES:
+            raise ContentError(f"{source}: {file.size} bytes, where a list has at most {MAX_LIST_BYTES}")
+        for place in (self.find_here(file), self.cache.find_content(file)):
+            if place is not None and (content := read_if_right(place, file)) is not None:
+                return content
+        if is_offline():
+            raise UnavailableError(f"{source}: HF_HUB_OFFLINE is set, and it is not on this machine yet")
+        return read_remote(file, hub=self.hub, snapshot=self.snapshot, policy=self.policy)
 
     def list_known(self, file: PublishedFile) -> list[KnownDigest]:
         """Return the digests that the repository's lists give a file.
@@ -216,31 +251,40 @@ def open_published(
 ) -> Published:
     """Resolve a revision once; every file of one call comes from that commit.
 
-    Where nobody answers, and the revision was asked for before, what it meant then is taken after one attempt.
+    Where nobody answers, and the revision was asked for before, what it meant then is taken after one attempt. Nothing
+    is written; `remember` does.
 
     Raises:
         UnavailableError: The Hub cannot be asked, or has no such repository or revision.
     """
     revision, hub, cache, policy = revision or DEFAULT_REVISION, Hub(), open_cache(), policy or RetryPolicy()
     known = cache.read_snapshot(repository, revision=revision)
+    make = partial(Published, hub=hub, cache=cache, announce=announce, revision=revision)
     if known is None:
-        snapshot = hub.read_snapshot(repository, revision=revision, policy=policy)
-    elif known.commit == revision or is_offline():
-        return Published(snapshot=known, hub=hub, cache=cache, policy=policy, announce=announce)
-    else:
-        policy = replace(policy, attempts_to_connect=1)
-        try:
-            snapshot = hub.read_snapshot(repository, revision=revision, policy=policy)
-        except UnreachableError as error:
-            notice = f"{error}; used what is on this machine, as {revision} was at commit {known.commit}"
-            return Published(snapshot=known, hub=hub, cache=cache, policy=policy, notice=notice, announce=announce)
-    cache.write_snapshot(snapshot, revision=revision)
-    return Published(snapshot=snapshot, hub=hub, cache=cache, policy=policy, announce=announce)
+        return make(snapshot=hub.read_snapshot(repository, revision=revision, policy=policy), policy=policy)
+    if known.commit == revision or is_offline():
+        return make(snapshot=known, policy=policy, is_remembered=True)
+    policy = replace(policy, attempts_to_connect=1)
+    try:
+        return make(snapshot=hub.read_snapshot(repository, revision=revision, policy=policy), policy=policy)
+    except UnreachableError as error:
+        notice = f"{error}; used what is on this machine, as {revision} was at commit {known.commit}"
+        return make(snapshot=known, policy=policy, notice=notice, is_remembered=True)
 
 
-def parse_list(place: Path, *, name: str) -> DigestList:
+def read_if_right(place: Path, file: PublishedFile) -> bytes | None:
+    """Return a content that is here, None where it is not what the Hub lists."""
+    try:
+        content = place.read_bytes()
+    except OSError:
+        return None
+    hasher = ContentHasher(size=len(content), kinds=[file.kind])
+    hasher.update(content)
+    return None if hasher.find_differing([file.known]) else content
+
+
+def parse_list(content: bytes, *, name: str) -> DigestList:
     """Return the digests that a list gives."""
-    content = read_bytes(place)
     return (
         parse_json_list(content, source=name)[1]
         if name.endswith(".json")

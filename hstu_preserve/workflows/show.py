@@ -53,7 +53,7 @@ def show_remote(target: RemoteTarget, *, announce: Announcer) -> ShownBundle | S
     """Return what a bundle on the Hub is; of a native one only the beginning is read, and nothing is kept."""
     from hstu_preserve.workflows.remote import open_target
 
-    source, _ = open_target(target, announce=announce)
+    source = open_target(target, announce=announce).source
     return show_legacy(source, target=target.text) if is_legacy(source) else show_bundle(source, target=target.text)
 
 

@@ -9,9 +9,10 @@ from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.downloads import Receipt
-from hstu_preserve.records.legacy import LegacyOutcome
+from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
+from hstu_preserve.workflows.obtaining import obtain_signature
 from hstu_preserve.workflows.progress import Announcer, say_nothing
 from hstu_preserve.workflows.signing import check_signer, read_trusted_key
 from hstu_preserve.workflows.targets import REMOTE_PREFIX, LocalTarget, parse_remote, require_local
@@ -49,6 +50,14 @@ def compare_with_receipt(verification: Verification, receipt: Receipt | None) ->
     """Return the verification, with a finding where the bytes that were read are not those that were fetched."""
     changes = find_changes(verification.source, verification.transport_sha256, receipt)
     return verification.model_copy(update={"findings": (*verification.findings, *changes)})
+
+
+def compare_legacy_with_receipt(legacy: LegacyVerification, receipt: Receipt | None) -> LegacyVerification:
+    """Return the verification, refused where the bytes that were read are not those that were fetched."""
+    changes = find_changes(legacy.source, legacy.sha256, receipt)
+    if not changes:
+        return legacy
+    return legacy.model_copy(update={"findings": (*legacy.findings, *changes), "outcome": LegacyOutcome.REFUSED})
 
 
 def find_changes(source: str, sha256: str | None, receipt: Receipt | None) -> list[Finding]:
@@ -94,6 +103,8 @@ def verify_one(
             if not deep and public_key is None:
                 return verify_remote(target, md5_list=md5_list, announce=announce)
             fetch_remote(target, announce=announce)
+        if target != STANDARD_INPUT:
+            obtain_signature(target, public_key=public_key, announce=announce)
         local = None if target == STANDARD_INPUT else require_local(target)
         if local is not None and local.notice is not None:
             announce(local.notice)
@@ -115,15 +126,16 @@ def verify_remote(target: str, *, md5_list: Path | None, announce: Announcer) ->
     """Return the verification of a bundle on the Hub, read once and not kept."""
     from hstu_preserve.workflows.remote import open_target
 
-    source, published_list = open_target(parse_remote(target), announce=announce)
-    if is_legacy(source):
+    opened = open_target(parse_remote(target), announce=announce)
+    if is_legacy(opened.source):
         from hstu_preserve.workflows.legacy import verify_legacy
 
-        legacy = verify_legacy(source, md5_list=md5_list or published_list)
+        legacy = verify_legacy(opened.source, md5_list=md5_list or opened.list)
+        legacy = compare_legacy_with_receipt(legacy, opened.receipt)
         return VerifiedTarget(
             target=target, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
         )
-    verification = verify_bundle(source)
+    verification = compare_with_receipt(verify_bundle(opened.source), opened.receipt)
     exit_code = 0 if verification.ok else VerificationError.exit_code
     return VerifiedTarget(target=target, verification=verification, deep=(), error=None, exit_code=exit_code)
 
@@ -155,11 +167,7 @@ def verify_legacy_target(
 
     if md5_list is None and archive.receipt is not None:
         require_kept_list(archive.receipt)
-    legacy = verify_legacy(archive.path, md5_list=md5_list)
-    changes = find_changes(legacy.source, legacy.sha256, archive.receipt)
-    if changes:
-        update = {"findings": (*legacy.findings, *changes), "outcome": LegacyOutcome.REFUSED}
-        legacy = legacy.model_copy(update=update)
+    legacy = compare_legacy_with_receipt(verify_legacy(archive.path, md5_list=md5_list), archive.receipt)
     return VerifiedTarget(
         target=archive.text, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
     )

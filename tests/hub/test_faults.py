@@ -184,6 +184,15 @@ FATAL: dict[str, Fatal] = {
     "redirects without end": Fatal(
         fault=always(STORAGE, status=302, headers={"Location": "/lfs/round"}), error=UnavailableError, says="redirects"
     ),
+    **{
+        f"{where} names {location}": Fatal(
+            fault=always(pattern, status=status, headers={"Location": location}),
+            error=UnavailableError,
+            says="5 attempts" if "99999" not in location else "5 attempts|cannot be reached",  # as the system has it
+        )
+        for location in ("http://[bad", "http://127.0.0.1:99999/x", "ftp://127.0.0.1/x", "http://\x7f/")
+        for where, pattern, status in (("storage", STORAGE, 302), ("the Hub", HEAD, None))
+    },
     "the Hub names another content than it listed": Fatal(
         fault=always(HEAD, headers={"X-Linked-Etag": '"' + "a" * 64 + '"'}), error=ContentError, says="listed at commit"
     ),

@@ -180,7 +180,9 @@ def test_a_hub_that_does_not_answer_does_not_keep_from_what_is_here(published: L
 
 
 def test_what_was_listed_but_not_fetched_needs_the_hub(published: LocalHub, program: Program) -> None:
-    program.run("download", ID, "--dry-run")
+    stumble = Fault(pattern=STORAGE, status=418)
+    published.spoil(stumble)
+    assert program.run("download", ID).returncode == 4
     begin = time.monotonic()
     result = program.run("download", ID, HF_ENDPOINT=UNREACHABLE)
     assert (result.returncode, program.files) == (4, {})
@@ -240,6 +242,16 @@ def test_an_output_that_is_no_folder_is_refused_before_anything_is_fetched(
     assert result.returncode == 2
     assert "not a folder" in result.stderr
     assert (published.requests, program.files) == ([], {"file": b"mine"})
+
+
+def test_a_dry_run_writes_nothing(published: LocalHub, program: Program) -> None:
+    published.add(REPOSITORY, {"MANIFEST.md": b"| file | md5 |\n"})
+    for home in (program.home, Path("/proc/nowhere")):
+        result = program.run("download", ID, "--dry-run", HF_HOME=str(home))
+        assert result.returncode == 0, result.stderr
+        assert "4.0 MB were missing" in result.stdout
+    assert not program.home.exists()
+    assert program.files == {}
 
 
 def test_a_dry_run_fetches_no_bundle(published: LocalHub, program: Program) -> None:

@@ -24,6 +24,7 @@ from tests.hub.local_hub import LocalHub, User
 REPOSITORY = "owner/repository"
 BUNDLE = hashlib.shake_128(b"some weights").digest(1_000_000)
 NOTES = b"notes outside LFS\n" * 100
+TOKEN = "hf_secret"
 NAME, NOTES_NAME = "bundle.tar.gz", "notes.md"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1000000\n"
 
@@ -63,9 +64,14 @@ class Reader:
 
 
 @pytest.fixture
-def reader(hub: LocalHub, tmp_path: Path) -> Reader:
+def reader(hub: LocalHub, tmp_path: Path) -> Iterator[Reader]:
+    """Signed in, so that whatever goes wrong shows where the token goes."""
     hub.add(REPOSITORY, {NAME: BUNDLE, NOTES_NAME: NOTES})
-    return Reader(hub=hub, folder=tmp_path / "cache")
+    hub.users[TOKEN] = User(name="owner")
+    yield Reader(hub=hub, folder=tmp_path / "cache", token=TOKEN)
+    assert hub.leaks == []
+    from_storage = [one.headers for one in hub.requests if one.origin == "storage"]
+    assert not any(TOKEN in str(headers) for headers in from_storage)
 
 
 def cut_then(**fault: object) -> list[Fault]:
@@ -230,6 +236,16 @@ def test_after_a_cut_only_the_rest_is_asked_for(hub: LocalHub, reader: Reader) -
     ranges = [one.headers.get("Range") for one in hub.requests if one.origin == "storage"]
     assert ranges == [None, "bytes=400000-"]
     assert hub.requests[-1].headers["If-Range"] == f'"{hashlib.sha256(BUNDLE).hexdigest()}"'
+
+
+def test_the_rest_of_another_content_is_not_taken(hub: LocalHub, reader: Reader) -> None:
+    hub.faults += cut_then(headers={"ETag": '"another"'}, is_condition_ignored=True, body=bytes(len(BUNDLE) - 400_000))
+    published = reader.open()
+    file = published.snapshot.find(NAME)
+    assert file is not None
+    obtained = published.obtain(file)
+    assert obtained.place.read_bytes() == BUNDLE
+    assert obtained.received == 400_000 + len(BUNDLE)
 
 
 def test_another_run_continues_where_an_error_ended_the_first(hub: LocalHub, reader: Reader) -> None:
@@ -448,9 +464,8 @@ def test_a_part_that_becomes_a_file_before_it_is_locked_is_left_alone(
 class TestTokens:
     @pytest.fixture
     def signed_in(self, hub: LocalHub, reader: Reader) -> Reader:
-        hub.users["hf_secret"] = User(name="owner")
         hub.repositories[REPOSITORY].is_private = True
-        return Reader(hub=hub, folder=reader.folder, token="hf_secret")
+        return reader
 
     def test_it_opens_what_is_private(self, signed_in: Reader) -> None:
         assert signed_in.obtain() == BUNDLE

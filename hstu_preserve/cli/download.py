@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, tell
 from hstu_preserve.cli.progress import transfer_bar
 
 
@@ -35,6 +35,6 @@ def command(
         report = preview_download(wanted)
     else:
         with transfer_bar() as listener:
-            report = download(wanted, output=output, listener=listener)
+            report = download(wanted, output=output, listener=listener, announce=tell)
     emit(report, as_json=json)
     raise typer.Exit(report.choose_exit_code())

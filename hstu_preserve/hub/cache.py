@@ -1,27 +1,74 @@
 """What was fetched, by digest: nothing is fetched twice, and it can be worked on without a network.
 
 objects/<sha256>                                     contents, read-only
+blobs/<git's sha1>                                   those outside LFS, by the name that the Hub lists
 parts/<etag>.part, .json                             what is not whole yet
 repositories/<owner>--<name>/refs/<revision>         the commit that a branch or tag last meant
 repositories/<owner>--<name>/<commit>/snapshot.json  what the Hub listed there
 repositories/<owner>--<name>/<commit>/receipts/…     what was fetched of it, and who vouched
 repositories/<owner>--<name>/<commit>/files/…        the same contents under their names
+
+What the user sees is a link to the same content, so an editor that writes in place writes here, too. Whoever takes a
+file from here therefore compares: its time of writing, and its digest where that is another.
 """
 
-import os
-import shutil
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from stat import S_ISREG
 from urllib.parse import quote
 
 from hstu_preserve.errors import ContentError, UnavailableError
+from hstu_preserve.hub.content_digests import hash_file
+from hstu_preserve.hub.disk_space import is_there, require_space
 from hstu_preserve.hub.partial_files import PartialFile, open_partial
+from hstu_preserve.hub.second_names import give
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.paths import require_inside_bundle
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Receipt, Snapshot
 
-SPARE_BYTES = 16 * 2**20
-"""Room left on the disk beside what is fetched."""
+CONTENT_FOLDERS = {DigestKind.SHA256: "objects", DigestKind.GIT_BLOB: "blobs"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetched:
+    """A file that was fetched once.
+
+    Attributes:
+        place: Where it was put.
+        receipt: What it was then.
+    """
+
+    place: Path
+    receipt: Receipt
+
+    @cached_property
+    def is_intact(self) -> bool:
+        """Whether it is still what was fetched; read only where its time of writing is another."""
+        try:
+            found = self.place.stat()
+            if not S_ISREG(found.st_mode) or found.st_size != self.receipt.size:
+                return False
+            return str(found.st_mtime_ns) == self.receipt.mtime_ns or self.has_digest()
+        except OSError:
+            return False
+
+    def has_digest(self) -> bool:
+        """Whether its bytes are those of the receipt."""
+        try:
+            return hash_file(self.place, kinds=()).digests()[DigestKind.SHA256] == self.receipt.sha256
+        except UnavailableError:
+            return False
+
+    def describe_change(self) -> str:
+        """Say that it is not what was fetched, and what helps."""
+        name = f"{self.receipt.repository}/{self.receipt.path}"
+        return (
+            f"{self.place}: changed since it was fetched (sha256 {self.receipt.sha256} then), perhaps through a link "
+            f"to it; 'hstu-preserve download hf://{name}' fetches it again"
+        )
 
 
 class Cache:
@@ -44,19 +91,33 @@ class Cache:
         """Return what a revision meant when it was last asked for, None where it never was."""
         folder = self.folder(repository)
         ref = folder / "refs" / quote(revision, safe="")
-        commit = ref.read_text(encoding="ascii") if ref.is_file() else revision
         try:
+            commit = ref.read_text(encoding="utf-8") if ref.is_file() else revision
             content = (folder / quote(commit, safe="") / "snapshot.json").read_bytes()
             return Snapshot.from_json(content, source=f"{repository}@{revision}")
-        except (OSError, ContentError):  # absent, or damaged and so asked for again
+        except (OSError, UnicodeError, ContentError):  # absent, or damaged and so asked for again
             return None
 
     def find(self, repository: str, commit: str, path: str) -> Path | None:
-        """Return where a fetched file lies, None where it was not fetched or has another size since."""
+        """Return where a fetched file lies, None where it was not fetched or was changed since."""
+        found = self.look_up(repository, commit, path)
+        return found.place if found is not None and found.is_intact else None
+
+    def look_up(self, repository: str, commit: str, path: str) -> Fetched | None:
+        """Return a file that was fetched, whatever became of it."""
         receipt = self.read_receipt(repository, commit, path)
         place = self.folder(repository) / commit / "files" / require_safe(path)
-        is_here = receipt is not None and place.is_file() and place.stat().st_size == receipt.size
-        return place if is_here else None
+        return Fetched(place=place, receipt=receipt) if receipt is not None else None
+
+    def list_fetched(self, repository: str, path: str) -> list[Fetched]:
+        """Return a file at every commit that it was fetched of, the last fetched first."""
+        found: dict[int, list[Fetched]] = {}
+        for commit in list_names(self.folder(repository)):
+            fetched = self.look_up(repository, commit, path)
+            if fetched is not None:
+                place = self.receipt_path(repository, commit, path)
+                found.setdefault(place.stat().st_mtime_ns, []).append(fetched)
+        return [one for time in sorted(found, reverse=True) for one in found[time]]
 
     def read_receipt(self, repository: str, commit: str, path: str) -> Receipt | None:
         """Return what is known of a fetched file."""
@@ -72,60 +133,52 @@ class Cache:
 
     def find_content(self, file: PublishedFile) -> Path | None:
         """Return a content that was fetched under whatever name, None where it was not."""
-        place = self.root / "objects" / file.etag
-        return place if file.kind is DigestKind.SHA256 and place.is_file() else None
+        place = self.root / CONTENT_FOLDERS[file.kind] / file.etag
+        return place if is_there(place) else None
 
-    def open_part(self, file: PublishedFile) -> AbstractContextManager[PartialFile]:
+    def open_part(
+        self, file: PublishedFile, *, pause: Callable[[float], None], announce: Callable[[str], None]
+    ) -> AbstractContextManager[PartialFile]:
         """Open what there is of a file; the same content is the same part, whatever its name."""
-        return open_partial(self.root / "parts" / f"{quote(file.etag, safe='')}.part")
+        return open_partial(self.part_path(file), pause=pause, announce=announce)
+
+    def part_path(self, file: PublishedFile) -> Path:
+        """Return where what is not whole yet lies."""
+        return self.root / "parts" / f"{quote(file.etag, safe='')}.part"
 
     def count_partial_bytes(self, file: PublishedFile) -> int:
         """Return how much of a file an earlier run left."""
-        path = self.root / "parts" / f"{quote(file.etag, safe='')}.part"
-        return min(path.stat().st_size, file.size) if path.is_file() else 0
+        path = self.part_path(file)
+        return min(path.stat().st_size, file.size) if is_there(path) else 0
 
-    def keep(self, part: PartialFile, receipt: Receipt) -> Path:
+    def keep(self, part: PartialFile, receipt: Receipt) -> Fetched:
         """Give a whole and right file its names."""
         place = self.root / "objects" / receipt.sha256
         part.move_to(place)
         return self.name(place, receipt)
 
-    def name(self, place: Path, receipt: Receipt) -> Path:
+    def name(self, place: Path, receipt: Receipt) -> Fetched:
         """Give an object the name that it has in a repository."""
+        for one in receipt.vouched:
+            if one.kind is DigestKind.GIT_BLOB:
+                give(place, self.root / CONTENT_FOLDERS[one.kind] / one.hex, sha256=receipt.sha256)
         named = self.folder(receipt.repository) / receipt.commit / "files" / receipt.path
-        give(place, named)
+        give(place, named, sha256=receipt.sha256)
+        receipt = receipt.model_copy(update={"mtime_ns": str(named.stat().st_mtime_ns)})
         write_atomically(self.receipt_path(receipt.repository, receipt.commit, receipt.path), receipt.to_json())
-        return named
+        return Fetched(place=named, receipt=receipt)
 
     def require_space(self, num_bytes: int) -> None:
         """Raise UnavailableError where the disk cannot take so many bytes more."""
-        existing = next(folder for folder in (self.root, *self.root.parents) if folder.is_dir())
-        free = shutil.disk_usage(existing).free
-        if num_bytes and num_bytes + SPARE_BYTES > free:
-            raise UnavailableError(
-                f"{self.root}: {num_bytes} bytes are to be fetched and {free} are free; "
-                "make room, or name another disk with HF_HOME"
-            )
+        require_space(self.root, num_bytes, advice="make room, or name another disk with HF_HOME")
 
 
-def give(source: Path, destination: Path) -> None:
-    """Let a file have a second name, or a copy on another disk, whole or not at all.
-
-    Raises:
-        UnavailableError: The system refuses.
-    """
-    temporary = destination.with_name(f".{destination.name}.{os.getpid()}.tmp")
+def list_names(folder: Path) -> list[str]:
+    """Return what is in a folder; nothing where there is none or it may not be seen."""
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, temporary)
-        except OSError:
-            shutil.copyfile(source, temporary)
-        temporary.replace(destination)
-    except OSError as error:
-        raise UnavailableError(f"{destination}: cannot be written ({error.strerror})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
+        return sorted(one.name for one in folder.iterdir())
+    except OSError:
+        return []
 
 
 def require_safe(path: str) -> str:

@@ -64,8 +64,17 @@ def describe_differing(differing: Iterable[tuple[KnownDigest, str]]) -> str:
     )
 
 
-def hash_file(path: Path, *, kinds: Iterable[DigestKind]) -> ContentHasher:
+def heed_nothing() -> None:
+    """Never stop."""
+
+
+def hash_file(path: Path, *, kinds: Iterable[DigestKind], heed: Callable[[], None] = heed_nothing) -> ContentHasher:
     """Return a hasher that has taken in a file.
+
+    Args:
+        path: The file.
+        kinds: Which digests, beside sha256.
+        heed: Is called again and again meanwhile, and raises where the work was stopped.
 
     Raises:
         UnavailableError: The file cannot be read.
@@ -74,9 +83,10 @@ def hash_file(path: Path, *, kinds: Iterable[DigestKind]) -> ContentHasher:
         with path.open("rb") as stream:
             hasher = ContentHasher(size=os.fstat(stream.fileno()).st_size, kinds=kinds)
             while chunk := stream.read(CHUNK_BYTES):
+                heed()
                 hasher.update(chunk)
     except OSError as error:
-        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror or error})") from None
     return hasher
 
 

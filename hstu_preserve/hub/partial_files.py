@@ -2,16 +2,20 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from hstu_preserve.errors import ContentError, UnavailableError
-from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.primitives.files import refuse_unwritable, write_atomically
 from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.record import Record
 
 CHUNK_BYTES = 1 << 20
+MAX_IDLE_SECONDS = 180.0
+"""How long another process may receive nothing; longer than any wait of its own between two attempts."""
+POLL_SECONDS = 0.1
 
 
 class PartRecord(Record):
@@ -64,7 +68,8 @@ class PartialFile:
                 rest = rest[written:]
         except OSError as error:
             raise UnavailableError(
-                f"{self.path}: cannot be written ({error.strerror}); what arrived is kept, the next run continues"
+                f"{self.path}: cannot be written ({error.strerror or error}); "
+                "what arrived is kept, the next run continues"
             ) from None
 
     def discard(self) -> None:
@@ -94,31 +99,93 @@ class PartialFile:
             self.path.replace(destination)
             self.record_path.unlink(missing_ok=True)
         except OSError as error:
-            raise UnavailableError(f"{destination}: cannot be written ({error.strerror})") from None
+            raise UnavailableError(f"{destination}: cannot be written ({error.strerror or error})") from None
+
+    def remove(self) -> None:
+        """Leave nothing: the file is here already."""
+        with refuse_unwritable(self.path):
+            self.record_path.unlink(missing_ok=True)  # first: as soon as the name is free, it may be another's
+            self.path.unlink(missing_ok=True)
 
 
 @contextmanager
-def open_partial(path: Path) -> Iterator[PartialFile]:
-    """Open or begin a partial file, and keep other processes away from it.
+def open_partial(
+    path: Path, *, pause: Callable[[float], None], announce: Callable[[str], None]
+) -> Iterator[PartialFile]:
+    """Open or begin a partial file, and keep other processes away from it; one that is at it already is waited for.
+
+    Args:
+        path: Where it is.
+        pause: Waits so many seconds, or raises where the work was stopped.
+        announce: Is told once that another process is waited for.
 
     Raises:
-        UnavailableError: It cannot be written, or another process is at it.
+        UnavailableError: It cannot be written, or the other process is at it and receives nothing.
     """
+    descriptor = open_locked(path, pause=pause, announce=announce)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
-    try:
-        lock(descriptor, path=path)
         yield PartialFile(path, descriptor=descriptor)
     finally:
         os.close(descriptor)
 
 
-def lock(descriptor: int, *, path: Path) -> None:
-    """Take the lock that ends with the process."""
+def open_locked(path: Path, *, pause: Callable[[float], None], announce: Callable[[str], None]) -> int:
+    """Return a descriptor of the file that has this name, with the lock that ends with the process.
+
+    Who held the lock before may have given the file another name meanwhile: then it is whole, others see it, and not a
+    byte of it may be touched. So the name is looked at again under the lock.
+    """
+    while True:
+        with refuse_unwritable(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        try:
+            wait_for_lock(descriptor, path=path, pause=pause, announce=announce)
+            if is_named(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def wait_for_lock(
+    descriptor: int, *, path: Path, pause: Callable[[float], None], announce: Callable[[str], None]
+) -> None:
+    """Take the lock, as soon as whoever holds it is done.
+
+    Raises:
+        UnavailableError: Nothing arrives there.
+    """
+    size, since = -1, time.monotonic()
+    while not take_lock(descriptor):
+        if size < 0:
+            announce(f"{path}: another process is fetching this file; waiting for it")
+        if (now := os.fstat(descriptor).st_size) != size:
+            size, since = now, time.monotonic()
+        if time.monotonic() - since > MAX_IDLE_SECONDS:
+            raise UnavailableError(
+                f"{path}: another process holds this file and has received nothing for {MAX_IDLE_SECONDS:.0f} s; "
+                "end it, or try again later"
+            )
+        pause(POLL_SECONDS)
+
+
+def take_lock(descriptor: int) -> bool:
+    """Whether the lock was free and is now ours."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        reason = error.strerror or error
+        raise UnavailableError(f"the cache's disk takes no locks ({reason}); name another with HF_HOME") from None
+    return True
+
+
+def is_named(descriptor: int, path: Path) -> bool:
+    """Whether an open file still has this name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
     except OSError:
-        raise UnavailableError(f"{path}: another process is fetching this file; wait for it") from None
+        return False

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
-from hstu_preserve.errors import ContentError, PreserveError
+from hstu_preserve.errors import ContentError, PreserveError, UnavailableError
 from hstu_preserve.hub.content_digests import ContentHasher, describe_differing
 from hstu_preserve.hub.repository import Answer, Hub
 from hstu_preserve.hub.retries import DiscardError, PassingError, RetryPolicy
@@ -21,8 +21,10 @@ class RemoteStream(io.RawIOBase):
         self.file, self.hub, self.snapshot, self.policy = file, hub, snapshot, policy
         self.source = f"{snapshot.repository}/{file.path}"
         self.hasher = ContentHasher(size=file.size, kinds=[file.kind])
-        self._pieces = self._receive()
+        self._pieces = self.receive()
         self._rest = b""
+        self.wrong: ContentError | None = None
+        """Why what the Hub sends is not what it lists, where that is what went wrong."""
 
     def readable(self) -> bool:
         """It can be read."""
@@ -34,6 +36,7 @@ class RemoteStream(io.RawIOBase):
             try:
                 self._rest = next(self._pieces, b"")
             except PreserveError as error:
+                self.wrong = error if isinstance(error, ContentError) else None
                 raise OSError(errno.EIO, str(error).removeprefix(f"{self.source}: ")) from None
         taken = self._rest[: len(buffer)]
         buffer[: len(taken)] = taken
@@ -48,7 +51,7 @@ class RemoteStream(io.RawIOBase):
         if differing:
             raise ContentError(f"{self.source}: {describe_differing(differing)}")
 
-    def _receive(self) -> Iterator[bytes]:
+    def receive(self) -> Iterator[bytes]:
         """Yield the file's bytes, over as many connections as it takes."""
         failures = 0
         while self.hasher.position < self.file.size:
@@ -88,13 +91,39 @@ class RemoteStream(io.RawIOBase):
         return self.hasher.position - start
 
 
+def read_remote(file: PublishedFile, *, hub: Hub, snapshot: Snapshot, policy: RetryPolicy) -> bytes:
+    """Return a small file's content; what arrives wrong is asked for again.
+
+    Raises:
+        ContentError: It is not what the Hub lists, again and again.
+        UnavailableError: It cannot be had.
+    """
+    restarts = 0
+    while True:
+        stream = RemoteStream(file, hub=hub, snapshot=snapshot, policy=policy)
+        try:
+            content = b"".join(stream.receive())
+            stream.require_digest()
+        except ContentError:
+            restarts += 1
+            if restarts > policy.restarts:
+                raise
+        else:
+            return content
+
+
 @contextmanager
 def open_remote(file: PublishedFile, *, hub: Hub, snapshot: Snapshot, policy: RetryPolicy) -> Iterator[BinaryIO]:
     """Yield a file as a stream.
 
     Raises:
-        ContentError: It was read to its end and is not what the Hub lists.
+        ContentError: It is not what the Hub lists, as far as it was read.
     """
     stream = RemoteStream(file, hub=hub, snapshot=snapshot, policy=policy)
-    yield cast("BinaryIO", stream)
+    try:
+        yield cast("BinaryIO", stream)
+    except (OSError, UnavailableError):  # what a reader makes of an OSError
+        if stream.wrong is None:
+            raise
+        raise stream.wrong from None
     stream.require_digest()

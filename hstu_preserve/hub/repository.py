@@ -126,7 +126,8 @@ class Hub:
                     chunks = iterate(body, source=source)
                     yield Answer(status=response.status_code, headers=response.headers, chunks=chunks)
                     return
-                url = urljoin(url, response.headers["location"])
+                with explained(source):
+                    url = urljoin(url, response.headers["location"])
             raise UnavailableError(f"{source}: more than {MAX_REDIRECTS} redirects")
 
     def list_headers(self, url: str) -> dict[str, str]:
@@ -237,6 +238,10 @@ def explained(source: str) -> Iterator[None]:
         raise PassingError(reason, spends_location=True, is_unreachable=True) from None
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
         raise PassingError(f"connection failed ({describe(error)})", spends_location=True) from None
+    except (ValueError, OverflowError) as error:  # http://[bad, or a port that no machine has
+        raise PassingError(
+            f"the server names an address that is none ({describe(error)})", spends_location=True
+        ) from None
 
 
 def explain_status(error: HfHubHTTPError, *, source: str) -> PassingError | UnavailableError:

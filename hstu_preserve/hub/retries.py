@@ -87,6 +87,15 @@ class RetryPolicy:
         self.stop.wait(max(asked, own))
         self.require_going(source)
 
+    def pause(self, seconds: float) -> None:
+        """Wait for something that nobody has to be asked for.
+
+        Raises:
+            UnavailableError: The work was stopped.
+        """
+        self.stop.wait(seconds)
+        self.require_going("waiting")
+
     def require_going(self, source: str) -> None:
         """Raise UnavailableError where the work was stopped."""
         if self.stop.is_set():

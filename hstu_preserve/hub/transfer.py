@@ -81,7 +81,7 @@ class Transfer:
         )  # fmt: skip
         self.known = (file.known, *known)
         self.source = f"{snapshot.repository}/{file.path}"
-        self.received = self.restarts = 0
+        self.received = self.furthest = self.restarts = 0
         self.location: str | None = None
         self.storage_etag: str | None = None
         self.hasher = self.new_hasher()
@@ -99,25 +99,32 @@ class Transfer:
             self.note_storage(None)
             return
         self.storage_etag = record.storage_etag
+        self.furthest = self.part.size
         for chunk in self.part.chunks():
+            self.policy.require_going(self.source)
             self.hasher.update(chunk)
             self.listen(len(chunk))
 
     def run(self) -> None:
-        """Receive until the file is whole and right."""
+        """Receive until the file is whole and right.
+
+        Progress is a byte further than ever before: storage that begins anew at every request sends many bytes that
+        were here already, and would be asked for ever.
+        """
         failures = 0
         while True:
-            before = self.received
+            before = self.furthest
             try:
                 self.receive()
                 self.require_digests()
             except PassingError as problem:
-                failures = 1 if self.received > before else failures + 1
+                failures = 1 if self.furthest > before else failures + 1
                 self.location = None if problem.spends_location else self.location
                 self.policy.wait(problem, failures=failures, source=self.source)
             except DiscardError as problem:
                 self.restart()
                 self.location = None
+                self.furthest = 0
                 self.restarts += 1
                 if self.restarts > self.policy.restarts:
                     raise problem.error from None
@@ -198,6 +205,7 @@ class Transfer:
         self.part.append(chunk)
         hash_later(chunk)
         self.received += len(chunk)
+        self.furthest = max(self.furthest, self.part.size)
         self.listen(len(chunk))
 
     def restart(self) -> None:

@@ -70,6 +70,10 @@ class Receipt(Record):
     sha256: Sha256
     vouched: tuple[KnownDigest, ...]
     """Every digest that the bytes were compared with, and have."""
+    mtime_ns: Annotated[str, Field(pattern=r"^-?[0-9]+$")] | None = None
+    """When the file was last written, as its disk has it; another time may mean that somebody changed it.
+
+    In digits, as the numbers of JSON end before it; None where it was not noted."""
 
 
 class DownloadedFile(Record):

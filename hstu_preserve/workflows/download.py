@@ -3,21 +3,24 @@
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.errors import PreserveError, UsageError
-from hstu_preserve.hub.cache import give
-from hstu_preserve.primitives.digests import sha256_of_file
-from hstu_preserve.records.downloads import DownloadedFile, DownloadReport, PublishedFile
-from hstu_preserve.workflows.progress import Listener, Progress, ignore
-from hstu_preserve.workflows.published import Published
+from hstu_preserve.hub.content_digests import hash_file
+from hstu_preserve.hub.disk_space import are_on_one_disk, find_existing, is_there, require_space
+from hstu_preserve.hub.retries import RetryPolicy
+from hstu_preserve.hub.second_names import give_new
+from hstu_preserve.records.downloads import DigestKind, DownloadedFile, DownloadReport, PublishedFile
+from hstu_preserve.workflows.progress import Announcer, Listener, Progress, ignore, say_nothing
+from hstu_preserve.workflows.published import Obtained, Published
 from hstu_preserve.workflows.wanted_files import Job, Wanted, list_jobs, list_notes, open_wanted
 
 PARALLEL_FILES = 4
 
 
 def preview_download(wanted: Wanted) -> DownloadReport:
-    """Return what `download` would fetch; nothing but the repository's lists is.
+    """Return what `download` would fetch; only the repository's lists are read, and nothing is written.
 
     Raises:
         UsageError: Nothing, or an unknown id, is wanted.
@@ -30,23 +33,28 @@ def preview_download(wanted: Wanted) -> DownloadReport:
     return make_report(published, files, jobs, notes=notes, missing=missing, is_dry_run=True)
 
 
-def download(wanted: Wanted, *, output: Path, listener: Listener = ignore) -> DownloadReport:
+def download(
+    wanted: Wanted, *, output: Path, listener: Listener = ignore, announce: Announcer = say_nothing
+) -> DownloadReport:
     """Fetch what is wanted into a folder, several files at once; what stopped one is its result.
 
     Args:
         wanted: Which files.
         output: The folder that they appear in, whole and compared, or not at all.
         listener: Hears of progress, in bytes.
+        announce: Is told where another process is waited for.
 
     Raises:
-        UsageError: Nothing, or an unknown id, is wanted.
+        UsageError: Nothing, or an unknown id, is wanted, or the output is no folder.
         ContentError: A list of digests contradicts itself or the Hub.
         UnavailableError: The repository cannot be asked, or the disk has no room.
     """
-    published = open_wanted(wanted)
+    require_folder(output)
+    published = open_wanted(wanted, announce=announce)
+    published.remember()
     jobs = list_jobs(wanted, published)
     missing = count_missing(published, jobs)
-    published.cache.require_space(missing)
+    require_room(jobs, missing=missing, output=output, published=published)
     results = fetch_all(jobs, published=published, output=output, listener=listener)
     notes = list_notes(wanted, published)
     return make_report(published, results, jobs, notes=notes, missing=missing, is_dry_run=False)
@@ -84,25 +92,47 @@ def fetch_one(job: Job, *, published: Published, output: Path, total: "Total") -
     counted = total.start(job.file)
     try:
         obtained = published.obtain(job.file, expected=job.expected, listen=counted.listen)
-        place = place_file(obtained.place, output / PurePosixPath(job.file.path))
+        place = place_file(obtained, output / PurePosixPath(job.file.path), policy=published.policy)
     except PreserveError as error:
         return describe(job, received=0, error=error)
     counted.finish()
-    receipt = published.cache.read_receipt(published.snapshot.repository, published.snapshot.commit, job.file.path)
-    return describe(job, received=obtained.received).model_copy(update={"place": str(place), "receipt": receipt})
+    update = {"place": str(place), "receipt": obtained.receipt}
+    return describe(job, received=obtained.received).model_copy(update=update)
 
 
-def place_file(kept: Path, destination: Path) -> Path:
+def place_file(obtained: Obtained, destination: Path, *, policy: RetryPolicy) -> Path:
     """Let a fetched file appear where the user wants it; what stands there already is never overwritten.
 
     Raises:
         UsageError: Another file stands there.
+        UnavailableError: It cannot be read or written.
     """
-    if not destination.exists():
-        give(kept, destination)
-    elif not destination.is_file() or sha256_of_file(destination) != sha256_of_file(kept):
+    sha256, heed = obtained.receipt.sha256, partial(policy.require_going, str(destination))
+    is_new = not is_there(destination) and give_new(obtained.place, destination, sha256=sha256, heed=heed)
+    if not is_new and not has_digest(destination, sha256, heed=heed):
         raise UsageError(f"{destination}: exists and is another file; name another folder with --output-dir")
     return destination
+
+
+def has_digest(path: Path, sha256: str, *, heed: Callable[[], None]) -> bool:
+    """Whether this is a file of that content."""
+    return path.is_file() and hash_file(path, kinds=(), heed=heed).digests()[DigestKind.SHA256] == sha256
+
+
+def require_folder(output: Path) -> None:
+    """Raise UsageError where files cannot lie below `output`, as it or what it should lie in is a file."""
+    existing = find_existing(output)
+    if not existing.is_dir():
+        raise UsageError(f"{existing}: not a folder; name one with --output-dir")
+
+
+def require_room(jobs: Iterable[Job], *, missing: int, output: Path, published: Published) -> None:
+    """Raise UnavailableError where what is to be fetched has no room: in the cache, or as copies on another disk."""
+    if not are_on_one_disk(output, published.cache.root):
+        places = {output / PurePosixPath(job.file.path): job.file.size for job in jobs if job.error is None}
+        copied = sum(size for place, size in places.items() if not is_there(place))
+        require_space(output, copied, advice="make room, or name another disk with --output-dir")
+    published.cache.require_space(missing)
 
 
 class Total:

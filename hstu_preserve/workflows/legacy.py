@@ -47,7 +47,7 @@ class PublishedList:
         digests: What it says.
     """
 
-    path: Path
+    path: Path | ByteSource
     sha256: str
     digests: DigestList
 
@@ -80,7 +80,7 @@ class Assessment:
 
 
 def verify_legacy(
-    path: str | Path | ByteSource, *, md5_list: Path | None = None, place: FilePlace | None = None
+    path: str | Path | ByteSource, *, md5_list: Path | ByteSource | None = None, place: FilePlace | None = None
 ) -> LegacyVerification:
     """Read a legacy archive whole, in the tolerant profile, and compare it with the digests that exist.
 
@@ -146,10 +146,12 @@ def choose_outcome(findings: list[Finding], *, is_vouched: bool) -> LegacyOutcom
 
 def place_of(path: Path | ByteSource, published: PublishedList) -> FilePlace:
     """Return where an archive lies as seen from a list."""
-    return locate(path, digest_list=published.path) if isinstance(path, Path) else FilePlace(path=path.name)
+    if isinstance(path, Path) and isinstance(published.path, Path):
+        return locate(path, digest_list=published.path)
+    return FilePlace(path=path.name)
 
 
-def read_md5_list(path: Path | ByteSource, md5_list: Path | None) -> PublishedList | None:
+def read_md5_list(path: Path | ByteSource, md5_list: Path | ByteSource | None) -> PublishedList | None:
     """Return the list that was named, or else the one beside the archive where it holds digests.
 
     Raises:
@@ -159,11 +161,19 @@ def read_md5_list(path: Path | ByteSource, md5_list: Path | None) -> PublishedLi
     chosen = md5_list or (beside if beside is not None and beside.is_file() else None)
     if chosen is None:
         return None
-    content = read_bytes(chosen)
+    content = read_list(chosen)
     found = parse_markdown_list(content, source=str(chosen))
-    if not found.files and md5_list is not None:
+    if not found.files and isinstance(md5_list, Path):
         raise ContentError(f"{chosen}: no line gives a file's md5")
     return PublishedList(path=chosen, sha256=sha256_of_bytes(content), digests=found) if found.files else None
+
+
+def read_list(source: Path | ByteSource) -> bytes:
+    """Return the content of a list."""
+    if isinstance(source, Path):
+        return read_bytes(source)
+    with source.open() as stream:
+        return stream.read()
 
 
 def compare_archive(walker: LegacyWalker, *, listed: ListedFile | None, assessment: Assessment) -> bool:

@@ -1,5 +1,7 @@
 """A target as a file on this machine, fetched from the Hub where it is not here."""
 
+from pathlib import Path
+
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore
 from hstu_preserve.workflows.targets import LocalTarget, require_local, resolve_target
 
@@ -21,4 +23,20 @@ def obtain_local(text: str, *, announce: Announcer, listener: Listener = ignore)
         from hstu_preserve.workflows.remote import fetch_missing
 
         fetch_missing(text, announce=announce, listener=listener)
-    return require_local(text)
+    local = require_local(text)
+    if local.notice is not None:
+        announce(local.notice)
+    return local
+
+
+def obtain_signature(text: str, *, public_key: Path | None, announce: Announcer) -> None:
+    """Bring the signature of a published bundle here where a key is named: only then can be said that nobody signed.
+
+    Raises:
+        UnavailableError: It has one that cannot be fetched, or the bundle is not here.
+        ContentError: The signature is not what the Hub lists.
+    """
+    if public_key is not None and not isinstance(resolve_target(text), LocalTarget):
+        from hstu_preserve.workflows.remote import fetch_signature
+
+        fetch_signature(require_local(text), announce=announce)

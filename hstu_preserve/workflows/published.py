@@ -1,25 +1,28 @@
 """What a repository on the Hub holds, what vouches for it, and a file of it on this machine."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from hstu_preserve.bundle.layout import ARCHIVE_SUFFIXES
 from hstu_preserve.errors import ContentError, UnavailableError, UnreachableError, VerificationError
 from hstu_preserve.hub.cache import Cache
-from hstu_preserve.hub.content_digests import describe_differing, hash_file
+from hstu_preserve.hub.content_digests import ContentHasher, describe_differing, hash_file
+from hstu_preserve.hub.remote_stream import read_remote
 from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, find_home, is_offline
 from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.hub.transfer import fetch
-from hstu_preserve.primitives.digests import sha256_of_file
-from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.files import refuse_unwritable
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
 from hstu_preserve.workflows.expectations import NOTHING, Expectation, find_in_catalog, require_identity
 from hstu_preserve.workflows.listed_files import FilePlace, ReadList, read_list
+from hstu_preserve.workflows.progress import Announcer, say_nothing
 
 LISTS = ("MANIFEST.md", "SHA256SUMS", "MD5SUMS", "MANIFEST.json")
 """Files of a repository that may give digests of its others."""
+MAX_LIST_BYTES = 16 * 2**20
 CACHE_FOLDER = "hstu-preserve"
 
 Count = Callable[[int], None]
@@ -40,11 +43,26 @@ class Obtained:
 
     Attributes:
         place: Where, below the name that it has in the repository.
+        receipt: What it was compared with.
         received: Bytes that came over the network for it in this call.
     """
 
     place: Path
+    receipt: Receipt
     received: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intact:
+    """A content that was here and is still right.
+
+    Attributes:
+        place: Where.
+        sha256: Its digest.
+    """
+
+    place: Path
+    sha256: str
 
 
 @dataclass(kw_only=True)
@@ -57,6 +75,9 @@ class Published:
         cache: What is here.
         policy: How patient to be.
         notice: Why the snapshot may be an old one; None where the Hub was asked, or need not be.
+        announce: Is told what the user should know while it works.
+        revision: What was asked for.
+        is_remembered: Whether the snapshot is what the revision meant earlier, as nobody was asked or answered.
     """
 
     snapshot: Snapshot
@@ -64,12 +85,43 @@ class Published:
     cache: Cache
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     notice: str | None = None
+    announce: Announcer = say_nothing
+    revision: str = DEFAULT_REVISION
+    is_remembered: bool = False
+
+    @property
+    def is_unanswered(self) -> bool:
+        """Whether the Hub is not asked or does not answer, so that what is here has to do."""
+        return self.notice is not None or is_offline()
 
     @cached_property
     def lists(self) -> dict[str, ReadList]:
-        """The lists of digests that the repository holds, by name; each is small and fetched where it is not here."""
+        """The lists of digests that the repository holds, by name; each is read where it is, and not kept."""
         present = [file for name in LISTS if (file := self.snapshot.find(name)) is not None]
-        return {file.path: read_list(read_bytes(self.obtain(file).place), name=file.path) for file in present}
+        return {file.path: read_list(self.read(file), name=file.path) for file in present}
+
+    def remember(self) -> None:
+        """Keep what the revision means, for days without network; who only reads needs no place to write."""
+        if not self.is_remembered:
+            with suppress(UnavailableError):
+                self.cache.write_snapshot(self.snapshot, revision=self.revision)
+
+    def read(self, file: PublishedFile) -> bytes:
+        """Return a small file's content, compared with the Hub's digest; nothing is written.
+
+        Raises:
+            ContentError: It is larger than what is read at once, or not what the Hub lists.
+            UnavailableError: It is not here and cannot be asked for.
+        """
+        source = f"{self.snapshot.repository}/{file.path}"
+        if file.size > MAX_LIST_BYTES:
+            raise ContentError(f"{source}: {file.size} bytes, where a list has at most {MAX_LIST_BYTES}")
+        for place in (self.find_here(file), self.cache.find_content(file)):
+            if place is not None and (content := read_if_right(place, file)) is not None:
+                return content
+        if is_offline():
+            raise UnavailableError(f"{source}: HF_HUB_OFFLINE is set, and it is not on this machine yet")
+        return read_remote(file, hub=self.hub, snapshot=self.snapshot, policy=self.policy)
 
     def list_known(self, file: PublishedFile) -> list[KnownDigest]:
         """Return the digests that the repository's lists give a file.
@@ -118,14 +170,21 @@ class Published:
         listed, source = expected.listed, f"{self.snapshot.repository}/{file.path}"
         require_agreement(file, listed)
         known = [file.known, *listed]
-        here = self.find_intact(file, listed=listed)
+        before = self.cache.look_up(self.snapshot.repository, self.snapshot.commit, file.path)
+        here = self.take_here(file, expected=expected, known=known)
         if here is not None:
-            require_identity(here, expected.identity, source=source)
-            receipt = self.make_receipt(file, sha256=sha256_of_file(here), known=known)
-            return Obtained(place=self.cache.name(here, receipt))
+            return here
+        if is_offline() and before is not None:
+            raise ContentError(f"{before.describe_change()}; HF_HUB_OFFLINE is set")
         if is_offline():
             raise UnavailableError(f"{source}: HF_HUB_OFFLINE is set, and it is not on this machine yet")
-        with self.cache.open_part(file) as part:
+        if before is not None and not before.is_intact:
+            self.announce(f"{before.place}: changed since it was fetched, so it is not used and fetched again")
+        with self.cache.open_part(file, pause=self.policy.pause, announce=self.announce) as part:
+            here = self.take_here(file, expected=expected, known=known)  # another process may have brought it meanwhile
+            if here is not None:
+                part.remove()
+                return here
             fetched = fetch(
                 file,
                 hub=self.hub,
@@ -141,24 +200,38 @@ class Published:
                 part.discard()  # these are the bytes that the Hub holds: fetching them again would change nothing
                 raise
             receipt = self.make_receipt(file, sha256=fetched.digests[DigestKind.SHA256], known=known)
-            return Obtained(place=self.cache.keep(part, receipt), received=fetched.received)
+            kept = self.cache.keep(part, receipt)
+            return Obtained(place=kept.place, receipt=kept.receipt, received=fetched.received)
 
-    def find_intact(self, file: PublishedFile, *, listed: Sequence[KnownDigest]) -> Path | None:
+    def take_here(self, file: PublishedFile, *, expected: Expectation, known: Sequence[KnownDigest]) -> Obtained | None:
+        """Return the file if it is here and right, under its name."""
+        intact = self.find_intact(file, known=known)
+        if intact is None:
+            return None
+        require_identity(intact.place, expected.identity, source=f"{self.snapshot.repository}/{file.path}")
+        receipt = self.make_receipt(file, sha256=intact.sha256, known=known)
+        named = self.cache.name(intact.place, receipt)
+        return Obtained(place=named.place, receipt=named.receipt)
+
+    def find_intact(self, file: PublishedFile, *, known: Sequence[KnownDigest]) -> Intact | None:
         """Return a fetched file whose content is still what was fetched; what is damaged is removed.
 
         Raises:
             ContentError: It is what the Hub holds, but not what a list says.
         """
+        source = f"{self.snapshot.repository}/{file.path}"
+        heed = partial(self.policy.require_going, source)
         for place in (self.find_here(file), self.cache.find_content(file)):
             if place is None:
                 continue
-            known = [file.known, *listed]
-            differing = hash_file(place, kinds=[one.kind for one in known]).find_differing(known)
+            hasher = hash_file(place, kinds=[one.kind for one in known], heed=heed)
+            differing = hasher.find_differing(known)
             if not differing:
-                return place
+                return Intact(place=place, sha256=hasher.digests()[DigestKind.SHA256])
             if file.known not in [one for one, _ in differing]:
-                raise ContentError(f"{self.snapshot.repository}/{file.path}: {describe_differing(differing)}")
-            place.unlink()
+                raise ContentError(f"{source}: {describe_differing(differing)}")
+            with refuse_unwritable(place):
+                place.unlink(missing_ok=True)
         return None
 
     def make_receipt(self, file: PublishedFile, *, sha256: str, known: Sequence[KnownDigest]) -> Receipt:
@@ -173,36 +246,41 @@ class Published:
         )
 
 
-def open_published(repository: str, *, revision: str | None, policy: RetryPolicy | None = None) -> Published:
+def open_published(
+    repository: str, *, revision: str | None, policy: RetryPolicy | None = None, announce: Announcer = say_nothing
+) -> Published:
     """Resolve a revision once; every file of one call comes from that commit.
 
-    Where nobody answers, and the revision was asked for before, what it meant then is taken after one attempt.
+    Where nobody answers, and the revision was asked for before, what it meant then is taken after one attempt. Nothing
+    is written; `remember` does.
 
     Raises:
         UnavailableError: The Hub cannot be asked, or has no such repository or revision.
     """
     revision, hub, cache, policy = revision or DEFAULT_REVISION, Hub(), open_cache(), policy or RetryPolicy()
     known = cache.read_snapshot(repository, revision=revision)
+    make = partial(Published, hub=hub, cache=cache, announce=announce, revision=revision)
     if known is None:
-        snapshot = hub.read_snapshot(repository, revision=revision, policy=policy)
-    elif known.commit == revision or is_offline():
-        return Published(snapshot=known, hub=hub, cache=cache, policy=policy)
-    else:
-        policy = replace(policy, attempts_to_connect=1)
-        try:
-            snapshot = hub.read_snapshot(repository, revision=revision, policy=policy)
-        except UnreachableError as error:
-            notice = f"{error}; used what is on this machine, as {revision} was at commit {known.commit}"
-            return Published(snapshot=known, hub=hub, cache=cache, policy=policy, notice=notice)
-    cache.write_snapshot(snapshot, revision=revision)
-    return Published(snapshot=snapshot, hub=hub, cache=cache, policy=policy)
+        return make(snapshot=hub.read_snapshot(repository, revision=revision, policy=policy), policy=policy)
+    if known.commit == revision or is_offline():
+        return make(snapshot=known, policy=policy, is_remembered=True)
+    policy = replace(policy, attempts_to_connect=1)
+    try:
+        return make(snapshot=hub.read_snapshot(repository, revision=revision, policy=policy), policy=policy)
+    except UnreachableError as error:
+        notice = f"{error}; used what is on this machine, as {revision} was at commit {known.commit}"
+        return make(snapshot=known, policy=policy, notice=notice, is_remembered=True)
 
 
-def find_kept(repository: str, path: str, *, revision: str | None) -> Path | None:
-    """Return a file that was fetched before, without asking anybody; None where it was not."""
-    cache = open_cache()
-    known = cache.read_snapshot(repository, revision=revision or DEFAULT_REVISION)
-    return cache.find(repository, known.commit, path) if known else None
+def read_if_right(place: Path, file: PublishedFile) -> bytes | None:
+    """Return a content that is here, None where it is not what the Hub lists."""
+    try:
+        content = place.read_bytes()
+    except OSError:
+        return None
+    hasher = ContentHasher(size=len(content), kinds=[file.kind])
+    hasher.update(content)
+    return None if hasher.find_differing([file.known]) else content
 
 
 def require_agreement(file: PublishedFile, listed: Sequence[KnownDigest]) -> None:

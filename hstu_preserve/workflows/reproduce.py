@@ -17,7 +17,7 @@ from hstu_preserve.verdict.rungs import choose_exit_code, judge_bytes, judge_leg
 from hstu_preserve.workflows.bundles import open_bundle
 from hstu_preserve.workflows.legacy import show_legacy, verify_legacy
 from hstu_preserve.workflows.machine import describe_environment
-from hstu_preserve.workflows.obtaining import obtain_local
+from hstu_preserve.workflows.obtaining import obtain_local, obtain_signature
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
 from hstu_preserve.workflows.runners.native import NativeRunner
 from hstu_preserve.workflows.verify import verify
@@ -78,6 +78,7 @@ def reproduce(
     if output is not None and output.exists():
         raise UsageError(f"{output}: exists; name a new directory with --output")
     local = obtain_local(str(target), announce=announce, listener=listener).path
+    obtain_signature(str(target), public_key=public_key, announce=announce)
     if local.is_file() and is_legacy(local):
         if public_key is not None:
             raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")

@@ -11,6 +11,7 @@ from hstu_preserve.primitives.shipped import shipped_directory
 
 if TYPE_CHECKING:
     from hstu_preserve.records.catalog import CatalogEntry
+    from hstu_preserve.records.downloads import Receipt
 
 REMOTE_PREFIX = "hf://"
 REMOTE = re.compile(
@@ -27,10 +28,14 @@ class LocalTarget:
     Attributes:
         text: What the user typed.
         path: Where it is.
+        receipt: What it was when it was fetched from the Hub; None where it was not.
+        notice: That it is of another commit than was asked for.
     """
 
     text: str
     path: Path
+    receipt: "Receipt | None" = None
+    notice: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +133,7 @@ def require_local(text: str) -> LocalTarget:
         UnavailableError: A catalog id whose bundle is not here; the message says where it is.
         UsageError: A catalog id, or one of our recipes, that has no bundle at all.
         VerificationError: What was fetched before is not what the catalog names now.
+        ContentError: It was fetched, and changed since.
     """
     target = resolve_target(text)
     if isinstance(target, LocalTarget):
@@ -135,7 +141,7 @@ def require_local(text: str) -> LocalTarget:
             raise UsageError(f"{text}: a recipe without a bundle; make one with 'hstu-preserve train {text}'")
         return target
     remote = locate_bundle(target)
-    from hstu_preserve.workflows.published import find_kept
+    from hstu_preserve.workflows.kept import find_kept
 
     kept = find_kept(remote.repository, remote.path, revision=remote.revision)
     if kept is None:
@@ -145,8 +151,8 @@ def require_local(text: str) -> LocalTarget:
         )
     from hstu_preserve.workflows.expectations import find_in_catalog, require_expected
 
-    require_expected(kept, find_in_catalog(remote.repository, remote.path), source=text)
-    return LocalTarget(text=text, path=kept)
+    require_expected(kept.place, find_in_catalog(remote.repository, remote.path), source=text)
+    return LocalTarget(text=text, path=kept.place, receipt=kept.receipt, notice=kept.notice)
 
 
 def locate_bundle(target: CatalogTarget | RemoteTarget) -> RemoteTarget:

@@ -7,11 +7,15 @@ from pathlib import Path
 from hstu_preserve.bundle.legacy import is_legacy
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
+from hstu_preserve.records.contents import Finding, FindingClass
+from hstu_preserve.records.downloads import Receipt
+from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
+from hstu_preserve.workflows.obtaining import obtain_signature
 from hstu_preserve.workflows.progress import Announcer, say_nothing
 from hstu_preserve.workflows.signing import check_signer, read_trusted_key
-from hstu_preserve.workflows.targets import REMOTE_PREFIX, parse_remote, require_local
+from hstu_preserve.workflows.targets import REMOTE_PREFIX, LocalTarget, parse_remote, require_local
 
 STANDARD_INPUT = "-"
 
@@ -36,10 +40,32 @@ def verify(target: str | Path, *, public_key: Path | None = None) -> Verificatio
         if trusted is not None:
             raise UsageError("-: a signature lies beside a file; name the file to check it with --public-key")
         return verify_bundle(sys.stdin.buffer)
-    path = require_local(str(target)).path
-    verification = verify_bundle(path)
-    signer = check_signer(path, identity=verification.identity, trusted=trusted)
+    local = require_local(str(target))
+    verification = compare_with_receipt(verify_bundle(local.path), local.receipt)
+    signer = check_signer(local.path, identity=verification.identity, trusted=trusted)
     return verification.model_copy(update={"signer": signer})
+
+
+def compare_with_receipt(verification: Verification, receipt: Receipt | None) -> Verification:
+    """Return the verification, with a finding where the bytes that were read are not those that were fetched."""
+    changes = find_changes(verification.source, verification.transport_sha256, receipt)
+    return verification.model_copy(update={"findings": (*verification.findings, *changes)})
+
+
+def compare_legacy_with_receipt(legacy: LegacyVerification, receipt: Receipt | None) -> LegacyVerification:
+    """Return the verification, refused where the bytes that were read are not those that were fetched."""
+    changes = find_changes(legacy.source, legacy.sha256, receipt)
+    if not changes:
+        return legacy
+    return legacy.model_copy(update={"findings": (*legacy.findings, *changes), "outcome": LegacyOutcome.REFUSED})
+
+
+def find_changes(source: str, sha256: str | None, receipt: Receipt | None) -> list[Finding]:
+    """Return what tells that the bytes of a file are no more those that were fetched."""
+    if receipt is None or sha256 in {None, receipt.sha256}:
+        return []
+    expected = f"sha256 {receipt.sha256}, as fetched"
+    return [Finding(finding_class=FindingClass.CHANGED, path=source, expected=expected, found=f"sha256 {sha256}")]
 
 
 def verify_all(
@@ -77,8 +103,13 @@ def verify_one(
             if not deep and public_key is None:
                 return verify_remote(target, md5_list=md5_list, announce=announce)
             fetch_remote(target, announce=announce)
-        if (archive := find_legacy(target)) is not None:
-            return verify_legacy_target(target, archive, deep=deep, public_key=public_key, md5_list=md5_list)
+        if target != STANDARD_INPUT:
+            obtain_signature(target, public_key=public_key, announce=announce)
+        local = None if target == STANDARD_INPUT else require_local(target)
+        if local is not None and local.notice is not None:
+            announce(local.notice)
+        if local is not None and is_legacy(local.path):
+            return verify_legacy_target(local, deep=deep, public_key=public_key, md5_list=md5_list)
         if md5_list is not None:
             raise UsageError(f"{target}: a native bundle, which has sha256 digests of its own; leave --md5-list out")
         verification = verify(target, public_key=public_key)
@@ -101,10 +132,11 @@ def verify_remote(target: str, *, md5_list: Path | None, announce: Announcer) ->
         from hstu_preserve.workflows.legacy import verify_legacy
 
         legacy = verify_legacy(source, md5_list=md5_list or opened.digest_list, place=opened.place)
+        legacy = compare_legacy_with_receipt(legacy, opened.receipt)
         return VerifiedTarget(
             target=target, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
         )
-    verification = verify_bundle(source)
+    verification = compare_with_receipt(verify_bundle(source), opened.receipt)
     exit_code = 0 if verification.ok else VerificationError.exit_code
     return VerifiedTarget(target=target, verification=verification, deep=(), error=None, exit_code=exit_code)
 
@@ -116,14 +148,8 @@ def fetch_remote(target: str, *, announce: Announcer) -> None:
     fetch_missing(target, announce=announce)
 
 
-def find_legacy(target: str) -> Path | None:
-    """Return where the target is, if it is a legacy archive; standard input is read as a native bundle."""
-    path = None if target == STANDARD_INPUT else require_local(target).path
-    return path if path is not None and is_legacy(path) else None
-
-
 def verify_legacy_target(
-    target: str, archive: Path, *, deep: bool, public_key: Path | None, md5_list: Path | None
+    archive: LocalTarget, *, deep: bool, public_key: Path | None, md5_list: Path | None
 ) -> VerifiedTarget:
     """Return the verification of a legacy archive, which nobody signed and which has no parts to hold together.
 
@@ -132,14 +158,19 @@ def verify_legacy_target(
         UsageError: Deep checks were asked for.
     """
     if public_key is not None:
-        raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
+        raise VerificationError(f"{archive.text}: a legacy archive, not a native bundle: nobody signed it")
     if deep:
-        raise UsageError(f"{target}: a legacy archive, not a native bundle: there is nothing to check with --deep")
+        raise UsageError(
+            f"{archive.text}: a legacy archive, not a native bundle: there is nothing to check with --deep"
+        )
+    from hstu_preserve.workflows.kept import require_kept_list
     from hstu_preserve.workflows.legacy import verify_legacy
 
-    legacy = verify_legacy(archive, md5_list=md5_list)
+    if md5_list is None and archive.receipt is not None:
+        require_kept_list(archive.receipt)
+    legacy = compare_legacy_with_receipt(verify_legacy(archive.path, md5_list=md5_list), archive.receipt)
     return VerifiedTarget(
-        target=target, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
+        target=archive.text, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
     )
 
 

@@ -12,6 +12,7 @@ from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
 from hstu_preserve.records.downloads import SIGNATURE_SUFFIX, PublishedFile
 from hstu_preserve.workflows.catalog import read_catalog
 from hstu_preserve.workflows.expectations import Expectation, find_of_id, join
+from hstu_preserve.workflows.progress import Announcer, say_nothing
 from hstu_preserve.workflows.published import Published, is_archive, open_published
 from hstu_preserve.workflows.targets import REMOTE_PREFIX, RemoteTarget, looks_like_path, parse_remote
 
@@ -57,7 +58,7 @@ class Job:
     is_list: bool = False
 
 
-def open_wanted(wanted: Wanted) -> Published:
+def open_wanted(wanted: Wanted, *, announce: Announcer = say_nothing) -> Published:
     """Return the one repository that everything wanted is in.
 
     Raises:
@@ -81,7 +82,7 @@ def open_wanted(wanted: Wanted) -> Published:
             f"the bundles are in several repositories ({', '.join(sorted(named))}); fetch them in several calls, or "
             "name the one that has all of them with --repo"
         )
-    return open_published(named.pop(), revision=choose_revision(wanted, remotes))
+    return open_published(named.pop(), revision=choose_revision(wanted, remotes), announce=announce)
 
 
 def choose_revision(wanted: Wanted, remotes: Sequence[RemoteTarget]) -> str | None:

@@ -3,13 +3,14 @@
 import hashlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UnreachableError, UsageError
+from hstu_preserve.hub import partial_files
 from hstu_preserve.hub.cache import Cache
 from hstu_preserve.hub.partial_files import PartRecord
 from hstu_preserve.hub.repository import Hub
@@ -23,6 +24,7 @@ from tests.hub.local_hub import LocalHub, User
 REPOSITORY = "owner/repository"
 BUNDLE = hashlib.shake_128(b"some weights").digest(1_000_000)
 NOTES = b"notes outside LFS\n" * 100
+TOKEN = "hf_secret"
 NAME, NOTES_NAME = "bundle.tar.gz", "notes.md"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 1000000\n"
 
@@ -62,9 +64,14 @@ class Reader:
 
 
 @pytest.fixture
-def reader(hub: LocalHub, tmp_path: Path) -> Reader:
+def reader(hub: LocalHub, tmp_path: Path) -> Iterator[Reader]:
+    """Signed in, so that whatever goes wrong shows where the token goes."""
     hub.add(REPOSITORY, {NAME: BUNDLE, NOTES_NAME: NOTES})
-    return Reader(hub=hub, folder=tmp_path / "cache")
+    hub.users[TOKEN] = User(name="owner")
+    yield Reader(hub=hub, folder=tmp_path / "cache", token=TOKEN)
+    assert hub.leaks == []
+    from_storage = [one.headers for one in hub.requests if one.origin == "storage"]
+    assert not any(TOKEN in str(headers) for headers in from_storage)
 
 
 def cut_then(**fault: object) -> list[Fault]:
@@ -183,6 +190,15 @@ FATAL: dict[str, Fatal] = {
     "redirects without end": Fatal(
         fault=always(STORAGE, status=302, headers={"Location": "/lfs/round"}), error=UnavailableError, says="redirects"
     ),
+    **{
+        f"{where} names {location}": Fatal(
+            fault=always(pattern, status=status, headers={"Location": location}),
+            error=UnavailableError,
+            says="5 attempts" if "99999" not in location else "5 attempts|cannot be reached",  # as the system has it
+        )
+        for location in ("http://[bad", "http://127.0.0.1:99999/x", "ftp://127.0.0.1/x", "http://\x7f/")
+        for where, pattern, status in (("storage", STORAGE, 302), ("the Hub", HEAD, None))
+    },
     "the Hub names another content than it listed": Fatal(
         fault=always(HEAD, headers={"X-Linked-Etag": '"' + "a" * 64 + '"'}), error=ContentError, says="listed at commit"
     ),
@@ -222,6 +238,16 @@ def test_after_a_cut_only_the_rest_is_asked_for(hub: LocalHub, reader: Reader) -
     assert hub.requests[-1].headers["If-Range"] == f'"{hashlib.sha256(BUNDLE).hexdigest()}"'
 
 
+def test_the_rest_of_another_content_is_not_taken(hub: LocalHub, reader: Reader) -> None:
+    hub.faults += cut_then(headers={"ETag": '"another"'}, is_condition_ignored=True, body=bytes(len(BUNDLE) - 400_000))
+    published = reader.open()
+    file = published.snapshot.find(NAME)
+    assert file is not None
+    obtained = published.obtain(file)
+    assert obtained.place.read_bytes() == BUNDLE
+    assert obtained.received == 400_000 + len(BUNDLE)
+
+
 def test_another_run_continues_where_an_error_ended_the_first(hub: LocalHub, reader: Reader) -> None:
     fault = always(STORAGE, cut_at=400_000)
     hub.spoil(fault)
@@ -230,6 +256,27 @@ def test_another_run_continues_where_an_error_ended_the_first(hub: LocalHub, rea
     fault.times = 0
     assert reader.obtain() == BUNDLE
     assert hub.count_sent(STORAGE) == len(BUNDLE)
+
+
+ENDLESS: dict[str, list[Fault]] = {
+    "storage that ignores Range and cuts": [Fault(pattern=STORAGE, cut_at=400_000, is_range_ignored=True, times=50)],
+    "storage of many machines, each with an ETag of its own": [
+        Fault(pattern=STORAGE, cut_at=400_000, headers={"ETag": f'"machine-{n}"'}) for n in range(50)
+    ],
+}
+
+
+@pytest.mark.parametrize("fault", ENDLESS)
+def test_bytes_that_were_here_before_are_no_progress(fault: str, hub: LocalHub, reader: Reader) -> None:
+    hub.faults += ENDLESS[fault]
+    with pytest.raises(UnavailableError, match="5 attempts"):
+        reader.obtain()
+    assert sum(one.origin == "storage" for one in hub.requests) == 5
+
+
+def test_a_machine_that_ignores_ranges_but_comes_further_each_time_is_followed(hub: LocalHub, reader: Reader) -> None:
+    hub.faults += [Fault(pattern=STORAGE, cut_at=n * 100_000, is_range_ignored=True) for n in range(1, 9)]
+    assert reader.obtain() == BUNDLE
 
 
 def test_an_expired_address_is_asked_for_anew(hub: LocalHub, reader: Reader) -> None:
@@ -351,24 +398,74 @@ def test_a_stale_part_never_becomes_a_file(stale: str, reader: Reader) -> None:
     reader.require_no_wrong_bytes()
 
 
-def test_two_at_once_do_not_write_into_one_part(hub: LocalHub, reader: Reader) -> None:
+def test_who_comes_second_waits_and_takes_what_the_first_fetched(hub: LocalHub, reader: Reader) -> None:
     hub.spoil(Fault(pattern=STORAGE, bytes_per_second=2e6))
+    second = reader.open()
+    said: list[str] = []
+    second.announce = said.append
     first = threading.Thread(target=reader.obtain)
     first.start()
     while not reader.parts:
         time.sleep(0.01)
-    with pytest.raises(UnavailableError, match="another process"):
-        reader.obtain()
+    assert reader.obtain(published=second) == BUNDLE
     first.join()
+    assert [line.partition(": ")[2] for line in said] == ["another process is fetching this file; waiting for it"]
+    assert hub.count_sent(STORAGE) == len(BUNDLE)
+    assert reader.parts == {}
+
+
+@pytest.fixture
+def held(reader: Reader) -> Iterator[Published]:
+    """A process that holds the bundle's part and receives nothing."""
+    published = reader.open()
+    file = published.snapshot.find(NAME)
+    assert file is not None
+    with published.cache.open_part(file, pause=published.policy.pause, announce=published.announce):
+        yield published
+
+
+def test_who_receives_nothing_is_not_waited_for_without_end(
+    reader: Reader, held: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hstu_preserve.hub.partial_files.MAX_IDLE_SECONDS", 0.3)
+    with pytest.raises(UnavailableError, match="another process holds this file"):
+        reader.obtain(published=held)
+
+
+def test_waiting_ends_when_the_work_is_stopped(reader: Reader, held: Published) -> None:
+    threading.Timer(0.2, held.policy.stop.set).start()
+    with pytest.raises(UnavailableError, match="stopped"):
+        reader.obtain(published=held)
+
+
+def test_a_part_that_becomes_a_file_before_it_is_locked_is_left_alone(
+    hub: LocalHub, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_lock, is_open, is_whole = partial_files.take_lock, threading.Event(), threading.Event()
+
+    def take_lock_late(descriptor: int) -> bool:
+        if threading.current_thread().name == "late":
+            is_open.set()
+            assert is_whole.wait(10)
+        return take_lock(descriptor)
+
+    monkeypatch.setattr(partial_files, "take_lock", take_lock_late)
+    late = threading.Thread(target=reader.obtain, name="late")
+    late.start()
+    assert is_open.wait(10)
     assert reader.obtain() == BUNDLE
+    hub.spoil(Fault(pattern=STORAGE, flip_at=5, times=2))  # what a second fetch would put into the finished file
+    is_whole.set()
+    late.join()
+    reader.require_no_wrong_bytes()
+    assert hub.count_sent(STORAGE) == len(BUNDLE)
 
 
 class TestTokens:
     @pytest.fixture
     def signed_in(self, hub: LocalHub, reader: Reader) -> Reader:
-        hub.users["hf_secret"] = User(name="owner")
         hub.repositories[REPOSITORY].is_private = True
-        return Reader(hub=hub, folder=reader.folder, token="hf_secret")
+        return reader
 
     def test_it_opens_what_is_private(self, signed_in: Reader) -> None:
         assert signed_in.obtain() == BUNDLE

@@ -1,6 +1,7 @@
 """What only a process of its own can show: kills, interrupts, timeouts, full disks, a machine without network."""
 
 import hashlib
+import random
 import resource
 import signal
 import subprocess
@@ -19,6 +20,8 @@ NAME = "iter8-exp4-SOTA.tar.gz"
 ID = "iter8-exp4-SOTA"
 STORAGE = "GET /lfs"
 UNREACHABLE = "http://127.0.0.1:9"
+IN_FLIGHT_BYTES = 1_500_000
+"""What one connection holds: buffers of both ends, and pieces that wait to be hashed."""
 
 
 @pytest.fixture
@@ -41,22 +44,32 @@ def wait_for_part(program: Program, num_bytes: int) -> int:
     raise AssertionError("nothing arrives")
 
 
-@pytest.mark.parametrize("num_bytes", [1, 700_000, 2_300_000])
-def test_after_a_kill_the_next_run_continues_from_the_last_byte(
-    num_bytes: int, published: LocalHub, program: Program
-) -> None:
-    published.spoil(Fault(pattern=STORAGE, bytes_per_second=1.5e6))
+def kill_somewhere(program: Program, *, num_bytes: int) -> int:
+    """Kill a download once so many bytes are on disk; return how many there are then."""
     process = program.start("download", ID)
     wait_for_part(program, num_bytes)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     part = find_part(program)
     assert part is not None
-    kept = part.stat().st_size
+    return part.stat().st_size
+
+
+@pytest.mark.parametrize("seed", [*range(3), *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 40))])
+def test_after_each_kill_the_next_run_continues_from_the_last_byte(
+    seed: int, published: LocalHub, program: Program
+) -> None:
+    points = sorted(random.Random(seed).sample(range(1, 3_000_000), 2))
+    published.spoil(Fault(pattern=STORAGE, bytes_per_second=1.5e6, times=len(points)))
+    kept = [kill_somewhere(program, num_bytes=point) for point in points]
     assert program.run("download", ID).returncode == 0
     assert program.files == {NAME: BUNDLE}
-    last = [one for one in published.requests if one.origin == "storage"][-1]
-    assert (last.headers["Range"], last.bytes_sent) == (f"bytes={kept}-", len(BUNDLE) - kept)
+    requests = [one for one in published.requests if one.origin == "storage"]
+    assert [one.headers.get("Range") for one in requests] == [None, *(f"bytes={size}-" for size in kept)], points
+    assert requests[-1].bytes_sent == len(BUNDLE) - kept[-1]
+    # All that is served twice was sent, but not yet taken, when a process died.
+    in_flight = sum(one.bytes_sent for one in requests) - len(BUNDLE)
+    assert 0 <= in_flight <= len(points) * IN_FLIGHT_BYTES, points
     assert find_part(program) is None
 
 
@@ -180,7 +193,9 @@ def test_a_hub_that_does_not_answer_does_not_keep_from_what_is_here(published: L
 
 
 def test_what_was_listed_but_not_fetched_needs_the_hub(published: LocalHub, program: Program) -> None:
-    program.run("download", ID, "--dry-run")
+    stumble = Fault(pattern=STORAGE, status=418)
+    published.spoil(stumble)
+    assert program.run("download", ID).returncode == 4
     begin = time.monotonic()
     result = program.run("download", ID, HF_ENDPOINT=UNREACHABLE)
     assert (result.returncode, program.files) == (4, {})
@@ -195,12 +210,61 @@ def test_nothing_is_fetched_twice(published: LocalHub, program: Program) -> None
     assert published.count_sent(STORAGE) == len(BUNDLE)
 
 
+def test_several_at_once_share_the_list_of_the_repository(published: LocalHub, program: Program) -> None:
+    others = {f"{n}.tar.gz": BUNDLE[:1000] + bytes([n]) for n in range(4)}
+    rows = "".join(f"| `{n}` | `{hashlib.md5(c, usedforsecurity=False).hexdigest()}` |\n" for n, c in others.items())
+    published.add(REPOSITORY, {**others, "MANIFEST.md": f"| file | md5 |\n|---|---|\n{rows}".encode()})
+    published.spoil(
+        Fault(pattern="GET .*/resolve/.*MANIFEST", stall_seconds=2, times=ALWAYS)
+    )  # the others come meanwhile
+    patient = {"HF_HUB_DOWNLOAD_TIMEOUT": "10"}
+    processes = [program.start("download", name, "--output-dir", name.partition(".")[0], **patient) for name in others]
+    said = [process.communicate(timeout=60) for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, said
+    assert any(b"waiting for it" in err for _, err in said)
+    assert {f"{n[0]}/{n}": others[n] for n in others}.items() <= program.files.items()
+
+
 def test_a_file_of_the_user_is_never_overwritten(published: LocalHub, program: Program) -> None:
     (program.folder / NAME).write_bytes(b"mine")
     result = program.run("download", ID)
     assert result.returncode == 2
     assert "another file" in result.stdout
     assert program.files == {NAME: b"mine"}
+
+
+def test_a_file_that_cannot_be_read_stands_in_the_way(published: LocalHub, program: Program) -> None:
+    (program.folder / NAME).symlink_to("/proc/self/mem")  # nobody, not even root, reads its first byte
+    result = program.run("download", ID)
+    assert result.returncode == 4
+    assert f"{NAME}: cannot be read" in result.stdout
+
+
+def test_a_link_that_leads_nowhere_is_not_replaced(published: LocalHub, program: Program) -> None:
+    (program.folder / NAME).symlink_to("nowhere")
+    assert program.run("download", ID).returncode == 2
+    assert (program.folder / NAME).is_symlink()
+
+
+@pytest.mark.parametrize("output", ["file", "file/below/it"])
+def test_an_output_that_is_no_folder_is_refused_before_anything_is_fetched(
+    output: str, published: LocalHub, program: Program
+) -> None:
+    (program.folder / "file").write_bytes(b"mine")
+    result = program.run("download", ID, "--output-dir", output)
+    assert result.returncode == 2
+    assert "not a folder" in result.stderr
+    assert (published.requests, program.files) == ([], {"file": b"mine"})
+
+
+def test_a_dry_run_writes_nothing(published: LocalHub, program: Program) -> None:
+    published.add(REPOSITORY, {"MANIFEST.md": b"| file | md5 |\n"})
+    for home in (program.home, Path("/proc/nowhere")):
+        result = program.run("download", ID, "--dry-run", HF_HOME=str(home))
+        assert result.returncode == 0, result.stderr
+        assert "4.0 MB were missing" in result.stdout
+    assert not program.home.exists()
+    assert program.files == {}
 
 
 def test_a_dry_run_fetches_no_bundle(published: LocalHub, program: Program) -> None:

@@ -1,6 +1,7 @@
 """`hf://` addresses and ids as targets: read where they are, or fetched once where the work needs a file."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.corpus.legacy.generators import Case, build
 from tests.hub.conftest import REPOSITORY, Program
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub
+from tests.hub.test_publish import make_bundle
 
 SAMPLE_PATH = shipped_directory("bundles") / SAMPLE_BUNDLE
 SAMPLE = SAMPLE_PATH.read_bytes()
@@ -84,12 +86,19 @@ def test_a_legacy_archive_is_verified_where_it_is_against_the_list_of_its_reposi
     result = program.run("verify", LEGACY_ADDRESS)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "MANIFEST.md lists it" in result.stdout
-    assert list_kept(program) == ["MANIFEST.md"]
+    assert list_kept(program) == []
 
 
 def test_a_legacy_archive_is_shown_where_it_is(published: LocalHub, program: Program) -> None:
     assert program.run("show", LEGACY_ADDRESS).returncode == 0
-    assert list_kept(program) == ["MANIFEST.md"]
+    assert list_kept(program) == []
+
+
+@pytest.mark.parametrize("verb", ["verify", "show"])
+@pytest.mark.parametrize("address", [ADDRESS, LEGACY_ADDRESS], ids=["native", "legacy"])
+def test_who_only_reads_needs_no_place_to_write(verb: str, address: str, published: LocalHub, program: Program) -> None:
+    result = program.run(verb, address, HF_HOME="/proc/nowhere")
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(
@@ -126,6 +135,22 @@ def test_another_valid_bundle_than_the_hub_lists_is_refused(published: LocalHub,
     assert "the Hub's metadata" in result.stdout
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(pattern="HEAD", headers={"X-Linked-Etag": '"' + "a" * 64 + '"'}, times=ALWAYS),
+        Fault(pattern=STORAGE, body=SAMPLE + b"more", times=ALWAYS),
+    ],
+    ids=["another content", "more bytes"],
+)
+@pytest.mark.parametrize("verb", ["verify", "download"])
+def test_what_is_not_what_the_hub_lists_is_wrong_content_however_it_is_read(
+    verb: str, fault: Fault, published: LocalHub, program: Program
+) -> None:
+    published.spoil(fault)
+    assert program.run(verb, ADDRESS).returncode == 3
+
+
 def test_a_dead_connection_is_told(published: LocalHub, program: Program) -> None:
     published.spoil(Fault(pattern=STORAGE, status=404, times=ALWAYS))
     published.spoil(Fault(pattern="GET /api", status=404, headers={"X-Error-Code": "RepoNotFound"}, times=ALWAYS))
@@ -146,10 +171,11 @@ def test_reproducing_an_id_fetches_it_once_after_saying_how_much(published: Loca
     assert first.returncode == 6, first.stdout + first.stderr
     assert f"fetching {archive['iter8-exp4-SOTA.tar.gz'].size} bytes" in first.stderr
     assert "BITWISE" in first.stdout
-    num_requests = len(published.requests)
+    num_bytes = published.count_sent()
     second = program.run("reproduce", "iter8-exp4-SOTA")
-    assert (second.returncode, second.stderr) == (6, "")
-    assert len(published.requests) == num_requests
+    assert second.returncode == 6
+    assert "fetching" not in second.stderr
+    assert published.count_sent() == num_bytes
 
 
 VERBS: dict[str, list[str]] = {
@@ -167,17 +193,51 @@ def test_a_verb_that_needs_the_file_fetches_it_after_saying_how_much(
 ) -> None:
     result = program.run(*VERBS[verb])
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stderr == f"{ADDRESS}: fetching {len(SAMPLE)} bytes of native.tar.gz from owner/experiments\n"
+    commit = published.repositories["owner/experiments"].refs["main"]
+    assert result.stderr.splitlines() == [
+        f"{ADDRESS}: main is commit {commit} of owner/experiments",
+        f"{ADDRESS}: fetching {len(SAMPLE)} bytes of native.tar.gz from owner/experiments",
+    ]
     assert list_kept(program) == ["native.tar.gz"]
 
 
 def test_what_may_be_old_because_the_hub_does_not_answer_is_said(published: LocalHub, program: Program) -> None:
     program.run("download", ADDRESS)
-    for verb in ("verify", "show"):
-        result = program.run(verb, ADDRESS, HF_ENDPOINT="http://127.0.0.1:9")
+    begin = time.monotonic()
+    for verb in (["verify"], ["show"], ["unpack", "--output", "tree"]):
+        result = program.run(*verb, ADDRESS, HF_ENDPOINT="http://127.0.0.1:9")
         assert result.returncode == 0, result.stdout + result.stderr
         assert "cannot be reached" in result.stderr
         assert "used what is on this machine" in result.stderr
+    assert time.monotonic() - begin < 20, "it waited for a hub that is not there"
+
+
+def test_a_hub_that_stumbles_does_not_keep_from_what_is_here(published: LocalHub, program: Program) -> None:
+    program.run("download", ADDRESS)
+    published.spoil(Fault(pattern="GET /api", status=418, times=ALWAYS))
+    result = program.run("unpack", ADDRESS, "--output", "tree")
+    assert result.returncode == 0, result.stderr
+    assert "418; used what is on this machine" in result.stderr
+
+
+def test_a_branch_is_resolved_anew(published: LocalHub, program: Program) -> None:
+    assert program.run("unpack", ADDRESS, "--output", "before").returncode == 0
+    other = make_bundle(program.folder / "other.tar.gz").read_bytes()
+    commit = published.add("owner/experiments", {"native.tar.gz": other})
+    result = program.run("unpack", ADDRESS, "--output", "after")
+    assert result.returncode == 0, result.stderr
+    assert f"main is commit {commit}" in result.stderr
+    identities = [read_stored_manifest(program.folder / name).identity for name in ("before", "after", "other.tar.gz")]
+    assert identities[0] != identities[1] == identities[2]
+
+
+def test_a_commit_is_what_it_was_and_nobody_is_asked(published: LocalHub, program: Program) -> None:
+    commit = published.repositories["owner/experiments"].refs["main"]
+    pinned = f"hf://owner/experiments@{commit}/native.tar.gz"
+    assert program.run("unpack", pinned, "--output", "before").returncode == 0
+    num_requests = len(published.requests)
+    assert program.run("unpack", pinned, "--output", "after").stderr == ""
+    assert len(published.requests) == num_requests
 
 
 def test_reproducing_an_address_runs_the_bundle(published: LocalHub, program: Program) -> None:
@@ -185,6 +245,42 @@ def test_reproducing_an_address_runs_the_bundle(published: LocalHub, program: Pr
     assert result.returncode == 0, result.stdout + result.stderr
     verdicts = {(one["rung"], one["outcome"]) for one in json.loads(result.stdout)["verdicts"]}
     assert ("evaluation-numeric", "REPRODUCED_NUMERIC") in verdicts
+
+
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_ENDPOINT": "http://127.0.0.1:9"}
+
+
+def test_an_unrelated_commit_takes_nothing_away(published: LocalHub, program: Program) -> None:
+    program.run("download", "iter8-exp4-SOTA")
+    published.add(REPOSITORY, {"README.md": b"a comma more"})
+    program.run("download", "README.md", "--repo", REPOSITORY)  # now this commit is the one that main last meant
+    for arguments in (
+        ["verify", "iter8-exp4-SOTA"],
+        ["verify", LEGACY_ADDRESS],
+        ["show", LEGACY_ADDRESS],
+        ["download", "iter8-exp4-SOTA", "--output-dir", "again"],
+    ):
+        result = program.run(*arguments, **OFFLINE)
+        assert (result.returncode, result.stderr) == (0, ""), result.stdout
+
+
+def test_an_older_commit_goes_for_the_newest_and_is_named(published: LocalHub, program: Program) -> None:
+    first = published.repositories[REPOSITORY].refs["main"]
+    program.run("download", "iter8-exp4-SOTA")
+    second = published.add(REPOSITORY, {"iter8-exp4-SOTA.tar.gz": b"replaced", "README.md": b"new"})
+    program.run("download", "README.md", "--repo", REPOSITORY)
+    result = program.run("verify", "iter8-exp4-SOTA", **OFFLINE)
+    assert result.returncode == 0, result.stdout
+    assert f"used as fetched at commit {first}; main last meant commit {second}" in result.stderr
+    pinned = program.run("verify", f"hf://{REPOSITORY}@{second}/iter8-exp4-SOTA.tar.gz", **OFFLINE)
+    assert pinned.returncode == 4
+
+
+def test_the_same_content_under_another_name_is_enough(published: LocalHub, program: Program) -> None:
+    published.add("somebody/mirror", {"copy.tar.gz": SAMPLE})
+    program.run("download", "hf://somebody/mirror/copy.tar.gz")
+    program.run("show", ADDRESS)
+    assert program.run("unpack", ADDRESS, "--output", "tree", **OFFLINE).returncode == 0
 
 
 def test_what_was_downloaded_can_be_verified_by_its_id_without_network(published: LocalHub, program: Program) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hstu_preserve.workflows.signing import keygen, sign
 from hstu_preserve.workflows.targets import require_local
 from tests.hub.conftest import Program
+from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub
 
 NAME = "native.tar.gz"
@@ -42,6 +43,33 @@ def test_a_bundle_that_nobody_signed_fails_where_a_key_is_named(keys: dict[str, 
     result = program.run("verify", f"hf://owner/unsigned/{NAME}", "--public-key", keys["author"])
     assert result.returncode == 3
     assert "nobody signed this" in result.stdout
+
+
+@pytest.mark.parametrize("verb", ["verify", "reproduce"])
+def test_a_signature_that_cannot_be_asked_for_is_not_said_to_be_missing(
+    verb: str, hub: LocalHub, keys: dict[str, str], program: Program
+) -> None:
+    refused = Fault(pattern="HEAD .*sig", status=403, times=ALWAYS)
+    hub.spoil(refused)
+    result = program.run(verb, ADDRESS, "--public-key", keys["author"])
+    assert result.returncode == 4
+    assert f"{NAME}.sig: the server answers 403" in result.stdout + result.stderr
+    assert "nobody signed" not in result.stdout
+    assert program.run("unpack", ADDRESS, "--output", "tree").returncode == 0, "who needs no signature goes on"
+    offline = program.run("verify", ADDRESS, "--public-key", keys["author"], **OFFLINE)
+    assert offline.returncode == 4
+    refused.times = 0
+    assert program.run("verify", ADDRESS, "--public-key", keys["author"]).returncode == 0
+    assert program.run("verify", ADDRESS, "--public-key", keys["author"], **OFFLINE).returncode == 0
+
+
+def test_a_signature_that_came_later_is_found(hub: LocalHub, keys: dict[str, str], program: Program) -> None:
+    address = f"hf://owner/unsigned/{NAME}"
+    assert program.run("verify", address, "--public-key", keys["author"]).returncode == 3
+    signed = hub.repositories["owner/experiments"]
+    content = signed.commits[signed.refs["main"]].files[f"{NAME}.sig"].content
+    hub.add("owner/unsigned", {f"{NAME}.sig": content})
+    assert program.run("verify", address, "--public-key", keys["author"]).returncode == 0
 
 
 def test_the_signature_is_downloaded_with_the_bundle(keys: dict[str, str], program: Program) -> None:

@@ -74,14 +74,20 @@ def write_gin(
 
 
 def start(
-    gin: Path, *, store: Path, output: Path, num_processes: int | None, resume: bool = False
+    gin: Path,
+    *,
+    store: Path,
+    output: Path,
+    num_processes: int | None,
+    resume: bool = False,
+    program: tuple[str, ...] = ("-m", "hstu_preserve"),
 ) -> subprocess.Popen[str]:
     """Begin a training, by torchrun where a number of processes is given."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
     command = [
         sys.executable,
         *(torchrun if num_processes else []),
-        *("-m", "hstu_preserve", "train", str(gin), "--data", str(store), "--output", str(output), "--device", "cpu"),
+        *(*program, "train", str(gin), "--data", str(store), "--output", str(output), "--device", "cpu"),
         *(["--resume"] if resume else []),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -181,6 +187,28 @@ def test_a_run_that_lost_a_process_goes_on_to_the_same_bits(store: Path, tmp_pat
     assert (run / STEPS).read_bytes() == before
     assert "resuming from" in train(gin, store=store, output=run, num_processes=2, resume=True)
     assert summarize(run) == summarize(tmp_path / "whole")
+
+
+FULL_DISK_OF_THE_FIRST = """
+import os, resource
+if os.environ["RANK"] == "0":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+from hstu_preserve.cli.main import run
+run()
+"""
+
+
+def test_the_process_whose_disk_is_full_says_so_in_one_line(store: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FULL_DISK_OF_THE_FIRST)
+    gin = write_gin(tmp_path, num_epochs=100_000)
+    process = start(gin, store=store, output=tmp_path / "run", num_processes=2, program=(str(program),))
+    _, said = process.communicate(timeout=300)
+    (cause,) = (line for line in said.splitlines() if line.startswith("error: "))
+    assert "events.out.tfevents" in cause
+    assert "cannot be written (File too large)" in cause
+    assert "exitcode  : 4" in said
+    assert "hstu_preserve/" not in said.replace(str(tmp_path), ""), "a traceback"
 
 
 @pytest.mark.parametrize("verb", [reproduce, evaluate])

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, Self
 
 from hstu_preserve.errors import UnavailableError, UsageError
 from hstu_preserve.event_files.framing import FILE_VERSION, frame_record
-from hstu_preserve.primitives.files import flush_to_disk, open_cut
+from hstu_preserve.primitives.files import close_written, flush_directory, flush_to_disk, make_directory, open_cut
 
 
 class EventWriter:
@@ -29,14 +29,19 @@ class EventWriter:
         """
         path = directory / f"events.out.tfevents.{int(wall_time):010d}.{suffix}"
         try:
-            directory.mkdir(parents=True, exist_ok=True)
+            make_directory(directory)
             writer = cls(path, path.open("xb"))
         except FileExistsError:
             raise UsageError(f"{path}: exists; an event file is written once") from None
         except OSError as error:
             raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
-        writer._write(wall_time=wall_time, file_version=FILE_VERSION)
-        writer.flush()
+        try:
+            writer._write(wall_time=wall_time, file_version=FILE_VERSION)
+            writer.flush()
+        except UnavailableError:
+            writer.close()
+            raise
+        flush_directory(directory)
         return writer
 
     @classmethod
@@ -64,11 +69,12 @@ class EventWriter:
         return flush_to_disk(self.stream, path=self.path)
 
     def close(self) -> None:
-        """Flush and close the file."""
-        try:
-            self.flush()
-        finally:
-            self.stream.close()
+        """Flush and close the file; an error under way stays the one that is raised.
+
+        Raises:
+            UnavailableError: It cannot be written.
+        """
+        close_written(self.stream, path=self.path)
 
     def __enter__(self) -> Self:
         return self

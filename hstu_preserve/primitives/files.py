@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,6 +136,22 @@ def flush_to_disk(stream: IO[bytes], *, path: Path) -> int:
         return stream.tell()
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def close_written(stream: IO[bytes], *, path: Path) -> None:
+    """Close a stream that was written to, which writes what its buffer still holds.
+
+    An error under way stays the one that is raised: where a disk is full, closing fails after it for the same reason.
+
+    Raises:
+        UnavailableError: It cannot be written; `path` says where.
+    """
+    is_error_under_way = sys.exception() is not None
+    try:
+        stream.close()
+    except OSError as error:
+        if not is_error_under_way:
+            raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def remove_leftovers(directory: Path) -> list[Path]:

@@ -2,13 +2,15 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Self
 
 from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.event_files.writer import EventWriter
-from hstu_preserve.primitives.files import flush_to_disk, open_cut
+from hstu_preserve.primitives.files import close_written, flush_directory, flush_to_disk, make_directory, open_cut
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.training.loop import StepEvent
@@ -42,11 +44,13 @@ class RunLogs:
         try:
             for earlier in [*folder.glob(EVENT_FILES), *output.glob(STEPS)]:
                 earlier.unlink()
-            steps_path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(steps_path.parent)
             steps = steps_path.open("xb")
         except OSError as error:
             raise UnavailableError(f"{error.filename or steps_path}: cannot be written ({error.strerror})") from None
-        writer = EventWriter.create(folder, wall_time=time.time(), suffix=EVENT_FILE_SUFFIX)
+        flush_directory(steps_path.parent)
+        with closed_on_error(steps):
+            writer = EventWriter.create(folder, wall_time=time.time(), suffix=EVENT_FILE_SUFFIX)
         return cls(writer, steps, steps_path=steps_path)
 
     @classmethod
@@ -57,8 +61,10 @@ class RunLogs:
             UnavailableError: They are not there, are shorter, or cannot be written.
         """
         steps_path = output / STEPS
-        writer = EventWriter.resume(find_event_file(output, name=name), length=journal.event_bytes)
-        return cls(writer, open_cut(steps_path, length=journal.step_bytes), steps_path=steps_path)
+        steps = open_cut(steps_path, length=journal.step_bytes)
+        with closed_on_error(steps):
+            writer = EventWriter.resume(find_event_file(output, name=name), length=journal.event_bytes)
+        return cls(writer, steps, steps_path=steps_path)
 
     def log_step(self, event: StepEvent, *, interval: int) -> None:
         """Record one step's loss under upstream's tags, every `interval` steps also the learning rate."""
@@ -86,11 +92,24 @@ class RunLogs:
         return self.writer.sync(), flush_to_disk(self.steps, path=self.steps_path)
 
     def close(self) -> None:
-        """Close both files."""
+        """Close both files; an error under way stays the one that is raised.
+
+        Raises:
+            UnavailableError: What they still had to write cannot be written.
+        """
         try:
             self.writer.close()
         finally:
-            self.steps.close()
+            close_written(self.steps, path=self.steps_path)
+
+
+@contextmanager
+def closed_on_error(stream: BinaryIO) -> Iterator[None]:
+    """Close a stream where the block ends with an error."""
+    with ExitStack() as stack:
+        stack.enter_context(stream)
+        yield
+        stack.pop_all()
 
 
 def find_event_file(output: Path, *, name: str) -> Path:

@@ -70,6 +70,29 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
         EventWriter.create(tmp_path / "file/tb", wall_time=0.0, suffix="x")
 
 
+def test_a_full_disk_is_unavailable_when_the_file_is_closed() -> None:
+    full = Path("/dev/full")
+    with pytest.raises(UnavailableError, match=r"/dev/full: cannot be written .No space left"):
+        write_point(EventWriter(full, full.open("wb")))
+
+
+class PlugPulledError(Exception):
+    """Something that is not ours to catch."""
+
+
+def test_a_full_disk_does_not_hide_the_error_that_was_under_way() -> None:
+    full = Path("/dev/full")
+    with pytest.raises(PlugPulledError):
+        write_point(EventWriter(full, full.open("wb")), error=PlugPulledError())
+
+
+def write_point(writer: EventWriter, *, error: Exception | None = None) -> None:
+    with writer:
+        writer.scalar("a", value=1.0, step=1, wall_time=0.0)
+        if error:
+            raise error
+
+
 def test_neither_torch_nor_tensorflow_is_imported(tmp_path: Path) -> None:
     program = f"""
 import sys, pathlib

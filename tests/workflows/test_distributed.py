@@ -75,14 +75,20 @@ def write_gin(
 
 
 def start(
-    gin: Path, *, store: Path, output: Path, num_processes: int | None, resume: bool = False
+    gin: Path,
+    *,
+    store: Path,
+    output: Path,
+    num_processes: int | None,
+    resume: bool = False,
+    program: tuple[str, ...] = ("-m", "hstu_preserve"),
 ) -> subprocess.Popen[str]:
     """Begin a training, by torchrun where a number of processes is given."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
     command = [
         sys.executable,
         *(torchrun if num_processes else []),
-        *("-m", "hstu_preserve", "train", str(gin), "--data", str(store), "--output", str(output), "--device", "cpu"),
+        *(*program, "train", str(gin), "--data", str(store), "--output", str(output), "--device", "cpu"),
         *(["--resume"] if resume else []),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -203,6 +209,28 @@ def test_a_signal_within_an_evaluation_saves_the_run(tmp_path: Path) -> None:
     assert process.returncode != 0
     (saved,) = (tmp_path / "run" / CHECKPOINT_FOLDER).iterdir()
     assert re.search("_step1[0-9]{2}$", saved.name)
+
+
+FULL_DISK_OF_THE_FIRST = """
+import os, resource
+if os.environ["RANK"] == "0":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+from hstu_preserve.cli.main import run
+run()
+"""
+
+
+def test_the_process_whose_disk_is_full_says_so_in_one_line(store: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FULL_DISK_OF_THE_FIRST)
+    gin = write_gin(tmp_path, num_epochs=100_000)
+    process = start(gin, store=store, output=tmp_path / "run", num_processes=2, program=(str(program),))
+    _, said = process.communicate(timeout=300)
+    (cause,) = (line for line in said.splitlines() if line.startswith("error: "))
+    assert "events.out.tfevents" in cause
+    assert "cannot be written (File too large)" in cause
+    assert "exitcode  : 4" in said
+    assert "hstu_preserve/" not in said.replace(str(tmp_path), ""), "a traceback"
 
 
 @pytest.mark.parametrize("verb", [reproduce, evaluate])

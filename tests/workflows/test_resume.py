@@ -289,7 +289,7 @@ def test_a_run_that_went_on_elsewhere_says_so_and_is_not_judged_bitwise(
 
 FILE_LIMIT = """
 import resource, sys
-resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, resource.RLIM_INFINITY))
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, resource.RLIM_INFINITY))
 from hstu_preserve.cli.main import run
 run()
 """
@@ -306,7 +306,7 @@ def test_a_full_disk_ends_a_run_with_4_and_leaves_what_was_there(
 ) -> None:
     before = list_tree(crashed / CHECKPOINT_FOLDER)
     arguments = [str(crashed.parent / "experiment.gin"), "--data", str(store), "--output", str(crashed), "--resume"]
-    process = start([*arguments, "--checkpoint-minutes", "0"], prefix=("-c", FILE_LIMIT))
+    process = start([*arguments, "--checkpoint-minutes", "0"], prefix=("-c", FILE_LIMIT.format(limit=40_000)))
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 4, errors
     assert "cannot be written" in errors
@@ -314,6 +314,18 @@ def test_a_full_disk_ends_a_run_with_4_and_leaves_what_was_there(
     assert list_tree(crashed / CHECKPOINT_FOLDER) == before
     resume(crashed, store)
     assert summarize(crashed) == undisturbed
+
+
+@pytest.mark.parametrize("limit", [6_000, 60_000])
+def test_a_disk_that_the_logs_fill_ends_a_run_with_4(limit: int, store: Path, tmp_path: Path) -> None:
+    gin = write_gin(tmp_path, "train_fn.num_epochs = 100000\n")
+    prefix = ("-c", FILE_LIMIT.format(limit=limit))
+    process = start([str(gin), "--data", str(store), "--output", str(tmp_path / "run")], prefix=prefix)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 4, errors
+    assert "events.out.tfevents" in errors
+    assert "cannot be written" in errors
+    assert "Traceback" not in errors
 
 
 def test_a_file_system_that_became_read_only_ends_a_run_and_leaves_what_was_there(

@@ -13,7 +13,7 @@ import pytest
 
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT, RUN_RECORD
 from hstu_preserve.bundle.verification import verify_tree
-from hstu_preserve.data.store import open_store, verify_store
+from hstu_preserve.data.store import ARRAY_DTYPES, RECORD_NAME, open_store, verify_store
 from hstu_preserve.errors import UsageError
 from hstu_preserve.workflows.conduct import Durability
 from hstu_preserve.workflows.data import synthesize_data
@@ -129,6 +129,27 @@ def test_a_store_is_not_taken_for_the_copy_of_a_run_that_includes_none(cut_off: 
     with pytest.raises(UsageError, match=f"holds {DATA_FOLDER} and no {RUN_RECORD}"):
         resume(cut_off, store)
     assert list_files(cut_off) == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are named by /proc")
+def test_every_folder_of_a_run_and_its_copy_of_the_data_are_put_on_the_disk(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[Path] = set()
+    sync = os.fsync
+
+    def record(descriptor: int) -> None:
+        sync(descriptor)
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", record)
+    output = tmp_path / "deep" / "run"
+    train(write_gin(tmp_path), data=store, device="cpu", output=output)
+    folders = {tmp_path, *(path for path in tmp_path.rglob("*") if path.is_dir())}
+    assert folders - synced == {output / DATA_FOLDER}, "which was synced under the name it had before"
+    copied = {path.name for path in synced if path.parent.name.startswith(f".{DATA_FOLDER}.")}
+    assert copied >= {f"{name}.npy" for name in ARRAY_DTYPES}
+    assert any(name.startswith(f".{RECORD_NAME}.") for name in copied)
 
 
 COMMAND = [sys.executable, "-m", "hstu_preserve", "train"]

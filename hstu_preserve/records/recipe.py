@@ -200,7 +200,7 @@ class TrainingSettings(Record):
     optimizer: Literal["AdamW", "TensorFlowAdam"]
     """AdamW as upstream, or TensorFlow 1's Adam, whose ε is not bias-corrected; betas 0.9 and 0.98 for both."""
     user_sampling: Literal["shuffled", "with_replacement"]
-    """Whether an epoch visits every user once, or draws as many users uniformly."""
+    """Whether an epoch visits every user once, or fills as many batches with users drawn uniformly."""
     patience: PositiveInt | None
     """Epochs without a better validation metric after which training stops; None trains to the end."""
 

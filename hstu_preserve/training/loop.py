@@ -137,12 +137,22 @@ class TrainingRun:
             self.position = self.position.after_epoch()
 
     def split_users(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """Return the epoch's batches of user indices, drawn by (seed, epoch)."""
-        is_shuffled = self.recipe.training.user_sampling == "shuffled"
-        draw_users = draw_order if is_shuffled else draw_with_replacement
-        order = draw_users(len(self.users), seed=self.seed, purpose="epoch_order", position=epoch)
+        """Return the epoch's batches of user indices, drawn by (seed, epoch).
+
+        Users drawn with replacement fill every batch, as HSTU-Tensorflow's sampler does; of an order, the last one
+        holds what is left.
+        """
         size = self.recipe.training.local_batch_size
+        order = self.draw_users(epoch)
         return [self.users[order[start : start + size]] for start in range(0, len(order), size)]
+
+    def draw_users(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the epoch's users by their place in `users`: each once, or as many as fill its batches."""
+        settings, num_users = self.recipe.training, len(self.users)
+        if settings.user_sampling == "shuffled":
+            return draw_order(num_users, seed=self.seed, purpose="epoch_order", position=epoch)
+        count = self.steps_per_epoch * settings.local_batch_size
+        return draw_with_replacement(num_users, count=count, seed=self.seed, purpose="epoch_order", position=epoch)
 
     def take_step(self, users: npt.NDArray[np.int64], *, epoch: int, step: int) -> tuple[float, float]:
         """Take one optimizer step on the users and return (loss, learning rate).

@@ -20,19 +20,31 @@ from tests.training.tiny_runs import (
 
 
 def test_users_drawn_with_replacement_repeat_and_differ_by_epoch() -> None:
-    run = TrainingRun(make_training_recipe(training={"user_sampling": "with_replacement"}), load_store(), device=CPU)
+    run = sampled_run("with_replacement")
     first, again, second = (np.concatenate(run.split_users(epoch)) for epoch in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, second)
-    assert len(first) == len(run.users)
-    assert len(set(first.tolist())) < len(first)
+    assert len(set(first.tolist())) < len(run.users)
     assert set(first.tolist()) <= set(run.users.tolist())
+
+
+def test_an_epoch_of_users_drawn_with_replacement_has_full_batches_only() -> None:
+    sizes = {
+        sampling: [len(batch) for batch in sampled_run(sampling).split_users(0)]
+        for sampling in ("shuffled", "with_replacement")
+    }
+    assert sizes == {"shuffled": [16, 16, 8], "with_replacement": [16, 16, 16]}
+
+
+def sampled_run(user_sampling: str) -> TrainingRun:
+    recipe = make_training_recipe(training={"user_sampling": user_sampling, "local_batch_size": 16})
+    return TrainingRun(recipe, load_store(), device=CPU)
 
 
 def test_a_draw_with_replacement_is_uniform() -> None:
     counts = np.zeros(50)
     for position in range(400):
-        drawn = draw_with_replacement(50, seed=1, purpose="epoch_order", position=position)
+        drawn = draw_with_replacement(50, count=50, seed=1, purpose="epoch_order", position=position)
         counts += np.bincount(drawn, minlength=50)
     assert counts == pytest.approx(np.full(50, 400), rel=0.25)
 

@@ -63,6 +63,10 @@ class Switch:
     on: tuple[Json, ...]
     """Every other value, or none where any value but `off` turns the section on."""
 
+    def is_off(self, value: Json) -> bool:
+        """Return whether the value turns the section off; False is not 0, nor 0 False."""
+        return value == self.off and isinstance(value, bool) == isinstance(self.off, bool)
+
 
 SWITCHES = (
     Switch(name="prism.variant", section="prism", off="none", on=("additive", "film", "moe")),
@@ -280,7 +284,7 @@ def find_unmet(row: RecipeBinding, value_of: Callable[[str], Json]) -> Condition
         value_of: Gives the value of a setting by its gin name, a switch's `off` included.
     """
     switch = SWITCHES_BY_SECTION.get(row.path.split(".")[0])
-    if switch and row.name != switch.name and value_of(switch.name) == switch.off:
+    if switch and row.name != switch.name and switch.is_off(value_of(switch.name)):
         return Condition(switch.name, switch.on)
     if row.read_if and value_of(row.read_if.name) not in row.read_if.values:
         return row.read_if

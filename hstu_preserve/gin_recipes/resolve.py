@@ -199,7 +199,7 @@ class Resolver:
             switch = switches.get(row.name)
             if condition is not None:
                 unmet[row.name] = condition
-            elif switch and setting.value == switch.off:
+            elif switch and switch.is_off(setting.value):
                 settings[row.name] = replace(setting, path=switch.section, value=None)
             else:
                 settings[row.name] = setting

@@ -19,7 +19,7 @@ from hstu_preserve.records.numbers import (
     PositiveShare,
     Share,
 )
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import AlwaysTrue, Record
 
 
 class SideFeature(StrEnum):
@@ -94,7 +94,7 @@ class InputCompressionSettings(Record):
 class ActionFusionSettings(Record):
     """The rating of a past event joins its item in one token."""
 
-    enabled: Literal[True]
+    enabled: AlwaysTrue
 
 
 class TimeDecaySettings(Record):

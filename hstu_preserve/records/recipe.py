@@ -27,7 +27,7 @@ from hstu_preserve.records.numbers import (
     PositiveShare,
     Probability,
 )
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import AlwaysTrue, Record
 
 
 class Protocol(StrEnum):
@@ -96,7 +96,7 @@ class HstuSettings(EncoderSettings):
     linear_config: Literal["uvqk"]
     linear_activation: Literal["silu", "none"]
     concat_ua: bool
-    enable_relative_attention_bias: Literal[True]
+    enable_relative_attention_bias: AlwaysTrue
     attention_normalization: Literal["padded_length", "real_length"]
     """Attention is divided by the padded length, as upstream does, or by the keys that the query sees."""
 
@@ -267,7 +267,7 @@ class Recipe(Record):
     def require_fitting_compression(self) -> Self:
         """Something is left to compress, and by an encoder that can."""
         settings = self.input_compression
-        if settings is None:
+        if settings is None or not self.is_compressed:
             return self
         if settings.recent_len >= self.dataset.max_sequence_length:
             raise ValueError(

@@ -191,6 +191,19 @@ def test_a_whole_number_serves_as_a_float(folder: Path) -> None:
     assert recipe.training.learning_rate == 1.0
 
 
+@pytest.mark.parametrize("off", ["0", "0.0"])
+def test_a_fraction_of_nothing_is_off_however_it_is_written(folder: Path, off: str) -> None:
+    assert resolve_text(folder, f"hard_negatives.fraction = {off}").recipe.hard_negatives is None
+
+
+@pytest.mark.parametrize("pooling", ["chunk", "category"])
+def test_one_event_per_token_compresses_nothing_so_that_any_window_fits(folder: Path, pooling: str) -> None:
+    text = f"input_compression.pooling = '{pooling}'\ninput_compression.ratio = 1\ntrain_fn.max_sequence_length = 20"
+    recipe = resolve_text(folder, text).recipe
+    assert recipe.input_compression is not None
+    assert recipe.padded_length == 20 + 10 + 1
+
+
 def test_no_weights_and_none_are_the_same(folder: Path) -> None:
     assert resolve_text(folder, "train_fn.loss_weights = None").recipe.loss.weights == {}
     assert resolve_text(folder, "train_fn.loss_weights = {}").recipe.loss.weights == {}
@@ -206,6 +219,23 @@ def test_no_weights_and_none_are_the_same(folder: Path) -> None:
             "train_fn.weight_decay = False",
             "1: train_fn.weight_decay: Input should be a valid number (found False)",
         ),
+        (
+            "hard_negatives.fraction = False",
+            "1: hard_negatives.fraction: Input should be a valid number (found False)",
+        ),
+        (
+            "action_fusion.enabled = 0",
+            "1: action_fusion.enabled: Input should be a valid boolean (found 0)",
+        ),
+        (
+            "action_fusion.enabled = 1",
+            "1: action_fusion.enabled: Input should be a valid boolean (found 1)",
+        ),
+        (
+            "train_fn.main_module = 'HSTU'\nhstu_encoder.enable_relative_attention_bias = 1",
+            "2: hstu_encoder.enable_relative_attention_bias: Input should be a valid boolean (found 1)",
+        ),
+        ("prism.variant = None", "1: prism.variant: Input should be 'additive', 'film' or 'moe' (found None)"),
         ("train_fn.item_l2_norm = 1", "1: train_fn.item_l2_norm: Input should be a valid boolean (found 1)"),
         (
             "train_fn.num_epochs = 0",

@@ -115,11 +115,13 @@ class TimeDecaySettings(Record):
 
     @model_validator(mode="after")
     def require_rates_where_they_are(self) -> Self:
-        """A learned weight of the loss would learn to be small; only attention has layers."""
+        """A learned weight of the loss would learn to be small; only attention has layers, to learn a rate each."""
         if self.where == "loss" and self.learnable:
             raise ValueError("time_decay.learnable must be False with time_decay.where 'loss'")
-        if self.where != "attention" and self.per_layer:
+        if self.per_layer and self.where != "attention":
             raise ValueError("time_decay.per_layer needs time_decay.where 'attention'")
+        if self.per_layer and not self.learnable:
+            raise ValueError("time_decay.per_layer needs time_decay.learnable True")
         return self
 
 

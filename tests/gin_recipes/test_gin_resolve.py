@@ -161,6 +161,10 @@ HSTU = "train_fn.main_module = 'HSTU'\ntrain_fn.sampling_strategy = 'local'\n"
             "training.optimizer = 'TensorFlowAdam'",
             ["training.optimizer", "train_fn.weight_decay (default 0.001)"],
         ),
+        (
+            "time_decay.mode = 'exp'\ntime_decay.per_layer = True\ntime_decay.learnable = False",
+            ["time_decay.per_layer", "time_decay.learnable"],
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused_by_their_gin_names(
@@ -409,6 +413,113 @@ def test_what_is_never_read_is_warned_of_and_changes_nothing(folder: Path, text:
     resolution = resolve_text(folder, text)
     assert [str(notice) for notice in resolution.warnings] == [f"r.gin:{message}"]
     assert resolution.recipe == resolve_text(folder, "").recipe
+
+
+MOE_ONLY = {
+    "num_experts": 8,
+    "expert_dim": 16,
+    "top_k": 3,
+    "router_temperature": 0.7,
+    "load_balance_weight": 3.0,
+}
+ADDITIVE = "prism.variant = 'additive'"
+FILM = "prism.variant = 'film'"
+CHUNK = "input_compression.pooling = 'chunk'"
+ONE_TO_ONE = "input_compression.ratio = 1"
+ALL_BY_UNIFORM_DRAW = "pop_debias.mode = 'pop_sampler'\npop_debias.mix = 0"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "idle", "reason"),
+    [
+        *((ADDITIVE, f"prism.{name} = {value}", ADDITIVE) for name, value in MOE_ONLY.items()),
+        *((FILM, f"prism.{name} = {value}", FILM) for name, value in MOE_ONLY.items()),
+        (ADDITIVE, "prism.film_scale = 0.5", ADDITIVE),
+        ("prism.variant = 'moe'", "prism.film_scale = None", "prism.variant = 'moe'"),
+        ("time_decay.mode = 'power'", "time_decay.beta = 1.0", "time_decay.mode = 'power'"),
+        ("time_decay.mode = 'exp'", "time_decay.beta = 1.0", "time_decay.mode = 'exp'"),
+        (
+            f"time_decay.mode = 'exp'\ntime_decay.where = 'pool'\n{CHUNK}",
+            "input_compression.decay = 0.5",
+            "time_decay.where = 'pool'",
+        ),
+        *(
+            (f"input_compression.pooling = '{pooling}'", line, f"input_compression.pooling = '{pooling}'")
+            for pooling, line in (
+                ("category", "input_compression.ratio = 16"),
+                ("learned", "input_compression.ratio = 16"),
+                ("learned", "input_compression.decay = 0.5"),
+            )
+        ),
+        *(
+            (f"{CHUNK}\n{ONE_TO_ONE}", f"input_compression.{line}", ONE_TO_ONE)
+            for line in (
+                "random_boundary = True",
+                "recent_len = 9",
+                "num_tokens = 9",
+                "decay = 0.5",
+                "loss_on = 'recent'",
+            )
+        ),
+        (ALL_BY_UNIFORM_DRAW, "pop_debias.power = 2.0", "pop_debias.mix = 0"),
+        (ALL_BY_UNIFORM_DRAW, "pop_debias.correct = False", "pop_debias.mix = 0"),
+    ],
+)
+def test_what_a_components_form_does_not_read_is_warned_of_and_makes_no_other_recipe(
+    folder: Path, chosen: str, idle: str, reason: str
+) -> None:
+    text = HSTU + chosen
+    resolution = resolve_text(folder, f"{text}\n{idle}")
+    line, name = text.count("\n") + 2, idle.split(" ", maxsplit=1)[0]
+    assert [str(notice) for notice in resolution.warnings] == [f"r.gin:{line}: {name} is not read by {reason}"]
+    assert resolution.recipe.digest() == resolve_text(folder, text).recipe.digest()
+
+
+@pytest.mark.parametrize(
+    ("chosen", "read"),
+    [
+        *(("prism.variant = 'moe'", f"prism.{name} = {value}") for name, value in MOE_ONLY.items()),
+        (FILM, "prism.film_scale = 0.5"),
+        ("time_decay.mode = 'exp_power'", "time_decay.beta = 1.0"),
+        (CHUNK, "input_compression.ratio = 2"),
+        (f"{CHUNK}\ntime_decay.mode = 'exp'", "input_compression.decay = 0.5"),
+        (CHUNK, "input_compression.random_boundary = True"),
+        ("input_compression.pooling = 'category'", "input_compression.ratio = 1"),
+        ("pop_debias.mode = 'pop_sampler'", "pop_debias.power = 0.5"),
+    ],
+)
+def test_what_a_components_form_reads_makes_another_recipe_without_a_warning(
+    folder: Path, chosen: str, read: str
+) -> None:
+    resolution = resolve_text(folder, f"{HSTU}{chosen}\n{read}")
+    assert resolution.warnings == ()
+    assert resolution.recipe != resolve_text(folder, HSTU + chosen).recipe
+
+
+def test_more_experts_kept_than_there_are_is_no_matter_where_there_are_none(folder: Path) -> None:
+    resolution = resolve_text(folder, f"{HSTU}{ADDITIVE}\nprism.top_k = 5")
+    assert [notice.message for notice in resolution.warnings] == [f"prism.top_k is not read by {ADDITIVE}"]
+
+
+def test_a_decay_that_is_off_does_not_stand_in_for_that_of_compression(folder: Path) -> None:
+    resolution = resolve_text(folder, f"{HSTU}{CHUNK}\ninput_compression.decay = 0.5\ntime_decay.where = 'pool'")
+    assert resolution.recipe.input_compression is not None
+    assert resolution.recipe.input_compression.decay == 0.5
+    assert [notice.message for notice in resolution.warnings] == [
+        "time_decay.where is not read by time_decay.mode = 'none'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (f"{ADDITIVE}\nprism.num_experts = 'x'", "Input should be a valid integer (found 'x')"),
+        (f"{ADDITIVE}\nprism.num_experts = 0", "Input should be greater than or equal to 1 (found 0)"),
+        (f"{ADDITIVE}\nprism.film_scale = -1", "Input should be greater than 0 (found -1)"),
+    ],
+)
+def test_what_is_not_read_must_fit_all_the_same(folder: Path, text: str, problem: str) -> None:
+    assert refuse(folder, HSTU + text) == [f"r.gin:4: {text.split()[3]}: {problem}"]
 
 
 def test_what_decides_no_result_is_listed_without_a_warning(folder: Path) -> None:

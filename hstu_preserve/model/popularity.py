@@ -7,6 +7,9 @@ events, counted with one more event per candidate, and I candidates:
     ips           weight_i = clip((p_i · I)^-α), mean 1 per batch  inverse propensity, Schnabel et al., ICML 2016
     pop_sampler   q_i = (1 - m) / I + m · p_i^a / Σ p^a, logit_i - log(q_i · I)    Yi et al., RecSys 2019
 
+The correction is for what is drawn with probability q. Hard negatives are chosen from a uniform pool, so that a recipe
+has them with an uncorrected sampler (`correct=False`) only.
+
 All of it is for training: inference ranks by the plain logits. Everything is computed from the lift p · I, in float64 a
 quotient of exact integers, so that uniform popularity adjusts by exactly 0 and weighs exactly 1.
 

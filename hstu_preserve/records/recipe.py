@@ -295,7 +295,9 @@ class Recipe(Record):
         if decay and decay.where == "attention" and self.model.kind != "HSTU":
             raise ValueError("time_decay.where 'attention' needs model.kind HSTU")
         if decay and decay.where == "pool" and (not self.is_compressed):
-            raise ValueError("time_decay.where 'pool' needs input_compression.pooling with a ratio above 1")
+            raise ValueError(
+                "time_decay.where 'pool' needs input_compression.pooling with an input_compression.ratio above 1"
+            )
         if decay and decay.where == "pool" and self.input_compression and self.input_compression.pooling == "learned":
             raise ValueError("time_decay.where 'pool' has no meaning with input_compression.pooling 'learned'")
         return self
@@ -312,6 +314,42 @@ class Recipe(Record):
             raise ValueError(
                 "pop_debias.mode 'pop_sampler' needs loss.loss_module SampledSoftmaxLoss and "
                 "loss.sampling_strategy 'local'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def require_some_hard_negatives(self) -> Self:
+        """Asked for, they are there: a recipe that has none of them is another recipe's model under its own name."""
+        hard, loss = self.hard_negatives, self.loss
+        if hard is None or not isinstance(loss, SampledSoftmaxSettings):
+            return self
+        num_hard = round(hard.fraction * loss.num_negatives)
+        if num_hard == 0:
+            raise ValueError(
+                f"hard_negatives.fraction {hard.fraction} of loss.num_negatives {loss.num_negatives} rounds to none"
+            )
+        if hard.pool_size < num_hard:
+            raise ValueError(
+                f"hard_negatives.pool_size {hard.pool_size} is less than the {num_hard} hard ones that "
+                f"hard_negatives.fraction {hard.fraction} of loss.num_negatives {loss.num_negatives} asks for"
+            )
+        if hard.warmup_epochs >= self.training.num_epochs:
+            raise ValueError(
+                f"hard_negatives.warmup_epochs {hard.warmup_epochs} leaves no epoch with hard negatives: "
+                f"training.num_epochs is {self.training.num_epochs}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def require_a_draw_to_correct(self) -> Self:
+        """The correction is for the frequency of a draw; hard negatives are chosen, not drawn."""
+        debias = self.pop_debias
+        if not self.hard_negatives or debias is None or debias.mode != "pop_sampler":
+            return self
+        if debias.correct and debias.mix > 0:
+            raise ValueError(
+                "hard_negatives.fraction with pop_debias.mode 'pop_sampler' needs pop_debias.correct False: hard "
+                "negatives are not drawn with the probability q that log q corrects"
             )
         return self
 

@@ -93,6 +93,7 @@ class TrainingRun:
         self.optimizer = make_optimizer(recipe, self.model.parameters())
         self.loss = SharedLoss(self.model, world)
         self.events = select_training_events(store, recipe)
+        self.all_events = leave_out_held_out_events(store, recipe)
         self.users = find_eligible_users(self.events, held_out_events=0)
         self.position = START
         """Where the run is; within an epoch until whoever received its EpochEvent asks for more."""
@@ -185,11 +186,14 @@ class TrainingRun:
         return float(loss), learning_rate
 
     def list_own_items(self, users: npt.NDArray[np.int64]) -> Tensor | None:
-        """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None where nobody asks."""
+        """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None where nobody asks.
+
+        It has the events that a positional sampling drops, too: the user saw those items.
+        """
         hard = self.recipe.hard_negatives
         if hard is None or not hard.exclude_history:
             return None
-        return torch.from_numpy(list_item_ids(self.events, users)).to(self.device)
+        return torch.from_numpy(list_item_ids(self.all_events, users)).to(self.device)
 
     def set_learning_rate(self, step: int) -> float:
         """Apply upstream's linear warm-up and return the rate of this step."""
@@ -201,15 +205,21 @@ class TrainingRun:
         return rate
 
 
+def leave_out_held_out_events(store: Store, recipe: Recipe) -> Sequences:
+    """Return every event that the protocol does not hold out from training."""
+    held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
+    return leave_out_last_events(store, held_out_events=held_out)
+
+
 def select_training_events(store: Store, recipe: Recipe) -> Sequences:
     """Return the events that training may see: without those the protocol holds out, and a share of the rest.
 
     Upstream draws `positional_sampling_ratio` once per loader worker; here it is drawn once per run.
     """
-    held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
     ratio = recipe.dataset.positional_sampling_ratio
     if ratio == 1:
-        return leave_out_last_events(store, held_out_events=held_out)
+        return leave_out_held_out_events(store, recipe)
+    held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
     mask = mask_remaining_events(store, held_out_events=held_out)
     generator = make_generator(recipe.training.random_seed, "positional_sampling")
     mask &= torch.rand(store.num_events, generator=generator).numpy() < ratio

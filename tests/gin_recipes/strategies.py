@@ -193,13 +193,15 @@ def time_decays(draw: st.DrawFn) -> TimeDecaySettings:
     )
 
 
-def hard_negatives() -> st.SearchStrategy[HardNegativeSettings]:
-    return st.builds(
-        HardNegativeSettings,
-        fraction=st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
-        pool_size=positive_ints,
-        warmup_epochs=natural_ints,
-        exclude_history=st.booleans(),
+@st.composite
+def hard_negatives(draw: st.DrawFn, *, num_negatives: int, num_epochs: int) -> HardNegativeSettings:
+    """At least one is hard, at least in the last epoch."""
+    fraction = draw(st.floats(min_value=0.75, max_value=1.0) | st.just(1.0))
+    return HardNegativeSettings(
+        fraction=fraction,
+        pool_size=draw(st.integers(min_value=num_negatives, max_value=MAX_JSON_INTEGER)),
+        warmup_epochs=draw(st.integers(min_value=0, max_value=num_epochs - 1)),
+        exclude_history=draw(st.booleans()),
     )
 
 
@@ -264,6 +266,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
     is_validated = dataset.protocol is Protocol.VALIDATED
     decay = draw(st.none() | time_decays()) if is_composable else None
     pools_by_age = decay is not None and decay.where == "pool"
+    training = draw(trainings(patience=st.none() | positive_ints if is_validated else st.none()))
     try:
         return Recipe(
             dataset=dataset,
@@ -273,9 +276,13 @@ def recipes(draw: st.DrawFn) -> Recipe:
             action_fusion=draw(st.none() | st.just(ActionFusionSettings(enabled=True))) if is_composable else None,
             time_decay=decay,
             loss=loss,
-            hard_negatives=draw(st.none() | hard_negatives()) if is_local else None,
+            hard_negatives=draw(
+                st.none() | hard_negatives(num_negatives=loss.num_negatives, num_epochs=training.num_epochs)
+            )
+            if isinstance(loss, SampledSoftmaxSettings) and is_local
+            else None,
             pop_debias=draw(st.none() | pop_debiasings()) if is_local else None,
-            training=draw(trainings(patience=st.none() | positive_ints if is_validated else st.none())),
+            training=training,
             evaluation=draw(evaluations()),
         )
     except ValidationError:

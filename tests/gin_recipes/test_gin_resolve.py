@@ -124,6 +124,10 @@ def test_a_component_that_is_turned_off_is_none_and_its_settings_are_not_read(fo
 
 
 HSTU = "train_fn.main_module = 'HSTU'\ntrain_fn.sampling_strategy = 'local'\n"
+CHUNK = "input_compression.pooling = 'chunk'"
+ONE_TO_ONE = "input_compression.ratio = 1"
+LOSS_DECAY = "time_decay.mode = 'exp'\ntime_decay.where = 'loss'\ntime_decay.learnable = False"
+N128 = "train_fn.num_negatives = 128\n"
 
 
 @pytest.mark.parametrize(
@@ -133,6 +137,23 @@ HSTU = "train_fn.main_module = 'HSTU'\ntrain_fn.sampling_strategy = 'local'\n"
         (
             "prism.variant = 'film'\nprism.features = ['genres', 'rating']\nprism.apply_to = 'shared'",
             ["prism.features", "prism.apply_to"],
+        ),
+        ("prism.variant = 'film'\nprism.features = ['genres', 'genres']", ["prism.features", "twice"]),
+        (
+            "input_compression.pooling = 'learned'\ntrain_fn.main_module = 'SASRec'",
+            ["input_compression.pooling", "train_fn.main_module"],
+        ),
+        (
+            "input_compression.pooling = 'learned'\ntime_decay.mode = 'exp'\ntime_decay.where = 'pool'",
+            ["input_compression.pooling", "time_decay.where"],
+        ),
+        (
+            f"{CHUNK}\n{ONE_TO_ONE}\ntime_decay.mode = 'exp'\ntime_decay.where = 'pool'",
+            ["input_compression.pooling", "input_compression.ratio", "time_decay.where"],
+        ),
+        (
+            f"{LOSS_DECAY}\ntime_decay.per_layer = True",
+            ["time_decay.per_layer", "time_decay.where"],
         ),
         ("prism.variant = 'moe'\nprism.top_k = 5", ["prism.top_k", "prism.num_experts (default 4)"]),
         (
@@ -155,6 +176,26 @@ HSTU = "train_fn.main_module = 'HSTU'\ntrain_fn.sampling_strategy = 'local'\n"
             "pop_debias.mode = 'pop_sampler'\ntrain_fn.sampling_strategy = 'in-batch'",
             ["pop_debias.mode", "train_fn.sampling_strategy"],
         ),
+        (
+            "hard_negatives.fraction = 0.5\ntrain_fn.sampling_strategy = 'in-batch'",
+            ["hard_negatives.fraction", "train_fn.sampling_strategy"],
+        ),
+        (
+            f"{N128}hard_negatives.fraction = 0.003",
+            ["hard_negatives.fraction", "train_fn.num_negatives", "rounds to none"],
+        ),
+        (
+            f"{N128}hard_negatives.fraction = 0.25\nhard_negatives.pool_size = 31",
+            ["hard_negatives.fraction", "hard_negatives.pool_size", "train_fn.num_negatives"],
+        ),
+        (
+            f"{N128}hard_negatives.fraction = 0.25\nhard_negatives.warmup_epochs = 101",
+            ["hard_negatives.warmup_epochs", "train_fn.num_epochs (default 101)"],
+        ),
+        (
+            f"{N128}hard_negatives.fraction = 0.25\npop_debias.mode = 'pop_sampler'",
+            ["hard_negatives.fraction", "pop_debias.mode", "pop_debias.correct (default True)"],
+        ),
         ("pop_debias.mode = 'ips'\npop_debias.clip_min = 11", ["pop_debias.clip_min", "pop_debias.clip_max"]),
         ("training.patience = 3", ["training.patience", "data.protocol (default 'upstream')"]),
         (
@@ -174,6 +215,23 @@ def test_settings_that_contradict_each_other_are_refused_by_their_gin_names(
     for culprit in culprits:
         assert culprit in line
     assert line.startswith("r.gin:")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hard_negatives.fraction = 0.004",
+        "hard_negatives.fraction = 0.25\nhard_negatives.pool_size = 32",
+        "hard_negatives.fraction = 0.25\nhard_negatives.warmup_epochs = 100",
+        "hard_negatives.fraction = 0.25\npop_debias.mode = 'pop_sampler'\npop_debias.correct = False",
+        "hard_negatives.fraction = 0.25\npop_debias.mode = 'pop_sampler'\npop_debias.mix = 0",
+        "hard_negatives.fraction = 0.25\npop_debias.mode = 'logit_adjust'",
+    ],
+)
+def test_what_just_fits_is_taken(folder: Path, text: str) -> None:
+    resolution = resolve_text(folder, HSTU + N128 + text)
+    assert resolution.recipe.hard_negatives is not None
+    assert resolution.warnings == ()
 
 
 def test_no_name_is_in_two_tables() -> None:
@@ -424,8 +482,6 @@ MOE_ONLY = {
 }
 ADDITIVE = "prism.variant = 'additive'"
 FILM = "prism.variant = 'film'"
-CHUNK = "input_compression.pooling = 'chunk'"
-ONE_TO_ONE = "input_compression.ratio = 1"
 ALL_BY_UNIFORM_DRAW = "pop_debias.mode = 'pop_sampler'\npop_debias.mix = 0"
 
 

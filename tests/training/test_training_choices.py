@@ -72,6 +72,20 @@ def test_no_hard_negative_is_an_item_that_the_window_no_longer_shows() -> None:
     assert torch.equal((own_BH != 0).sum(1), torch.from_numpy(lengths))
 
 
+def test_no_hard_negative_is_an_item_that_positional_sampling_dropped() -> None:
+    recipe = make_training_recipe(
+        dataset={"positional_sampling_ratio": 0.5}, hard_negatives={"warmup_epochs": 0, "exclude_history": True}
+    )
+    store = load_store()
+    run = TrainingRun(recipe, store, device=CPU)
+    own_BH = run.list_own_items(run.users)
+    assert own_BH is not None
+    assert (run.events.lengths < store.lengths - 1).any()
+    for user, own in zip(run.users, own_BH, strict=True):
+        whole = store.item_ids[store.offsets[user] : store.offsets[user + 1] - 1]
+        assert own[own != 0].tolist() == whole.tolist()
+
+
 def test_without_hard_negatives_nobody_lists_the_items_of_users() -> None:
     run = TrainingRun(make_training_recipe(), load_store(), device=CPU)
     assert run.list_own_items(run.users) is None

@@ -94,7 +94,7 @@ def adjust_logits(lift_I: Tensor, settings: PopularityDebiasing) -> Tensor | Non
     if isinstance(settings, LogitAdjustment):
         return settings.alpha * lift_I.log()
     if isinstance(settings, PopularitySampler) and settings.correct:
-        return -mix_lift(lift_I, settings).log()
+        return -log_of_mix(lift_I, settings)
     return None
 
 
@@ -107,6 +107,17 @@ def mix_lift(lift_I: Tensor, settings: PopularitySampler) -> Tensor:
     """Return q · I: 1 - m + m · p^a / mean(p^a), exactly 1 where all shares are equal."""
     powered_I = (lift_I / lift_I.max()).pow(settings.power)  # by the largest, so that no power overflows
     return (1 - settings.mix) + settings.mix * (powered_I / powered_I.mean())
+
+
+def log_of_mix(lift_I: Tensor, settings: PopularitySampler) -> Tensor:
+    """Return log(q · I), exactly 0 where all shares are equal and finite whatever the power.
+
+    Without a uniform part, q may be less than any float: such an item is never drawn, but may be the target.
+    """
+    if settings.mix < 1:
+        return mix_lift(lift_I, settings).log()
+    log_powered_I = settings.power * (lift_I / lift_I.max()).log()
+    return log_powered_I - log_powered_I.exp().mean().log()
 
 
 def spread(value_I: Tensor | None, items: Items, *, elsewhere: float) -> Tensor | None:

@@ -12,12 +12,15 @@ from pydantic import Field, model_validator
 
 from hstu_preserve.records.numbers import (
     LARGEST_FLOAT,
+    SMALLEST_FLOOR,
+    SMALLEST_SCALE,
     NaturalInt,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     PositiveShare,
     Share,
+    require_at_least,
 )
 from hstu_preserve.records.record import AlwaysTrue, Record
 
@@ -70,6 +73,13 @@ class PrismSettings(Record):
             )
         if self.top_k > self.num_experts:
             raise ValueError(f"prism.top_k {self.top_k} is more than prism.num_experts {self.num_experts}")
+        return self
+
+    @model_validator(mode="after")
+    def require_finite_gates(self) -> Self:
+        """Gates and scales are quotients."""
+        require_at_least(SMALLEST_SCALE, self.router_temperature, path="prism.router_temperature")
+        require_at_least(SMALLEST_SCALE, self.film_scale, path="prism.film_scale")
         return self
 
 
@@ -154,7 +164,8 @@ class InversePropensity(Record):
 
     @model_validator(mode="after")
     def require_range(self) -> Self:
-        """The clip is a range."""
+        """The clip is a range, of weights that are divided by their mean."""
+        require_at_least(SMALLEST_FLOOR, self.clip_min, path="pop_debias.clip_min")
         if self.clip_min > self.clip_max:
             raise ValueError(f"pop_debias.clip_min {self.clip_min} is above pop_debias.clip_max {self.clip_max}")
         return self

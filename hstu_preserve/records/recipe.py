@@ -19,6 +19,8 @@ from hstu_preserve.records.components import (
     TimeDecaySettings,
 )
 from hstu_preserve.records.numbers import (
+    SMALLEST_FLOOR,
+    SMALLEST_SCALE,
     AnyFloat,
     NaturalInt,
     NonNegativeFloat,
@@ -26,6 +28,7 @@ from hstu_preserve.records.numbers import (
     PositiveInt,
     PositiveShare,
     Probability,
+    require_at_least,
 )
 from hstu_preserve.records.record import AlwaysTrue, Record
 
@@ -161,6 +164,13 @@ class LossSettings(Record):
     interaction_module_type: Literal["DotProduct"]
     weights: dict[str, AnyFloat]
     """Weight of each auxiliary loss, by name."""
+
+    @model_validator(mode="after")
+    def require_finite_scores(self) -> Self:
+        """Scores are quotients, and so are normalised embeddings: the padding row's is 0 by the smallest norm."""
+        require_at_least(SMALLEST_SCALE, self.temperature, path="loss.temperature")
+        require_at_least(SMALLEST_FLOOR, self.l2_norm_eps, path="loss.l2_norm_eps")
+        return self
 
 
 class SampledSoftmaxSettings(LossSettings):

@@ -37,6 +37,7 @@ MAX_JSON_INTEGER = 2**53 - 1
 positive_ints = st.integers(min_value=1, max_value=MAX_JSON_INTEGER)
 natural_ints = st.integers(min_value=0, max_value=MAX_JSON_INTEGER)
 probabilities = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
+divisors = st.floats(min_value=1e-6, max_value=2.0**52)
 positive_floats = st.floats(min_value=0.0, max_value=2.0**52, exclude_min=True)
 natural_floats = st.floats(min_value=0.0, max_value=2.0**52)
 
@@ -117,9 +118,9 @@ def sampled_losses() -> st.SearchStrategy[SampledSoftmaxSettings]:
         loss_module=st.just("SampledSoftmaxLoss"),
         sampling_strategy=st.sampled_from(("local", "in-batch")),
         num_negatives=positive_ints,
-        temperature=positive_floats,
+        temperature=divisors,
         item_l2_norm=st.booleans(),
-        l2_norm_eps=positive_floats,
+        l2_norm_eps=divisors | st.just(1e-30),
         activation_checkpoint=st.booleans(),
         interaction_module_type=st.just("DotProduct"),
         weights=st.just({}),
@@ -131,9 +132,9 @@ def full_losses() -> st.SearchStrategy[FullSoftmaxSettings]:
         FullSoftmaxSettings,
         loss_module=st.just("FullSoftmaxLoss"),
         padding_row=st.booleans(),
-        temperature=positive_floats,
+        temperature=divisors,
         item_l2_norm=st.booleans(),
-        l2_norm_eps=positive_floats,
+        l2_norm_eps=divisors | st.just(1e-30),
         activation_checkpoint=st.booleans(),
         interaction_module_type=st.just("DotProduct"),
         weights=st.just({}),
@@ -153,8 +154,8 @@ def prisms(draw: st.DrawFn) -> PrismSettings:
         num_experts=draw(st.integers(min_value=8, max_value=MAX_JSON_INTEGER)) if has_experts else 4,
         expert_dim=draw(positive_ints) if has_experts else 64,
         top_k=draw(st.integers(min_value=0, max_value=8)) if has_experts else 0,
-        router_temperature=draw(positive_floats) if has_experts else 1.0,
-        film_scale=draw(st.none() | positive_floats) if variant == "film" else None,
+        router_temperature=draw(divisors) if has_experts else 1.0,
+        film_scale=draw(st.none() | divisors) if variant == "film" else None,
         load_balance_weight=draw(natural_floats) if has_experts else 0.01,
         apply_to="input",
     )
@@ -212,7 +213,7 @@ def pop_debiasings() -> st.SearchStrategy[LogitAdjustment | InversePropensity | 
             InversePropensity,
             mode=st.just("ips"),
             alpha=natural_floats,
-            clip_min=st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
+            clip_min=st.floats(min_value=1e-30, max_value=1.0),
             clip_max=st.floats(min_value=1.0, max_value=2.0**52),
         )
         | st.builds(

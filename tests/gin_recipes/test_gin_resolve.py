@@ -266,6 +266,22 @@ def test_one_event_per_token_compresses_nothing_so_that_any_window_fits(folder: 
     assert recipe.padded_length == 20 + 10 + 1
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("prism.variant = 'moe'\nprism.router_temperature = 1e-300", "prism.router_temperature"),
+        ("prism.variant = 'film'\nprism.film_scale = 1e-300", "prism.film_scale"),
+        ("pop_debias.mode = 'ips'\npop_debias.clip_min = 1e-300", "pop_debias.clip_min"),
+        ("\ntrain_fn.temperature = 1e-300", "train_fn.temperature"),
+        ("\ntrain_fn.l2_norm_eps = 1e-300", "train_fn.l2_norm_eps"),
+    ],
+)
+def test_what_would_make_training_infinite_is_refused(folder: Path, text: str, name: str) -> None:
+    (line,) = refuse(folder, text)
+    assert line.startswith(f"r.gin:2: {name}: ")
+    assert "1e-300 is below 1e-" in line
+
+
 def test_no_weights_and_none_are_the_same(folder: Path) -> None:
     assert resolve_text(folder, "train_fn.loss_weights = None").recipe.loss.weights == {}
     assert resolve_text(folder, "train_fn.loss_weights = {}").recipe.loss.weights == {}

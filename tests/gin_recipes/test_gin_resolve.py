@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.errors import RecipeError
 from hstu_preserve.gin_recipes.bindings import (
     AUXILIARY_LOSSES,
     KNOWN_NAMES,
@@ -15,7 +14,7 @@ from hstu_preserve.gin_recipes.bindings import (
     find_unmet,
 )
 from hstu_preserve.gin_recipes.reader import read_chain
-from hstu_preserve.gin_recipes.resolve import Resolution, resolve
+from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.records.claim import Direction, SelectionRule
 from hstu_preserve.records.components import (
     ActionFusionSettings,
@@ -40,24 +39,12 @@ from hstu_preserve.records.recipe import (
     TrainingSettings,
 )
 from hstu_preserve.records.record import Record
+from tests.gin_recipes.gin_texts import refuse, resolve_text
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
-
-
-def resolve_text(folder: Path, text: str) -> Resolution:
-    path = folder / "r.gin"
-    path.write_text(text)
-    return resolve(read_chain(path, root=folder))
-
-
-def refuse(folder: Path, text: str) -> list[str]:
-    """Return the lines of the refusal."""
-    with pytest.raises(RecipeError) as caught:
-        resolve_text(folder, text)
-    return str(caught.value).split("\n")
 
 
 def test_an_empty_file_is_upstreams_defaults(folder: Path) -> None:
@@ -123,117 +110,6 @@ def test_a_component_that_is_turned_off_is_none_and_its_settings_are_not_read(fo
     ]
 
 
-HSTU = "train_fn.main_module = 'HSTU'\ntrain_fn.sampling_strategy = 'local'\n"
-CHUNK = "input_compression.pooling = 'chunk'"
-ONE_TO_ONE = "input_compression.ratio = 1"
-LOSS_DECAY = "time_decay.mode = 'exp'\ntime_decay.where = 'loss'\ntime_decay.learnable = False"
-N128 = "train_fn.num_negatives = 128\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "culprits"),
-    [
-        ("prism.variant = 'film'\nprism.features = []", ["prism.features"]),
-        (
-            "prism.variant = 'film'\nprism.features = ['genres', 'rating']\nprism.apply_to = 'shared'",
-            ["prism.features", "prism.apply_to"],
-        ),
-        ("prism.variant = 'film'\nprism.features = ['genres', 'genres']", ["prism.features", "twice"]),
-        (
-            "input_compression.pooling = 'learned'\ntrain_fn.main_module = 'SASRec'",
-            ["input_compression.pooling", "train_fn.main_module"],
-        ),
-        (
-            "input_compression.pooling = 'learned'\ntime_decay.mode = 'exp'\ntime_decay.where = 'pool'",
-            ["input_compression.pooling", "time_decay.where"],
-        ),
-        (
-            f"{CHUNK}\n{ONE_TO_ONE}\ntime_decay.mode = 'exp'\ntime_decay.where = 'pool'",
-            ["input_compression.pooling", "input_compression.ratio", "time_decay.where"],
-        ),
-        (
-            f"{LOSS_DECAY}\ntime_decay.per_layer = True",
-            ["time_decay.per_layer", "time_decay.where"],
-        ),
-        ("prism.variant = 'moe'\nprism.top_k = 5", ["prism.top_k", "prism.num_experts (default 4)"]),
-        (
-            "input_compression.pooling = 'chunk'\ninput_compression.recent_len = 200",
-            ["input_compression.recent_len", "train_fn.max_sequence_length (default 200)"],
-        ),
-        ("train_fn.main_module = 'HSTU-TF'\nprism.variant = 'film'", ["train_fn.main_module", "prism.variant"]),
-        ("train_fn.main_module = 'SASRec'\ntime_decay.mode = 'power'", ["train_fn.main_module", "time_decay.where"]),
-        ("time_decay.mode = 'exp'\ntime_decay.where = 'pool'", ["time_decay.where", "input_compression.pooling"]),
-        ("time_decay.mode = 'exp'\ntime_decay.where = 'loss'", ["time_decay.where", "time_decay.learnable"]),
-        (
-            "hard_negatives.fraction = 0.5\ntrain_fn.loss_module = 'FullSoftmaxLoss'",
-            ["hard_negatives.fraction", "train_fn.loss_module"],
-        ),
-        (
-            "pop_debias.mode = 'pop_sampler'\ntrain_fn.loss_module = 'FullSoftmaxLoss'",
-            ["pop_debias.mode", "train_fn.loss_module"],
-        ),
-        (
-            "pop_debias.mode = 'pop_sampler'\ntrain_fn.sampling_strategy = 'in-batch'",
-            ["pop_debias.mode", "train_fn.sampling_strategy"],
-        ),
-        (
-            "hard_negatives.fraction = 0.5\ntrain_fn.sampling_strategy = 'in-batch'",
-            ["hard_negatives.fraction", "train_fn.sampling_strategy"],
-        ),
-        (
-            f"{N128}hard_negatives.fraction = 0.003",
-            ["hard_negatives.fraction", "train_fn.num_negatives", "rounds to none"],
-        ),
-        (
-            f"{N128}hard_negatives.fraction = 0.25\nhard_negatives.pool_size = 31",
-            ["hard_negatives.fraction", "hard_negatives.pool_size", "train_fn.num_negatives"],
-        ),
-        (
-            f"{N128}hard_negatives.fraction = 0.25\nhard_negatives.warmup_epochs = 101",
-            ["hard_negatives.warmup_epochs", "train_fn.num_epochs (default 101)"],
-        ),
-        (
-            f"{N128}hard_negatives.fraction = 0.25\npop_debias.mode = 'pop_sampler'",
-            ["hard_negatives.fraction", "pop_debias.mode", "pop_debias.correct (default True)"],
-        ),
-        ("pop_debias.mode = 'ips'\npop_debias.clip_min = 11", ["pop_debias.clip_min", "pop_debias.clip_max"]),
-        ("training.patience = 3", ["training.patience", "data.protocol (default 'upstream')"]),
-        (
-            "training.optimizer = 'TensorFlowAdam'",
-            ["training.optimizer", "train_fn.weight_decay (default 0.001)"],
-        ),
-        (
-            "time_decay.mode = 'exp'\ntime_decay.per_layer = True\ntime_decay.learnable = False",
-            ["time_decay.per_layer", "time_decay.learnable"],
-        ),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused_by_their_gin_names(
-    folder: Path, text: str, culprits: list[str]
-) -> None:
-    (line,) = refuse(folder, HSTU + text)
-    for culprit in culprits:
-        assert culprit in line
-    assert line.startswith("r.gin:")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "hard_negatives.fraction = 0.004",
-        "hard_negatives.fraction = 0.25\nhard_negatives.pool_size = 32",
-        "hard_negatives.fraction = 0.25\nhard_negatives.warmup_epochs = 100",
-        "hard_negatives.fraction = 0.25\npop_debias.mode = 'pop_sampler'\npop_debias.correct = False",
-        "hard_negatives.fraction = 0.25\npop_debias.mode = 'pop_sampler'\npop_debias.mix = 0",
-        "hard_negatives.fraction = 0.25\npop_debias.mode = 'logit_adjust'",
-    ],
-)
-def test_what_just_fits_is_taken(folder: Path, text: str) -> None:
-    resolution = resolve_text(folder, HSTU + N128 + text)
-    assert resolution.recipe.hard_negatives is not None
-    assert resolution.warnings == ()
-
-
 def test_no_name_is_in_two_tables() -> None:
     assert len(set(KNOWN_NAMES)) == len(KNOWN_NAMES)
 
@@ -251,35 +127,6 @@ def test_a_whole_number_serves_as_a_float(folder: Path) -> None:
     recipe = resolve_text(folder, "train_fn.weight_decay = 0\ntrain_fn.learning_rate = 1").recipe
     assert [type(value) for value in (recipe.training.weight_decay, recipe.training.learning_rate)] == [float, float]
     assert recipe.training.learning_rate == 1.0
-
-
-@pytest.mark.parametrize("off", ["0", "0.0"])
-def test_a_fraction_of_nothing_is_off_however_it_is_written(folder: Path, off: str) -> None:
-    assert resolve_text(folder, f"hard_negatives.fraction = {off}").recipe.hard_negatives is None
-
-
-@pytest.mark.parametrize("pooling", ["chunk", "category"])
-def test_one_event_per_token_compresses_nothing_so_that_any_window_fits(folder: Path, pooling: str) -> None:
-    text = f"input_compression.pooling = '{pooling}'\ninput_compression.ratio = 1\ntrain_fn.max_sequence_length = 20"
-    recipe = resolve_text(folder, text).recipe
-    assert recipe.input_compression is not None
-    assert recipe.padded_length == 20 + 10 + 1
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("prism.variant = 'moe'\nprism.router_temperature = 1e-300", "prism.router_temperature"),
-        ("prism.variant = 'film'\nprism.film_scale = 1e-300", "prism.film_scale"),
-        ("pop_debias.mode = 'ips'\npop_debias.clip_min = 1e-300", "pop_debias.clip_min"),
-        ("\ntrain_fn.temperature = 1e-300", "train_fn.temperature"),
-        ("\ntrain_fn.l2_norm_eps = 1e-300", "train_fn.l2_norm_eps"),
-    ],
-)
-def test_what_would_make_training_infinite_is_refused(folder: Path, text: str, name: str) -> None:
-    (line,) = refuse(folder, text)
-    assert line.startswith(f"r.gin:2: {name}: ")
-    assert "1e-300 is below 1e-" in line
 
 
 def test_no_weights_and_none_are_the_same(folder: Path) -> None:
@@ -487,111 +334,6 @@ def test_what_is_never_read_is_warned_of_and_changes_nothing(folder: Path, text:
     resolution = resolve_text(folder, text)
     assert [str(notice) for notice in resolution.warnings] == [f"r.gin:{message}"]
     assert resolution.recipe == resolve_text(folder, "").recipe
-
-
-MOE_ONLY = {
-    "num_experts": 8,
-    "expert_dim": 16,
-    "top_k": 3,
-    "router_temperature": 0.7,
-    "load_balance_weight": 3.0,
-}
-ADDITIVE = "prism.variant = 'additive'"
-FILM = "prism.variant = 'film'"
-ALL_BY_UNIFORM_DRAW = "pop_debias.mode = 'pop_sampler'\npop_debias.mix = 0"
-
-
-@pytest.mark.parametrize(
-    ("chosen", "idle", "reason"),
-    [
-        *((ADDITIVE, f"prism.{name} = {value}", ADDITIVE) for name, value in MOE_ONLY.items()),
-        *((FILM, f"prism.{name} = {value}", FILM) for name, value in MOE_ONLY.items()),
-        (ADDITIVE, "prism.film_scale = 0.5", ADDITIVE),
-        ("prism.variant = 'moe'", "prism.film_scale = None", "prism.variant = 'moe'"),
-        ("time_decay.mode = 'power'", "time_decay.beta = 1.0", "time_decay.mode = 'power'"),
-        ("time_decay.mode = 'exp'", "time_decay.beta = 1.0", "time_decay.mode = 'exp'"),
-        (
-            f"time_decay.mode = 'exp'\ntime_decay.where = 'pool'\n{CHUNK}",
-            "input_compression.decay = 0.5",
-            "time_decay.where = 'pool'",
-        ),
-        *(
-            (f"input_compression.pooling = '{pooling}'", line, f"input_compression.pooling = '{pooling}'")
-            for pooling, line in (
-                ("category", "input_compression.ratio = 16"),
-                ("learned", "input_compression.ratio = 16"),
-                ("learned", "input_compression.decay = 0.5"),
-            )
-        ),
-        *(
-            (f"{CHUNK}\n{ONE_TO_ONE}", f"input_compression.{line}", ONE_TO_ONE)
-            for line in (
-                "random_boundary = True",
-                "recent_len = 9",
-                "num_tokens = 9",
-                "decay = 0.5",
-                "loss_on = 'recent'",
-            )
-        ),
-        (ALL_BY_UNIFORM_DRAW, "pop_debias.power = 2.0", "pop_debias.mix = 0"),
-        (ALL_BY_UNIFORM_DRAW, "pop_debias.correct = False", "pop_debias.mix = 0"),
-    ],
-)
-def test_what_a_components_form_does_not_read_is_warned_of_and_makes_no_other_recipe(
-    folder: Path, chosen: str, idle: str, reason: str
-) -> None:
-    text = HSTU + chosen
-    resolution = resolve_text(folder, f"{text}\n{idle}")
-    line, name = text.count("\n") + 2, idle.split(" ", maxsplit=1)[0]
-    assert [str(notice) for notice in resolution.warnings] == [f"r.gin:{line}: {name} is not read by {reason}"]
-    assert resolution.recipe.digest() == resolve_text(folder, text).recipe.digest()
-
-
-@pytest.mark.parametrize(
-    ("chosen", "read"),
-    [
-        *(("prism.variant = 'moe'", f"prism.{name} = {value}") for name, value in MOE_ONLY.items()),
-        (FILM, "prism.film_scale = 0.5"),
-        ("time_decay.mode = 'exp_power'", "time_decay.beta = 1.0"),
-        (CHUNK, "input_compression.ratio = 2"),
-        (f"{CHUNK}\ntime_decay.mode = 'exp'", "input_compression.decay = 0.5"),
-        (CHUNK, "input_compression.random_boundary = True"),
-        ("input_compression.pooling = 'category'", "input_compression.ratio = 1"),
-        ("pop_debias.mode = 'pop_sampler'", "pop_debias.power = 0.5"),
-    ],
-)
-def test_what_a_components_form_reads_makes_another_recipe_without_a_warning(
-    folder: Path, chosen: str, read: str
-) -> None:
-    resolution = resolve_text(folder, f"{HSTU}{chosen}\n{read}")
-    assert resolution.warnings == ()
-    assert resolution.recipe != resolve_text(folder, HSTU + chosen).recipe
-
-
-def test_more_experts_kept_than_there_are_is_no_matter_where_there_are_none(folder: Path) -> None:
-    resolution = resolve_text(folder, f"{HSTU}{ADDITIVE}\nprism.top_k = 5")
-    assert [notice.message for notice in resolution.warnings] == [f"prism.top_k is not read by {ADDITIVE}"]
-
-
-def test_a_decay_that_is_off_does_not_stand_in_for_that_of_compression(folder: Path) -> None:
-    resolution = resolve_text(folder, f"{HSTU}{CHUNK}\ninput_compression.decay = 0.5\ntime_decay.where = 'pool'")
-    assert resolution.recipe.input_compression is not None
-    assert resolution.recipe.input_compression.decay == 0.5
-    assert [notice.message for notice in resolution.warnings] == [
-        "time_decay.where is not read by time_decay.mode = 'none'"
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "problem"),
-    [
-        (f"{ADDITIVE}\nprism.num_experts = 'x'", "Input should be a valid integer (found 'x')"),
-        (f"{ADDITIVE}\nprism.num_experts = 0", "Input should be greater than or equal to 1 (found 0)"),
-        (f"{ADDITIVE}\nprism.film_scale = -1", "Input should be greater than 0 (found -1)"),
-    ],
-)
-def test_what_is_not_read_must_fit_all_the_same(folder: Path, text: str, problem: str) -> None:
-    assert refuse(folder, HSTU + text) == [f"r.gin:4: {text.split()[3]}: {problem}"]
 
 
 def test_what_decides_no_result_is_listed_without_a_warning(folder: Path) -> None:

@@ -16,7 +16,7 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.histories import to_training_histories
 from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.model.initialization import initialize
-from hstu_preserve.model.objective import draw
+from hstu_preserve.model.objective import Losses, draw
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.model.upstream_weights import load_state
@@ -44,7 +44,9 @@ class StepEvent:
     Attributes:
         epoch: From 0.
         step: From 0, over the whole run: upstream's batch id.
-        loss: Mean over the step's supervised positions.
+        loss: What the step minimised.
+        main_loss: Mean over the step's supervised positions, without the components' own losses.
+        load_balance: PRISM's auxiliary loss before its weight, None where there is none.
         learning_rate: The one used.
         steps_per_epoch: Steps that an epoch has.
     """
@@ -52,6 +54,8 @@ class StepEvent:
     epoch: int
     step: int
     loss: float
+    main_loss: float
+    load_balance: float | None
     learning_rate: float
     steps_per_epoch: int
 
@@ -129,10 +133,16 @@ class TrainingRun:
             batches = self.split_users(epoch)
             for place in range(self.position.epoch_steps, len(batches)):
                 step = self.position.batch_id
-                loss, learning_rate = self.take_step(batches[place], epoch=epoch, step=step)
+                losses, learning_rate = self.take_step(batches[place], epoch=epoch, step=step)
                 self.position = Position(finished_epoch=epoch - 1, epoch_steps=place + 1, batch_id=step + 1)
                 yield StepEvent(
-                    epoch=epoch, step=step, loss=loss, learning_rate=learning_rate, steps_per_epoch=len(batches)
+                    epoch=epoch,
+                    step=step,
+                    loss=float(losses.total),
+                    main_loss=float(losses.main),
+                    load_balance=None if losses.load_balance is None else float(losses.load_balance),
+                    learning_rate=learning_rate,
+                    steps_per_epoch=len(batches),
                 )
             yield EpochEvent(epoch=epoch, batch_id=self.position.batch_id, is_last=epoch == last)
             self.position = self.position.after_epoch()
@@ -155,8 +165,8 @@ class TrainingRun:
         count = self.steps_per_epoch * settings.local_batch_size
         return draw_with_replacement(num_users, count=count, seed=self.seed, purpose="epoch_order", position=epoch)
 
-    def take_step(self, users: npt.NDArray[np.int64], *, epoch: int, step: int) -> tuple[float, float]:
-        """Take one optimizer step on the users and return (loss, learning rate).
+    def take_step(self, users: npt.NDArray[np.int64], *, epoch: int, step: int) -> tuple[Losses, float]:
+        """Take one optimizer step on the users and return (losses, learning rate).
 
         Raises:
             LostProcessError: Another process is gone; the step was not taken.
@@ -180,10 +190,10 @@ class TrainingRun:
         self.model.train()
         learning_rate = self.set_learning_rate(step)
         self.optimizer.zero_grad()
-        loss = self.loss.compute_gradients(draws)
+        losses = self.loss.compute_gradients(draws)
         self.optimizer.step()
         project_rates(self.model)
-        return float(loss), learning_rate
+        return losses, learning_rate
 
     def list_own_items(self, users: npt.NDArray[np.int64]) -> Tensor | None:
         """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None where nobody asks.

@@ -142,6 +142,21 @@ def test_a_recipe_with_components_trains_twice_to_the_same_state(name: str) -> N
     assert first.losses[-1] != first.losses[0]
 
 
+def test_a_step_tells_the_main_loss_and_the_balance_of_the_experts_load_apart() -> None:
+    for step in train(COMPONENTS["moe with rating"]).steps:
+        assert step.load_balance is not None
+        assert step.load_balance >= 0.999
+        assert step.main_loss < step.loss
+        assert step.loss == pytest.approx(step.main_loss + 0.01 * step.load_balance, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["additive", "loss decay and ips"])
+def test_without_an_auxiliary_loss_the_main_loss_is_what_is_minimised(name: str) -> None:
+    assert [(step.main_loss, step.load_balance) for step in train(COMPONENTS[name]).steps] == [
+        (step.loss, None) for step in train(COMPONENTS[name]).steps
+    ]
+
+
 def test_what_is_held_out_reaches_no_component() -> None:
     store = load_store()
     rewritten = rewrite_events(store, mark_last_events(store, 1))

@@ -48,7 +48,11 @@ class RecipeBinding:
     """The field, from the recipe's root."""
     default: Json
     read_if: Condition | None = None
-    """None where the setting is always read."""
+    """Without it the recipe has no such field; None where it always has."""
+    idle_if: tuple[Condition, ...] = ()
+    """With any of these, nothing reads the field: the recipe holds the default, whatever is bound."""
+    never_idle: tuple[Json, ...] = ()
+    """Values that are read even so."""
     note: str = ""
     """Added to the message when the value is refused."""
 
@@ -62,6 +66,10 @@ class Switch:
     off: Json
     on: tuple[Json, ...]
     """Every other value, or none where any value but `off` turns the section on."""
+
+    def is_off(self, value: Json) -> bool:
+        """Return whether the value turns the section off; False is not 0, nor 0 False."""
+        return value == self.off and isinstance(value, bool) == isinstance(self.off, bool)
 
 
 SWITCHES = (
@@ -79,6 +87,14 @@ LOGIT_ADJUST = Condition("pop_debias.mode", ("logit_adjust",))
 IPS = Condition("pop_debias.mode", ("ips",))
 POP_SAMPLER = Condition("pop_debias.mode", ("pop_sampler",))
 
+NOT_FILM = Condition("prism.variant", ("additive", "moe"))
+NOT_MOE = Condition("prism.variant", ("additive", "film"))
+NOT_CHUNKS = Condition("input_compression.pooling", ("category", "learned"))
+NO_MEANS = Condition("input_compression.pooling", ("learned",))
+NOTHING_COMPRESSED = Condition("input_compression.ratio", (1,))
+MEANS_BY_AGE = Condition("time_decay.where", ("pool",))
+NO_EXPONENT = Condition("time_decay.mode", ("power", "exp"))
+NONE_BY_POPULARITY = Condition("pop_debias.mix", (0,))
 
 RECIPE_BINDINGS = (
     RecipeBinding("train_fn.dataset_name", path="dataset.name", default="ml-20m"),
@@ -163,26 +179,44 @@ RECIPE_BINDINGS = (
     RecipeBinding("prism.features", path="prism.features", default=["genres", "year"]),
     RecipeBinding("prism.side_dim", path="prism.side_dim", default=32),
     RecipeBinding("prism.hidden_dim", path="prism.hidden_dim", default=64),
-    RecipeBinding("prism.num_experts", path="prism.num_experts", default=4),
-    RecipeBinding("prism.expert_dim", path="prism.expert_dim", default=64),
-    RecipeBinding("prism.top_k", path="prism.top_k", default=0),
-    RecipeBinding("prism.router_temperature", path="prism.router_temperature", default=1.0),
-    RecipeBinding("prism.film_scale", path="prism.film_scale", default=None),
-    RecipeBinding("prism.load_balance_weight", path="prism.load_balance_weight", default=0.01),
+    RecipeBinding("prism.num_experts", path="prism.num_experts", default=4, idle_if=(NOT_MOE,)),
+    RecipeBinding("prism.expert_dim", path="prism.expert_dim", default=64, idle_if=(NOT_MOE,)),
+    RecipeBinding("prism.top_k", path="prism.top_k", default=0, idle_if=(NOT_MOE,)),
+    RecipeBinding("prism.router_temperature", path="prism.router_temperature", default=1.0, idle_if=(NOT_MOE,)),
+    RecipeBinding("prism.film_scale", path="prism.film_scale", default=None, idle_if=(NOT_FILM,)),
+    RecipeBinding("prism.load_balance_weight", path="prism.load_balance_weight", default=0.01, idle_if=(NOT_MOE,)),
     RecipeBinding("prism.apply_to", path="prism.apply_to", default="input"),
     RecipeBinding("input_compression.pooling", path="input_compression.pooling", default="none"),
-    RecipeBinding("input_compression.ratio", path="input_compression.ratio", default=4),
-    RecipeBinding("input_compression.recent_len", path="input_compression.recent_len", default=150),
-    RecipeBinding("input_compression.num_tokens", path="input_compression.num_tokens", default=50),
-    RecipeBinding("input_compression.decay", path="input_compression.decay", default=1.0),
-    RecipeBinding("input_compression.loss_on", path="input_compression.loss_on", default="recent"),
-    RecipeBinding("input_compression.random_boundary", path="input_compression.random_boundary", default=False),
+    RecipeBinding(
+        "input_compression.ratio", path="input_compression.ratio", default=4, idle_if=(NOT_CHUNKS,), never_idle=(1,)
+    ),
+    RecipeBinding(
+        "input_compression.recent_len", path="input_compression.recent_len", default=150, idle_if=(NOTHING_COMPRESSED,)
+    ),
+    RecipeBinding(
+        "input_compression.num_tokens", path="input_compression.num_tokens", default=50, idle_if=(NOTHING_COMPRESSED,)
+    ),
+    RecipeBinding(
+        "input_compression.decay",
+        path="input_compression.decay",
+        default=1.0,
+        idle_if=(NOTHING_COMPRESSED, NO_MEANS, MEANS_BY_AGE),
+    ),
+    RecipeBinding(
+        "input_compression.loss_on", path="input_compression.loss_on", default="recent", idle_if=(NOTHING_COMPRESSED,)
+    ),
+    RecipeBinding(
+        "input_compression.random_boundary",
+        path="input_compression.random_boundary",
+        default=False,
+        idle_if=(NOTHING_COMPRESSED,),
+    ),
     RecipeBinding("action_fusion.enabled", path="action_fusion.enabled", default=False),
     RecipeBinding("time_decay.mode", path="time_decay.mode", default="none"),
     RecipeBinding("time_decay.rate", path="time_decay.rate", default=0.1),
     RecipeBinding("time_decay.learnable", path="time_decay.learnable", default=True),
     RecipeBinding("time_decay.tau_seconds", path="time_decay.tau_seconds", default=86400.0),
-    RecipeBinding("time_decay.beta", path="time_decay.beta", default=0.5),
+    RecipeBinding("time_decay.beta", path="time_decay.beta", default=0.5, idle_if=(NO_EXPONENT,)),
     RecipeBinding("time_decay.where", path="time_decay.where", default="attention"),
     RecipeBinding("time_decay.per_layer", path="time_decay.per_layer", default=False),
     RecipeBinding("hard_negatives.fraction", path="hard_negatives.fraction", default=0),
@@ -195,8 +229,16 @@ RECIPE_BINDINGS = (
     RecipeBinding("pop_debias.clip_min", path="pop_debias.clip_min", default=0.1, read_if=IPS),
     RecipeBinding("pop_debias.clip_max", path="pop_debias.clip_max", default=10.0, read_if=IPS),
     RecipeBinding("pop_debias.mix", path="pop_debias.mix", default=0.5, read_if=POP_SAMPLER),
-    RecipeBinding("pop_debias.power", path="pop_debias.power", default=1.0, read_if=POP_SAMPLER),
-    RecipeBinding("pop_debias.correct", path="pop_debias.correct", default=True, read_if=POP_SAMPLER),
+    RecipeBinding(
+        "pop_debias.power", path="pop_debias.power", default=1.0, read_if=POP_SAMPLER, idle_if=(NONE_BY_POPULARITY,)
+    ),
+    RecipeBinding(
+        "pop_debias.correct",
+        path="pop_debias.correct",
+        default=True,
+        read_if=POP_SAMPLER,
+        idle_if=(NONE_BY_POPULARITY,),
+    ),
 )
 
 CLAIM_SELECTOR = "claim"
@@ -280,11 +322,30 @@ def find_unmet(row: RecipeBinding, value_of: Callable[[str], Json]) -> Condition
         value_of: Gives the value of a setting by its gin name, a switch's `off` included.
     """
     switch = SWITCHES_BY_SECTION.get(row.path.split(".")[0])
-    if switch and row.name != switch.name and value_of(switch.name) == switch.off:
+    if switch and row.name != switch.name and switch.is_off(value_of(switch.name)):
         return Condition(switch.name, switch.on)
     if row.read_if and value_of(row.read_if.name) not in row.read_if.values:
         return row.read_if
     return None
+
+
+def find_idle(row: RecipeBinding, value_of: Callable[[str], Json]) -> Condition | None:
+    """Return the condition under which nothing reads the row's field, or None where it is read.
+
+    Args:
+        row: A row whose field the recipe has.
+        value_of: Gives the value of a setting by its gin name, a switch's `off` included.
+    """
+    if value_of(row.name) in row.never_idle:
+        return None
+    return next((one for one in row.idle_if if find_read_value(one.name, value_of) in one.values), None)
+
+
+def find_read_value(name: str, value_of: Callable[[str], Json]) -> Json:
+    """Return the value that a setting has in the recipe: the default where what is bound is not read."""
+    row = RECIPE_BINDINGS_BY_NAME[name]
+    is_read = find_unmet(row, value_of) is None and find_idle(row, value_of) is None
+    return value_of(name) if is_read else row.default
 
 
 CLAIM_NAMES = tuple(f"{CLAIM_SELECTOR}.{argument}" for argument in CLAIM_ARGUMENTS)

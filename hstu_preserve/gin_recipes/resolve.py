@@ -1,9 +1,10 @@
 """Bindings become the recipe, the claims' policies and the bundle's settings; whatever does not fit is named."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
+from typing import Annotated
 
 from hstu_preserve.errors import RecipeError, UnknownNameError
 from hstu_preserve.gin_recipes.bindings import (
@@ -27,6 +28,7 @@ from hstu_preserve.gin_recipes.bindings import (
     UNSUPPORTED_SELECTORS,
     Condition,
     RecipeBinding,
+    find_idle,
     find_unmet,
 )
 from hstu_preserve.gin_recipes.reader import GinChain
@@ -42,8 +44,23 @@ from hstu_preserve.gin_recipes.settings import (
 from hstu_preserve.gin_recipes.syntax import Binding, BindingKey, Location, shorten, show
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.claim import ClaimPolicy, Direction, SelectionRule
+from hstu_preserve.records.components import (
+    InputCompressionSettings,
+    PopularitySampler,
+    PrismSettings,
+    TimeDecaySettings,
+)
 from hstu_preserve.records.manifest import BundleSettings
 from hstu_preserve.records.recipe import Protocol, Recipe
+from hstu_preserve.records.record import Record
+
+RECORDS_WITH_IDLE_FIELDS: Mapping[str, type[Record]] = {
+    "prism": PrismSettings,
+    "input_compression": InputCompressionSettings,
+    "time_decay": TimeDecaySettings,
+    "pop_debias": PopularitySampler,
+}
+"""By section."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,22 +209,44 @@ class Resolver:
         """Return what the recipe reads; warn of each binding that it does not."""
         switches = {switch.name: switch for switch in SWITCHES}
         settings: dict[str, Setting] = {}
-        unmet: dict[str, Condition] = {}
+        absent: dict[str, Condition] = {}
+        idle: dict[str, Condition] = {}
         for row in RECIPE_BINDINGS:
             setting = self.row_setting(row)
-            condition = find_unmet(row, lambda name: self.recipe_setting(name).value)
             switch = switches.get(row.name)
-            if condition is not None:
-                unmet[row.name] = condition
-            elif switch and setting.value == switch.off:
+            if condition := find_unmet(row, self.value_of):
+                absent[row.name] = condition
+            elif switch and switch.is_off(setting.value):
                 settings[row.name] = replace(setting, path=switch.section, value=None)
+            elif condition := find_idle(row, self.value_of):
+                idle[row.name] = condition
+                settings[row.name] = self.replace_idle(setting, default=row.default)
             else:
                 settings[row.name] = setting
-        for name, condition in unmet.items():
-            location = self.recipe_setting(name).location
-            if name not in settings and location is not None:
-                self.warn(location, f"{name} is not read by {self.describe_value(condition.name)}")
+        # Of two rows of one name, one may be absent and the other there.
+        self.warn_of_unread({name: absent[name] for name in absent if name not in settings} | idle)
         return list(settings.values())
+
+    def value_of(self, name: str) -> Json:
+        """Return what is bound to a name in the table, or its default."""
+        return self.recipe_setting(name).value
+
+    def replace_idle(self, setting: Setting, *, default: Json) -> Setting:
+        """Return the setting with its default: what nothing reads makes no other recipe. It must fit all the same."""
+        section, field = setting.path.split(".")
+        declared = RECORDS_WITH_IDLE_FIELDS[section].model_fields[field]
+        try:
+            check_type(setting.value, Annotated[declared.annotation, declared])
+        except ValueError as error:
+            self.problems.note(f"{setting.location}: {setting.name}: {error}")
+        return replace(setting, value=default)
+
+    def warn_of_unread(self, unread: dict[str, Condition]) -> None:
+        """Warn of each binding that is not read by what its condition names."""
+        for name, condition in unread.items():
+            location = self.recipe_setting(name).location
+            if location is not None:
+                self.warn(location, f"{name} is not read by {self.describe_value(condition.name)}")
 
     def describe_value(self, name: str) -> str:
         """Return what a setting says: the model by its name alone, any other one with its own."""

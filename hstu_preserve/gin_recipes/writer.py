@@ -11,6 +11,7 @@ from hstu_preserve.gin_recipes.bindings import (
     RECIPE_BINDINGS,
     RECIPE_BINDINGS_BY_NAME,
     SWITCHES_BY_SECTION,
+    find_idle,
     find_unmet,
 )
 from hstu_preserve.gin_recipes.syntax import BindingKey
@@ -24,10 +25,11 @@ from hstu_preserve.records.record import Record
 def write_gin(recipe: Recipe, policies: Sequence[ClaimPolicy], bundle: BundleSettings) -> str:
     """Return gin text that resolves to exactly this recipe, these policies and this bundle.
 
-    Nothing is left to a default, so that the text keeps its meaning when a default changes.
+    Nothing is left to a default, so that the text keeps its meaning when a default changes; only what no model reads
+    (the experts of a PRISM without any) is left out.
 
     Args:
-        recipe: The recipe.
+        recipe: The recipe; what no model reads has its default, as in every recipe that gin text makes.
         policies: At least one, each of the recipe's protocol; the first becomes the unscoped claim.
         bundle: What the author says of the bundle.
 
@@ -52,7 +54,7 @@ def recipe_lines(recipe: Recipe) -> Iterator[str]:
     def value_of(name: str) -> Json:
         return find_setting(recipe, RECIPE_BINDINGS_BY_NAME[name].path)
 
-    rows = (row for row in RECIPE_BINDINGS if find_unmet(row, value_of) is None)
+    rows = (row for row in RECIPE_BINDINGS if not find_unmet(row, value_of) and not find_idle(row, value_of))
     for _, group in groupby(rows, key=lambda row: row.name.split(".")[0]):
         for row in group:
             yield f"{row.name} = {value_of(row.name)!r}"

@@ -2,7 +2,8 @@
 
 Hard negatives are a reconstruction: the archive named them and never published a definition. Ours are the top of a pool
 by the model's own score (dynamic negative sampling: Zhang et al., SIGIR 2013), beside uniform ones (mixed negative
-sampling: Yang et al., WWW 2020).
+sampling: Yang et al., WWW 2020). A user's own items are none of them (`exclude_history`): all of the training sequence,
+whatever part of it the model reads or a positional sampling leaves.
 
 Shape suffixes: B batch, N padded position, L position of the history, T supervised positions, K negatives per position,
 I candidates, P pool of hard negatives, C supervised positions scored at once, H hard negatives per position, D model

@@ -107,8 +107,37 @@ class Supervised:
     place_T: Tensor
 
 
+@dataclass(frozen=True, kw_only=True)
+class Losses:
+    """The loss of one step, and what it is made of.
+
+    Attributes:
+        total: What is minimised.
+        main: The weighted mean of the positions' losses, without the components' own.
+        load_balance: PRISM's, before its weight; None where there is none.
+    """
+
+    total: Tensor
+    main: Tensor
+    load_balance: Tensor | None
+
+    def detach(self) -> "Losses":
+        """Return the same values without their graph."""
+        balance = self.load_balance
+        return Losses(
+            total=self.total.detach(),
+            main=self.main.detach(),
+            load_balance=None if balance is None else balance.detach(),
+        )
+
+
 def training_loss(model: Recommender, draws: Draws, *, share: Share = WHOLE) -> Tensor:
-    """Return what one step minimises: the weighted mean of the positions' losses, and the components' own losses.
+    """Return what one step minimises; see `training_losses`."""
+    return training_losses(model, draws, share=share).total
+
+
+def training_losses(model: Recommender, draws: Draws, *, share: Share = WHOLE) -> Losses:
+    """Return the weighted mean of the positions' losses, and its sum with the components' own losses.
 
     Args:
         model: Whose recipe decides the loss.
@@ -119,9 +148,12 @@ def training_loss(model: Recommender, draws: Draws, *, share: Share = WHOLE) -> 
     supervised = select_supervised(model, encoded.tokens, encoded.user_BND)
     loss_T = losses_of_positions(model, encoded, supervised, draws)
     weight_T = weigh(model, encoded.tokens, supervised, share=share)
-    loss = share.contribute(loss_T if weight_T is None else loss_T * weight_T)
+    main = share.contribute(loss_T if weight_T is None else loss_T * weight_T)
+    prism = model.recipe.prism
     balance = balance_experts(model, encoded, draws.histories, share=share)
-    return loss if balance is None else loss + balance
+    if prism is None or balance is None:
+        return Losses(total=main, main=main, load_balance=None)
+    return Losses(total=main + prism.load_balance_weight * balance, main=main, load_balance=balance)
 
 
 def position_losses(model: Recommender, draws: Draws) -> Tensor:
@@ -224,9 +256,9 @@ def weigh(model: Recommender, tokens: Tokens, supervised: Supervised, *, share: 
 
 
 def balance_experts(model: Recommender, encoded: Encoded, histories: Histories, *, share: Share) -> Tensor | None:
-    """Return the weighted auxiliary loss that evens the experts' load out, None without experts or weight."""
+    """Return the auxiliary loss that evens the experts' load out, before its weight; None without experts or weight."""
     prism, router_weight_BLG = model.recipe.prism, encoded.router_weight_BLG
     if prism is None or router_weight_BLG is None or not prism.load_balance_weight:
         return None
     offsets = model.operators.complete_cumsum(histories.length_B)
-    return prism.load_balance_weight * load_balance(plain_to_jagged(router_weight_BLG, offsets), share=share)
+    return load_balance(plain_to_jagged(router_weight_BLG, offsets), share=share)

@@ -7,6 +7,9 @@ events, counted with one more event per candidate, and I candidates:
     ips           weight_i = clip((p_i · I)^-α), mean 1 per batch  inverse propensity, Schnabel et al., ICML 2016
     pop_sampler   q_i = (1 - m) / I + m · p_i^a / Σ p^a, logit_i - log(q_i · I)    Yi et al., RecSys 2019
 
+The correction is for what is drawn with probability q. Hard negatives are chosen from a uniform pool, so that a recipe
+has them with an uncorrected sampler (`correct=False`) only.
+
 All of it is for training: inference ranks by the plain logits. Everything is computed from the lift p · I, in float64 a
 quotient of exact integers, so that uniform popularity adjusts by exactly 0 and weighs exactly 1.
 
@@ -91,7 +94,7 @@ def adjust_logits(lift_I: Tensor, settings: PopularityDebiasing) -> Tensor | Non
     if isinstance(settings, LogitAdjustment):
         return settings.alpha * lift_I.log()
     if isinstance(settings, PopularitySampler) and settings.correct:
-        return -mix_lift(lift_I, settings).log()
+        return -log_of_mix(lift_I, settings)
     return None
 
 
@@ -104,6 +107,17 @@ def mix_lift(lift_I: Tensor, settings: PopularitySampler) -> Tensor:
     """Return q · I: 1 - m + m · p^a / mean(p^a), exactly 1 where all shares are equal."""
     powered_I = (lift_I / lift_I.max()).pow(settings.power)  # by the largest, so that no power overflows
     return (1 - settings.mix) + settings.mix * (powered_I / powered_I.mean())
+
+
+def log_of_mix(lift_I: Tensor, settings: PopularitySampler) -> Tensor:
+    """Return log(q · I), exactly 0 where all shares are equal and finite whatever the power.
+
+    Without a uniform part, q may be less than any float: such an item is never drawn, but may be the target.
+    """
+    if settings.mix < 1:
+        return mix_lift(lift_I, settings).log()
+    log_powered_I = settings.power * (lift_I / lift_I.max()).log()
+    return log_powered_I - log_powered_I.exp().mean().log()
 
 
 def spread(value_I: Tensor | None, items: Items, *, elsewhere: float) -> Tensor | None:

@@ -12,14 +12,17 @@ from pydantic import Field, model_validator
 
 from hstu_preserve.records.numbers import (
     LARGEST_FLOAT,
+    SMALLEST_FLOOR,
+    SMALLEST_SCALE,
     NaturalInt,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
     PositiveShare,
     Share,
+    require_at_least,
 )
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import AlwaysTrue, Record
 
 
 class SideFeature(StrEnum):
@@ -72,6 +75,13 @@ class PrismSettings(Record):
             raise ValueError(f"prism.top_k {self.top_k} is more than prism.num_experts {self.num_experts}")
         return self
 
+    @model_validator(mode="after")
+    def require_finite_gates(self) -> Self:
+        """Gates and scales are quotients."""
+        require_at_least(SMALLEST_SCALE, self.router_temperature, path="prism.router_temperature")
+        require_at_least(SMALLEST_SCALE, self.film_scale, path="prism.film_scale")
+        return self
+
 
 class InputCompressionSettings(Record):
     """Old history becomes a few tokens; the most recent events stay as they are."""
@@ -94,7 +104,7 @@ class InputCompressionSettings(Record):
 class ActionFusionSettings(Record):
     """The rating of a past event joins its item in one token."""
 
-    enabled: Literal[True]
+    enabled: AlwaysTrue
 
 
 class TimeDecaySettings(Record):
@@ -115,11 +125,13 @@ class TimeDecaySettings(Record):
 
     @model_validator(mode="after")
     def require_rates_where_they_are(self) -> Self:
-        """A learned weight of the loss would learn to be small; only attention has layers."""
+        """A learned weight of the loss would learn to be small; only attention has layers, to learn a rate each."""
         if self.where == "loss" and self.learnable:
             raise ValueError("time_decay.learnable must be False with time_decay.where 'loss'")
-        if self.where != "attention" and self.per_layer:
+        if self.per_layer and self.where != "attention":
             raise ValueError("time_decay.per_layer needs time_decay.where 'attention'")
+        if self.per_layer and not self.learnable:
+            raise ValueError("time_decay.per_layer needs time_decay.learnable True")
         return self
 
 
@@ -152,7 +164,8 @@ class InversePropensity(Record):
 
     @model_validator(mode="after")
     def require_range(self) -> Self:
-        """The clip is a range."""
+        """The clip is a range, of weights that are divided by their mean."""
+        require_at_least(SMALLEST_FLOOR, self.clip_min, path="pop_debias.clip_min")
         if self.clip_min > self.clip_max:
             raise ValueError(f"pop_debias.clip_min {self.clip_min} is above pop_debias.clip_max {self.clip_max}")
         return self

@@ -14,3 +14,14 @@ LARGEST_FLOAT = 2.0**53
 PositiveFloat = Annotated[float, Field(gt=0.0, lt=LARGEST_FLOAT, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0, lt=LARGEST_FLOAT, allow_inf_nan=False)]
 AnyFloat = Annotated[float, Field(gt=-LARGEST_FLOAT, lt=LARGEST_FLOAT, allow_inf_nan=False)]
+
+SMALLEST_SCALE = 1e-6
+"""Of what divides scores or gates, and with them their gradients."""
+SMALLEST_FLOOR = 1e-30
+"""Of what keeps a divisor from 0: well inside float32's normal numbers."""
+
+
+def require_at_least(lowest: float, value: float | None, *, path: str) -> None:
+    """Raise ValueError where a value is so small that float32 does not stay finite; None is no value."""
+    if value is not None and value < lowest:
+        raise ValueError(f"{path} {value} is below {lowest}, where training in float32 does not stay finite")

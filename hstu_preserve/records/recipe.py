@@ -19,6 +19,8 @@ from hstu_preserve.records.components import (
     TimeDecaySettings,
 )
 from hstu_preserve.records.numbers import (
+    SMALLEST_FLOOR,
+    SMALLEST_SCALE,
     AnyFloat,
     NaturalInt,
     NonNegativeFloat,
@@ -26,8 +28,9 @@ from hstu_preserve.records.numbers import (
     PositiveInt,
     PositiveShare,
     Probability,
+    require_at_least,
 )
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import AlwaysTrue, Record
 
 
 class Protocol(StrEnum):
@@ -96,7 +99,7 @@ class HstuSettings(EncoderSettings):
     linear_config: Literal["uvqk"]
     linear_activation: Literal["silu", "none"]
     concat_ua: bool
-    enable_relative_attention_bias: Literal[True]
+    enable_relative_attention_bias: AlwaysTrue
     attention_normalization: Literal["padded_length", "real_length"]
     """Attention is divided by the padded length, as upstream does, or by the keys that the query sees."""
 
@@ -162,6 +165,13 @@ class LossSettings(Record):
     weights: dict[str, AnyFloat]
     """Weight of each auxiliary loss, by name."""
 
+    @model_validator(mode="after")
+    def require_finite_scores(self) -> Self:
+        """Scores are quotients, and so are normalised embeddings: the padding row's is 0 by the smallest norm."""
+        require_at_least(SMALLEST_SCALE, self.temperature, path="loss.temperature")
+        require_at_least(SMALLEST_FLOOR, self.l2_norm_eps, path="loss.l2_norm_eps")
+        return self
+
 
 class SampledSoftmaxSettings(LossSettings):
     """Softmax over one positive and `num_negatives` negatives."""
@@ -200,7 +210,7 @@ class TrainingSettings(Record):
     optimizer: Literal["AdamW", "TensorFlowAdam"]
     """AdamW as upstream, or TensorFlow 1's Adam, whose ε is not bias-corrected; betas 0.9 and 0.98 for both."""
     user_sampling: Literal["shuffled", "with_replacement"]
-    """Whether an epoch visits every user once, or draws as many users uniformly."""
+    """Whether an epoch visits every user once, or fills as many batches with users drawn uniformly."""
     patience: PositiveInt | None
     """Epochs without a better validation metric after which training stops; None trains to the end."""
 
@@ -267,7 +277,7 @@ class Recipe(Record):
     def require_fitting_compression(self) -> Self:
         """Something is left to compress, and by an encoder that can."""
         settings = self.input_compression
-        if settings is None:
+        if settings is None or not self.is_compressed:
             return self
         if settings.recent_len >= self.dataset.max_sequence_length:
             raise ValueError(
@@ -295,7 +305,9 @@ class Recipe(Record):
         if decay and decay.where == "attention" and self.model.kind != "HSTU":
             raise ValueError("time_decay.where 'attention' needs model.kind HSTU")
         if decay and decay.where == "pool" and (not self.is_compressed):
-            raise ValueError("time_decay.where 'pool' needs input_compression.pooling with a ratio above 1")
+            raise ValueError(
+                "time_decay.where 'pool' needs input_compression.pooling with an input_compression.ratio above 1"
+            )
         if decay and decay.where == "pool" and self.input_compression and self.input_compression.pooling == "learned":
             raise ValueError("time_decay.where 'pool' has no meaning with input_compression.pooling 'learned'")
         return self
@@ -312,6 +324,42 @@ class Recipe(Record):
             raise ValueError(
                 "pop_debias.mode 'pop_sampler' needs loss.loss_module SampledSoftmaxLoss and "
                 "loss.sampling_strategy 'local'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def require_some_hard_negatives(self) -> Self:
+        """Asked for, they are there: a recipe that has none of them is another recipe's model under its own name."""
+        hard, loss = self.hard_negatives, self.loss
+        if hard is None or not isinstance(loss, SampledSoftmaxSettings):
+            return self
+        num_hard = round(hard.fraction * loss.num_negatives)
+        if num_hard == 0:
+            raise ValueError(
+                f"hard_negatives.fraction {hard.fraction} of loss.num_negatives {loss.num_negatives} rounds to none"
+            )
+        if hard.pool_size < num_hard:
+            raise ValueError(
+                f"hard_negatives.pool_size {hard.pool_size} is less than the {num_hard} hard ones that "
+                f"hard_negatives.fraction {hard.fraction} of loss.num_negatives {loss.num_negatives} asks for"
+            )
+        if hard.warmup_epochs >= self.training.num_epochs:
+            raise ValueError(
+                f"hard_negatives.warmup_epochs {hard.warmup_epochs} leaves no epoch with hard negatives: "
+                f"training.num_epochs is {self.training.num_epochs}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def require_a_draw_to_correct(self) -> Self:
+        """The correction is for the frequency of a draw; hard negatives are chosen, not drawn."""
+        debias = self.pop_debias
+        if not self.hard_negatives or debias is None or debias.mode != "pop_sampler":
+            return self
+        if debias.correct and debias.mix > 0:
+            raise ValueError(
+                "hard_negatives.fraction with pop_debias.mode 'pop_sampler' needs pop_debias.correct False: hard "
+                "negatives are not drawn with the probability q that log q corrects"
             )
         return self
 

@@ -1,8 +1,8 @@
 """The base of every record that reaches disk: frozen, strict, with one canonical text."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps
@@ -11,6 +11,17 @@ from hstu_preserve.primitives.strict_json import Json, strict_loads
 
 DraftSchemaVersion = Annotated[int, Field(ge=0, le=0)]
 """Version 0 while records may still change; an integer, never `false`."""
+
+
+def require_boolean(value: Any) -> Any:  # any value that a file may hold
+    """Return a boolean as it is; a literal alone would take 1 for True."""
+    if not isinstance(value, bool):
+        raise ValueError("Input should be a valid boolean")  # noqa: TRY004  # pydantic reports ValueError only
+    return value
+
+
+AlwaysTrue = Annotated[Literal[True], BeforeValidator(require_boolean)]
+"""A boolean that can only be true."""
 
 
 class Record(BaseModel):

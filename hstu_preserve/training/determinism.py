@@ -37,10 +37,10 @@ def draw_order(count: int, *, seed: int, purpose: str, position: int) -> npt.NDA
     return order
 
 
-def draw_with_replacement(count: int, *, seed: int, purpose: str, position: int) -> npt.NDArray[np.int64]:
-    """Return `count` numbers below `count`, each uniform and independent, as (seed, purpose, position) decides."""
+def draw_with_replacement(below: int, *, count: int, seed: int, purpose: str, position: int) -> npt.NDArray[np.int64]:
+    """Return `count` numbers below `below`, each uniform and independent, as (seed, purpose, position) decides."""
     generator = make_generator(seed, purpose, position)
-    drawn: npt.NDArray[np.int64] = torch.randint(count, (count,), generator=generator).numpy()
+    drawn: npt.NDArray[np.int64] = torch.randint(below, (count,), generator=generator).numpy()
     return drawn
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from hstu_preserve.errors import LostProcessError, UsageError
-from hstu_preserve.model.objective import Draws, count_supervised, training_loss
+from hstu_preserve.model.objective import Draws, Losses, count_supervised, training_losses
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.shares import WHOLE, Share
 
@@ -186,9 +186,12 @@ class Step(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, draws: Draws, share: Share) -> Tensor:
-        """Return this process's part of the loss."""
-        return training_loss(self.model, draws, share=share)
+    def forward(self, draws: Draws, share: Share) -> list[Tensor]:
+        """Return this process's part of the loss, then of the main loss and the load's balance where there is one."""
+        losses = training_losses(self.model, draws, share=share)
+        if losses.load_balance is None:
+            return [losses.total]
+        return [losses.total, losses.main.detach(), losses.load_balance.detach()]
 
 
 class SharedLoss:
@@ -210,8 +213,8 @@ class SharedLoss:
             settings: dict[str, Any] = {KEEP_BUFFERS: False}
             self.step = DistributedDataParallel(Step(model), find_unused_parameters=True, **settings)
 
-    def compute_gradients(self, draws: Draws) -> Tensor:
-        """Leave the gradients of the whole batch in the parameters and return its loss.
+    def compute_gradients(self, draws: Draws) -> Losses:
+        """Leave the gradients of the whole batch in the parameters and return its losses.
 
         Args:
             draws: Of the whole batch, the same on every process.
@@ -220,16 +223,19 @@ class SharedLoss:
             LostProcessError: Another process is gone; no parameter has changed.
         """
         if self.step is None:
-            loss = training_loss(self.model, draws, share=WHOLE)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-            return loss.detach()
+            losses = training_losses(self.model, draws, share=WHOLE)
+            losses.total.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+            return losses.detach()
         rows = self.world.take_rows(len(draws.histories.length_B))
         is_stand_in = rows.start == rows.stop
         part = take_part(self.model, draws, slice(0, 1) if is_stand_in else rows)
         with explain_lost_processes():
-            own: Tensor = self.step(part, PartOfBatch(self.world, is_stand_in=is_stand_in))
-            own.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
-        return self.world.total(own) / self.world.size
+            own: list[Tensor] = self.step(part, PartOfBatch(self.world, is_stand_in=is_stand_in))
+            own[0].backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        # One sum each: the total's bits do not depend on whether there is more to tell.
+        total, *parts = [self.world.total(loss) / self.world.size for loss in own]
+        main, balance = parts or (total, None)
+        return Losses(total=total, main=main, load_balance=balance)
 
 
 def take_part(model: Recommender, draws: Draws, rows: slice) -> Draws:

@@ -16,7 +16,7 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.histories import to_training_histories
 from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.model.initialization import initialize
-from hstu_preserve.model.objective import draw
+from hstu_preserve.model.objective import Losses, draw
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.model.upstream_weights import load_state
@@ -44,7 +44,9 @@ class StepEvent:
     Attributes:
         epoch: From 0.
         step: From 0, over the whole run: upstream's batch id.
-        loss: Mean over the step's supervised positions.
+        loss: What the step minimised.
+        main_loss: Mean over the step's supervised positions, without the components' own losses.
+        load_balance: PRISM's auxiliary loss before its weight, None where there is none.
         learning_rate: The one used.
         steps_per_epoch: Steps that an epoch has.
     """
@@ -52,6 +54,8 @@ class StepEvent:
     epoch: int
     step: int
     loss: float
+    main_loss: float
+    load_balance: float | None
     learning_rate: float
     steps_per_epoch: int
 
@@ -93,6 +97,7 @@ class TrainingRun:
         self.optimizer = make_optimizer(recipe, self.model.parameters())
         self.loss = SharedLoss(self.model, world)
         self.events = select_training_events(store, recipe)
+        self.all_events = leave_out_held_out_events(store, recipe)
         self.users = find_eligible_users(self.events, held_out_events=0)
         self.position = START
         """Where the run is; within an epoch until whoever received its EpochEvent asks for more."""
@@ -128,24 +133,40 @@ class TrainingRun:
             batches = self.split_users(epoch)
             for place in range(self.position.epoch_steps, len(batches)):
                 step = self.position.batch_id
-                loss, learning_rate = self.take_step(batches[place], epoch=epoch, step=step)
+                losses, learning_rate = self.take_step(batches[place], epoch=epoch, step=step)
                 self.position = Position(finished_epoch=epoch - 1, epoch_steps=place + 1, batch_id=step + 1)
                 yield StepEvent(
-                    epoch=epoch, step=step, loss=loss, learning_rate=learning_rate, steps_per_epoch=len(batches)
+                    epoch=epoch,
+                    step=step,
+                    loss=float(losses.total),
+                    main_loss=float(losses.main),
+                    load_balance=None if losses.load_balance is None else float(losses.load_balance),
+                    learning_rate=learning_rate,
+                    steps_per_epoch=len(batches),
                 )
             yield EpochEvent(epoch=epoch, batch_id=self.position.batch_id, is_last=epoch == last)
             self.position = self.position.after_epoch()
 
     def split_users(self, epoch: int) -> list[npt.NDArray[np.int64]]:
-        """Return the epoch's batches of user indices, drawn by (seed, epoch)."""
-        is_shuffled = self.recipe.training.user_sampling == "shuffled"
-        draw_users = draw_order if is_shuffled else draw_with_replacement
-        order = draw_users(len(self.users), seed=self.seed, purpose="epoch_order", position=epoch)
+        """Return the epoch's batches of user indices, drawn by (seed, epoch).
+
+        Users drawn with replacement fill every batch, as HSTU-Tensorflow's sampler does; of an order, the last one
+        holds what is left.
+        """
         size = self.recipe.training.local_batch_size
+        order = self.draw_users(epoch)
         return [self.users[order[start : start + size]] for start in range(0, len(order), size)]
 
-    def take_step(self, users: npt.NDArray[np.int64], *, epoch: int, step: int) -> tuple[float, float]:
-        """Take one optimizer step on the users and return (loss, learning rate).
+    def draw_users(self, epoch: int) -> npt.NDArray[np.int64]:
+        """Return the epoch's users by their place in `users`: each once, or as many as fill its batches."""
+        settings, num_users = self.recipe.training, len(self.users)
+        if settings.user_sampling == "shuffled":
+            return draw_order(num_users, seed=self.seed, purpose="epoch_order", position=epoch)
+        count = self.steps_per_epoch * settings.local_batch_size
+        return draw_with_replacement(num_users, count=count, seed=self.seed, purpose="epoch_order", position=epoch)
+
+    def take_step(self, users: npt.NDArray[np.int64], *, epoch: int, step: int) -> tuple[Losses, float]:
+        """Take one optimizer step on the users and return (losses, learning rate).
 
         Raises:
             LostProcessError: Another process is gone; the step was not taken.
@@ -169,17 +190,20 @@ class TrainingRun:
         self.model.train()
         learning_rate = self.set_learning_rate(step)
         self.optimizer.zero_grad()
-        loss = self.loss.compute_gradients(draws)
+        losses = self.loss.compute_gradients(draws)
         self.optimizer.step()
         project_rates(self.model)
-        return float(loss), learning_rate
+        return losses, learning_rate
 
     def list_own_items(self, users: npt.NDArray[np.int64]) -> Tensor | None:
-        """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None where nobody asks."""
+        """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None where nobody asks.
+
+        It has the events that a positional sampling drops, too: the user saw those items.
+        """
         hard = self.recipe.hard_negatives
         if hard is None or not hard.exclude_history:
             return None
-        return torch.from_numpy(list_item_ids(self.events, users)).to(self.device)
+        return torch.from_numpy(list_item_ids(self.all_events, users)).to(self.device)
 
     def set_learning_rate(self, step: int) -> float:
         """Apply upstream's linear warm-up and return the rate of this step."""
@@ -191,15 +215,21 @@ class TrainingRun:
         return rate
 
 
+def leave_out_held_out_events(store: Store, recipe: Recipe) -> Sequences:
+    """Return every event that the protocol does not hold out from training."""
+    held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
+    return leave_out_last_events(store, held_out_events=held_out)
+
+
 def select_training_events(store: Store, recipe: Recipe) -> Sequences:
     """Return the events that training may see: without those the protocol holds out, and a share of the rest.
 
     Upstream draws `positional_sampling_ratio` once per loader worker; here it is drawn once per run.
     """
-    held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
     ratio = recipe.dataset.positional_sampling_ratio
     if ratio == 1:
-        return leave_out_last_events(store, held_out_events=held_out)
+        return leave_out_held_out_events(store, recipe)
+    held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
     mask = mask_remaining_events(store, held_out_events=held_out)
     generator = make_generator(recipe.training.random_seed, "positional_sampling")
     mask &= torch.rand(store.num_events, generator=generator).numpy() < ratio

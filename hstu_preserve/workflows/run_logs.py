@@ -67,10 +67,16 @@ class RunLogs:
         return cls(writer, steps, steps_path=steps_path)
 
     def log_step(self, event: StepEvent, *, interval: int) -> None:
-        """Record one step's loss under upstream's tags, every `interval` steps also the learning rate."""
+        """Record one step's losses, every `interval` steps also the learning rate, under upstream's tags.
+
+        As upstream has it, `ar_loss` is what is minimised and `main_loss` is it without auxiliary losses. The exact
+        losses beside the event file are what is minimised.
+        """
         now = time.time()
-        for tag in ("losses/ar_loss", "losses/main_loss"):
-            self.writer.scalar(tag, value=event.loss, step=event.step, wall_time=now)
+        self.writer.scalar("losses/ar_loss", value=event.loss, step=event.step, wall_time=now)
+        self.writer.scalar("losses/main_loss", value=event.main_loss, step=event.step, wall_time=now)
+        if event.load_balance is not None:
+            self.writer.scalar("losses/prism_load_balance", value=event.load_balance, step=event.step, wall_time=now)
         if event.step % interval == 0:
             self.writer.scalar("loss/train", value=event.loss, step=event.step, wall_time=now)
             self.writer.scalar("lr", value=event.learning_rate, step=event.step, wall_time=now)

@@ -37,6 +37,7 @@ MAX_JSON_INTEGER = 2**53 - 1
 positive_ints = st.integers(min_value=1, max_value=MAX_JSON_INTEGER)
 natural_ints = st.integers(min_value=0, max_value=MAX_JSON_INTEGER)
 probabilities = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
+divisors = st.floats(min_value=1e-6, max_value=2.0**52)
 positive_floats = st.floats(min_value=0.0, max_value=2.0**52, exclude_min=True)
 natural_floats = st.floats(min_value=0.0, max_value=2.0**52)
 
@@ -117,9 +118,9 @@ def sampled_losses() -> st.SearchStrategy[SampledSoftmaxSettings]:
         loss_module=st.just("SampledSoftmaxLoss"),
         sampling_strategy=st.sampled_from(("local", "in-batch")),
         num_negatives=positive_ints,
-        temperature=positive_floats,
+        temperature=divisors,
         item_l2_norm=st.booleans(),
-        l2_norm_eps=positive_floats,
+        l2_norm_eps=divisors | st.just(1e-30),
         activation_checkpoint=st.booleans(),
         interaction_module_type=st.just("DotProduct"),
         weights=st.just({}),
@@ -131,67 +132,77 @@ def full_losses() -> st.SearchStrategy[FullSoftmaxSettings]:
         FullSoftmaxSettings,
         loss_module=st.just("FullSoftmaxLoss"),
         padding_row=st.booleans(),
-        temperature=positive_floats,
+        temperature=divisors,
         item_l2_norm=st.booleans(),
-        l2_norm_eps=positive_floats,
+        l2_norm_eps=divisors | st.just(1e-30),
         activation_checkpoint=st.booleans(),
         interaction_module_type=st.just("DotProduct"),
         weights=st.just({}),
     )
 
 
-def prisms() -> st.SearchStrategy[PrismSettings]:
-    features = st.lists(st.sampled_from(SideFeature), min_size=1, unique=True).map(tuple)
-    return st.builds(
-        PrismSettings,
-        variant=st.sampled_from(("additive", "film", "moe")),
-        features=features,
-        side_dim=positive_ints,
-        hidden_dim=positive_ints,
-        num_experts=st.integers(min_value=8, max_value=MAX_JSON_INTEGER),
-        expert_dim=positive_ints,
-        top_k=st.integers(min_value=0, max_value=8),
-        router_temperature=positive_floats,
-        film_scale=st.none() | positive_floats,
-        load_balance_weight=natural_floats,
-        apply_to=st.just("input"),
+@st.composite
+def prisms(draw: st.DrawFn) -> PrismSettings:
+    """What a variant does not read has its default."""
+    variant: Literal["additive", "film", "moe"] = draw(st.sampled_from(("additive", "film", "moe")))
+    has_experts = variant == "moe"
+    return PrismSettings(
+        variant=variant,
+        features=draw(st.lists(st.sampled_from(SideFeature), min_size=1, unique=True).map(tuple)),
+        side_dim=draw(positive_ints),
+        hidden_dim=draw(positive_ints),
+        num_experts=draw(st.integers(min_value=8, max_value=MAX_JSON_INTEGER)) if has_experts else 4,
+        expert_dim=draw(positive_ints) if has_experts else 64,
+        top_k=draw(st.integers(min_value=0, max_value=8)) if has_experts else 0,
+        router_temperature=draw(divisors) if has_experts else 1.0,
+        film_scale=draw(st.none() | divisors) if variant == "film" else None,
+        load_balance_weight=draw(natural_floats) if has_experts else 0.01,
+        apply_to="input",
     )
 
 
-def compressions() -> st.SearchStrategy[InputCompressionSettings]:
-    return st.builds(
-        InputCompressionSettings,
-        pooling=st.sampled_from(("chunk", "category", "learned")),
-        ratio=positive_ints,
-        recent_len=st.integers(min_value=1, max_value=64),
-        num_tokens=positive_ints,
-        decay=st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
-        loss_on=st.just("recent"),
-        random_boundary=st.booleans(),
+@st.composite
+def compressions(draw: st.DrawFn, *, pools_by_age: bool) -> InputCompressionSettings:
+    """What a pooling does not read has its default, and so has all the rest where one token stands for one event."""
+    pooling: Literal["chunk", "category", "learned"] = draw(st.sampled_from(("chunk", "category", "learned")))
+    ratio = draw(positive_ints) if pooling == "chunk" else draw(st.sampled_from((1, 4)))
+    has_means = ratio > 1 and pooling != "learned" and not pools_by_age
+    return InputCompressionSettings(
+        pooling=pooling,
+        ratio=ratio,
+        recent_len=draw(st.integers(min_value=1, max_value=64)) if ratio > 1 else 150,
+        num_tokens=draw(positive_ints) if ratio > 1 else 50,
+        decay=draw(st.floats(min_value=0.0, max_value=1.0, exclude_min=True)) if has_means else 1.0,
+        loss_on="recent",
+        random_boundary=ratio > 1 and draw(st.booleans()),
     )
 
 
 @st.composite
 def time_decays(draw: st.DrawFn) -> TimeDecaySettings:
     where: Literal["attention", "pool", "loss"] = draw(st.sampled_from(("attention", "pool", "loss")))
+    mode: Literal["power", "exp", "exp_power"] = draw(st.sampled_from(("power", "exp", "exp_power")))
+    learnable = where != "loss" and draw(st.booleans())
     return TimeDecaySettings(
-        mode=draw(st.sampled_from(("power", "exp", "exp_power"))),
+        mode=mode,
         rate=draw(natural_floats),
-        learnable=where != "loss" and draw(st.booleans()),
+        learnable=learnable,
         tau_seconds=draw(st.floats(min_value=1.0, max_value=2.0**52)),
-        beta=draw(st.floats(min_value=0.0, max_value=2.0, exclude_min=True)),
+        beta=draw(st.floats(min_value=0.0, max_value=2.0, exclude_min=True)) if mode == "exp_power" else 0.5,
         where=where,
-        per_layer=where == "attention" and draw(st.booleans()),
+        per_layer=where == "attention" and learnable and draw(st.booleans()),
     )
 
 
-def hard_negatives() -> st.SearchStrategy[HardNegativeSettings]:
-    return st.builds(
-        HardNegativeSettings,
-        fraction=st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
-        pool_size=positive_ints,
-        warmup_epochs=natural_ints,
-        exclude_history=st.booleans(),
+@st.composite
+def hard_negatives(draw: st.DrawFn, *, num_negatives: int, num_epochs: int) -> HardNegativeSettings:
+    """At least one is hard, at least in the last epoch."""
+    fraction = draw(st.floats(min_value=0.75, max_value=1.0) | st.just(1.0))
+    return HardNegativeSettings(
+        fraction=fraction,
+        pool_size=draw(st.integers(min_value=num_negatives, max_value=MAX_JSON_INTEGER)),
+        warmup_epochs=draw(st.integers(min_value=0, max_value=num_epochs - 1)),
+        exclude_history=draw(st.booleans()),
     )
 
 
@@ -202,16 +213,17 @@ def pop_debiasings() -> st.SearchStrategy[LogitAdjustment | InversePropensity | 
             InversePropensity,
             mode=st.just("ips"),
             alpha=natural_floats,
-            clip_min=st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
+            clip_min=st.floats(min_value=1e-30, max_value=1.0),
             clip_max=st.floats(min_value=1.0, max_value=2.0**52),
         )
         | st.builds(
             PopularitySampler,
             mode=st.just("pop_sampler"),
-            mix=st.floats(min_value=0.0, max_value=1.0),
+            mix=st.floats(min_value=0.0, max_value=1.0, exclude_min=True),
             power=natural_floats,
             correct=st.booleans(),
         )
+        | st.just(PopularitySampler(mode="pop_sampler", mix=0.0, power=1.0, correct=True))
     )
 
 
@@ -253,18 +265,25 @@ def recipes(draw: st.DrawFn) -> Recipe:
     is_composable = model.kind != "HSTU-TF"
     is_local = isinstance(loss, SampledSoftmaxSettings) and loss.sampling_strategy == "local"
     is_validated = dataset.protocol is Protocol.VALIDATED
+    decay = draw(st.none() | time_decays()) if is_composable else None
+    pools_by_age = decay is not None and decay.where == "pool"
+    training = draw(trainings(patience=st.none() | positive_ints if is_validated else st.none()))
     try:
         return Recipe(
             dataset=dataset,
             model=model,
             prism=draw(st.none() | prisms()) if is_composable else None,
-            input_compression=draw(st.none() | compressions()) if is_composable else None,
+            input_compression=draw(st.none() | compressions(pools_by_age=pools_by_age)) if is_composable else None,
             action_fusion=draw(st.none() | st.just(ActionFusionSettings(enabled=True))) if is_composable else None,
-            time_decay=draw(st.none() | time_decays()) if is_composable else None,
+            time_decay=decay,
             loss=loss,
-            hard_negatives=draw(st.none() | hard_negatives()) if is_local else None,
+            hard_negatives=draw(
+                st.none() | hard_negatives(num_negatives=loss.num_negatives, num_epochs=training.num_epochs)
+            )
+            if isinstance(loss, SampledSoftmaxSettings) and is_local
+            else None,
             pop_debias=draw(st.none() | pop_debiasings()) if is_local else None,
-            training=draw(trainings(patience=st.none() | positive_ints if is_validated else st.none())),
+            training=training,
             evaluation=draw(evaluations()),
         )
     except ValidationError:

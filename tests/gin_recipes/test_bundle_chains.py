@@ -103,7 +103,7 @@ def test_every_recipe_says_its_window_encoder_width_and_dropout_itself(name: str
 
 
 @pytest.mark.parametrize(("name", "file"), META_ROWS.items())
-def test_a_paper_row_is_metas_recipe_but_for_the_checkpoints_kept(name: str, file: str) -> None:
+def test_a_paper_row_is_metas_recipe_but_for_the_checkpoints_written(name: str, file: str) -> None:
     recipe = resolve_folder(name).recipe
     assert recipe == upstream_recipe(file)
 

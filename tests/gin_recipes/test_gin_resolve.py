@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.errors import RecipeError
 from hstu_preserve.gin_recipes.bindings import (
     AUXILIARY_LOSSES,
     KNOWN_NAMES,
@@ -15,7 +14,7 @@ from hstu_preserve.gin_recipes.bindings import (
     find_unmet,
 )
 from hstu_preserve.gin_recipes.reader import read_chain
-from hstu_preserve.gin_recipes.resolve import Resolution, resolve
+from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.records.claim import Direction, SelectionRule
 from hstu_preserve.records.components import (
     ActionFusionSettings,
@@ -40,24 +39,12 @@ from hstu_preserve.records.recipe import (
     TrainingSettings,
 )
 from hstu_preserve.records.record import Record
+from tests.gin_recipes.gin_texts import refuse, resolve_text
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path
-
-
-def resolve_text(folder: Path, text: str) -> Resolution:
-    path = folder / "r.gin"
-    path.write_text(text)
-    return resolve(read_chain(path, root=folder))
-
-
-def refuse(folder: Path, text: str) -> list[str]:
-    """Return the lines of the refusal."""
-    with pytest.raises(RecipeError) as caught:
-        resolve_text(folder, text)
-    return str(caught.value).split("\n")
 
 
 def test_an_empty_file_is_upstreams_defaults(folder: Path) -> None:
@@ -123,55 +110,6 @@ def test_a_component_that_is_turned_off_is_none_and_its_settings_are_not_read(fo
     ]
 
 
-HSTU = "train_fn.main_module = 'HSTU'\ntrain_fn.sampling_strategy = 'local'\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "culprits"),
-    [
-        ("prism.variant = 'film'\nprism.features = []", ["prism.features"]),
-        (
-            "prism.variant = 'film'\nprism.features = ['genres', 'rating']\nprism.apply_to = 'shared'",
-            ["prism.features", "prism.apply_to"],
-        ),
-        ("prism.variant = 'moe'\nprism.top_k = 5", ["prism.top_k", "prism.num_experts (default 4)"]),
-        (
-            "input_compression.pooling = 'chunk'\ninput_compression.recent_len = 200",
-            ["input_compression.recent_len", "train_fn.max_sequence_length (default 200)"],
-        ),
-        ("train_fn.main_module = 'HSTU-TF'\nprism.variant = 'film'", ["train_fn.main_module", "prism.variant"]),
-        ("train_fn.main_module = 'SASRec'\ntime_decay.mode = 'power'", ["train_fn.main_module", "time_decay.where"]),
-        ("time_decay.mode = 'exp'\ntime_decay.where = 'pool'", ["time_decay.where", "input_compression.pooling"]),
-        ("time_decay.mode = 'exp'\ntime_decay.where = 'loss'", ["time_decay.where", "time_decay.learnable"]),
-        (
-            "hard_negatives.fraction = 0.5\ntrain_fn.loss_module = 'FullSoftmaxLoss'",
-            ["hard_negatives.fraction", "train_fn.loss_module"],
-        ),
-        (
-            "pop_debias.mode = 'pop_sampler'\ntrain_fn.loss_module = 'FullSoftmaxLoss'",
-            ["pop_debias.mode", "train_fn.loss_module"],
-        ),
-        (
-            "pop_debias.mode = 'pop_sampler'\ntrain_fn.sampling_strategy = 'in-batch'",
-            ["pop_debias.mode", "train_fn.sampling_strategy"],
-        ),
-        ("pop_debias.mode = 'ips'\npop_debias.clip_min = 11", ["pop_debias.clip_min", "pop_debias.clip_max"]),
-        ("training.patience = 3", ["training.patience", "data.protocol (default 'upstream')"]),
-        (
-            "training.optimizer = 'TensorFlowAdam'",
-            ["training.optimizer", "train_fn.weight_decay (default 0.001)"],
-        ),
-    ],
-)
-def test_settings_that_contradict_each_other_are_refused_by_their_gin_names(
-    folder: Path, text: str, culprits: list[str]
-) -> None:
-    (line,) = refuse(folder, HSTU + text)
-    for culprit in culprits:
-        assert culprit in line
-    assert line.startswith("r.gin:")
-
-
 def test_no_name_is_in_two_tables() -> None:
     assert len(set(KNOWN_NAMES)) == len(KNOWN_NAMES)
 
@@ -206,6 +144,23 @@ def test_no_weights_and_none_are_the_same(folder: Path) -> None:
             "train_fn.weight_decay = False",
             "1: train_fn.weight_decay: Input should be a valid number (found False)",
         ),
+        (
+            "hard_negatives.fraction = False",
+            "1: hard_negatives.fraction: Input should be a valid number (found False)",
+        ),
+        (
+            "action_fusion.enabled = 0",
+            "1: action_fusion.enabled: Input should be a valid boolean (found 0)",
+        ),
+        (
+            "action_fusion.enabled = 1",
+            "1: action_fusion.enabled: Input should be a valid boolean (found 1)",
+        ),
+        (
+            "train_fn.main_module = 'HSTU'\nhstu_encoder.enable_relative_attention_bias = 1",
+            "2: hstu_encoder.enable_relative_attention_bias: Input should be a valid boolean (found 1)",
+        ),
+        ("prism.variant = None", "1: prism.variant: Input should be 'additive', 'film' or 'moe' (found None)"),
         ("train_fn.item_l2_norm = 1", "1: train_fn.item_l2_norm: Input should be a valid boolean (found 1)"),
         (
             "train_fn.num_epochs = 0",

@@ -76,6 +76,17 @@ def known(value_J: Tensor | None) -> Tensor:
     return value_J
 
 
+@pytest.mark.parametrize("power", [0.0, 1.0, 8.0, 200.0, 1e4, 2.0**52])
+def test_a_correction_without_a_uniform_part_is_finite_and_the_logarithm_of_the_share(power: float) -> None:
+    adjustment_J = known(Popularity(sample_by(1.0, power=power), make_items()).adjustment_J)
+    assert torch.isfinite(adjustment_J).all()
+    top = max(SHARES)
+    log_powered = [power * math.log(share / top) for share in SHARES]
+    log_mean = math.log(sum(map(math.exp, log_powered)) / len(SHARES))
+    wanted = torch.tensor([log_mean - value for value in log_powered], dtype=torch.float64)
+    assert torch.allclose(adjustment_J[list(CANDIDATES)].double(), wanted, rtol=1e-6, atol=1e-6)
+
+
 def test_a_share_counts_one_more_event_per_candidate_and_the_shares_sum_to_one() -> None:
     lift_I = measure_lift(make_items())
     assert (lift_I / 5).tolist() == pytest.approx(SHARES, rel=1e-12)

@@ -41,6 +41,13 @@ def make_debiased(kind: str, settings: dict[str, Json], *, items: Items) -> Reco
     return model.eval()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("power", [1.0, 200.0, 1e4])
+def test_a_sampler_of_popular_items_alone_leaves_loss_and_gradients_finite(kind: str, power: float) -> None:
+    model = make_debiased(kind, {"mode": "pop_sampler", "mix": 1.0, "power": power}, items=make_items())
+    assert all(bool(torch.isfinite(value).all()) for value in learn(model))
+
+
 def learn(model: Recommender) -> list[Tensor]:
     """Return the loss of one step, dropout on and seeded, and every gradient."""
     histories = make_histories((8, 1, 4), recipe=model.recipe)

@@ -20,19 +20,31 @@ from tests.training.tiny_runs import (
 
 
 def test_users_drawn_with_replacement_repeat_and_differ_by_epoch() -> None:
-    run = TrainingRun(make_training_recipe(training={"user_sampling": "with_replacement"}), load_store(), device=CPU)
+    run = sampled_run("with_replacement")
     first, again, second = (np.concatenate(run.split_users(epoch)) for epoch in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, second)
-    assert len(first) == len(run.users)
-    assert len(set(first.tolist())) < len(first)
+    assert len(set(first.tolist())) < len(run.users)
     assert set(first.tolist()) <= set(run.users.tolist())
+
+
+def test_an_epoch_of_users_drawn_with_replacement_has_full_batches_only() -> None:
+    sizes = {
+        sampling: [len(batch) for batch in sampled_run(sampling).split_users(0)]
+        for sampling in ("shuffled", "with_replacement")
+    }
+    assert sizes == {"shuffled": [16, 16, 8], "with_replacement": [16, 16, 16]}
+
+
+def sampled_run(user_sampling: str) -> TrainingRun:
+    recipe = make_training_recipe(training={"user_sampling": user_sampling, "local_batch_size": 16})
+    return TrainingRun(recipe, load_store(), device=CPU)
 
 
 def test_a_draw_with_replacement_is_uniform() -> None:
     counts = np.zeros(50)
     for position in range(400):
-        drawn = draw_with_replacement(50, seed=1, purpose="epoch_order", position=position)
+        drawn = draw_with_replacement(50, count=50, seed=1, purpose="epoch_order", position=position)
         counts += np.bincount(drawn, minlength=50)
     assert counts == pytest.approx(np.full(50, 400), rel=0.25)
 
@@ -58,6 +70,20 @@ def test_no_hard_negative_is_an_item_that_the_window_no_longer_shows() -> None:
     lengths = run.events.lengths[run.users]
     assert lengths.max() > 6
     assert torch.equal((own_BH != 0).sum(1), torch.from_numpy(lengths))
+
+
+def test_no_hard_negative_is_an_item_that_positional_sampling_dropped() -> None:
+    recipe = make_training_recipe(
+        dataset={"positional_sampling_ratio": 0.5}, hard_negatives={"warmup_epochs": 0, "exclude_history": True}
+    )
+    store = load_store()
+    run = TrainingRun(recipe, store, device=CPU)
+    own_BH = run.list_own_items(run.users)
+    assert own_BH is not None
+    assert (run.events.lengths < store.lengths - 1).any()
+    for user, own in zip(run.users, own_BH, strict=True):
+        whole = store.item_ids[store.offsets[user] : store.offsets[user + 1] - 1]
+        assert own[own != 0].tolist() == whole.tolist()
 
 
 def test_without_hard_negatives_nobody_lists_the_items_of_users() -> None:
@@ -114,6 +140,21 @@ def test_a_recipe_with_components_trains_twice_to_the_same_state(name: str) -> N
     assert first.digest() == second.digest()
     assert all(np.isfinite(step.loss) for step in first.steps)
     assert first.losses[-1] != first.losses[0]
+
+
+def test_a_step_tells_the_main_loss_and_the_balance_of_the_experts_load_apart() -> None:
+    for step in train(COMPONENTS["moe with rating"]).steps:
+        assert step.load_balance is not None
+        assert step.load_balance >= 0.999
+        assert step.main_loss < step.loss
+        assert step.loss == pytest.approx(step.main_loss + 0.01 * step.load_balance, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["additive", "loss decay and ips"])
+def test_without_an_auxiliary_loss_the_main_loss_is_what_is_minimised(name: str) -> None:
+    assert [(step.main_loss, step.load_balance) for step in train(COMPONENTS[name]).steps] == [
+        (step.loss, None) for step in train(COMPONENTS[name]).steps
+    ]
 
 
 def test_what_is_held_out_reaches_no_component() -> None:

@@ -17,6 +17,7 @@ from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS, RUN_R
 from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.errors import UsageError
 from hstu_preserve.evaluation.ranks import UserRanks, read_ranks
+from hstu_preserve.event_files.reader import read_scalars
 from hstu_preserve.workflows.data import prepare_data, synthesize_data
 from hstu_preserve.workflows.evaluate import evaluate
 from hstu_preserve.workflows.reproduce import reproduce
@@ -109,6 +110,12 @@ def read_losses(run: Path) -> list[float]:
     return [float.fromhex(json.loads(line)["loss"]) for line in (run / STEPS).read_text().splitlines()]
 
 
+def read_points(run: Path, *, tag: str) -> list[float]:
+    """Return what the event file shows under a tag, in the order of the steps."""
+    (path,) = (run / "tb").rglob("events.out.tfevents.*")
+    return [point.value for point in read_scalars(path) if point.tag == tag]
+
+
 def load_ranks(run: Path) -> UserRanks:
     return read_ranks((run / RANKS).read_bytes(), source=RANKS)
 
@@ -130,6 +137,10 @@ def test_two_processes_train_what_one_trains(recipe: str, store: Path, tmp_path:
     train(gin, store=store, output=tmp_path / "one", num_processes=None)
     train(gin, store=store, output=tmp_path / "two", num_processes=2)
     require_agreement(tmp_path / "one", tmp_path / "two")
+    for tag in ("losses/main_loss", "losses/prism_load_balance"):
+        shown = read_points(tmp_path / "one", tag=tag)
+        assert bool(shown) == (tag == "losses/main_loss" or recipe == "components")
+        assert read_points(tmp_path / "two", tag=tag) == pytest.approx(shown, rel=TOLERANCE)
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.training.checkpoint import read_checkpoint
 from hstu_preserve.workflows.data import synthesize_data
+from hstu_preserve.workflows.deep_verification import verify_deeply
 from hstu_preserve.workflows.evaluate import evaluate
 from hstu_preserve.workflows.progress import Progress
 from hstu_preserve.workflows.train import train
@@ -82,6 +83,23 @@ def test_every_step_is_recorded_exactly_and_in_the_event_file_under_upstreams_ta
     assert [point.step for point in points if point.tag == "lr"] == list(range(0, len(lines), 4))
     for metric in METRIC_NAMES:
         assert [point.step for point in points if point.tag == f"eval_epoch/{metric}"] == list(range(NUM_EPOCHS))
+
+
+def test_the_main_loss_of_the_event_file_is_without_the_auxiliary_one_which_has_a_tag_of_its_own(
+    store: Path, tmp_path: Path
+) -> None:
+    gin = write_gin(tmp_path, 'train_fn.num_epochs = 2\nprism.variant = "moe"\nprism.load_balance_weight = 0.5\n')
+    train(gin, data=store, device="cpu", output=tmp_path / "run")
+    (path,) = (tmp_path / "run" / "tb").rglob("events.out.tfevents.*")
+    points = read_scalars(path)
+    whole, main, balance = (
+        [point.value for point in points if point.tag == f"losses/{name}"]
+        for name in ("ar_loss", "main_loss", "prism_load_balance")
+    )
+    assert len(balance) == 2 * STEPS_PER_EPOCH
+    assert min(balance) >= 0.999
+    assert whole == pytest.approx([one + 0.5 * other for one, other in zip(main, balance, strict=True)], rel=1e-6)
+    assert all(check.passed for check in verify_deeply(tmp_path / "run", identity=None))
 
 
 def test_the_model_learns_on_synthetic_data(run: Path) -> None:

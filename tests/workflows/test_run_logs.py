@@ -29,7 +29,16 @@ def log(logs: RunLogs, *, num_steps: int, error: Exception | None = None) -> Non
     """Log steps and close, as a run does that is left by an error."""
     try:
         for step in range(num_steps):
-            logs.log_step(StepEvent(epoch=0, step=step, loss=1.5, learning_rate=0.1, steps_per_epoch=MANY), interval=1)
+            event = StepEvent(
+                epoch=0,
+                step=step,
+                loss=1.5,
+                main_loss=1.5,
+                load_balance=None,
+                learning_rate=0.1,
+                steps_per_epoch=MANY,
+            )
+            logs.log_step(event, interval=1)
         if error:
             raise error
     finally:

@@ -24,6 +24,7 @@ from tests.model.tiny_models import KINDS, make_histories, make_items, make_live
 LENGTHS = (8, 5, 1, 3)
 SHORT = (4, 3, 2, 1)
 NOW_SECONDS = 1_700_000_000
+LEARNED_EPOCH = 1
 Groups = dict[str, dict[str, Json]]
 
 each_kind = pytest.mark.parametrize("kind", KINDS)
@@ -40,11 +41,11 @@ class Learned:
 
 
 def learn(model: Recommender, histories: Histories) -> Learned:
-    """Return the step on these histories, its draws those of epoch 1, with dropout seeded."""
+    """Return the step on these histories, its draws those of one epoch, with dropout seeded."""
     model.train()
     torch.manual_seed(5)
     generator_for = partial(make_generator, 3)
-    draws = draw(model, histories, epoch=1, own_BH=histories.item_BN, generator_for=generator_for)
+    draws = draw(model, histories, epoch=LEARNED_EPOCH, own_BH=histories.item_BN, generator_for=generator_for)
     loss = training_loss(model, draws)
     after_forward = torch.get_rng_state()
     named = dict(model.named_parameters())
@@ -186,7 +187,11 @@ def test_everything_that_starts_at_zero_where_old_events_are_compressed(pooling:
 
 @each_kind
 def test_hard_negatives_before_their_epoch(kind: str) -> None:
-    compare(kind, {"hard_negatives": {"fraction": 0.5, "warmup_epochs": 1}})
+    compare(
+        kind,
+        {"hard_negatives": {"fraction": 0.5, "pool_size": 8, "warmup_epochs": LEARNED_EPOCH + 1}},
+        common={"training": {"num_epochs": LEARNED_EPOCH + 2}},
+    )
 
 
 @each_kind

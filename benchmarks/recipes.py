@@ -36,9 +36,10 @@ from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.claim import SelectionRule
+from hstu_preserve.records.encoders import HstuTfSettings, ModelSettings, SasrecSettings
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import MANIFEST_NAME, RunRecord
-from hstu_preserve.records.recipe import HstuTfSettings, ModelSettings, Protocol, Recipe, SasrecSettings
+from hstu_preserve.records.recipe import Protocol, Recipe
 from hstu_preserve.workflows.data import prepare_data
 from hstu_preserve.workflows.train import train
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hstu_preserve.model.jagged import JaggedOperators
 from hstu_preserve.model.time_decay import TimeDecay
-from hstu_preserve.records.recipe import HstuSettings
+from hstu_preserve.records.encoders import HstuSettings
 
 LAYER_NORM_EPS = 1e-6
 NUM_TIME_BUCKETS = 128

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hstu_preserve.model.hstu import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH, split_heads
-from hstu_preserve.records.recipe import HstuTfSettings
+from hstu_preserve.records.encoders import HstuTfSettings
 
 LAYER_NORM_EPS = 1e-8
 KEY_COUNT_EPS = 1e-9

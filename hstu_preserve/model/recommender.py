@@ -22,7 +22,8 @@ from hstu_preserve.model.popularity import Popularity
 from hstu_preserve.model.prism import Prism
 from hstu_preserve.model.sasrec import SasrecEncoder
 from hstu_preserve.model.time_decay import AgeWeight, TimeDecay
-from hstu_preserve.records.recipe import HstuSettings, HstuTfSettings, Recipe
+from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings
+from hstu_preserve.records.recipe import Recipe
 
 Encoder = HstuEncoder | SasrecEncoder | HstuTfEncoder
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator
 
+from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, ModelSettings
 from hstu_preserve.records.recipe import (
-    HstuSettings,
-    HstuTfSettings,
-    ModelSettings,
     Recipe,
     SampledSoftmaxSettings,
 )

@@ -18,17 +18,15 @@ from hstu_preserve.records.components import (
     SideFeature,
     TimeDecaySettings,
 )
+from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings
 from hstu_preserve.records.manifest import BundleSettings
 from hstu_preserve.records.recipe import (
     DatasetSettings,
     EvaluationSettings,
     FullSoftmaxSettings,
-    HstuSettings,
-    HstuTfSettings,
     Protocol,
     Recipe,
     SampledSoftmaxSettings,
-    SasrecSettings,
     TrainingSettings,
 )
 

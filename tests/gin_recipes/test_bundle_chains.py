@@ -9,11 +9,11 @@ import pytest
 from hstu_preserve.gin_recipes.reader import BindingStatement, parse, read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.records.claim import ClaimPolicy, SelectionRule
+from hstu_preserve.records.encoders import HstuTfSettings
 from hstu_preserve.records.recipe import (
     DatasetSettings,
     EvaluationSettings,
     FullSoftmaxSettings,
-    HstuTfSettings,
     Protocol,
     Recipe,
     TrainingSettings,

@@ -26,16 +26,14 @@ from hstu_preserve.records.components import (
     PrismSettings,
     TimeDecaySettings,
 )
+from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings
 from hstu_preserve.records.recipe import (
     DatasetSettings,
     EvaluationSettings,
     FullSoftmaxSettings,
-    HstuSettings,
-    HstuTfSettings,
     Protocol,
     Recipe,
     SampledSoftmaxSettings,
-    SasrecSettings,
     TrainingSettings,
 )
 from hstu_preserve.records.record import Record

@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from hstu_preserve.records.encoders import HstuSettings, SasrecSettings
 from hstu_preserve.records.recipe import (
     DatasetSettings,
     EvaluationSettings,
-    HstuSettings,
     Protocol,
     Recipe,
     SampledSoftmaxSettings,
-    SasrecSettings,
     TrainingSettings,
 )
 

@@ -21,7 +21,7 @@ from hstu_preserve.model.jagged import PLAIN_OPERATORS, JaggedOperators
 from hstu_preserve.model.time_decay import TimeDecay
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.components import TimeDecaySettings
-from hstu_preserve.records.recipe import HstuSettings
+from hstu_preserve.records.encoders import HstuSettings
 from tests.factories import COMPONENTS, make_recipe
 from tests.model.tiny_models import OPERATORS
 

@@ -13,7 +13,8 @@ from hstu_preserve.model.objective import Draws, draw_negatives, position_losses
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.records.recipe import Recipe, SasrecSettings
+from hstu_preserve.records.encoders import SasrecSettings
+from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.determinism import initialization_generators
 from tests.factories import make_recipe
 

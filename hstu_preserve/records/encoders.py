@@ -1,0 +1,104 @@
+"""The settings of the three sequence encoders, HSTU, SASRec and HSTU-TF, under upstream's names."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from hstu_preserve.records.numbers import NaturalInt, PositiveInt, Probability
+from hstu_preserve.records.record import AlwaysTrue, Record
+
+
+class EncoderSettings(Record):
+    """What HSTU and SASRec share: the embedding below the encoder and the head above it."""
+
+    item_embedding_dim: PositiveInt
+    dropout_rate: Probability
+    """Of the input embeddings."""
+    user_embedding_norm: Literal["l2_norm", "layer_norm"]
+    gr_output_length: NaturalInt
+    """Padded length is `max_sequence_length + gr_output_length + 1`."""
+    main_module_bf16: bool
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether training draws dropout masks."""
+        return self.dropout_rate > 0
+
+
+def require_divisible(width: int, heads: int) -> None:
+    """Raise ValueError where the width cannot be split evenly over the heads."""
+    if width % heads:
+        raise ValueError(f"item_embedding_dim {width} is not divisible by num_heads {heads}")
+
+
+class HstuSettings(EncoderSettings):
+    """HSTU (Zhai et al., ICML 2024, arXiv:2402.17152), upstream's `hstu_encoder`."""
+
+    kind: Literal["HSTU"]
+    num_blocks: PositiveInt
+    num_heads: PositiveInt
+    dqk: PositiveInt
+    """Query and key width per head."""
+    dv: PositiveInt
+    """Value width per head."""
+    linear_dropout_rate: Probability
+    """Of the gated attention output, before the output projection."""
+    attn_dropout_rate: Probability
+    """Upstream names it in the model string and applies it nowhere; so do we."""
+    normalization: Literal["rel_bias", "hstu_rel_bias"]
+    linear_config: Literal["uvqk"]
+    linear_activation: Literal["silu", "none"]
+    concat_ua: bool
+    enable_relative_attention_bias: AlwaysTrue
+    attention_normalization: Literal["padded_length", "real_length"]
+    """Attention is divided by the padded length, as upstream does, or by the keys that the query sees."""
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether training draws dropout masks."""
+        return super().has_dropout or self.linear_dropout_rate > 0
+
+
+class SasrecSettings(EncoderSettings):
+    """SASRec (Kang and McAuley, ICDM 2018, arXiv:1808.09781), upstream's `sasrec_encoder`."""
+
+    kind: Literal["SASRec"]
+    num_blocks: PositiveInt
+    num_heads: PositiveInt
+    ffn_hidden_dim: PositiveInt
+    ffn_activation_fn: Literal["relu", "gelu"]
+    ffn_dropout_rate: Probability
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether training draws dropout masks."""
+        return super().has_dropout or self.ffn_dropout_rate > 0
+
+    @model_validator(mode="after")
+    def require_divisible_width(self) -> Self:
+        """Multi-head attention splits the width evenly over its heads."""
+        require_divisible(self.item_embedding_dim, self.num_heads)
+        return self
+
+
+class HstuTfSettings(EncoderSettings):
+    """HSTU as NetEase-Media/HSTU-Tensorflow has it: learned norms, residual from the normalised input, left padding."""
+
+    kind: Literal["HSTU-TF"]
+    num_blocks: PositiveInt
+    num_heads: PositiveInt
+    padding_from: Literal["sequence", "normalized_query"]
+    """Where padding is seen: in the ids, the stated intent, or in the normalised input, as its code does."""
+
+    @model_validator(mode="after")
+    def require_divisible_width(self) -> Self:
+        """The width is split evenly over the heads."""
+        require_divisible(self.item_embedding_dim, self.num_heads)
+        if self.user_embedding_norm != "l2_norm":
+            raise ValueError("HSTU-TF has user_embedding_norm l2_norm only")
+        if self.main_module_bf16:
+            raise ValueError("HSTU-TF has no main_module_bf16")
+        return self
+
+
+ModelSettings = Annotated[HstuSettings | SasrecSettings | HstuTfSettings, Field(discriminator="kind")]

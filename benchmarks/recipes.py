@@ -6,7 +6,8 @@ FOLDER holds `ml-latest-small/`; without it HSTU_PRESERVE_MOVIELENS is asked. Ea
 components and takes the small shape (D = 50, 2 blocks of 1 head; the large and the TensorFlow variant keep their 8
 blocks of 2 heads), protocol `validated`, at most 12 epochs and a patience of 3. The movies are numbered anew from 1, so
 that the item table has 9,742 rows rather than 193,610. A training that is done stays in the work folder, so that a run
-that was cut goes on. Writes `benchmarks/results/recipes.json` and the table in `benchmarks/README.md`.
+that was cut goes on. Writes `benchmarks/results/recipes.json` and the table in `benchmarks/README.md`; with --only, the
+other recipes' figures in them stay, provided that BASE gives the recorded ones again.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from benchmarks.comparison import compare
+from benchmarks.comparison import compare, correct_by_holm
 from benchmarks.machine import machine_facts
 from benchmarks.scoreboard import write_table
 from hstu_preserve.bundle.layout import METRICS, RANKS, RUN_RECORD
@@ -97,7 +98,8 @@ def main() -> None:
     finished = [one for one in ids if all(is_done(task) for task in tasks if task.recipe_id == one)]
     if BASE not in finished:
         raise SystemExit("BASE itself is not finished; run the same command again")
-    record(finished, tasks=tasks, command=f"python -m benchmarks.recipes --seeds {options.seeds}")
+    kept = json.loads(RESULT.read_text())["recipes"] if options.only else {}
+    record(finished, tasks=tasks, kept=kept, command=f"python -m benchmarks.recipes --seeds {options.seeds}")
     if len(finished) < len(ids):
         print(f"not finished: {', '.join(one for one in ids if one not in finished)}; run the same command again")
 
@@ -255,13 +257,14 @@ def describe_runs(tasks: list[Task]) -> dict[str, object]:
     }
 
 
-def record(finished: list[str], *, tasks: list[Task], command: str) -> None:
-    """Write and print the comparison of the recipes that every seed has finished."""
+def record(finished: list[str], *, tasks: list[Task], kept: dict[str, dict[str, object]], command: str) -> None:
+    """Write and print the comparison of the recipes that every seed has finished, and of those kept from before."""
     by_id = {one: [task for task in tasks if task.recipe_id == one] for one in finished}
     scores = {one: np.stack([read_scores(task) for task in its]) for one, its in by_id.items()}
     comparison = compare(scores, base=BASE)
     fingerprint = open_store(tasks[0].store).fingerprint
-    recipes = {one: describe_runs(its) | comparison[one].to_json() for one, its in by_id.items()}
+    measured = {one: describe_runs(its) | comparison[one].to_json() for one, its in by_id.items()}
+    recipes = correct_together(join(kept, measured))
     content = {
         "command": command,
         "dataset": DATASET,
@@ -274,6 +277,20 @@ def record(finished: list[str], *, tasks: list[Task], command: str) -> None:
     }
     RESULT.write_text(json.dumps(content, indent=2) + "\n")
     print(write_table(recipes))
+
+
+def join(kept: dict[str, dict[str, object]], measured: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    """Return kept and measured figures, which must be of one BASE."""
+    if kept and kept[BASE]["ndcg@10"] != measured[BASE]["ndcg@10"]:
+        raise SystemExit("BASE gives other figures than those recorded; run all recipes again")
+    return kept | measured
+
+
+def correct_together(recipes: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
+    """Return the figures with p values corrected for the number of all recipes."""
+    p_values = {one: float(str(figures["p_value"])) for one, figures in recipes.items() if one != BASE}
+    corrected = dict(zip(p_values, correct_by_holm(list(p_values.values())), strict=True))
+    return {one: figures | {"p_holm": corrected.get(one)} for one, figures in recipes.items()}
 
 
 if __name__ == "__main__":

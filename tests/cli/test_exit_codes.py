@@ -69,6 +69,8 @@ def tiny_store(tmp_path: Path) -> Path:
         (["show", "nowhere/bundle.tar.gz"], 2, "no such file or directory"),
         (["verify"], 2, "Missing argument"),
         (["reproduce", "sample", "--rung", "karma"], 2, "choose from evaluation, resume, training"),
+        (["reproduce", "sample", "--rung", "training", "--max-steps", "2"], 2, "--rung resume"),
+        (["reproduce", "sample", "--max-steps", "2"], 2, "--rung resume"),
         (["reproduce", "iter8-exp4-SOTA"], 4, "tzchen07/hstu-iter78-preservation"),
         (["reproduce", "paper-hstu-ml-20m"], 2, "without a bundle"),
         (["reproduce", "sample", "--device", "cuda"], 4, "sees no GPU"),

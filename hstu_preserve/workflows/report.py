@@ -50,17 +50,17 @@ def write_report(
             announce(f"{one.target}: {verdict.rung.value} {verdict.outcome.value}: {verdict.reason}")
     environments = [one.environment for one in reproductions if one.environment is not None]
     catalog = list_experiments()
-    text = write_preservation_report(
+    content = write_preservation_report(
         listed=catalog.experiments,
         reproductions=reproductions,
         environment=environments[0] if environments else describe_this_machine(),
-    )
-    write_atomically(markdown, text.encode())
+    ).encode(errors="backslashreplace")  # a target's path need not be text
+    write_atomically(markdown, content)
     return ReportResult(
         path=markdown,
         experiments=len(catalog.experiments) + len(reproductions),
         reproduced=sum(one.exit_code == 0 for one in reproductions),
-        is_changed=text.encode() != before,
+        is_changed=content != before,
         exit_code=min((one.exit_code for one in reproductions if one.exit_code), default=0),
     )
 

@@ -96,8 +96,14 @@ def reproduce(
                 listener=listener,
             )
         if folder is not None:
-            write_atomically(folder / RECORD_NAME, reproduction.to_json())
+            write_atomically(folder / RECORD_NAME, spell_as_text(reproduction).to_json())
     return reproduction
+
+
+def spell_as_text(reproduction: Reproduction) -> Reproduction:
+    """Return the record with escapes for what in its paths is no text, which no canonical JSON can hold."""
+    path = Path(printable(str(reproduction.path)))
+    return reproduction.model_copy(update={"target": printable(reproduction.target), "path": path})
 
 
 def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:

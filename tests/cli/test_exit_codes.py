@@ -71,6 +71,8 @@ def tiny_store(tmp_path: Path) -> Path:
         (["verify", ""], 2, "empty argument after verify"),
         (["unpack", "sample", "--output", ""], 2, "empty argument after --output"),
         (["train", "sample-hstu-synthetic", "--output="], 2, "--output=: empty value"),
+        (["download"], 2, "nothing to fetch"),
+        (["download", "--all", "iter8-exp4-SOTA"], 2, "--all means every bundle"),
         (["show", "/"], 2, "no bundle and no finished run"),
         (["reproduce", "sample", "--rung", "karma"], 2, "choose from evaluation, resume, training"),
         (["reproduce", "sample", "--rung", "training", "--max-steps", "2"], 2, "--rung resume"),

@@ -14,7 +14,14 @@ from hstu_preserve.bundle.layout import (
     find_misplaced,
     list_members,
 )
-from hstu_preserve.bundle.tree import TreeListing, hash_files, list_tree, read_at_most, read_tree_manifest
+from hstu_preserve.bundle.tree import (
+    TreeListing,
+    hash_files,
+    list_tree,
+    read_at_most,
+    read_tree_manifest,
+    require_directory,
+)
 from hstu_preserve.bundle.walker import BundleWalker
 from hstu_preserve.errors import (
     ContentError,
@@ -53,15 +60,16 @@ def verify_tree(root: Path) -> Verification:
         MissingPathError: There is no such directory.
         UnavailableError: It cannot be read.
     """
-    listing = list_tree(root)
-    stored = None
+    listing, stored = TreeListing(), None
+    require_directory(root)
     try:
         stored = read_tree_manifest(root)
+        listing = list_tree(root)
     except MissingPathError:
-        # Without it, nothing can be said of the other files.
-        listing = TreeListing()
+        # Without it, nothing can be said of the other files, which may be all of a disk.
         listing.refuse(FindingClass.MISSING, MANIFEST_NAME, expected="the manifest", found=None)
     except ContentError as error:
+        listing = list_tree(root)
         listing.refuse(FindingClass.BAD_MANIFEST, MANIFEST_NAME, expected=None, found=str(error))
     records = list(hash_files(root, listing)) if stored else []
     if stored:

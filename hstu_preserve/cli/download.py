@@ -8,6 +8,7 @@ import typer
 from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit, tell
 from hstu_preserve.cli.progress import transfer_bar
+from hstu_preserve.errors import UsageError
 
 
 def command(
@@ -30,6 +31,10 @@ def command(
     from hstu_preserve.workflows.download import download, preview_download
     from hstu_preserve.workflows.wanted_files import Wanted
 
+    if not (ids or has_all or has_code):
+        raise UsageError("nothing to fetch: name ids, or --all, or --code; 'hstu-preserve list' shows the ids")
+    if ids and has_all:
+        raise UsageError(f"{ids[0]}: --all means every bundle of the repository; leave either of them out")
     wanted = Wanted(ids=ids or (), has_all=has_all, has_code=has_code, repository=repository, revision=revision)
     if dry_run:
         report = preview_download(wanted)

@@ -5,11 +5,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
+from itertools import pairwise
 from types import FrameType
 from typing import Never
 
 from hstu_preserve.cli.output import complain
-from hstu_preserve.errors import PreserveError
+from hstu_preserve.errors import PreserveError, UsageError
 
 INTERRUPTED = 130
 TERMINATED = 143
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from hstu_preserve.cli.app import app
 
     try:
+        require_no_empty(sys.argv[1:] if arguments is None else arguments)
         app(args=None if arguments is None else list(arguments), prog_name="hstu-preserve")
     except PreserveError as error:
         complain(str(error))
@@ -38,8 +41,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def require_no_empty(arguments: Sequence[str]) -> None:
+    """Raise UsageError for an empty argument: as a path it would be the current directory, which nobody meant."""
+    for before, argument in pairwise(["", *arguments]):
+        if not argument:
+            after = f" after {before}" if before else ""
+            raise UsageError(f"empty argument{after}; a variable of the shell may not be set")
+        if argument.startswith("--") and argument.endswith("=") and argument.count("=") == 1:
+            raise UsageError(f"{argument}: empty value; a variable of the shell may not be set")
+
+
+def open_standard_streams() -> None:
+    """Give the process the standard streams that whoever started it had closed, and let each take any text.
+
+    Otherwise the next file that is opened would take their place and get what is written to them.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115  open until the process ends
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # paths need not be text
+
+
 def run() -> Never:
     """Be the console script: as `main`, and leave with 143 on SIGTERM after cleaning up."""
+    open_standard_streams()
     signal.signal(signal.SIGTERM, leave)
     if "RANK" in os.environ:  # torch would tell each process that its search for unused parameters found none
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

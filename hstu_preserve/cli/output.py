@@ -1,9 +1,12 @@
 """Print a result record: text for people, JSON for programs; stdout is data, stderr is talk."""
 
 import os
+import re
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
+
+from hstu_preserve.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,6 +15,8 @@ if TYPE_CHECKING:
     from hstu_preserve.report.lines import Line
 
 PIPE_WIDTH = 4000  # a pipe has no margin: nothing is wrapped
+READER_GONE = 141
+"""What the shell gives for a process that ended because nobody reads its output any more (128 + SIGPIPE)."""
 
 
 def emit(record: "Record", *, as_json: bool) -> None:
@@ -20,15 +25,44 @@ def emit(record: "Record", *, as_json: bool) -> None:
     Args:
         record: What a workflow returned.
         as_json: Whole, as indented JSON; else the text a person reads.
-    """
-    if as_json:
-        import json
 
-        sys.stdout.write(json.dumps(record.to_json_value(), indent=2, ensure_ascii=False) + "\n")
+    Raises:
+        UnavailableError: It cannot be written, as on a full disk.
+        SystemExit: Nobody reads it any more.
+    """
+    try:
+        write(record, as_json=as_json)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        drop_unwritten(sys.stdout)
+        raise SystemExit(READER_GONE) from None
+    except OSError as error:
+        drop_unwritten(sys.stdout)
+        raise UnavailableError(f"standard output: cannot be written ({error.strerror or error})") from None
+
+
+def drop_unwritten(stream: TextIO) -> None:
+    """Send what a stream still holds nowhere: at the end of the process, it would be tried and fail once more."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  no path of the user's
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
+def write(record: "Record", *, as_json: bool) -> None:
+    """Write the record on stdout, in whichever form fits."""
+    if as_json:
+        sys.stdout.write(format_json(record) + "\n")
     elif sys.stdout.isatty():
         print_styled(record, width=None)
     else:
         print_plain(record)
+
+
+def format_json(record: "Record") -> str:
+    """Return the record as indented JSON; the bytes of a path that are no text are escaped as JSON can."""
+    import json
+
+    text = json.dumps(record.to_json_value(), indent=2, ensure_ascii=False)
+    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def print_plain(record: "Record") -> None:
@@ -64,7 +98,10 @@ def print_styled(record: "Record", *, width: int | None) -> None:
     from hstu_preserve.cli.escaping import Escaped
     from hstu_preserve.report.terminal import render
 
-    Console(width=width, highlight=False).print(Escaped(render(record)))
+    console = Console(width=width, highlight=False)
+    with console.capture() as text:  # rich on its own exits with 1 where nobody reads
+        console.print(Escaped(render(record)))
+    sys.stdout.write(text.get())
 
 
 def complain(message: str) -> None:

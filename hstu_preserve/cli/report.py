@@ -26,3 +26,4 @@ def command(
     with progress_bar() as listener:
         result = write_report(targets or None, markdown=markdown, listener=listener, announce=tell)
     emit(result, as_json=json)
+    raise typer.Exit(result.exit_code)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from hstu_preserve.errors import MissingPathError, UnavailableError
+from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError
 
 TEMPORARY_ENDING = re.compile(r"[a-z0-9_]{8}\.tmp")
 """What `tempfile` draws, and our suffix."""
@@ -96,12 +97,15 @@ def read_bytes(path: Path) -> bytes:
 
     Raises:
         MissingPathError: There is no such file.
+        UsageError: It is a directory.
         UnavailableError: It cannot be read.
     """
     try:
         return path.read_bytes()
     except FileNotFoundError:
         raise MissingPathError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path}: a directory, not a file") from None
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
 
@@ -201,9 +205,15 @@ def open_stream(path: Path) -> BufferedReader:
 
     Raises:
         MissingPathError: There is no such file.
+        UsageError: It is a directory, or a pipe or device, which cannot be read twice and may never end.
         UnavailableError: It cannot be read.
     """
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UsageError(f"{path}: a directory, not a file")
+        if not stat.S_ISREG(mode):
+            raise UsageError(f"{path}: not a regular file")
         return path.open("rb")
     except FileNotFoundError:
         raise MissingPathError(f"{path}: no such file") from None

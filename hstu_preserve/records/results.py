@@ -229,6 +229,8 @@ class ReportResult(Record):
     reproduced: int
     is_changed: bool
     """Whether the file differs from what stood there before."""
+    exit_code: int
+    """The lowest of 3 to 6 that occurred among the targets, else 0."""
 
 
 class Capability(Record):

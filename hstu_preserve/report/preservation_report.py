@@ -69,10 +69,11 @@ def describe_environment(environment: EnvironmentRecord) -> str:
 
 def describe_reproduction(reproduction: Reproduction) -> str:
     """Return one re-run bundle with its verdicts."""
+    identity = f"bundle sha256:{reproduction.identity}" if reproduction.identity else "no manifest that names a bundle"
     lines = [
         f"### {reproduction.title}",
         "",
-        f"`hstu-preserve reproduce {reproduction.target}`, bundle sha256:{reproduction.identity}",
+        f"`hstu-preserve reproduce {reproduction.target}`, {identity}",
         "",
         "| rung | claim | outcome | why |",
         "|---|---|---|---|",

@@ -11,6 +11,8 @@ import numpy.typing as npt
 import torch
 from torch import Generator
 
+from hstu_preserve.training.memory import sufficient_memory
+
 CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
 
@@ -71,6 +73,9 @@ def repeatable_arithmetic(*, tf32: bool) -> Iterator[None]:
     """Use deterministic algorithms inside the block, with TF32 as the recipe says; restore the switches after it.
 
     On CUDA the cuBLAS workspace must be set before the first call, which is why it is set here, before any tensor.
+
+    Raises:
+        UnavailableError: What is computed inside the block does not fit into memory.
     """
     os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
     before = (
@@ -83,7 +88,8 @@ def repeatable_arithmetic(*, tf32: bool) -> Iterator[None]:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = False
     try:
-        yield
+        with sufficient_memory():
+            yield
     finally:
         torch.use_deterministic_algorithms(mode=before[0])
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1], before[2]

@@ -219,6 +219,11 @@ def not_run(rung: Rung, reason: str) -> Verdict:
 PASSED = frozenset({Outcome.REPRODUCED_BITWISE, Outcome.REPRODUCED_NUMERIC, Outcome.REPRODUCED_STATISTICAL})
 
 
+def list_failed(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return the verdicts that were asked for and do not say that the claim holds."""
+    return [verdict for verdict in verdicts if verdict.is_required and verdict.outcome not in PASSED]
+
+
 def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
     """Return 3 for other bytes or signer, 5 for a claim that does not hold, 6 where no verdict was possible, else 0."""
     required = [verdict for verdict in verdicts if verdict.is_required]
@@ -227,6 +232,6 @@ def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
         return 3
     if refuted:
         return 5
-    if not required or any(verdict.outcome not in PASSED for verdict in required):
+    if not required or list_failed(required):
         return 6
     return 0

@@ -18,6 +18,7 @@ from hstu_preserve.training.checkpoint import read_checkpoint
 from hstu_preserve.training.determinism import repeatable_arithmetic
 from hstu_preserve.training.distributed import require_alone
 from hstu_preserve.workflows.bundles import open_bundle
+from hstu_preserve.workflows.destinations import require_new
 from hstu_preserve.workflows.evaluation import Evaluated, evaluate_model, evaluators_agree
 from hstu_preserve.workflows.machine import choose_device, describe_environment, describe_numerics
 from hstu_preserve.workflows.obtaining import obtain_local
@@ -44,15 +45,18 @@ def evaluate(
     Args:
         target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
         data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
-        ranks: Where to write per-user ranks as `.npz`; None writes none.
+        ranks: A new file for per-user ranks, as `.npz`; None writes none.
         device: `auto`, `cpu` or `cuda`.
         listener: Hears of each batch.
         announce: Is told what will be fetched, and how much, before it is.
 
     Raises:
+        UsageError: The file for the ranks exists, or lies in a run, bundle or store.
         ContentError: The bundle, checkpoint or data is not what it claims to be.
         UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
+    if ranks is not None:
+        require_new(ranks, option="--ranks")
     path = obtain_local(str(target), announce=announce, listener=listener).path
     with open_bundle(path, identity=None) as bundle:
         run = bundle.manifest.run
@@ -81,15 +85,18 @@ def evaluate_file(
         gin: The chain's entry file; its shapes must be the checkpoint's.
         data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
         gin_root: The folder that includes may not leave.
-        ranks: Where to write per-user ranks as `.npz`; None writes none.
+        ranks: A new file for per-user ranks, as `.npz`; None writes none.
         device: `auto`, `cpu` or `cuda`.
         listener: Hears of each batch.
 
     Raises:
+        UsageError: The file for the ranks exists, or lies in a run, bundle or store.
         RecipeError: The chain does not resolve.
         CheckpointError: The checkpoint cannot be read or has other shapes; the first differing tensors are named.
         UnavailableError: No torch, device or data.
     """
+    if ranks is not None:
+        require_new(ranks, option="--ranks")
     resolution = resolve(read_chain(gin, root=gin_root))
     settings = resolution.recipe.dataset
     warnings = tuple(map(str, resolution.warnings))

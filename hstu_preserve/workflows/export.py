@@ -7,6 +7,7 @@ from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.records.results import ExportResult
 from hstu_preserve.workflows.bundles import open_bundle
+from hstu_preserve.workflows.destinations import require_new
 from hstu_preserve.workflows.model_cards import write_card_of
 from hstu_preserve.workflows.obtaining import obtain_local
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
@@ -37,14 +38,13 @@ def export(
         announce: Is told what will be fetched, and how much, before it is.
 
     Raises:
-        UsageError: Another format, or the output exists.
+        UsageError: Another format, or the output exists or lies in a run, bundle or store.
         VerificationError: The bundle is not what its manifest says.
         CheckpointError: The checkpoint cannot be read or is not the recipe's.
     """
     if format not in FORMATS:
         raise UsageError(f"--format {format}: unknown; choose {', '.join(FORMATS)}")
-    if output.exists():
-        raise UsageError(f"{output}: exists; name another file with --output")
+    require_new(output, option="--output")
     path = obtain_local(str(target), announce=announce, listener=listener).path
     if format == MODEL_CARD:
         write_atomically(output, write_card_of(path).encode())

@@ -1,6 +1,5 @@
 """Make a native bundle of a legacy archive: every byte kept, every value with where it comes from, nothing guessed."""
 
-import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from hstu_preserve.records.legacy import LegacyFile, LegacyVerification
 from hstu_preserve.records.manifest import SCHEMA_VERSION, MigratedManifest
 from hstu_preserve.records.migration import LegacySource, OriginalFile
 from hstu_preserve.records.results import MigrationResult
+from hstu_preserve.workflows.destinations import require_new
 from hstu_preserve.workflows.legacy import MD5_ONLY, NOT_LISTED, SELF_VOUCHED, verify_legacy
 from hstu_preserve.workflows.legacy_contents import read_contents
 from hstu_preserve.workflows.pack import name_migrated
@@ -71,8 +71,7 @@ def migrate(
     path = require_local(str(legacy)).path
     require_legacy(path)
     destination = output or Path(name_migrated(path.name))
-    if os.path.lexists(destination):
-        raise UsageError(f"{destination}: exists; name another file with --output")
+    require_new(destination, option="--output")
     tell(listener, "verifying", completed=0)
     verification = verify_legacy(path, md5_list=md5_list)
     if verification.findings:

@@ -11,6 +11,7 @@ from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
 from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
 from hstu_preserve.records.results import PackResult, UnpackResult
+from hstu_preserve.workflows.destinations import require_new
 from hstu_preserve.workflows.obtaining import obtain_local
 from hstu_preserve.workflows.progress import Announcer, Listener, ignore, say_nothing
 
@@ -39,8 +40,7 @@ def pack(run: str | Path, *, output: Path | None = None) -> PackResult:
         raise UsageError(describe_missing_manifest(root))
     stored = read_tree_manifest(root)
     destination = output or Path(choose_name(stored.record))
-    if destination.exists():
-        raise UsageError(f"{destination}: exists; name another file with --output")
+    require_new(destination, option="--output")
     return archive.pack(root, output=destination)
 
 

@@ -1,20 +1,22 @@
 """Run a bundle again and judge, rung by rung, whether its claims hold."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from hstu_preserve.bundle.layout import printable
+from hstu_preserve.bundle.layout import RUN_RECORD, printable
 from hstu_preserve.bundle.legacy import is_legacy
 from hstu_preserve.errors import UsageError, VerificationError
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.records.legacy import ShownChain
-from hstu_preserve.records.manifest import AnyManifest, MigratedManifest
+from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Rung, Verdict
 from hstu_preserve.records.verification import Verification
 from hstu_preserve.training.distributed import require_alone
 from hstu_preserve.verdict.rungs import choose_exit_code, judge_bytes, judge_legacy_bytes, judge_signer, not_run
 from hstu_preserve.workflows.bundles import open_bundle
+from hstu_preserve.workflows.destinations import new_folder
 from hstu_preserve.workflows.legacy import show_legacy, verify_legacy
 from hstu_preserve.workflows.machine import describe_environment
 from hstu_preserve.workflows.obtaining import obtain_local, obtain_signature
@@ -57,7 +59,8 @@ def reproduce(
         data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
         device: `auto`, `cpu` or `cuda`.
         public_key: The key that must have signed the bundle; None checks no signature.
-        output: A new directory for the verdicts, the ranks and the retrained run; None keeps nothing.
+        output: A new directory for the verdicts, the ranks and the retrained run, which appears when all of them are
+            there; None keeps nothing.
         max_steps: How many steps `resume` takes at most; None goes to the run's end.
         listener: Hears of progress.
         announce: Is told what will be fetched, and how much, before it is.
@@ -66,25 +69,68 @@ def reproduce(
         One verdict per rung and claim; `exit_code` is what the command line exits with.
 
     Raises:
-        UsageError: An unknown rung, or the output is in use.
+        UsageError: An unknown rung, a limit for one that was not asked for, or the output is in use.
         VerificationError: A key was given for a legacy archive.
         ContentError: Data or checkpoint is not what the bundle says.
         UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
     require_alone("reproduce")
+    require_known(rungs, max_steps=max_steps)
+    with ExitStack() as stack:
+        folder = None if output is None else stack.enter_context(new_folder(output, option="--output"))
+        path = obtain_local(str(target), announce=announce, listener=listener).path
+        obtain_signature(str(target), public_key=public_key, announce=announce)
+        if path.is_file() and is_legacy(path):
+            if public_key is not None:
+                raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
+            reproduction = judge_legacy(str(target), path, rungs=rungs)
+        else:
+            reproduction = judge_native(
+                str(target),
+                path,
+                rungs=rungs,
+                data=data,
+                device=device,
+                public_key=public_key,
+                output=folder,
+                max_steps=max_steps,
+                listener=listener,
+            )
+        if folder is not None:
+            write_atomically(folder / RECORD_NAME, spell_as_text(reproduction).to_json())
+    return reproduction
+
+
+def spell_as_text(reproduction: Reproduction) -> Reproduction:
+    """Return the record with escapes for what in its paths is no text, which no canonical JSON can hold."""
+    path = Path(printable(str(reproduction.path)))
+    return reproduction.model_copy(update={"target": printable(reproduction.target), "path": path})
+
+
+def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
+    """Raise UsageError for a rung that does not exist, or a limit for one that is not climbed."""
     unknown = [rung for rung in rungs if rung not in RUNGS]
     if unknown:
         raise UsageError(f"--rung {unknown[0]}: unknown; choose from {', '.join(RUNGS)}")
-    if output is not None and output.exists():
-        raise UsageError(f"{output}: exists; name a new directory with --output")
-    local = obtain_local(str(target), announce=announce, listener=listener).path
-    obtain_signature(str(target), public_key=public_key, announce=announce)
-    if local.is_file() and is_legacy(local):
-        if public_key is not None:
-            raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
-        return judge_legacy(str(target), local, rungs=rungs, output=output)
-    verification = verify(local, public_key=public_key)
-    path, identity, signer = local, verification.identity, verification.signer
+    if max_steps is not None and "resume" not in rungs:
+        raise UsageError("--max-steps: limits the rung 'resume', which was not asked for; add --rung resume")
+
+
+def judge_native(
+    target: str,
+    path: Path,
+    *,
+    rungs: Sequence[str],
+    data: Path | None,
+    device: str,
+    public_key: Path | None,
+    output: Path | None,
+    max_steps: int | None,
+    listener: Listener,
+) -> Reproduction:
+    """Return the verdicts on a bundle or run directory, whose bytes are compared first."""
+    verification = verify(path, public_key=public_key)
+    identity, signer = verification.identity, verification.signer
     assert signer is not None
     verdicts = [
         judge_bytes(
@@ -108,26 +154,25 @@ def reproduce(
                 if name in rungs:
                     verdicts += judge(runner)
             evaluation, environment = runner.evaluation, describe_environment(runner.numerics)
-    reproduction = Reproduction(
-        target=str(target),
+    return Reproduction(
+        target=target,
         path=path,
         identity=identity,
-        title=choose_title(verification.manifest, target=str(target)),
+        title=choose_title(verification.manifest, path=path, target=target),
         verdicts=tuple(verdicts),
         evaluation=evaluation,
         environment=environment,
         exit_code=choose_exit_code(verdicts),
     )
-    return keep_record(reproduction, output)
 
 
-def judge_legacy(target: str, path: Path, *, rungs: Sequence[str], output: Path | None) -> Reproduction:
+def judge_legacy(target: str, path: Path, *, rungs: Sequence[str]) -> Reproduction:
     """Return the verdicts on a legacy archive, which cannot be re-run: its recipe's code was never published."""
     verification = verify_legacy(path)
     verdicts = [judge_legacy_bytes(verification)]
     if not verification.findings:
         verdicts += explain_not_run(show_legacy(path, target=target).chains, rungs=rungs)
-    reproduction = Reproduction(
+    return Reproduction(
         target=target,
         path=path,
         identity=None,
@@ -137,7 +182,6 @@ def judge_legacy(target: str, path: Path, *, rungs: Sequence[str], output: Path 
         environment=None,
         exit_code=choose_exit_code(verdicts),
     )
-    return keep_record(reproduction, output)
 
 
 def explain_not_run(chains: Sequence[ShownChain], *, rungs: Sequence[str]) -> list[Verdict]:
@@ -156,15 +200,10 @@ def describe_vouching(verification: Verification) -> str:
     return f"{own}; {manifest.source.vouched}" if isinstance(manifest, MigratedManifest) else own
 
 
-def choose_title(manifest: AnyManifest | None, *, target: str) -> str:
+def choose_title(manifest: AnyManifest | None, *, path: Path, target: str) -> str:
     """Return what the reproduction is of."""
+    if (path / RUN_RECORD).is_file() and not (path / MANIFEST_NAME).exists():
+        return f"unfinished run {target}"
     if isinstance(manifest, MigratedManifest):
         return f"migrated legacy archive {manifest.source.name}"
     return manifest.run.bundle.title if manifest else target
-
-
-def keep_record(reproduction: Reproduction, output: Path | None) -> Reproduction:
-    """Write the verdicts where the caller keeps them, and return them."""
-    if output is not None:
-        write_atomically(output / RECORD_NAME, reproduction.to_json())
-    return reproduction

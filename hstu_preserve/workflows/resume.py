@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.bundle.layout import RUN_RECORD, STEPS
+from hstu_preserve.bundle.layout import EVENTS_FOLDER, RUN_RECORD, STEPS
 from hstu_preserve.errors import (
     CheckpointError,
     ContentError,
@@ -22,7 +22,7 @@ from hstu_preserve.training.distributed import World
 from hstu_preserve.workflows.checkpoints import CheckpointFolder, Entry
 from hstu_preserve.workflows.diff import flatten
 from hstu_preserve.workflows.progress import Announcer
-from hstu_preserve.workflows.run_logs import find_event_file
+from hstu_preserve.workflows.run_logs import EVENT_FILES, find_event_file
 
 MAX_SHOWN = 5
 
@@ -97,27 +97,53 @@ def find_resume_point(
 
     Raises:
         UsageError, DataMismatchError: A checkpoint is of another run.
-        CheckpointError: There are checkpoints and none of them can be used; each is named.
+        CheckpointError: There are checkpoints and none of them can be used; the newest is named, all are announced.
+        ContentError: There are checkpoints, and the logs that each of them goes on with are gone.
         UnavailableError: One cannot be read.
     """
     problems: list[str] = []
-    for entry in folder.list_entries():
+    entries = folder.list_entries()
+    if entries:
+        require_logs(output, name=folder.name)
+    for entry in entries:
+        if problems:
+            announce(f"warning: {problems[-1]}; going back to {entry.path.name}")
         try:
             point = read_resume_point(entry, output=output, name=folder.name)
             folder.require_named(entry, read_position(point.checkpoint))
         except (CheckpointError, ContentError, MissingPathError) as error:
             problems.append(str(error))
-            announce(f"warning: {error}; going back to the checkpoint before it")
             folder.unusable.add(entry.path)
             continue
         require_own(point.checkpoint, run=run)
         return point
     if problems:
+        more = f" and {len(problems) - 1} more, as said" if len(problems) > 1 else ""
+        if more:
+            announce(f"warning: {problems[-1]}")
         raise CheckpointError(
-            f"{output}: cannot be resumed, no checkpoint is usable ({'; '.join(problems[:MAX_SHOWN])}); "
+            f"{output}: cannot be resumed, no checkpoint is usable ({problems[0]}{more}); "
             "start again in a new directory"
         )
     return None
+
+
+def require_logs(output: Path, *, name: str) -> None:
+    """Require the logs that every checkpoint goes on with: a run without its losses is not the run that was begun.
+
+    Raises:
+        ContentError: Recorded steps or event file are gone, or there are several event files.
+    """
+    folder = output / EVENTS_FOLDER / name
+    num_event_files = len(list(folder.glob(EVENT_FILES)))
+    wrong = [] if (output / STEPS).is_file() else [f"{STEPS} is not there"]
+    if num_event_files != 1:
+        wrong.append(f"{EVENTS_FOLDER}/{name} holds {num_event_files} event files, expected the one of this run")
+    if wrong:
+        raise ContentError(
+            f"{output}: cannot be resumed from any checkpoint ({'; '.join(wrong)}); "
+            "put back what is missing, or train again into a new directory"
+        )
 
 
 def require_one_view(point: ResumePoint | None, *, output: Path, world: World) -> None:

@@ -143,7 +143,7 @@ def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> Sig
 def signature_path(path: Path) -> Path:
     """Return where a bundle's signature lies: beside it."""
     place = path if path.name not in {"", ".."} else path.resolve()
-    return place.with_name(place.name + SIGNATURE_SUFFIX)
+    return place.parent / (place.name + SIGNATURE_SUFFIX)  # with_name would refuse the root, which has none
 
 
 def check_signer(path: Path, *, identity: str | None, trusted: "Ed25519PublicKey | None") -> SignerCheck:

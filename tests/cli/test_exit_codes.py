@@ -68,7 +68,15 @@ def tiny_store(tmp_path: Path) -> Path:
         (["show", "iter8-exp4-SOTTA"], 2, "did you mean 'iter8-exp4-SOTA'"),
         (["show", "nowhere/bundle.tar.gz"], 2, "no such file or directory"),
         (["verify"], 2, "Missing argument"),
+        (["verify", ""], 2, "empty argument after verify"),
+        (["unpack", "sample", "--output", ""], 2, "empty argument after --output"),
+        (["train", "sample-hstu-synthetic", "--output="], 2, "--output=: empty value"),
+        (["download"], 2, "nothing to fetch"),
+        (["download", "--all", "iter8-exp4-SOTA"], 2, "--all means every bundle"),
+        (["show", "/"], 2, "no bundle and no finished run"),
         (["reproduce", "sample", "--rung", "karma"], 2, "choose from evaluation, resume, training"),
+        (["reproduce", "sample", "--rung", "training", "--max-steps", "2"], 2, "--rung resume"),
+        (["reproduce", "sample", "--max-steps", "2"], 2, "--rung resume"),
         (["reproduce", "iter8-exp4-SOTA"], 4, "tzchen07/hstu-iter78-preservation"),
         (["reproduce", "paper-hstu-ml-20m"], 2, "without a bundle"),
         (["reproduce", "sample", "--device", "cuda"], 4, "sees no GPU"),
@@ -126,6 +134,35 @@ def test_foreign_json_in_the_manifests_place_exits_3(tmp_path: Path) -> None:
     (tree / "MANIFEST.json").write_text('{"name": "somebody else\'s"}')
     require_clean_failure(run("verify", "tree", cwd=tmp_path), exit_code=3, says="MANIFEST.json", where="out")
     require_clean_failure(run("show", "tree", cwd=tmp_path), exit_code=3, says="schema_version")
+
+
+def test_the_root_folder_is_a_directory_without_a_manifest(tmp_path: Path) -> None:
+    generate = run("keygen", "--output", "key", cwd=tmp_path)
+    assert generate.returncode == 0
+    for arguments, where in ((["verify"], "out"), (["reproduce"], "out"), (["sign", "--key", "key"], "err")):
+        result = run(*arguments, "/", cwd=tmp_path)
+        require_clean_failure(result, exit_code=3, says="MANIFEST.json: missing", where=where)
+
+
+@pytest.mark.parametrize(
+    "arguments", ["verify", "show", "reproduce", "evaluate", "unpack --output new", "diff sample", "migrate"]
+)
+def test_a_pipe_is_refused_instead_of_waited_for(arguments: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    result = run(*arguments.split(), "pipe", cwd=tmp_path)
+    where = "out" if arguments == "verify" else "err"
+    require_clean_failure(result, exit_code=2, says="pipe: not a regular file", where=where)
+
+
+@pytest.mark.parametrize(
+    "setting", ["max_sequence_length = 1000000", "num_negatives = 1000000000", "item_embedding_dim = 100000000000"]
+)
+def test_a_recipe_that_does_not_fit_into_memory_exits_4(setting: str, tmp_path: Path, tiny_store: Path) -> None:
+    name = setting.partition(" ")[0]
+    lines = [line for line in TINY_GIN.splitlines() if name not in line]
+    (tmp_path / "x.gin").write_text("\n".join([*lines, f"train_fn.{setting}\n"]))
+    result = run("train", "x.gin", "--data", str(tiny_store), "--output", "run", cwd=tmp_path)
+    require_clean_failure(result, exit_code=4, says="what decides it: batch size, sequence length, embedding width")
 
 
 def test_verify_reads_a_bundle_from_standard_input(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.errors import MissingPathError, UnavailableError
+from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.digests import sha256_of_bytes, sha256_of_file
 from hstu_preserve.primitives.files import atomic_writer, current_umask, read_bytes, write_atomically
 
@@ -69,8 +69,10 @@ def test_a_full_disk_and_a_place_that_cannot_be_written_are_unavailable(tmp_path
 def test_missing_and_unreadable_files_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(MissingPathError, match="no such file"):
         read_bytes(tmp_path / "absent")
-    with pytest.raises(UnavailableError, match="cannot be read"):
+    with pytest.raises(UsageError, match="a directory, not a file"):
         read_bytes(tmp_path)
+    with pytest.raises(UnavailableError, match="cannot be read"):
+        read_bytes(Path("/proc/self/mem"))  # its first page is nobody's
 
 
 def test_a_file_has_the_digest_of_its_bytes(tmp_path: Path) -> None:

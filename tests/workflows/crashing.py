@@ -54,9 +54,9 @@ def find(run: Path, word: str) -> Path:
     return path
 
 
-def resume(run: Path, store: Path, **durability: float) -> list[str]:
-    """Go on and return what was announced."""
-    announced: list[str] = []
+def resume(run: Path, store: Path, heard: list[str] | None = None, **durability: float) -> list[str]:
+    """Go on and return what was announced, which `heard` has where it ends in an error."""
+    announced: list[str] = [] if heard is None else heard
     train(
         run.parent / "experiment.gin",
         data=store,

@@ -15,7 +15,14 @@ import pytest
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RUN_RECORD, STEPS
 from hstu_preserve.bundle.verification import verify_tree
-from hstu_preserve.errors import CheckpointError, DataMismatchError, PreserveError, UnavailableError, UsageError
+from hstu_preserve.errors import (
+    CheckpointError,
+    ContentError,
+    DataMismatchError,
+    PreserveError,
+    UnavailableError,
+    UsageError,
+)
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
@@ -118,8 +125,9 @@ def test_where_no_checkpoint_is_whole_nothing_is_touched(crashed: Path, store: P
     for path in (crashed / CHECKPOINT_FOLDER).iterdir():
         path.write_bytes(b"damaged")
     before = list_tree(crashed)
-    with pytest.raises(CheckpointError, match="no checkpoint is usable"):
+    with pytest.raises(CheckpointError, match="no checkpoint is usable") as raised:
         resume(crashed, store)
+    assert str(raised.value).count("ckpts/") == 1
     assert list_tree(crashed) == before
 
 
@@ -161,8 +169,17 @@ def test_an_event_file_damaged_at_its_beginning_cannot_be_mended(crashed: Path, 
 def test_without_its_event_file_a_run_is_not_resumed(crashed: Path, store: Path) -> None:
     (events,) = (crashed / "tb").rglob("events.*")
     events.unlink()
-    with pytest.raises(UnavailableError, match="holds 0 event files"):
+    with pytest.raises(ContentError, match=r"holds 0 event files.*put back what is missing, or train again"):
         resume(crashed, store)
+
+
+def test_without_its_recorded_steps_no_checkpoint_is_blamed(crashed: Path, store: Path) -> None:
+    (crashed / STEPS).unlink()
+    announced: list[str] = []
+    with pytest.raises(ContentError, match=r"steps\.jsonl is not there") as raised:
+        resume(crashed, store, announced)
+    assert "ckpts" not in str(raised.value)
+    assert announced == []
 
 
 def test_another_recipe_is_refused_by_the_names_of_its_settings(crashed: Path, store: Path) -> None:

@@ -1,0 +1,81 @@
+"""Where a result may be written: asked before the work, so that no hour of it ends in a refusal."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, RUN_RECORD
+from hstu_preserve.errors import UnavailableError, UsageError
+from hstu_preserve.primitives.files import current_umask, flush_directory, make_directory, refuse_unwritable
+from hstu_preserve.primitives.temporary_folders import remove_abandoned_folders, temporary_folder
+
+STORE_FILES = frozenset({"store.json", "offsets.npy"})
+RUN_FILES = frozenset({RUN_RECORD, CONFIG_FOLDER})
+TREES = (RUN_FILES, GENERATED_NAMES, STORE_FILES)
+"""Names that together make a folder a run, an unpacked bundle or a store: a file more, and it is another one."""
+
+
+def require_new(path: Path, *, option: str) -> None:
+    """Require that nothing is at `path` and that it can be written.
+
+    Args:
+        path: The new file or folder.
+        option: Where the user named it, for the message.
+
+    Raises:
+        UsageError: Something is there, or it would become part of a run, bundle or store.
+        UnavailableError: It cannot be written.
+    """
+    if os.path.lexists(path):
+        raise UsageError(f"{path}: exists; name a new one with {option}")
+    require_writable(path, option=option)
+
+
+def require_writable(path: Path, *, option: str) -> None:
+    """Require that a file or folder can be written at `path`, its missing parents included.
+
+    Raises:
+        UsageError: It would become part of a run, bundle or store, or its parent is a file.
+        UnavailableError: No permission, a read-only disk, ….
+    """
+    parents = Path(os.path.realpath(path)).parents
+    tree = next((folder for folder in parents if is_tree(folder)), None)
+    if tree is not None:
+        raise UsageError(f"{path}: lies inside {tree}, a run, bundle or store, whose files are fixed; change {option}")
+    nearest = next(folder for folder in parents if os.path.lexists(folder))
+    if not nearest.is_dir():
+        raise UsageError(f"{path}: {nearest} is a file, not a directory; change {option}")
+    with refuse_unwritable(path):
+        tempfile.TemporaryFile(dir=nearest).close()
+
+
+def is_tree(folder: Path) -> bool:
+    """Whether a folder is a run, an unpacked bundle or a store."""
+    return any(all(os.path.lexists(folder / name) for name in names) for names in TREES)
+
+
+@contextmanager
+def new_folder(directory: Path, *, option: str) -> Iterator[Path]:
+    """Yield an empty folder beside `directory` that takes its name when the block ends without an error.
+
+    So neither a signal nor a full disk leaves a half-made folder, which would keep the same command from running again.
+
+    Raises:
+        UsageError: The directory exists, or would become part of a run, bundle or store.
+        UnavailableError: It cannot be written.
+    """
+    require_new(directory, option=option)
+    with ExitStack() as stack:
+        with refuse_unwritable(directory):
+            make_directory(directory.parent)
+            remove_abandoned_folders(directory)
+            temporary = stack.enter_context(temporary_folder(directory))
+        yield temporary
+        if os.path.lexists(directory):
+            raise UnavailableError(f"{directory}: came into being meanwhile; nothing was written over it")
+        with refuse_unwritable(directory):
+            temporary.chmod(0o777 & ~current_umask())
+            temporary.rename(directory)
+    flush_directory(directory.parent)

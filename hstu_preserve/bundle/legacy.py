@@ -19,7 +19,7 @@ from hstu_preserve.bundle.found_headers import DIRECTORY, FoundHeader, read_head
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_header, make_padding
 from hstu_preserve.bundle.layout import printable
 from hstu_preserve.bundle.tree import CHUNK_BYTES, MAX_MANIFEST_BYTES
-from hstu_preserve.errors import ContentError, UsageError
+from hstu_preserve.errors import ContentError, VerificationError
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.primitives.paths import fold, require_inside_bundle
@@ -261,9 +261,9 @@ def open_legacy(path: Path | ByteSource, *, limits: LegacyLimits = DEFAULT_LIMIT
 
 
 def require_native(path: Path) -> None:
-    """Raise UsageError where a file is a legacy archive, of which a bundle can be made first."""
+    """Raise VerificationError where a file is a legacy archive, of which a bundle can be made first."""
     if path.is_file() and is_legacy(path):
-        raise UsageError(f"{path}: a legacy archive; make a bundle of it with 'hstu-preserve migrate'")
+        raise VerificationError(f"{path}: a legacy archive; make a bundle of it with 'hstu-preserve migrate'")
 
 
 def is_legacy(path: Path | ByteSource) -> bool:

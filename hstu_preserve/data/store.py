@@ -1,7 +1,8 @@
 """The store: prepared data as a directory of flat arrays, named by their fingerprint."""
 
+import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from hstu_preserve.data.arrays import AnyArray, Int16Array, Int32Array, Int64Array, Uint8Array
 from hstu_preserve.data.sequences import Sequences
-from hstu_preserve.errors import DataMismatchError, MissingPathError, UsageError
+from hstu_preserve.errors import DataMismatchError, MissingPathError, PreserveError, UnavailableError, UsageError
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import (
     current_umask,
@@ -143,12 +144,11 @@ def open_store(directory: Path) -> Store:
         MissingPathError: There is no store at `directory`.
         DataMismatchError: An array is not what the record says.
         ContentError: The record itself is damaged.
+        UnavailableError: The directory may not be read.
     """
     path = directory / RECORD_NAME
-    if not path.is_file():
-        raise MissingPathError(
-            f"{directory}: no store there (no {RECORD_NAME}); make one with 'hstu-preserve data prepare'"
-        )
+    if not os.path.isfile(path):  # noqa: PTH113  is_file raises where the folder may not be read
+        raise describe_missing_store(directory)
     record = StoreRecord.from_json(read_bytes(path), source=str(path))
     listed = {array.name: array for array in record.arrays}
     if listed.keys() != ARRAY_DTYPES.keys() or len(listed) != len(record.arrays):
@@ -159,17 +159,35 @@ def open_store(directory: Path) -> Store:
     return store
 
 
+def describe_missing_store(directory: Path) -> PreserveError:
+    """Return the error that says why there is no store, and where one may be."""
+    if not os.path.lexists(directory):
+        return MissingPathError(f"{directory}: no such directory; make a store with 'hstu-preserve data prepare'")
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            (directory / RECORD_NAME).stat()
+    except OSError as error:
+        return UnavailableError(f"{directory}: cannot be read ({error.strerror})")
+    inside = directory / "data"
+    is_run = (inside / RECORD_NAME).is_file()
+    advice = f"name {inside}, the run's own" if is_run else "make one with 'hstu-preserve data prepare'"
+    return MissingPathError(f"{directory}: no store there (no {RECORD_NAME}); {advice}")
+
+
 def map_array(path: Path, *, described: ArrayRecord) -> AnyArray:
     """Return one array, memory-mapped.
 
     Raises:
         MissingPathError: The file is not there.
         DataMismatchError: No array, or of another dtype or shape.
+        UnavailableError: It may not be read.
     """
     try:
         array: AnyArray = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
     except FileNotFoundError:
         raise MissingPathError(f"{path}: no such file, though {RECORD_NAME} lists it") from None
+    except PermissionError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
     except (ValueError, OSError, EOFError) as error:
         raise DataMismatchError(f"{path}: not a readable array ({error})") from None
     expected = f"{ARRAY_DTYPES[described.name]} {list(described.shape)}"
@@ -213,8 +231,12 @@ def is_ascending(values: Int32Array | Int64Array) -> bool:
     return bool((values[1:] > values[:-1]).all())
 
 
-def verify_store(store: Store) -> None:
+def verify_store(store: Store, *, place: Path | None = None) -> None:
     """Hash every array anew and check every event's item.
+
+    Args:
+        store: To be verified.
+        place: Where it is, for the message; None says its dataset's name.
 
     Raises:
         DataMismatchError: Arrays differ from their record; all are named.
@@ -225,10 +247,10 @@ def verify_store(store: Store) -> None:
         if (found := hash_array(store.list_arrays()[described.name])) != described.sha256
     ]
     if changed:
-        raise DataMismatchError(f"{store.name}: array differs from {RECORD_NAME}: {'; '.join(changed)}")
+        raise DataMismatchError(f"{place or store.name}: array differs from {RECORD_NAME}: {'; '.join(changed)}")
     unknown = find_unknown_items(store)
     if len(unknown):
-        raise DataMismatchError(f"{store.name}: item {unknown.min()} is rated but no candidate")
+        raise DataMismatchError(f"{place or store.name}: item {unknown.min()} is rated but no candidate")
 
 
 def find_unknown_items(store: Store) -> Int32Array:

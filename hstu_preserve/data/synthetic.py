@@ -123,7 +123,10 @@ def require_possible(seed: int, *, num_users: int, num_items: int, num_ratings: 
     if not 0 <= seed <= MASK_64:
         raise UsageError(f"seed must be from 0 to 2**64 - 1, found {seed}")
     if num_users < 1 or not MIN_EVENTS_PER_USER <= num_items <= MAX_SIZE // 2:
-        raise UsageError(f"at least 1 user and {MIN_EVENTS_PER_USER} items are needed")
+        raise UsageError(
+            f"1 user or more and {MIN_EVENTS_PER_USER} to {MAX_SIZE // 2} items are needed, "
+            f"found {num_users} and {num_items}"
+        )
     fewest, most = MIN_EVENTS_PER_USER * num_users, num_users * num_items
     if not fewest <= num_ratings <= min(most, MAX_SIZE):
         raise UsageError(

@@ -81,6 +81,8 @@ def read_chain(path: Path, *, root: Path | None) -> GinChain:
     root = Path(os.path.abspath(root)) if root is not None else find_default_root(entry_path)  # noqa: PTH100
     if not entry_path.exists():
         raise MissingPathError(f"{path}: no such file")
+    if entry_path.is_dir():
+        raise RecipeError(f"{path}: a directory, not a gin file")
     if not entry_path.is_relative_to(root):
         entry_path, root = entry_path.resolve(), root.resolve()
     if not entry_path.is_relative_to(root):
@@ -144,6 +146,7 @@ class ChainReading:
             if sum(map(len, self.files.values())) + len(content) > MAX_CHAIN_BYTES:
                 raise RecipeError(f"{place}: the chain is larger than {MAX_CHAIN_BYTES} bytes")
             self.files[file] = content
+            require_text(content, file=file, path=path)
             self.statements[file] = parse(content, file=file)
         return self.statements[file]
 
@@ -220,6 +223,15 @@ def read_regular_file(path: Path, *, place: Location | str) -> bytes:
     if status.st_size > MAX_FILE_BYTES:
         raise RecipeError(f"{place}: {path}: larger than {MAX_FILE_BYTES} bytes")
     return read_bytes(path)
+
+
+def require_text(content: bytes, *, file: str, path: Path) -> None:
+    """Raise RecipeError for bytes that are no text, with the whole path: whoever repairs them must find the file."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RecipeError(f"{Location(file=file, line=line)}: not UTF-8 ({path})") from None
 
 
 def parse(content: bytes, *, file: str) -> tuple[BindingStatement | IncludeStatement, ...]:

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from hstu_preserve.gin_recipes.bindings import UNION_TAGS
 from hstu_preserve.gin_recipes.syntax import Location, show
 from hstu_preserve.primitives.strict_json import MAX_INTEGER, Json, require_scalar_text
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import Record, describe_reason
 
 MAX_PROBLEMS_SHOWN = 20
 
@@ -112,7 +112,7 @@ def build(kind: type[R], settings: Iterable[Setting], *, default_place: str, pro
         return kind.model_validate_json(json.dumps(fields))
     except ValidationError as error:
         for problem in error.errors(include_url=False):
-            message = problem["msg"].removeprefix("Value error, ")
+            message = describe_reason(problem)
             culprits = find_culprits(settings, path=problem["loc"], message=message)
             found = "" if isinstance(problem["input"], dict) else f" (found {show(problem['input'])})"
             problems.note(describe_refusal(culprits, f"{message}{found}", default_place=default_place))
@@ -158,5 +158,5 @@ def check_type(value: Json, kind: object) -> None:
         adapter: TypeAdapter[object] = TypeAdapter(kind)  # type: ignore[arg-type]  # a type, known at run time only
         adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        message = error.errors(include_url=False)[0]["msg"]
+        message = describe_reason(error.errors(include_url=False)[0])
         raise ValueError(f"{message} (found {show(value)})") from None

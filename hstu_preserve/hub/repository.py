@@ -56,8 +56,14 @@ class Hub:
     """One Hub, or a mirror of it, as one user sees it."""
 
     def __init__(self, *, endpoint: str | None = None, token: str | None = None) -> None:
-        """Take the user's own settings (HF_ENDPOINT, HF_TOKEN, HF_HOME) where none are given."""
+        """Take the user's own settings (HF_ENDPOINT, HF_TOKEN, HF_HOME) where none are given.
+
+        Raises:
+            UsageError: The endpoint is no URL.
+        """
         self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
+        if not self.endpoint.startswith(("http://", "https://")):
+            raise UsageError(f"HF_ENDPOINT={self.endpoint}: no URL; it begins with https://")
         self.token = token
 
     def read_snapshot(self, repository: str, *, revision: str, policy: RetryPolicy) -> Snapshot:
@@ -229,8 +235,8 @@ def explained(source: str) -> Iterator[None]:
         yield
     except OfflineModeIsEnabled:
         raise UnavailableError(f"{source}: HF_HUB_OFFLINE is set, and it is not on this machine yet") from None
-    except HFValidationError as error:
-        raise UsageError(f"{source}: {error}") from None
+    except HFValidationError:
+        raise UsageError(f"{source}: not the name of a repository, which is OWNER/NAME") from None
     except HfHubHTTPError as error:
         raise explain_status(error, source=source) from None
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:

@@ -1,5 +1,6 @@
 """The base of every record that reaches disk: frozen, strict, with one canonical text."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -9,6 +10,8 @@ from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.strict_json import Json, strict_loads
 
+CHOICES = re.compile(r"\^\(([^()\[\]*+?]+)\)\$")
+"""A pattern that is nothing but a list of texts."""
 DraftSchemaVersion = Annotated[int, Field(ge=0, le=0)]
 """Version 0 while records may still change; an integer, never `false`."""
 
@@ -67,8 +70,17 @@ def describe_validation_error(error: ValidationError) -> str:
     problems: list[str] = []
     for problem in error.errors(include_url=False):
         place = ".".join(str(part) for part in problem["loc"]) or "the whole"
-        problems.append(f"{place}: {problem['msg']}{describe_input(problem)}")
+        problems.append(f"{place}: {describe_reason(problem)}{describe_input(problem)}")
     return "; ".join(problems)
+
+
+def describe_reason(problem: Any) -> str:  # pydantic's ErrorDetails, whose context is any value
+    """Return why a value was refused; where only some texts are accepted, which those are."""
+    choices = CHOICES.fullmatch(problem.get("ctx", {}).get("pattern", ""))
+    if choices:
+        return f"not one of {choices[1].replace('|', ', ').replace(chr(92), '')}"
+    message: str = problem["msg"]
+    return message.removeprefix("Value error, ")
 
 
 def describe_input(problem: Any) -> str:  # pydantic's ErrorDetails, whose input is any value

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.bundle.layout import printable
+from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.results import (
     BundleDiff,
     ExportResult,
@@ -41,7 +42,8 @@ def describe_manifest(record: ShownBundle) -> dict[str, str]:
         "identity": f"sha256:{record.identity}",
         "title": run.bundle.title,
         "licence": run.bundle.licence,
-        "model": f"{run.recipe.model.kind}, {run.recipe.model.num_blocks} blocks x {run.recipe.model.num_heads} heads, "
+        "model": f"{run.recipe.model.kind}, {count(run.recipe.model.num_blocks, 'block')} x "
+        f"{count(run.recipe.model.num_heads, 'head')}, "
         f"D {run.recipe.model.item_embedding_dim}, seed {run.recipe.training.random_seed}",
         "recipe": f"sha256:{run.recipe_sha256}, from {run.gin_file}",
         "data": f"{data.name}: {data.num_users} users, {data.num_rated_items} rated items, {data.num_ratings} ratings; "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.catalog import Collection
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.results import ListedExperiment, Reproduction
@@ -61,7 +62,7 @@ def describe_environment(environment: EnvironmentRecord) -> str:
         numerics = environment.numerics
         lines.append(
             f"* torch {numerics.torch}, device {numerics.device}, {numerics.cpu_capability}, "
-            f"{numerics.threads} threads, {numerics.code_path} jagged operators, {numerics.dtype}"
+            f"{count(numerics.threads, 'thread')}, {numerics.code_path} jagged operators, {numerics.dtype}"
         )
     lines.append("* " + ", ".join(f"{name} {version}" for name, version in environment.packages.items()))
     return "\n".join(lines)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.bundle.layout import printable
+from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
@@ -45,7 +46,7 @@ def describe_margin(margin: float | None) -> str:
 def describe_numerics(numerics: NumericsRecord) -> str:
     """Return what decides the last bits, on one line."""
     return (
-        f"torch {numerics.torch}, {numerics.device}, {numerics.cpu_capability}, {numerics.threads} threads, "
+        f"torch {numerics.torch}, {numerics.device}, {numerics.cpu_capability}, {count(numerics.threads, 'thread')}, "
         f"{numerics.code_path} operators"
     )
 

@@ -135,8 +135,8 @@ def open_bundle(path: Path, *, identity: str | None) -> Iterator[OpenedBundle]:
         identity: The manifest digest that an earlier step of the same command verified; None where there was none.
 
     Raises:
-        UsageError: It is no run but a legacy archive, migrated or not, which is not even unpacked.
-        VerificationError: The bundle is not what its manifest says.
+        UsageError: It is no run but a migrated legacy archive, which is not even unpacked.
+        VerificationError: It is a legacy archive, or not what its manifest says.
         ContentError: It changed since it was verified.
     """
     require_native(path)

@@ -89,7 +89,7 @@ def show_data(path: Path) -> StoreResult:
         DataMismatchError: An array is not what the store's record says.
     """
     store = open_store(path)
-    verify_store(store)
+    verify_store(store, place=path)
     return StoreResult(path=path, store=store.record, is_verified=True)
 
 

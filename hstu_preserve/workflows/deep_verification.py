@@ -24,6 +24,7 @@ from hstu_preserve.event_files.reader import ScalarPoint, read_scalars
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.model.upstream_weights import build_for_weights
+from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.verification import DeepCheck
@@ -64,7 +65,7 @@ def check_chain(bundle: OpenedBundle) -> str:
     require_equal("bundle settings", expected=run.bundle, found=resolution.bundle)
     listed = {name.removeprefix(f"{CONFIG_FOLDER}/") for name in bundle.list_members(CONFIG_FOLDER)}
     require_equal("gin files", expected=sorted(listed), found=sorted({name for name, _ in chain.files}))
-    return f"{len(chain.files)} gin files resolve to recipe {run.recipe_sha256[:16]}…"
+    return f"recipe {run.recipe_sha256[:16]}… resolved from {count(len(chain.files), 'gin file')}"
 
 
 def check_run_records(bundle: OpenedBundle) -> str:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from hstu_preserve.primitives.environment import INSTALL_TORCH, installed_versions
+from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.environment import EnvironmentRecord, NumericsRecord
 from hstu_preserve.records.results import Capability, Diagnosis
 from hstu_preserve.workflows.machine import choose_device, describe_environment, describe_numerics
@@ -38,7 +39,7 @@ def check_torch(numerics: NumericsRecord | None) -> Capability:
     name = "train, evaluate, reproduce"
     if numerics is None:
         return Capability(name=name, is_available=False, detail="PyTorch is not installed", advice=INSTALL_TORCH)
-    detail = f"torch {numerics.torch}, {numerics.cpu_capability}, {numerics.threads} threads"
+    detail = f"torch {numerics.torch}, {numerics.cpu_capability}, {count(numerics.threads, 'thread')}"
     return Capability(name=name, is_available=True, detail=detail, advice=None)
 
 

@@ -45,8 +45,7 @@ def verify_whole(path: Path) -> Verification:
     """Return the verification of a bundle that is whole, its signature included.
 
     Raises:
-        UsageError: A legacy archive.
-        VerificationError: It is not what its manifest says, or its signature is not for it.
+        VerificationError: It is a legacy archive, not what its manifest says, or its signature is not for it.
     """
     require_native(path)
     verification = verify(path)

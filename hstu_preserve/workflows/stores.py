@@ -44,7 +44,7 @@ def open_pinned_store(settings: DatasetSettings, path: Path) -> Store:
     store = open_store(path)
     if settings.fingerprint is not None:
         require_fingerprint(store, settings.fingerprint, path=path)
-    verify_store(store)
+    verify_store(store, place=path)
     return store
 
 
@@ -77,7 +77,7 @@ def open_store_for_bundle(reference: DataReference, path: Path) -> Store:
     """
     store = open_store(path)
     require_fingerprint(store, reference.fingerprint, path=path)
-    verify_store(store)
+    verify_store(store, place=path)
     return store
 
 

@@ -73,6 +73,16 @@ def tiny_store(tmp_path: Path) -> Path:
         (["train", "sample-hstu-synthetic", "--output="], 2, "--output=: empty value"),
         (["download"], 2, "nothing to fetch"),
         (["download", "--all", "iter8-exp4-SOTA"], 2, "--all means every bundle"),
+        (["download", "x", "--repo", "a/b/c"], 2, "which is OWNER/NAME"),
+        (["evaluate", "sample", "--data", "absent"], 2, "absent: no such directory"),
+        (["train", ".", "--output", "run"], 2, ".: a directory, not a gin file"),
+        (["reproduce", "sample", "--public-key", "."], 2, "a directory, not a file"),
+        (["data", "import", ".", "--movies", ".", "--output", "s"], 2, "a directory, not a file"),
+        (
+            ["data", "synthesize", "--seed", "1", "--items", "2000000000000", "--output", "s"],
+            2,
+            "to 1073741823",
+        ),
         (["show", "/"], 2, "no bundle and no finished run"),
         (["reproduce", "sample", "--rung", "karma"], 2, "choose from evaluation, resume, training"),
         (["reproduce", "sample", "--rung", "training", "--max-steps", "2"], 2, "--rung resume"),
@@ -134,6 +144,36 @@ def test_foreign_json_in_the_manifests_place_exits_3(tmp_path: Path) -> None:
     (tree / "MANIFEST.json").write_text('{"name": "somebody else\'s"}')
     require_clean_failure(run("verify", "tree", cwd=tmp_path), exit_code=3, says="MANIFEST.json", where="out")
     require_clean_failure(run("show", "tree", cwd=tmp_path), exit_code=3, says="schema_version")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'claim.metric = "karma"\n', "x.gin:1: claim.metric: not one of hr@1, hr@10"),
+        (b"# \xff\n", "x.gin:1: not UTF-8 (/"),
+    ],
+)
+def test_a_gin_file_is_refused_in_plain_words_and_named(content: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/x.gin").write_bytes(content)
+    result = run("show", "folder/x.gin", cwd=tmp_path)
+    require_clean_failure(result, exit_code=2, says=says)
+    assert b"String should" not in result.stderr
+
+
+def test_an_address_that_is_no_url_is_refused_at_once(tmp_path: Path) -> None:
+    result = run("download", "iter8-exp4-SOTA", cwd=tmp_path, HF_ENDPOINT="foo", HF_HUB_OFFLINE="")
+    require_clean_failure(result, exit_code=2, says="HF_ENDPOINT=foo: no URL")
+
+
+def test_a_damaged_store_is_named_by_its_path(tmp_path: Path, tiny_store: Path) -> None:
+    array = tiny_store / "item_ids.npy"
+    content = bytearray(array.read_bytes())
+    content[-1] ^= 1
+    array.write_bytes(content)
+    result = run("data", "show", "store", cwd=tmp_path)
+    require_clean_failure(result, exit_code=3, says="store: array differs from store.json: item_ids")
+    assert b"synthetic" not in result.stderr
 
 
 def test_the_root_folder_is_a_directory_without_a_manifest(tmp_path: Path) -> None:

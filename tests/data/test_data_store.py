@@ -1,7 +1,7 @@
 """The store as a directory: written whole, opened mapped, and every change to it noticed."""
 
 import fcntl
-import shutil
+import os
 from pathlib import Path
 
 import numpy as np
@@ -222,6 +222,18 @@ def test_an_event_whose_item_is_no_candidate_is_found_by_verification(directory:
 def test_a_missing_store_is_a_missing_path(tmp_path: Path) -> None:
     with pytest.raises(MissingPathError, match="no store there"):
         open_store(tmp_path)
-    shutil.rmtree(tmp_path)
-    with pytest.raises(MissingPathError, match="no store there"):
-        open_store(tmp_path)
+    with pytest.raises(MissingPathError, match="absent: no such directory"):
+        open_store(tmp_path / "absent")
+    write_store(make_store(ROWS), tmp_path / "run/data")
+    with pytest.raises(MissingPathError, match=r"run: no store there .*; name .*/run/data, the run's own"):
+        open_store(tmp_path / "run")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("unreadable", [".", "store.json", "item_ids.npy"])
+def test_what_may_not_be_read_is_not_called_missing_or_damaged(unreadable: str, tmp_path: Path) -> None:
+    write_store(make_store(ROWS), tmp_path / "store")
+    (tmp_path / "store" / unreadable).chmod(0)
+    with pytest.raises(UnavailableError, match=r"cannot be read .Permission denied"):
+        open_store(tmp_path / "store")
+    (tmp_path / "store" / unreadable).chmod(0o700)

@@ -286,12 +286,12 @@ def test_what_is_no_packed_bundle_is_refused(hub: WritingHub, publisher: Program
     shutil.copy(SAMPLE, publisher.folder / "twice" / SAMPLE_NAME)
     for names, says in (
         (["run"], "'hstu-preserve pack'"),
-        (["legacy.tar.gz"], "'hstu-preserve migrate'"),
         (["b(1).tar.gz"], "rename it"),
         (["absent.tar.gz"], "no such file"),
         ([SAMPLE_NAME, f"twice/{SAMPLE_NAME}"], "named twice"),
     ):
         refuse(publisher, *names, "--repo", REPOSITORY, exit_code=2, says=says)
+    refuse(publisher, "legacy.tar.gz", "--repo", REPOSITORY, exit_code=3, says="'hstu-preserve migrate'")
     refuse(publisher, SAMPLE_NAME, "--repo", "no/such/name", exit_code=2, says="OWNER/NAME")
     refuse(publisher, SAMPLE_NAME, "--repo", "x", exit_code=2, says="OWNER/NAME")
     refuse(publisher, SAMPLE_NAME, "--repo", REPOSITORY, "--private", exit_code=2, says="--create")

@@ -30,7 +30,7 @@ app = typer.Typer(
     name="hstu-preserve",
     help="Preserve HSTU experiments: pack them, verify every byte, run them again, say whether the number holds.",
     epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 content is not what it claims, 4 not available, 5 not reproduced, "
-    "6 inconclusive or not run, 130 interrupted, 143 terminated.",
+    "6 inconclusive or not run, 130 interrupted, 141 reader of a pipe gone, 143 terminated.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -43,9 +43,10 @@ class UnknownNameError(UsageError):
         from difflib import get_close_matches
 
         self.kind, self.name = kind, name
-        self.nearest = get_close_matches(name, list(known), n=3, cutoff=0.4)
+        self.nearest = get_close_matches(name, list(dict.fromkeys(known)), n=3, cutoff=0.4)
         offer = f"; did you mean {' or '.join(map(repr, self.nearest))}?" if self.nearest else ""
-        super().__init__(f"{name}: unknown {kind}{offer}{f'; {hint}' if hint else ''}")
+        ending = f"{' ' if offer else '; '}{hint}" if hint else ""
+        super().__init__(f"{name}: unknown {kind}{offer}{ending}")
 
 
 class RecipeError(UsageError):

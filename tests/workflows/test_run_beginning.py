@@ -16,46 +16,15 @@ from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.data.store import ARRAY_DTYPES, RECORD_NAME, open_store, verify_store
 from hstu_preserve.errors import UsageError
 from hstu_preserve.workflows.conduct import Durability
-from hstu_preserve.workflows.data import synthesize_data
 from hstu_preserve.workflows.progress import Progress
 from hstu_preserve.workflows.run_lock import hold
 from hstu_preserve.workflows.train import train
-
-GIN = """
-train_fn.dataset_name = "synthetic"
-train_fn.max_sequence_length = 20
-train_fn.main_module = "HSTU"
-train_fn.item_embedding_dim = 16
-train_fn.sampling_strategy = "local"
-train_fn.num_negatives = 16
-train_fn.item_l2_norm = True
-train_fn.weight_decay = 0
-train_fn.learning_rate = 0.01
-train_fn.num_epochs = 2
-train_fn.local_batch_size = 16
-bundle.include_data = {include_data}
-"""
-
-
-class FirstStepError(Exception):
-    """What ends a run at its first step."""
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "store"
-    synthesize_data(seed=5, num_users=40, num_items=80, num_ratings=1000, output=path)
-    return path
+from tests.workflows.crashing import CrashError, list_tree
+from tests.workflows.crashing import write_gin as write_small_gin
 
 
 def write_gin(folder: Path, *, include_data: bool = True) -> Path:
-    path = folder / "experiment.gin"
-    path.write_text(GIN.format(include_data=include_data))
-    return path
-
-
-def list_files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    return write_small_gin(folder, f"train_fn.num_epochs = 2\nbundle.include_data = {include_data}\n")
 
 
 @pytest.fixture
@@ -63,10 +32,10 @@ def cut_off(store: Path, tmp_path: Path) -> Path:
     """What a command leaves that was killed between its environment and its `run.json`, data included."""
 
     def stop(_: Progress) -> None:
-        raise FirstStepError
+        raise CrashError
 
     output = tmp_path / "run"
-    with pytest.raises(FirstStepError):
+    with pytest.raises(CrashError):
         train(write_gin(tmp_path), data=store, device="cpu", output=output, listener=stop)
     for path in output.iterdir():
         if path.name not in {CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT}:
@@ -107,28 +76,28 @@ def test_what_a_killed_beginning_wrote_by_half_is_removed_and_the_run_begun(
 def test_what_the_program_does_not_write_itself_stays(name: str, cut_off: Path, store: Path) -> None:
     (cut_off / name).write_text("precious")
     (cut_off / ".run.json.a1b2c3_d.tmp").write_text("half")
-    before = list_files(cut_off)
+    before = list_tree(cut_off)
     with pytest.raises(UsageError, match=f"holds {name} and no {RUN_RECORD}"):
         resume(cut_off, store)
-    assert list_files(cut_off) == before
+    assert list_tree(cut_off) == before
 
 
 def test_data_that_is_no_copy_of_the_store_is_refused_and_stays(cut_off: Path, store: Path) -> None:
     path = cut_off / DATA_FOLDER / "timestamps.npy"
     np.save(path, np.load(path) + 1)
-    before = list_files(cut_off)
+    before = list_tree(cut_off)
     with pytest.raises(UsageError, match=f"holds {DATA_FOLDER} and no {RUN_RECORD}"):
         resume(cut_off, store)
-    assert list_files(cut_off) == before
+    assert list_tree(cut_off) == before
 
 
 def test_a_store_is_not_taken_for_the_copy_of_a_run_that_includes_none(cut_off: Path, store: Path) -> None:
     """It would be removed, or travel in a bundle that says it holds no data."""
     write_gin(cut_off.parent, include_data=False)
-    before = list_files(cut_off)
+    before = list_tree(cut_off)
     with pytest.raises(UsageError, match=f"holds {DATA_FOLDER} and no {RUN_RECORD}"):
         resume(cut_off, store)
-    assert list_files(cut_off) == before
+    assert list_tree(cut_off) == before
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are named by /proc")

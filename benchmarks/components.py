@@ -103,7 +103,7 @@ def main() -> None:
     whole = recorded.get(f"{LONG}, batch 128") or measure("--memory", LONG, batch=128)
     print(f"{LONG:44} step {whole['step_seconds']:.1f} s, peak {whole['peak_megabytes']:8.0f} MB at a batch of 128")
     content = {
-        "command": f"python -m benchmarks.components --rounds {options.rounds}",
+        "command": "python -m benchmarks.components --rounds N",
         "batch": BATCH_SIZE,
         "BASE": base,
         "components": figures,
@@ -171,6 +171,7 @@ def time_in_turns(recipe_id: str, *, rounds: int, batch: int) -> dict[str, float
     return {
         "base_step_seconds": round(base_step, 4),
         "step_seconds": round(step_seconds, 4),
+        "rounds": rounds,
         "step ratio": round(statistics.median(other / base for other, base in pairs), 3),
     }
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +13,12 @@ from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.errors import DataMismatchError, MissingPathError, PreserveError, UnavailableError, UsageError
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import (
-    current_umask,
-    flush_directory,
     flush_to_disk,
-    make_directory,
     read_bytes,
     refuse_unwritable,
     write_atomically,
 )
-from hstu_preserve.primitives.temporary_folders import remove_abandoned_folders, temporary_folder
+from hstu_preserve.primitives.temporary_folders import whole_folder
 from hstu_preserve.records.store import ArrayRecord, StoreRecord
 
 RECORD_NAME = "store.json"
@@ -98,17 +95,8 @@ def new_store_folder(directory: Path) -> Iterator[Path]:
     """
     if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
         raise UsageError(f"{directory}: exists and is not empty; name another directory or remove it")
-    with ExitStack() as stack:
-        with refuse_unwritable(directory):
-            make_directory(directory.parent)
-            remove_abandoned_folders(directory)
-            temporary = stack.enter_context(temporary_folder(directory))
+    with whole_folder(directory) as temporary:
         yield temporary
-        with refuse_unwritable(directory):
-            temporary.chmod(0o777 & ~current_umask())
-            flush_directory(temporary)
-            temporary.replace(directory)
-    flush_directory(directory.parent)
 
 
 def write_store(store: Store, directory: Path) -> None:

@@ -5,12 +5,40 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from hstu_preserve.primitives.files import list_leftovers
+from hstu_preserve.primitives.files import (
+    current_umask,
+    flush_directory,
+    list_leftovers,
+    make_directory,
+    refuse_unwritable,
+)
 
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextmanager
+def whole_folder(directory: Path) -> Iterator[Path]:
+    """Yield a folder that becomes `directory` when the block ends without an error; an empty one may be there already.
+
+    What killed processes left of earlier attempts at the same directory is removed.
+
+    Raises:
+        UnavailableError: It cannot be written.
+    """
+    with ExitStack() as stack:
+        with refuse_unwritable(directory):
+            make_directory(directory.parent)
+            remove_abandoned_folders(directory)
+            temporary = stack.enter_context(temporary_folder(directory))
+        yield temporary
+        with refuse_unwritable(directory):
+            temporary.chmod(0o777 & ~current_umask())
+            flush_directory(temporary)
+            temporary.replace(directory)
+    flush_directory(directory.parent)
 
 
 @contextmanager

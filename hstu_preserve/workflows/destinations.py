@@ -3,13 +3,13 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, RUN_RECORD
 from hstu_preserve.errors import UnavailableError, UsageError
-from hstu_preserve.primitives.files import current_umask, flush_directory, make_directory, refuse_unwritable
-from hstu_preserve.primitives.temporary_folders import remove_abandoned_folders, temporary_folder
+from hstu_preserve.primitives.files import refuse_unwritable
+from hstu_preserve.primitives.temporary_folders import whole_folder
 
 STORE_FILES = frozenset({"store.json", "offsets.npy"})
 RUN_FILES = frozenset({RUN_RECORD, CONFIG_FOLDER})
@@ -67,15 +67,7 @@ def new_folder(directory: Path, *, option: str) -> Iterator[Path]:
         UnavailableError: It cannot be written.
     """
     require_new(directory, option=option)
-    with ExitStack() as stack:
-        with refuse_unwritable(directory):
-            make_directory(directory.parent)
-            remove_abandoned_folders(directory)
-            temporary = stack.enter_context(temporary_folder(directory))
+    with whole_folder(directory) as temporary:
         yield temporary
         if os.path.lexists(directory):
             raise UnavailableError(f"{directory}: came into being meanwhile; nothing was written over it")
-        with refuse_unwritable(directory):
-            temporary.chmod(0o777 & ~current_umask())
-            temporary.rename(directory)
-    flush_directory(directory.parent)

@@ -50,7 +50,7 @@ class Clock:
 def prepare(source: str, output: str, edition: str, *counts: str) -> Figures:
     """Prepare made-up data as that edition, whose published counts give way to those of the made-up data."""
     from hstu_preserve.data.known_datasets import KNOWN_DATASETS
-    from hstu_preserve.workflows.data import prepare_data
+    from hstu_preserve.verbs.data import prepare_data
 
     users, items, ratings = map(int, counts)
     KNOWN_DATASETS[edition] = replace(
@@ -65,14 +65,14 @@ def first_batch(store_path: str) -> Figures:
     """Open a store and make batches as training does, in the order of the first epoch."""
     import torch
 
+    from hstu_preserve.compute.determinism import draw_order
     from hstu_preserve.data.batches import assemble_batch
     from hstu_preserve.data.split import find_eligible_users
     from hstu_preserve.data.store import open_store
-    from hstu_preserve.evaluation.histories import to_training_histories
-    from hstu_preserve.evaluation.items import describe_items
     from hstu_preserve.gin_recipes.reader import read_chain
     from hstu_preserve.gin_recipes.resolve import resolve
-    from hstu_preserve.training.determinism import draw_order
+    from hstu_preserve.inputs.histories import to_training_histories
+    from hstu_preserve.inputs.items import describe_items
     from hstu_preserve.training.loop import select_training_events
 
     recipe = resolve(read_chain(BUNDLES / RECIPE / "config" / f"{RECIPE}.gin", root=BUNDLES)).recipe

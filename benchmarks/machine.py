@@ -2,9 +2,9 @@
 
 import os
 
+from hstu_preserve.compute.machine import describe_this_machine
 from hstu_preserve.primitives.environment import processor_name
 from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.workflows.doctor import describe_this_machine
 
 
 def machine_facts() -> Json:

@@ -41,8 +41,8 @@ from hstu_preserve.records.encoders import HstuTfSettings, ModelSettings, Sasrec
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import MANIFEST_NAME, RunRecord
 from hstu_preserve.records.recipe import Protocol, Recipe
-from hstu_preserve.workflows.data import prepare_data
-from hstu_preserve.workflows.train import train
+from hstu_preserve.verbs.data import prepare_data
+from hstu_preserve.verbs.train import train
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 RESULT = Path(__file__).with_name("results") / "recipes.json"

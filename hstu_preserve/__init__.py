@@ -16,28 +16,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from hstu_preserve.errors import PreserveError
+from hstu_preserve.version import __version__
 
 if TYPE_CHECKING:
-    from hstu_preserve.workflows.catalog import list_experiments
-    from hstu_preserve.workflows.data import import_data, prepare_data, show_data, synthesize_data
-    from hstu_preserve.workflows.diff import diff
-    from hstu_preserve.workflows.doctor import doctor
-    from hstu_preserve.workflows.download import download, preview_download
-    from hstu_preserve.workflows.evaluate import evaluate, evaluate_file
-    from hstu_preserve.workflows.export import export
-    from hstu_preserve.workflows.legacy import verify_legacy
-    from hstu_preserve.workflows.migrate import migrate
-    from hstu_preserve.workflows.pack import pack, unpack
-    from hstu_preserve.workflows.publish import preview_publication, publish
-    from hstu_preserve.workflows.report import write_report
-    from hstu_preserve.workflows.reproduce import reproduce
-    from hstu_preserve.workflows.show import show
-    from hstu_preserve.workflows.signing import keygen, sign
-    from hstu_preserve.workflows.train import train
-    from hstu_preserve.workflows.verify import verify
-    from hstu_preserve.workflows.wanted_files import Wanted
-
-__version__ = "0.1.0"
+    from hstu_preserve.legacy.verification import verify_legacy
+    from hstu_preserve.library.catalog import list_experiments
+    from hstu_preserve.library.verification import verify
+    from hstu_preserve.library.wanted import Wanted
+    from hstu_preserve.verbs.data import import_data, prepare_data, show_data, synthesize_data
+    from hstu_preserve.verbs.diff import diff
+    from hstu_preserve.verbs.doctor import doctor
+    from hstu_preserve.verbs.download import download, preview_download
+    from hstu_preserve.verbs.evaluate import evaluate, evaluate_file
+    from hstu_preserve.verbs.export import export
+    from hstu_preserve.verbs.keygen import keygen
+    from hstu_preserve.verbs.migrate import migrate
+    from hstu_preserve.verbs.pack import pack
+    from hstu_preserve.verbs.publish import preview_publication, publish
+    from hstu_preserve.verbs.report import write_report
+    from hstu_preserve.verbs.reproduce import reproduce
+    from hstu_preserve.verbs.show import show
+    from hstu_preserve.verbs.signing import sign
+    from hstu_preserve.verbs.train import train
+    from hstu_preserve.verbs.unpack import unpack
 
 __all__ = [
     "PreserveError",
@@ -71,37 +72,37 @@ __all__ = [
 ]
 
 MODULE_OF_VERB = {
-    "Wanted": "wanted_files",
-    "diff": "diff",
-    "doctor": "doctor",
-    "download": "download",
-    "evaluate": "evaluate",
-    "evaluate_file": "evaluate",
-    "export": "export",
-    "import_data": "data",
-    "keygen": "signing",
-    "list_experiments": "catalog",
-    "migrate": "migrate",
-    "pack": "pack",
-    "prepare_data": "data",
-    "preview_download": "download",
-    "preview_publication": "publish",
-    "publish": "publish",
-    "reproduce": "reproduce",
-    "show": "show",
-    "show_data": "data",
-    "sign": "signing",
-    "synthesize_data": "data",
-    "train": "train",
-    "unpack": "pack",
-    "verify": "verify",
-    "verify_legacy": "legacy",
-    "write_report": "report",
+    "Wanted": "library.wanted",
+    "diff": "verbs.diff",
+    "doctor": "verbs.doctor",
+    "download": "verbs.download",
+    "evaluate": "verbs.evaluate",
+    "evaluate_file": "verbs.evaluate",
+    "export": "verbs.export",
+    "import_data": "verbs.data",
+    "keygen": "verbs.keygen",
+    "list_experiments": "library.catalog",
+    "migrate": "verbs.migrate",
+    "pack": "verbs.pack",
+    "prepare_data": "verbs.data",
+    "preview_download": "verbs.download",
+    "preview_publication": "verbs.publish",
+    "publish": "verbs.publish",
+    "reproduce": "verbs.reproduce",
+    "show": "verbs.show",
+    "show_data": "verbs.data",
+    "sign": "verbs.signing",
+    "synthesize_data": "verbs.data",
+    "train": "verbs.train",
+    "unpack": "verbs.unpack",
+    "verify": "library.verification",
+    "verify_legacy": "legacy.verification",
+    "write_report": "verbs.report",
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import a verb's workflow when it is first asked for."""
+    """Import a verb's module when the verb is first asked for."""
     if name not in MODULE_OF_VERB:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"hstu_preserve.workflows.{MODULE_OF_VERB[name]}"), name)
+    return getattr(import_module(f"hstu_preserve.{MODULE_OF_VERB[name]}"), name)

@@ -7,11 +7,11 @@ import jsonschema
 import pytest
 
 from hstu_preserve.cli.reference import list_commands
+from hstu_preserve.library.catalog import list_experiments
 from hstu_preserve.records.results import ShownBundle
 from hstu_preserve.records.schemas import PUBLISHED_RECORDS
 from hstu_preserve.report.preservation_report import HEADINGS, describe_collection
-from hstu_preserve.workflows.catalog import list_experiments
-from hstu_preserve.workflows.show import show
+from hstu_preserve.verbs.show import show
 from tools.generate import generated_files
 
 ROOT = Path(__file__).resolve().parent.parent

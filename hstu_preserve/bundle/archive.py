@@ -6,11 +6,11 @@ from typing import IO
 from hstu_preserve.bundle.compression import GzipWriter
 from hstu_preserve.bundle.hashing import BackgroundDigest, HashingThread
 from hstu_preserve.bundle.headers import END_OF_ARCHIVE, make_header, make_padding
-from hstu_preserve.bundle.layout import Member, StoredManifest, describe_findings, find_misplaced, list_members
+from hstu_preserve.bundle.layout import Member, StoredManifest, find_misplaced, list_members
 from hstu_preserve.bundle.tree import TreeListing, list_tree, read_chunks, read_tree_manifest
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
 from hstu_preserve.primitives.files import atomic_writer
-from hstu_preserve.records.contents import FindingClass, describe_bytes
+from hstu_preserve.records.contents import FindingClass, describe_bytes, describe_findings
 from hstu_preserve.records.results import PackResult
 
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from hstu_preserve.bundle.layout import BundleIdentity, describe_findings
+from hstu_preserve.bundle.layout import BundleIdentity
 from hstu_preserve.bundle.verification import open_bundle
 from hstu_preserve.bundle.walker import BundleWalker
 from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.primitives.files import current_umask, flush_directory
-from hstu_preserve.records.contents import Finding, FindingClass
+from hstu_preserve.records.contents import Finding, FindingClass, describe_findings
 from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.verification import Verification
 

@@ -1,6 +1,5 @@
 """What lies where in a run directory or bundle, and which members its archive so has."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -22,11 +21,6 @@ LEGACY_FOLDER = "legacy"
 METRICS = f"{RESULTS_FOLDER}/metrics.json"
 RANKS = f"{RESULTS_FOLDER}/ranks.npz"
 STEPS = f"{RESULTS_FOLDER}/steps.jsonl"
-
-ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
-
-MAX_SHOWN_CHARACTERS = 4096
-"""Of a name in a finding: as long as a path may be."""
 
 ROLE_OF_FOLDER = {
     CONFIG_FOLDER: Role.CONFIG,
@@ -121,19 +115,3 @@ def checksums_text(manifest_content: bytes, *, contents: Contents) -> bytes:
     lines = [f"{sha256_of_bytes(manifest_content)}  {MANIFEST_NAME}\n"]
     lines += [f"{file.sha256}  {file.path}\n" for file in contents.files]
     return "".join(lines).encode()
-
-
-def describe_findings(headline: str, findings: Iterable[Finding]) -> str:
-    """Return the headline and each finding on a line of its own."""
-    return "\n".join([headline, *(f"  {finding.describe()}" for finding in findings)])
-
-
-def strip_suffix(name: str) -> str:
-    """Return an archive's name without `.tar.gz`."""
-    return next((name.removesuffix(suffix) for suffix in ARCHIVE_SUFFIXES if name.endswith(suffix)), name)
-
-
-def printable(name: str) -> str:
-    """Return a name from outside, shortened where it is absurd, with escapes for what a terminal cannot take."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name[:MAX_SHOWN_CHARACTERS])
-    return shown if len(name) <= MAX_SHOWN_CHARACTERS else f"{shown}…"

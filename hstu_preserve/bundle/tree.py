@@ -15,14 +15,13 @@ from hstu_preserve.bundle.layout import (
     TOP_LEVEL,
     StoredManifest,
     checksums_text,
-    describe_findings,
-    printable,
     role_of,
 )
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.paths import find_colliding, require_inside_bundle
-from hstu_preserve.records.contents import Contents, FileRecord, Finding, FindingClass
+from hstu_preserve.primitives.wording import printable
+from hstu_preserve.records.contents import Contents, FileRecord, Finding, FindingClass, describe_findings
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, AnyManifest, read_manifest
 
 MAX_MANIFEST_BYTES = 8 * 2**20

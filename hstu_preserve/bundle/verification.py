@@ -6,14 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from hstu_preserve.bundle.layout import (
-    Member,
-    StoredManifest,
-    checksums_text,
-    describe_findings,
-    find_misplaced,
-    list_members,
-)
+from hstu_preserve.bundle.layout import Member, StoredManifest, checksums_text, find_misplaced, list_members
 from hstu_preserve.bundle.tree import (
     TreeListing,
     hash_files,
@@ -33,7 +26,7 @@ from hstu_preserve.errors import (
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import open_stream
-from hstu_preserve.records.contents import Finding, FindingClass, compare, describe_bytes
+from hstu_preserve.records.contents import Finding, FindingClass, compare, describe_bytes, describe_findings
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest
 from hstu_preserve.records.verification import Verification
 

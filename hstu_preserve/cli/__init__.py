@@ -1,4 +1,4 @@
-"""The command line: parse, call one workflow, print its record."""
+"""The command line: parse, call one verb, print its record."""
 
 import os
 

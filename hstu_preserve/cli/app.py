@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from hstu_preserve import __version__
 from hstu_preserve.cli import (
     data,
     diff,
@@ -25,6 +24,7 @@ from hstu_preserve.cli import (
     unpack,
     verify,
 )
+from hstu_preserve.version import __version__
 
 app = typer.Typer(
     name="hstu-preserve",

@@ -22,7 +22,7 @@ def prepare(
     json: JsonOption = False,
 ) -> None:
     """Turn a MovieLens download into a store."""
-    from hstu_preserve.workflows.data import prepare_data
+    from hstu_preserve.verbs.data import prepare_data
 
     emit(prepare_data(name, source=source, output=output, tie_policy=tie_policy), as_json=json)
 
@@ -38,7 +38,7 @@ def import_(
     json: JsonOption = False,
 ) -> None:
     """Turn an existing sasrec_format.csv into a store, its order of events kept."""
-    from hstu_preserve.workflows.data import import_data
+    from hstu_preserve.verbs.data import import_data
 
     emit(import_data(csv, movies=movies, output=output, name=name), as_json=json)
 
@@ -53,7 +53,7 @@ def synthesize(
     json: JsonOption = False,
 ) -> None:
     """Make up data that may be shared, the same for a seed on every machine."""
-    from hstu_preserve.workflows.data import synthesize_data
+    from hstu_preserve.verbs.data import synthesize_data
 
     result = synthesize_data(seed=seed, output=output, num_users=users, num_items=items, num_ratings=ratings)
     emit(result, as_json=json)
@@ -65,6 +65,6 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """What a store holds; every array is hashed."""
-    from hstu_preserve.workflows.data import show_data
+    from hstu_preserve.verbs.data import show_data
 
     emit(show_data(store), as_json=json)

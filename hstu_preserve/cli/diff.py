@@ -20,7 +20,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """How two bundles differ: recipe, claims, data, environment, metrics, curve, contents; exit code 3 if they do."""
-    from hstu_preserve.workflows.diff import diff
+    from hstu_preserve.verbs.diff import diff
 
     with transfer_bar() as listener:
         found = diff(left, right, listener=listener, announce=tell)

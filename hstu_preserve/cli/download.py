@@ -28,8 +28,8 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Fetch bundles from the Hugging Face Hub, digest-checked while they stream; resumes what was interrupted."""
-    from hstu_preserve.workflows.download import download, preview_download
-    from hstu_preserve.workflows.wanted_files import Wanted
+    from hstu_preserve.library.wanted import Wanted
+    from hstu_preserve.verbs.download import download, preview_download
 
     if not (ids or has_all or has_code):
         raise UsageError("nothing to fetch: name ids, or --all, or --code; 'hstu-preserve list' shows the ids")

@@ -1,20 +1,6 @@
-"""The last look at what rich is about to print: text from a bundle must not steer the terminal."""
-
-from dataclasses import dataclass
-
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.segment import Segment
-
-from hstu_preserve.cli.output import escape_controls
+"""Spell out control characters, so that no text can steer the terminal; needs nothing heavy."""
 
 
-@dataclass(frozen=True)
-class Escaped:
-    """What is shown with every control character spelled out, whoever forgot to do so before."""
-
-    shown: RenderableType
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the segments of what is shown, their text escaped."""
-        for segment in console.render(self.shown, options):
-            yield Segment(escape_controls(segment.text), segment.style, segment.control)
+def escape_controls(text: str) -> str:
+    """Return text in which nothing but line ends can move a terminal's cursor, change its colours or hide a letter."""
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

@@ -31,7 +31,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Rank every user's held-out item: of a bundle, or of a checkpoint file with its gin file."""
-    from hstu_preserve.workflows.evaluate import evaluate, evaluate_file
+    from hstu_preserve.verbs.evaluate import evaluate, evaluate_file
 
     with progress_bar() as listener:
         if target is not None and checkpoint is None and gin is None:

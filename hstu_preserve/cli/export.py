@@ -19,7 +19,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Write a bundle's weights as upstream's code saves them, or its model card for the Hub."""
-    from hstu_preserve.workflows.export import export
+    from hstu_preserve.verbs.export import export
 
     with transfer_bar() as listener:
         result = export(target, output=output, format=format, listener=listener, announce=tell)

@@ -19,7 +19,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Make a pair of keys to sign bundles with: KEY, which stays with you, and KEY.pub, which you publish."""
-    from hstu_preserve.workflows.signing import keygen
+    from hstu_preserve.verbs.keygen import keygen
 
     secret = ask_passphrase(twice=True) if passphrase else find_passphrase(passphrase_file)
     emit(keygen(output, passphrase=secret), as_json=json)

@@ -20,7 +20,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Make a native bundle of a legacy archive: every byte kept, every value with where it comes from."""
-    from hstu_preserve.workflows.migrate import migrate
+    from hstu_preserve.verbs.migrate import migrate
 
     with progress_bar() as listener:
         result = migrate(legacy, md5_list=md5_list, output=output, listener=listener)

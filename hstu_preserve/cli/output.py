@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
+from hstu_preserve.cli.escaping import escape_controls
 from hstu_preserve.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def emit(record: "Record", *, as_json: bool) -> None:
     """Print the record on stdout.
 
     Args:
-        record: What a workflow returned.
+        record: What a verb returned.
         as_json: Whole, as indented JSON; else the text a person reads.
 
     Raises:
@@ -95,7 +96,7 @@ def print_styled(record: "Record", *, width: int | None) -> None:
     """Print a record as rich lays it out."""
     from rich.console import Console
 
-    from hstu_preserve.cli.escaping import Escaped
+    from hstu_preserve.cli.escaped import Escaped
     from hstu_preserve.report.terminal import render
 
     console = Console(width=width, highlight=False)
@@ -119,8 +120,3 @@ def tell(message: str) -> None:
     """Print on stderr what the user should know; where nobody reads it any more, the work goes on all the same."""
     with suppress(BrokenPipeError):
         sys.stderr.write(f"{escape_controls(message)}\n")
-
-
-def escape_controls(text: str) -> str:
-    """Return text in which nothing but line ends can move a terminal's cursor, change its colours or hide a letter."""
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

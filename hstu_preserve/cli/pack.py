@@ -20,6 +20,6 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Pack a finished run into one bundle; the same run gives the same bundle."""
-    from hstu_preserve.workflows.pack import pack, pack_and_verify
+    from hstu_preserve.verbs.pack import pack, pack_and_verify
 
     emit(pack_and_verify(run, output=output) if self_test else pack(run, output=output), as_json=json)

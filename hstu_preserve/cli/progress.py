@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hstu_preserve.cli.output import tell
-from hstu_preserve.workflows.progress import Listener, Progress, ignore
+from hstu_preserve.primitives.progress import Listener, Progress, ignore
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn

@@ -22,7 +22,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Verify bundles and put them on the Hub, one commit each, with signature and model card."""
-    from hstu_preserve.workflows.publish import preview_publication, publish
+    from hstu_preserve.verbs.publish import preview_publication, publish
 
     act = preview_publication if dry_run else publish
     emit(act(bundles, repository=repository, creates=create, is_private=private), as_json=json)

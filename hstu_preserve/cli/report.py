@@ -21,7 +21,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Write PRESERVATION_REPORT.md: every experiment, what was reproduced here, what could not be, and why."""
-    from hstu_preserve.workflows.report import write_report
+    from hstu_preserve.verbs.report import write_report
 
     with progress_bar() as listener:
         result = write_report(targets or None, markdown=markdown, listener=listener, announce=tell)

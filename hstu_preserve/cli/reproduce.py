@@ -37,7 +37,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Verify a bundle, run it again, and say rung by rung whether the reported number holds."""
-    from hstu_preserve.workflows.reproduce import DEFAULT_RUNGS, reproduce
+    from hstu_preserve.verbs.reproduce import DEFAULT_RUNGS, reproduce
 
     with progress_bar() as listener:
         reproduction = reproduce(

@@ -19,6 +19,6 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """What a target is: claims, manifest and contents without unpacking, or the recipe a gin file resolves to."""
-    from hstu_preserve.workflows.show import show
+    from hstu_preserve.verbs.show import show
 
     emit(show(target, gin_root=gin_root, announce=tell), as_json=json)

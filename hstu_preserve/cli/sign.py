@@ -17,7 +17,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Verify a bundle and write its signature beside it, BUNDLE.sig; the bundle is not touched."""
-    from hstu_preserve.workflows.signing import is_protected, sign
+    from hstu_preserve.verbs.signing import is_protected, sign
 
     secret = None
     if is_protected(key):

@@ -37,8 +37,8 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Train what a gin file says, into a run directory that 'pack' takes."""
-    from hstu_preserve.workflows.conduct import Durability
-    from hstu_preserve.workflows.train import train
+    from hstu_preserve.runs.conductor import Durability
+    from hstu_preserve.verbs.train import train
 
     with training_progress() as listener:
         result = train(

@@ -24,7 +24,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Unpack a bundle, verified while it is written; nothing is left behind where a byte differs."""
-    from hstu_preserve.workflows.pack import unpack
+    from hstu_preserve.verbs.unpack import unpack
 
     with transfer_bar() as listener:
         result = unpack(target, output=output, identity=identity, listener=listener, announce=tell)

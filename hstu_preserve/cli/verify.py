@@ -25,7 +25,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Whether every byte of a bundle is the packed byte; exit code 3 where one is not."""
-    from hstu_preserve.workflows.verify import verify_all
+    from hstu_preserve.verbs.verify import verify_all
 
     report = verify_all(targets, deep=deep, public_key=public_key, md5_list=md5_list, announce=tell)
     emit(report, as_json=json)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.files import read_bytes, write_atomically
+from hstu_preserve.records.evaluation import RankComparison
 
 # Everything that numpy, zipfile and zlib raise on bytes that are not theirs, crafted headers included.
 DAMAGED_NPZ = (
@@ -125,25 +126,6 @@ def read_ranks(content: bytes | Path, *, source: str) -> UserRanks:
     if any((array.dtype, array.shape) != expected for array in arrays.values()):
         raise ContentError(f"{source}: arrays of ranks must be flat, int64 and of one length")
     return UserRanks(**arrays)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RankComparison:
-    """How two evaluations of the same users differ.
-
-    Attributes:
-        num_users: Users compared.
-        same_users: Whether both rank the same users against the same targets.
-        num_moved: Users whose exact rank differs.
-        num_moved_without_near_tie: Those of them that have no near-tie in either evaluation.
-        largest_move: Largest difference of an exact rank.
-    """
-
-    num_users: int
-    same_users: bool
-    num_moved: int
-    num_moved_without_near_tie: int
-    largest_move: int
 
 
 def compare_ranks(found: UserRanks, recorded: UserRanks) -> RankComparison:

@@ -8,9 +8,9 @@ import torch
 
 from hstu_preserve.data.batches import Batch, assemble_batch, list_history_item_ids
 from hstu_preserve.data.store import Store
-from hstu_preserve.evaluation.histories import to_evaluation_histories
 from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
 from hstu_preserve.evaluation.ranks import BatchRanks, RankedBatch, UserRanks
+from hstu_preserve.inputs.histories import to_evaluation_histories
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.recipe import Recipe
 

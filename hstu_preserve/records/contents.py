@@ -124,3 +124,8 @@ def describe_content(record: FileRecord | None) -> str | None:
 def describe_bytes(sha256: str, *, size: int) -> str:
     """Return digest and size as every finding spells them."""
     return f"sha256 {sha256}, {size} bytes"
+
+
+def describe_findings(headline: str, findings: Iterable[Finding]) -> str:
+    """Return the headline and each finding on a line of its own."""
+    return "\n".join([headline, *(f"  {finding.describe()}" for finding in findings)])

@@ -1,4 +1,4 @@
-"""What the workflows return: printed with `--json`, returned by the Python functions."""
+"""What the verbs return: printed with `--json`, returned by the Python functions."""
 
 from pathlib import Path
 

@@ -6,8 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hstu_preserve.bundle.layout import printable
-from hstu_preserve.primitives.wording import count
+from hstu_preserve.primitives.wording import count, printable
 from hstu_preserve.records.results import (
     BundleDiff,
     ExportResult,

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from hstu_preserve.bundle.layout import printable
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, SelectionRule
 from hstu_preserve.records.manifest import AnyManifest, DataReference, Manifest, MigratedManifest

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hstu_preserve.bundle.layout import printable
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.report.tables import FittingWidth, describe_numerics, list_fields

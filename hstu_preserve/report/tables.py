@@ -9,8 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hstu_preserve.bundle.layout import printable
-from hstu_preserve.primitives.wording import count
+from hstu_preserve.primitives.wording import count, printable
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord

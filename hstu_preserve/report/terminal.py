@@ -14,7 +14,7 @@ from hstu_preserve.records.legacy import LegacyVerification
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import Diagnosis, ReportResult
 from hstu_preserve.records.verification import Verification, VerificationReport
-from hstu_preserve.report import bundles, catalog, legacy, migrated, reproduction, runs
+from hstu_preserve.report import bundles, catalog, legacy, reproduction, runs
 from hstu_preserve.report.downloads import list_download
 from hstu_preserve.report.lines import Line
 from hstu_preserve.report.tables import list_fields
@@ -39,8 +39,8 @@ DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
     bundles.describe_signing,
     bundles.describe_publication,
     legacy.describe_shown_legacy,
-    migrated.describe_shown_migrated,
-    migrated.describe_migration,
+    legacy.describe_shown_migrated,
+    legacy.describe_migration,
     runs.describe_shown_recipe,
     runs.describe_store,
     runs.describe_training,

@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hstu_preserve.checkpoint_files.safety import require_safe_stream
+from hstu_preserve.compute.generator_states import capture_rng
 from hstu_preserve.errors import CheckpointError, MissingPathError, UnavailableError
-from hstu_preserve.primitives.checkpoint_files import require_safe_stream
 from hstu_preserve.primitives.files import atomic_writer
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.training.generator_states import capture_rng
 from hstu_preserve.training.position import Position
 
 # What torch.load raises on bytes that are no checkpoint, or that hold more than tensors and plain values. Its unpickler

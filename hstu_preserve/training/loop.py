@@ -9,20 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from hstu_preserve.data.batches import assemble_batch, list_item_ids
-from hstu_preserve.data.sequences import Sequences, leave_out_last_events, mask_remaining_events, select_events
-from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
-from hstu_preserve.data.store import Store
-from hstu_preserve.evaluation.histories import to_training_histories
-from hstu_preserve.evaluation.items import describe_items
-from hstu_preserve.model.initialization import initialize
-from hstu_preserve.model.objective import Losses, draw
-from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.model.time_decay import project_rates
-from hstu_preserve.model.upstream_weights import load_state
-from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.training.checkpoint import Checkpoint, read_position
-from hstu_preserve.training.determinism import (
+from hstu_preserve.compute.determinism import (
     draw_order,
     draw_with_replacement,
     initialization_generators,
@@ -30,11 +17,25 @@ from hstu_preserve.training.determinism import (
     seed_dropout,
     seed_global_generators,
 )
-from hstu_preserve.training.distributed import ALONE, SharedLoss, World
-from hstu_preserve.training.generator_states import restore_rng
+from hstu_preserve.compute.generator_states import restore_rng
+from hstu_preserve.compute.world import ALONE, World
+from hstu_preserve.data.batches import assemble_batch, list_item_ids
+from hstu_preserve.data.sequences import Sequences, leave_out_last_events, mask_remaining_events, select_events
+from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
+from hstu_preserve.data.store import Store
+from hstu_preserve.inputs.histories import to_training_histories
+from hstu_preserve.inputs.items import describe_items
+from hstu_preserve.model.initialization import initialize
+from hstu_preserve.model.objective import Losses, draw
+from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.model.time_decay import project_rates
+from hstu_preserve.model.upstream_weights import load_state
+from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.training.checkpoint import Checkpoint, read_position
 from hstu_preserve.training.optimizers import make_optimizer
 from hstu_preserve.training.position import START, Position
 from hstu_preserve.training.resumability import require_optimizer
+from hstu_preserve.training.shared_loss import SharedLoss
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from hstu_preserve.compute.generator_states import capture_rng
 from hstu_preserve.errors import CheckpointError
 from hstu_preserve.training.checkpoint import Checkpoint, walk_values
-from hstu_preserve.training.generator_states import capture_rng
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 """What both optimizers keep of each parameter, in its shape."""

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from hstu_preserve.evaluation.ranks import RankComparison
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.contents import Finding
-from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.evaluation import EvaluationRecord, RankComparison
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.signature import UNSIGNED, SignerCheck, SignerOutcome
 from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict, list_facts

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.cli.main import main
+from hstu_preserve.library.catalog import read_catalog
+from hstu_preserve.library.targets import SAMPLE_BUNDLE
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.workflows.catalog import read_catalog
-from hstu_preserve.workflows.targets import SAMPLE_BUNDLE
 
 Capture = pytest.CaptureFixture[str]
 SAMPLE_PATH = shipped_directory("bundles") / SAMPLE_BUNDLE

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.cli.main import main
+from hstu_preserve.library.targets import SAMPLE_BUNDLE
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.workflows.pack import unpack
-from hstu_preserve.workflows.report import MARK
-from hstu_preserve.workflows.targets import SAMPLE_BUNDLE
+from hstu_preserve.verbs.report import MARK
+from hstu_preserve.verbs.unpack import unpack
 from tests.conftest import ROOT
 
 Capture = pytest.CaptureFixture[str]

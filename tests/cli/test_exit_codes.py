@@ -14,10 +14,11 @@ import pytest
 
 from hstu_preserve.bundle.tree import record_files, seal
 from hstu_preserve.bundle.verification import read_stored_manifest
+from hstu_preserve.library.targets import SAMPLE_BUNDLE
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.workflows.data import synthesize_data
-from hstu_preserve.workflows.pack import pack, unpack
-from hstu_preserve.workflows.targets import SAMPLE_BUNDLE
+from hstu_preserve.verbs.data import synthesize_data
+from hstu_preserve.verbs.pack import pack
+from hstu_preserve.verbs.unpack import unpack
 
 SAMPLE_PATH = shipped_directory("bundles") / SAMPLE_BUNDLE
 TINY_GIN = """

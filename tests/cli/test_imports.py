@@ -41,7 +41,7 @@ def test_torch_is_never_imported(arguments: list[str], tmp_path: Path) -> None:
 
 
 def test_packing_needs_no_torch(tmp_path: Path) -> None:
-    from hstu_preserve.workflows.pack import unpack
+    from hstu_preserve.verbs.unpack import unpack
 
     unpack("sample", output=tmp_path / "tree")
     test_torch_is_never_imported(["pack", "tree", "--output", "b.tar.gz"], tmp_path)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from hstu_preserve.library.targets import SAMPLE_BUNDLE
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.workflows.targets import SAMPLE_BUNDLE
 
 COMMAND = [sys.executable, "-W", "error", "-m", "hstu_preserve"]
 NO_TEXT = b"caf\xe9.tar.gz"

@@ -16,7 +16,7 @@ from hstu_preserve.cli.main import main
 from hstu_preserve.data.store import open_store
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.workflows.data import prepare_data, synthesize_data
+from hstu_preserve.verbs.data import prepare_data, synthesize_data
 from tests.gin_recipes.bundle_chains import (
     ALL_FOLDERS,
     BASE,

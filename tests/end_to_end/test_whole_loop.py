@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.movielens import GIN
 from hstu_preserve.cli.main import main
-from hstu_preserve.workflows.data import prepare_data, synthesize_data
-from hstu_preserve.workflows.train import train
+from hstu_preserve.verbs.data import prepare_data, synthesize_data
+from hstu_preserve.verbs.train import train
 
 SCRIPT = Path(__file__).with_name("whole_loop.sh")
 MARGIN = """

@@ -7,19 +7,19 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from hstu_preserve.compute.determinism import initialization_generators
 from hstu_preserve.data.batches import assemble_batch
 from hstu_preserve.data.store import Store
 from hstu_preserve.data.synthetic import synthesize
-from hstu_preserve.evaluation.histories import to_evaluation_histories, to_training_histories
-from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.evaluation.metrics import coverage
 from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
 from hstu_preserve.evaluation.users import rank_users
+from hstu_preserve.inputs.histories import to_evaluation_histories, to_training_histories
+from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.training.determinism import initialization_generators
 from tests.model.tiny_models import KINDS, make_model_recipe
 
 CPU = torch.device("cpu")

@@ -8,6 +8,7 @@ import pytest
 
 from hstu_preserve.gin_recipes.reader import BindingStatement, parse, read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.records.claim import ClaimPolicy, SelectionRule
 from hstu_preserve.records.encoders import HstuTfSettings
 from hstu_preserve.records.recipe import (
@@ -18,8 +19,7 @@ from hstu_preserve.records.recipe import (
     Recipe,
     TrainingSettings,
 )
-from hstu_preserve.workflows.catalog import read_catalog
-from hstu_preserve.workflows.train import find_gin
+from hstu_preserve.verbs.train import find_gin
 from tests.gin_recipes.bundle_chains import (
     ALL_FOLDERS,
     BASE,

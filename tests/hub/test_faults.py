@@ -15,9 +15,9 @@ from hstu_preserve.hub.cache import Cache
 from hstu_preserve.hub.partial_files import PartRecord
 from hstu_preserve.hub.repository import Hub
 from hstu_preserve.hub.retries import RetryPolicy
+from hstu_preserve.library.published import Published
+from hstu_preserve.library.vouching import Expectation
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
-from hstu_preserve.workflows.expectations import Expectation
-from hstu_preserve.workflows.published import Published
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub, User
 

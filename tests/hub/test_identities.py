@@ -15,10 +15,10 @@ from hstu_preserve.errors import VerificationError
 from hstu_preserve.hub.cache import Cache
 from hstu_preserve.hub.repository import Hub
 from hstu_preserve.hub.retries import RetryPolicy
+from hstu_preserve.library.published import Published
+from hstu_preserve.library.targets import SAMPLE_BUNDLE
+from hstu_preserve.library.vouching import Expectation
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.workflows.expectations import Expectation
-from hstu_preserve.workflows.published import Published
-from hstu_preserve.workflows.targets import SAMPLE_BUNDLE
 from tests.hub.conftest import REPOSITORY, Program
 from tests.hub.local_hub import LocalHub
 from tests.hub.repositories import StoredFile

@@ -7,7 +7,7 @@ import pytest
 
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.partial_files import open_partial
-from hstu_preserve.workflows.progress import say_nothing
+from hstu_preserve.primitives.progress import say_nothing
 
 
 def wait_for_nobody(seconds: float) -> None:

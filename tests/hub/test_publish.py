@@ -13,10 +13,11 @@ import pytest
 from hstu_preserve.bundle.archive import pack as pack_tree
 from hstu_preserve.bundle.tree import seal
 from hstu_preserve.bundle.verification import read_stored_manifest
+from hstu_preserve.library.targets import require_local
 from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.workflows.migrate import migrate
-from hstu_preserve.workflows.signing import keygen, sign
-from hstu_preserve.workflows.targets import require_local
+from hstu_preserve.verbs.keygen import keygen
+from hstu_preserve.verbs.migrate import migrate
+from hstu_preserve.verbs.signing import sign
 from tests.corpus.legacy.generators import build, read_cases
 from tests.factories import TINY_RUN, make_manifest, make_run_record, write_files
 from tests.hub.conftest import Program

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.workflows.catalog import read_catalog
+from hstu_preserve.library.catalog import read_catalog
 from tests.corpus.legacy.generators import ARCHIVE_NAME, Case, build
 from tests.hub.conftest import REPOSITORY, Program
 from tests.hub.faults import Fault

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.bundle.verification import read_stored_manifest
+from hstu_preserve.library.targets import SAMPLE_BUNDLE, RemoteTarget, parse_remote
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.workflows.targets import SAMPLE_BUNDLE, RemoteTarget, parse_remote
 from tests.corpus.legacy.generators import Case, build
 from tests.hub.conftest import REPOSITORY, Program
 from tests.hub.faults import ALWAYS, Fault

@@ -13,12 +13,12 @@ from hstu_preserve.hub.cache import Cache
 from hstu_preserve.hub.disk_space import are_on_one_disk
 from hstu_preserve.hub.repository import Hub
 from hstu_preserve.hub.second_names import give, give_new
+from hstu_preserve.library.published import Published
+from hstu_preserve.library.vouching import NOTHING
+from hstu_preserve.library.wanted import Job
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
-from hstu_preserve.workflows.download import require_room
-from hstu_preserve.workflows.expectations import NOTHING
-from hstu_preserve.workflows.published import Published
-from hstu_preserve.workflows.wanted_files import Job
+from hstu_preserve.verbs.download import require_room
 
 CONTENT = bytes(range(256)) * 9000
 SHA256 = sha256_of_bytes(CONTENT)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.workflows.signing import keygen, sign
-from hstu_preserve.workflows.targets import require_local
+from hstu_preserve.library.targets import require_local
+from hstu_preserve.verbs.keygen import keygen
+from hstu_preserve.verbs.signing import sign
 from tests.hub.conftest import Program
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub

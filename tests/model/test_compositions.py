@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hstu_preserve.compute.determinism import make_generator
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
@@ -25,7 +26,6 @@ from hstu_preserve.model.objective import (
 )
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.training.determinism import make_generator
 from tests.model.tiny_models import (
     KINDS,
     MAX_ITEM_ID,

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from hstu_preserve.compute.determinism import make_generator
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.objective import Draws, draw, mix_in_hard, position_losses, select_supervised, training_loss
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.training.determinism import make_generator
 from tests.model.tiny_models import KINDS, make_histories, make_lively_model, make_model_recipe
 
 LENGTHS = (8, 1, 4)

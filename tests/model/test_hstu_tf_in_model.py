@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from hstu_preserve.compute.determinism import initialization_generators
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.items import items_of_shape
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.objective import Draws, training_loss
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.training.determinism import initialization_generators
 from tests.factories import make_recipe
 from tests.model.tf_golden import (
     GROUPS,

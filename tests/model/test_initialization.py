@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from hstu_preserve.compute.determinism import initialization_generators
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.training.determinism import initialization_generators
 from tests.model.tiny_models import KINDS, make_model, make_model_recipe
 
 WIDTH, FEED_FORWARD_WIDTH, BLOCKS = 48, 96, 8

@@ -12,10 +12,10 @@ from torch import Tensor
 from hstu_preserve.data.batches import assemble_batch
 from hstu_preserve.data.store import Store
 from hstu_preserve.data.synthetic import synthesize
-from hstu_preserve.evaluation.histories import to_evaluation_histories
-from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.evaluation.ranks import concatenate
 from hstu_preserve.evaluation.users import rank_users
+from hstu_preserve.inputs.histories import to_evaluation_histories
+from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.jagged import PLAIN_OPERATORS

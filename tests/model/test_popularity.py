@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 
 from hstu_preserve.data.store import Store
 from hstu_preserve.data.synthetic import synthesize
-from hstu_preserve.evaluation.items import describe_items
+from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.items import Items, items_of_shape
 from hstu_preserve.model.negatives import draw_local
 from hstu_preserve.model.popularity import Popularity, measure_lift

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
+from hstu_preserve.compute.determinism import initialization_generators
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.items import NUM_DECADES, Items
@@ -15,7 +16,6 @@ from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.encoders import SasrecSettings
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.training.determinism import initialization_generators
 from tests.factories import make_recipe
 
 KINDS = ("HSTU", "SASRec")

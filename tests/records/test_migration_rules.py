@@ -10,7 +10,7 @@ from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.records.manifest import MigratedManifest, read_manifest
-from hstu_preserve.workflows.migrate import migrate
+from hstu_preserve.verbs.migrate import migrate
 from tests.corpus.legacy.generators import Case, build
 
 

@@ -11,17 +11,17 @@ from pydantic import TypeAdapter
 from rich.console import Console
 from rich.text import Text
 
-from hstu_preserve.cli.escaping import Escaped
+from hstu_preserve.cli.escaped import Escaped
 from hstu_preserve.cli.output import PIPE_WIDTH, emit, tell
+from hstu_preserve.library.catalog import list_experiments
 from hstu_preserve.records import results
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import ListedExperiment
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
 from hstu_preserve.records.verification import Verification, VerificationReport
 from hstu_preserve.report.terminal import render
-from hstu_preserve.workflows.catalog import list_experiments
-from hstu_preserve.workflows.show import show
-from hstu_preserve.workflows.verify import verify_all
+from hstu_preserve.verbs.show import show
+from hstu_preserve.verbs.verify import verify_all
 
 PARTS = {ListedExperiment, results.Capability, results.Difference, results.PublishedBundle}
 """Records that stand inside others and are not printed alone."""

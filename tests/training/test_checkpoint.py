@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from hstu_preserve.compute.generator_states import capture_rng
 from hstu_preserve.errors import CheckpointError, MissingPathError
-from hstu_preserve.evaluation.items import describe_items
+from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.training.checkpoint import (
@@ -26,7 +27,6 @@ from hstu_preserve.training.checkpoint import (
     walk_values,
     write_checkpoint,
 )
-from hstu_preserve.training.generator_states import capture_rng
 from tests.training.tiny_runs import Trained, load_store, make_training_recipe, train
 
 KEYS = {

@@ -10,7 +10,7 @@ import torch
 
 from hstu_preserve.errors import CheckpointError
 from hstu_preserve.training.checkpoint import read_checkpoint
-from hstu_preserve.workflows.data import synthesize_data
+from hstu_preserve.verbs.data import synthesize_data
 from tests.corpus.checkpoints.generators import Case, count_cases, load_cases
 
 CASES = load_cases()

@@ -11,11 +11,11 @@ from torch import Tensor
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.errors import CheckpointError
 from hstu_preserve.model.upstream_weights import build_for_weights
+from hstu_preserve.reruns.consistency import count_steps
+from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.training.checkpoint import read_checkpoint
 from hstu_preserve.training.resumability import require_resumable
-from hstu_preserve.workflows.bundles import OpenedBundle
-from hstu_preserve.workflows.deep_verification import count_steps
-from hstu_preserve.workflows.pack import unpack
+from hstu_preserve.verbs.unpack import unpack
 from tests.corpus.checkpoints.resumable import Case, edit_checkpoint, load_cases
 
 CASES = load_cases()

@@ -10,24 +10,24 @@ from torch import Tensor
 
 from hstu_preserve.bundle.layout import DATA_FOLDER, ENVIRONMENT, METRICS, RANKS, RUN_RECORD
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
+from hstu_preserve.compute.determinism import initialization_generators, repeatable_arithmetic
+from hstu_preserve.compute.machine import describe_environment, describe_numerics
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import RECORD_NAME, describe_array, open_store
-from hstu_preserve.evaluation.items import describe_items
 from hstu_preserve.evaluation.metrics import compute_metrics
+from hstu_preserve.evaluation.one_evaluation import Evaluated, evaluate_model
 from hstu_preserve.evaluation.ranks import UserRanks, read_ranks, write_ranks
+from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
+from hstu_preserve.primitives.progress import ignore
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.manifest import Manifest, RunRecord
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.store import StoreRecord, fingerprint_of
 from hstu_preserve.training.checkpoint import Content, read_checkpoint, state_digest, write_checkpoint
-from hstu_preserve.training.determinism import initialization_generators, repeatable_arithmetic
-from hstu_preserve.workflows.evaluation import Evaluated, evaluate_model
-from hstu_preserve.workflows.machine import describe_environment, describe_numerics
-from hstu_preserve.workflows.progress import ignore
 
 
 @dataclass(kw_only=True)

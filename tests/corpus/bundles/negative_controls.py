@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from hstu_preserve.bundle.compression import GzipReader, GzipWriter
+from hstu_preserve.bundle.signer import signature_path
 from hstu_preserve.records.signature import Envelope
-from hstu_preserve.workflows.pack import pack, unpack
-from hstu_preserve.workflows.signing import keygen, sign, signature_path
+from hstu_preserve.verbs.keygen import keygen
+from hstu_preserve.verbs.pack import pack
+from hstu_preserve.verbs.signing import sign
+from hstu_preserve.verbs.unpack import unpack
 from tests.corpus.bundles import forgery
 
 CASES = Path(__file__).with_name("negative_controls.json")
@@ -86,7 +89,7 @@ def count_cases() -> dict[str, int]:
 
 def make_material(folder: Path) -> Material:
     """Make keys, the signed sample and the unpacked tree below a folder."""
-    from hstu_preserve.workflows.targets import require_local
+    from hstu_preserve.library.targets import require_local
 
     tree, bundle, recorded = folder / "tree", folder / "sample.tar.gz", folder / "recorded.tar.gz"
     shutil.copyfile(require_local("sample").path, bundle)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hstu_preserve.training.generator_states import capture_rng
+from hstu_preserve.compute.generator_states import capture_rng
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parents[1] / "golden"

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hstu_preserve.bundle.legacy import LegacyLimits, is_legacy, open_legacy
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import ContentError
+from hstu_preserve.legacy.recognition import is_legacy
+from hstu_preserve.legacy.verification import verify_legacy
+from hstu_preserve.legacy.walker import LegacyLimits, open_legacy
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.report.terminal import render
-from hstu_preserve.workflows.legacy import verify_legacy
 from tests.bundle.archives import snapshot
 from tests.corpus.legacy.generators import (
     EDITS,

@@ -1,0 +1,99 @@
+"""Say who signed a bundle: find the signature beside it and check it with a trusted key."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES, read_at_most
+from hstu_preserve.errors import ContentError, MissingPathError
+from hstu_preserve.primitives.canonical_json import require_canonical
+from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.primitives.strict_json import strict_loads
+from hstu_preserve.records.signature import UNSIGNED, Envelope, SignerCheck, SignerOutcome
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+
+SIGNATURE_SUFFIX = ".sig"
+
+
+MAX_SIGNATURE_BYTES = 2 * MAX_MANIFEST_BYTES
+
+
+def signature_path(path: Path) -> Path:
+    """Return where a bundle's signature lies: beside it."""
+    place = path if path.name not in {"", ".."} else path.resolve()
+    return place.parent / (place.name + SIGNATURE_SUFFIX)  # with_name would refuse the root, which has none
+
+
+def check_signer(path: Path, *, identity: str | None, trusted: "Ed25519PublicKey | None") -> SignerCheck:
+    """Say who signed the bundle whose manifest has this identity, as far as the trusted key can tell.
+
+    Args:
+        path: The bundle or directory.
+        identity: What verification found; None where no manifest could be read.
+        trusted: The key to check with; None only reads what lies beside the bundle.
+    """
+    place = signature_path(path)
+    try:
+        envelope = read_envelope(place)
+    except MissingPathError:
+        reason = UNSIGNED if trusted is None else f"nobody signed this (no {place})"
+        return describe_check(SignerOutcome.UNSIGNED, reason, keyids=(), trusted=trusted)
+    except ContentError as error:
+        return describe_check(SignerOutcome.DAMAGED, str(error), keyids=(), trusted=trusted)
+    if trusted is None:
+        return describe_unchecked(envelope, identity=identity)
+    from hstu_preserve.bundle import signature
+
+    return signature.check(envelope, identity=identity, public_key=trusted)
+
+
+def read_trusted_key(path: Path | None) -> "Ed25519PublicKey | None":
+    """Return the public key in a file, or None where none was named.
+
+    Raises:
+        UsageError: There is no such file, or it is a private key.
+        ContentError: It holds no Ed25519 public key.
+    """
+    if path is None:
+        return None
+    from hstu_preserve.bundle import signature
+
+    return signature.read_public_key(path)
+
+
+def read_envelope(path: Path) -> Envelope:
+    """Read a signature's file.
+
+    Raises:
+        MissingPathError: There is none.
+        ContentError: It is no canonical envelope.
+    """
+    content = read_at_most(path, max_bytes=MAX_SIGNATURE_BYTES)
+    envelope = Envelope.from_json(content, source=str(path))
+    require_canonical(content, strict_loads(content, source=str(path)), source=str(path))
+    return envelope
+
+
+def describe_unchecked(envelope: Envelope, *, identity: str | None) -> SignerCheck:
+    """Say what can be said of a signature without a key: which manifest it is for, and whose it claims to be."""
+    keyids = tuple(one.keyid for one in envelope.signatures)
+    signed = sha256_of_bytes(envelope.manifest_content)
+    if signed != identity:
+        reason = f"the signature beside it is for another manifest (sha256:{signed})"
+        return describe_check(SignerOutcome.OTHER_MANIFEST, reason, keyids=keyids, trusted=None)
+    reason = f"integrity only; signed by keyid {', '.join(keyids)}, not checked: name the key with --public-key"
+    return describe_check(SignerOutcome.UNCHECKED, reason, keyids=keyids, trusted=None)
+
+
+def describe_check(
+    outcome: SignerOutcome, reason: str, *, keyids: tuple[str, ...], trusted: "Ed25519PublicKey | None"
+) -> SignerCheck:
+    """Return the record of a check that needed no arithmetic."""
+    trusted_keyid = None
+    if trusted is not None:
+        from hstu_preserve.bundle import signature
+
+        trusted_keyid = signature.key_id(trusted)
+    return SignerCheck(outcome=outcome, reason=reason, keyids=keyids, trusted_keyid=trusted_keyid)

@@ -1,0 +1,46 @@
+"""Say of a checkpoint file, before torch may load it, that it holds tensors and plain values and nothing else."""
+
+from pathlib import Path
+from typing import IO
+
+from hstu_preserve.checkpoint_files.container import check_content, read_at, read_members
+from hstu_preserve.checkpoint_files.opcodes import walk_pickle
+from hstu_preserve.checkpoint_files.safetensors import is_safetensors, require_sound_header
+from hstu_preserve.errors import CheckpointError, UnavailableError
+
+
+def require_safe_checkpoint(path: Path) -> None:
+    """Refuse a file that is anything else than a checkpoint of tensors and plain values; nothing of it is unpickled.
+
+    Raises:
+        CheckpointError: It is not; the message names what, and where.
+        UnavailableError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            require_safe_stream(stream, source=path)
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def require_safe_stream(stream: IO[bytes], *, source: Path) -> None:
+    """Do the same with an open file, which is left at its start, so that the same file may then be loaded.
+
+    Raises:
+        CheckpointError: As above.
+    """
+    try:
+        if is_safetensors(stream):
+            require_sound_header(stream)
+            raise CheckpointError("a safetensors file; checkpoints are read as torch.save writes them")  # noqa: TRY301
+        members = read_members(stream)
+        for member in members.values():
+            check_content(stream, member)
+        pickle = members["data.pkl"]
+        sizes = {name: member.size for name, member in members.items() if name.startswith("data/")}
+        walk_pickle(read_at(stream, pickle.start, pickle.size), sizes)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{source}: not a checkpoint that can be read safely ({error}); nothing was loaded"
+        ) from None
+    stream.seek(0)

@@ -1,0 +1,1 @@
+"""Where and how arithmetic is done: device, determinism, memory, processes."""

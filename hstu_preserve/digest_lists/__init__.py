@@ -1,0 +1,1 @@
+"""What other people's lists of digests say of a file: parsed, and matched with the file."""

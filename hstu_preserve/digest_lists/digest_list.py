@@ -1,0 +1,52 @@
+"""What a list of digests says: one entry per file, contradictions refused."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from hstu_preserve.errors import ContentError
+from hstu_preserve.records.legacy import ListedFile
+
+MAX_LIST_BYTES = 2**20
+
+
+MAX_NAME_CHARACTERS = 4096
+
+
+@dataclass(kw_only=True)
+class DigestList:
+    """Files that a list gives digests for, and the places where a digest stands that belongs to no name."""
+
+    files: list[ListedFile] = field(default_factory=list)
+    unattributed: list[str] = field(default_factory=list)
+
+
+def merge(files: Iterable[ListedFile], *, source: str) -> list[ListedFile]:
+    """Return one entry per name, each with all that the list says of it.
+
+    Raises:
+        ContentError: Two entries of one name contradict each other.
+    """
+    merged: dict[str, ListedFile] = {}
+    for file in files:
+        before = merged.setdefault(file.name, file)
+        for name, first, second in compare_fields(before, file):
+            if first is not None and second is not None and first != second:
+                raise ContentError(
+                    f"{source}: {before.place} and {file.place} contradict each other on {file.name!r} "
+                    f"({name} {first}, {second})"
+                )
+        merged[file.name] = ListedFile(
+            name=file.name,
+            md5=before.md5 or file.md5,
+            sha256=before.sha256 or file.sha256,
+            size=file.size if before.size is None else before.size,
+            place=before.place,
+        )
+    return list(merged.values())
+
+
+def compare_fields(one: ListedFile, other: ListedFile) -> Iterator[tuple[str, str | int | None, str | int | None]]:
+    """Yield what both entries say, field by field."""
+    yield "md5", one.md5, other.md5
+    yield "sha256", one.sha256, other.sha256
+    yield "size", one.size, other.size

@@ -1,0 +1,139 @@
+"""What published lists of digests say of one file."""
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from hstu_preserve.digest_lists.digest_list import DigestList
+from hstu_preserve.digest_lists.json_lists import parse_json_list
+from hstu_preserve.digest_lists.markdown_lists import parse_markdown_list
+from hstu_preserve.errors import ContentError
+from hstu_preserve.primitives.archive_names import strip_suffix
+from hstu_preserve.records.legacy import ListedFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePlace:
+    """Where a file lies, as seen from a list of digests.
+
+    Attributes:
+        path: From the list's folder.
+        others: The paths of other files there, as far as they are known: lines that name one of them are about it.
+    """
+
+    path: str
+    others: Collection[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadList:
+    """A list of digests that a repository holds.
+
+    Attributes:
+        name: Where it lies there.
+        content: Its bytes.
+        digests: What it says; None where it cannot be read.
+        problem: Why it cannot be read; None where it can.
+    """
+
+    name: str
+    content: bytes
+    digests: DigestList | None
+    problem: str | None
+
+    def find(self, place: FilePlace) -> ListedFile | None:
+        """Return what the list says of a file.
+
+        Raises:
+            ContentError: It contradicts itself on the file; or it names the file, and cannot be read.
+        """
+        if self.digests is not None:
+            return None if place.path == self.name else find_listed(place, self.digests)
+        name = strip_suffix(PurePosixPath(place.path).name).encode()
+        if re.search(rb"(?<![\w-])%b(?![\w-])" % re.escape(name), self.content):
+            raise ContentError(f"{self.problem}; the list names {place.path}, and what it says of it is not known")
+        return None
+
+
+def read_list(content: bytes, *, name: str) -> ReadList:
+    """Return a list of digests; one that cannot be read says why."""
+    try:
+        digests = (
+            parse_json_list(content, source=name)[1]
+            if name.endswith(".json")
+            else parse_markdown_list(content, source=name)
+        )
+    except ContentError as error:
+        return ReadList(name=name, content=content, digests=None, problem=str(error))
+    return ReadList(name=name, content=content, digests=digests, problem=None)
+
+
+def locate(path: Path, *, digest_list: Path) -> FilePlace:
+    """Return where a file on this machine lies, as seen from a list; by its name alone outside the list's folder."""
+    folder, file = digest_list.absolute().parent, path.absolute()
+    if not file.is_relative_to(folder):
+        return FilePlace(path=path.name)
+    namesake = folder / path.name
+    is_ambiguous = namesake != file and namesake.is_file()
+    return FilePlace(path=file.relative_to(folder).as_posix(), others=[path.name] if is_ambiguous else [])
+
+
+def find_listed(place: FilePlace, digests: DigestList) -> ListedFile | None:
+    """Return what a list says of an archive, whose lines may leave its suffix out.
+
+    A line is about the file at the path that it gives, seen from the list's folder. Only a line that is about no other
+    file is read more loosely: a bare name means the one file of that name, and a path from elsewhere the file whose
+    path it ends with.
+
+    Raises:
+        ContentError: Several lines are about the file and contradict each other.
+    """
+    taken = {*place.others, *map(strip_suffix, place.others)}
+    free = [file for file in digests.files if not {file.name, strip_suffix(file.name)} & taken]
+    for candidates, fits in (
+        (digests.files, lambda name: name == place.path),
+        (free, lambda name: strip_suffix(name) == strip_suffix(place.path)),
+        (free, lambda name: is_loosely(name, place)),
+    ):
+        if same := choose_exact(filter_by_name(candidates, fits), place):
+            return require_one(same, place)
+    return None
+
+
+def filter_by_name(files: Collection[ListedFile], fits: Callable[[str], bool]) -> list[ListedFile]:
+    """Return the lines whose name fits."""
+    return [file for file in files if fits(file.name)]
+
+
+def choose_exact(files: list[ListedFile], place: FilePlace) -> list[ListedFile]:
+    """Return the lines that give the file's suffix, too, or all where none does."""
+    name = PurePosixPath(place.path).name
+    return [file for file in files if PurePosixPath(file.name).name == name] or files
+
+
+def is_loosely(line: str, place: FilePlace) -> bool:
+    """Whether a line that names the file by no path from the list's folder can only mean it."""
+    stem, path = strip_suffix(line), strip_suffix(place.path)
+    if "/" not in line:
+        return stem == PurePosixPath(path).name and not has_namesake(place)
+    is_from_elsewhere = line.startswith(("/", "~", ".."))
+    return stem.endswith(f"/{path}") and (is_from_elsewhere or "/" in path)
+
+
+def has_namesake(place: FilePlace) -> bool:
+    """Whether another file has the same name in another folder."""
+    name = PurePosixPath(place.path).name
+    return any(PurePosixPath(other).name == name for other in place.others)
+
+
+def require_one(same: list[ListedFile], place: FilePlace) -> ListedFile:
+    """Return what the lines agree on.
+
+    Raises:
+        ContentError: They contradict each other.
+    """
+    if len({(file.md5, file.sha256) for file in same}) > 1:
+        places = ", ".join(file.place for file in same)
+        raise ContentError(f"{place.path}: the list gives it several digests ({places})")
+    return same[0]

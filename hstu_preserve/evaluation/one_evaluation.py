@@ -1,0 +1,120 @@
+"""One evaluation of a model on one part of the data: ranks, metrics and their record."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hstu_preserve.compute.determinism import draw_order
+from hstu_preserve.compute.world import ALONE, World
+from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
+from hstu_preserve.data.store import Store
+from hstu_preserve.errors import ContentError
+from hstu_preserve.evaluation.metrics import compute_metrics, coverage, exact_reciprocal_rank
+from hstu_preserve.evaluation.ranking import MISS
+from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
+from hstu_preserve.evaluation.users import UserIndices, rank_users
+from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.primitives.progress import Listener, Progress
+from hstu_preserve.records.evaluation import EvaluationRecord
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated:
+    """Every user's rank and what follows from it."""
+
+    ranks: UserRanks
+    record: EvaluationRecord
+
+
+def evaluate_model(
+    model: Recommender,
+    store: Store,
+    *,
+    part: Part,
+    epoch: int,
+    device: "torch.device",
+    num_batches: int | None,
+    world: World = ALONE,
+    listener: Listener,
+) -> Evaluated:
+    """Rank the users' held-out items.
+
+    Args:
+        model: Its recipe decides protocol, batch size and filter.
+        store: The data.
+        part: `validation` or `test`.
+        epoch: The model's, for the record; decides which users a partial evaluation draws.
+        device: Where the model lives.
+        num_batches: None evaluates every user in the store's order; a number evaluates that many batches of users drawn
+            by (seed, epoch), as upstream's partial evaluation does.
+        world: The processes that share the work, batch by batch; each returns the whole.
+        listener: Hears of each batch.
+
+    Raises:
+        ContentError: No user has enough events.
+        LostProcessError: Another process is gone.
+    """
+    recipe = model.recipe
+    held_out = count_held_out_events(recipe.dataset.protocol, part=part)
+    eligible = find_eligible_users(store, held_out_events=held_out)
+    if not len(eligible):
+        raise ContentError(f"{store.name}: no user has the {held_out + 2} events that the {part.value} part needs")
+    users = eligible
+    if num_batches is not None:
+        seed = recipe.training.random_seed
+        order = draw_order(len(eligible), seed=seed, purpose="partial_evaluation", position=epoch)
+        users = eligible[order[: num_batches * recipe.evaluation.eval_batch_size]]
+    size = recipe.evaluation.eval_batch_size
+    own = take_batches(users, size=size, world=world)
+    ranked = []
+    completed = 0
+    for batch in rank_users(model, store, own, held_out_events=held_out, device=device):
+        ranked.append(batch)
+        completed += len(batch.users.ranks)
+        listener(Progress(activity=f"evaluating ({part.value})", completed=completed, total=len(own), figures={}))
+    batches = merge_batches(world.gather(ranked))
+    ranks = concatenate([batch.users for batch in batches])
+    record = EvaluationRecord(
+        protocol=recipe.dataset.protocol,
+        part=part.value,
+        epoch=epoch,
+        data_fingerprint=store.fingerprint,
+        filter_all_seen=recipe.evaluation.filter_all_seen,
+        num_users=len(ranks.ranks),
+        num_users_skipped=store.num_users - len(eligible),
+        num_candidates=len(model.candidate_I),
+        metrics=compute_metrics(ranks),
+        exact_mrr=exact_reciprocal_rank(ranks),
+        coverage_at_10=coverage([batch.is_recommended for batch in batches]),
+        num_clamped=int((ranks.ranks_topk == MISS).sum()),
+        num_unrankable=int((ranks.ranks == 0).sum()),
+        num_tied=int((ranks.ties > 0).sum()),
+        num_nearly_tied=int((ranks.near_ties > 0).sum()),
+        ranks_sha256=ranks.digest(),
+    )
+    return Evaluated(ranks=ranks, record=record)
+
+
+def take_batches(users: UserIndices, *, size: int, world: World) -> UserIndices:
+    """Return the users of this process's batches: every `world.size`-th, each as one process alone would have it."""
+    starts = range(world.rank * size, len(users), world.size * size)
+    return np.concatenate([users[:0], *(users[start : start + size] for start in starts)])
+
+
+def merge_batches(parts: list[list[RankedBatch]]) -> list[RankedBatch]:
+    """Return the batches of all processes in the order in which one alone would have ranked them."""
+    total = sum(map(len, parts))
+    return [parts[number % len(parts)][number // len(parts)] for number in range(total)]
+
+
+def evaluators_agree(ranks: UserRanks) -> bool:
+    """Whether both evaluators give the same rank to every unclamped user without an exact tie."""
+    is_comparable = (ranks.ranks_topk != MISS) & (ranks.ties == 0)
+    is_same = ranks.ranks == ranks.ranks_topk
+    is_beyond = (ranks.ranks == 0) | (ranks.ranks >= MISS)
+    is_consistent_miss = (ranks.ranks_topk != MISS) | is_beyond | (ranks.ties > 0)
+    return bool((is_same | ~is_comparable).all() and is_consistent_miss.all())

@@ -1,0 +1,164 @@
+"""Does a migrated bundle agree with itself? What its manifest says of the archive against the archive's own files."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from hstu_preserve.bundle.deep_checks import require_equal, run_check
+from hstu_preserve.bundle.opening import open_tree
+from hstu_preserve.bundle.tree import read_chunks
+from hstu_preserve.checkpoint_files.safety import require_safe_checkpoint
+from hstu_preserve.errors import ContentError
+from hstu_preserve.event_files.reader import iterate_scalars
+from hstu_preserve.legacy.contents import LegacyContents, is_checkpoint, is_event_file, read_contents
+from hstu_preserve.legacy.statements import find_statements, follow_pointer, is_same, keep
+from hstu_preserve.legacy.walker import LegacyMember
+from hstu_preserve.primitives.archive_names import strip_suffix
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.records.legacy import ShownBinding, ShownChain
+from hstu_preserve.records.manifest import MigratedManifest
+from hstu_preserve.records.migration import Basis, Provenance, Statement
+from hstu_preserve.records.verification import DeepCheck
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigratedTree:
+    """A verified tree that was migrated.
+
+    Attributes:
+        root: Where its files are.
+        manifest: What it says of them.
+        contents: What its files say, read anew.
+    """
+
+    root: Path
+    manifest: MigratedManifest
+    contents: LegacyContents
+
+    def list_files(self, is_wanted: Callable[[str], bool]) -> list[Path]:
+        """Return the files whose paths in the archive are wanted."""
+        return [self.root / file.path for file in self.manifest.files if is_wanted(file.original_path)]
+
+
+def verify_migrated_deeply(path: Path, *, identity: str | None) -> tuple[DeepCheck, ...]:
+    """Hold what a migrated bundle, whose bytes were verified before, says against the files that it cites.
+
+    Args:
+        path: A migrated bundle, packed or not.
+        identity: The manifest digest that was verified.
+
+    Returns:
+        One check per question; a check that failed says what it expected and found.
+
+    Raises:
+        ContentError: The bundle changed since it was verified.
+    """
+    with open_tree(path, identity=identity) as opened:
+        manifest = opened.stored.record
+        assert isinstance(manifest, MigratedManifest)
+        contents = read_contents(list_members(manifest, root=opened.root))
+        tree = MigratedTree(root=opened.root, manifest=manifest, contents=contents)
+        return tuple(run_check(name, partial(check, tree), root=tree.root) for name, check in CHECKS.items())
+
+
+def list_members(manifest: MigratedManifest, *, root: Path) -> Iterator[LegacyMember]:
+    """Yield the files as the members of the archive that they were."""
+    for original, file in zip(manifest.files, manifest.contents.files, strict=True):
+        yield LegacyMember(path=original.original_path, size=file.size, chunks=read_chunks(root / file.path))
+
+
+def check_originals(tree: MigratedTree) -> str:
+    """Each file has the md5 by which the archive's own lists name it."""
+    for file in tree.manifest.files:
+        digest = hashlib.md5(usedforsecurity=False)
+        for chunk in read_chunks(tree.root / file.path):
+            digest.update(chunk)
+        require_equal(f"md5 of {file.path}", expected=file.md5, found=digest.hexdigest())
+    return f"{len(tree.manifest.files)} files of {tree.manifest.source.name}"
+
+
+def check_chains(tree: MigratedTree) -> str:
+    """The gin chains have the recorded bindings, and the known ones resolve to the recorded part of the recipe."""
+    recorded = {chain.entry: chain for chain in tree.manifest.chains}
+    found = {chain.entry: chain for chain in tree.contents.chains}
+    require_equal("gin chains", expected=sorted(recorded), found=sorted(found))
+    num_unknown = 0
+    for entry, chain in recorded.items():
+        require_same_chain(chain, found[entry])
+        num_unknown += len(chain.unknown)
+    return f"{len(recorded)} gin chains as recorded; {num_unknown} names in them that no code here reads"
+
+
+def require_same_chain(recorded: ShownChain, found: ShownChain) -> None:
+    """Raise ContentError where a chain is not the recorded one.
+
+    A later release may know more names than the one that migrated; then its known part is larger and is not compared.
+    """
+    require_equal(f"files of {recorded.entry}", expected=recorded.files, found=found.files)
+    expected, seen = list_bindings(recorded), list_bindings(found)
+    for name in sorted(expected.keys() | seen.keys()):
+        require_equal(f"{name} of {recorded.entry}", expected=expected.get(name), found=seen.get(name))
+    if {binding.name for binding in recorded.known} == {binding.name for binding in found.known}:
+        digests = [chain.known_part.digest() if chain.known_part else None for chain in (recorded, found)]
+        require_equal(f"known part of {recorded.entry}", expected=digests[0], found=digests[1])
+
+
+def list_bindings(chain: ShownChain) -> dict[str, str]:
+    """Return value and place of every binding by name, whether its name is known or not."""
+    bindings: tuple[ShownBinding, ...] = (*chain.known, *chain.unknown)
+    return {binding.name: f"{binding.value} at {binding.place}" for binding in bindings}
+
+
+def check_statements(tree: MigratedTree) -> str:
+    """Every value is in the file that it is said to come from."""
+    named = strip_suffix(tree.manifest.source.name)
+    found = {statement.to_json() for statement in find_statements(tree.contents, name=named)}
+    num_unknown = 0
+    for statement in tree.manifest.statements:
+        if statement.provenance is Provenance.UNKNOWN:
+            num_unknown += 1
+        elif statement.basis is Basis.MANIFEST_VALUE:
+            require_manifest_value(statement, tree.contents)
+        elif statement.to_json() not in found:
+            what = f"{statement.subject.value} {statement.value!r}"
+            raise ContentError(f"{what}: not in {statement.file or named} ({statement.place or statement.basis.value})")
+    return f"{len(tree.manifest.statements) - num_unknown} values as their files have them, {num_unknown} unknown"
+
+
+def require_manifest_value(statement: Statement, contents: LegacyContents) -> None:
+    """Raise ContentError where the archive's own manifest has another value at the place."""
+    require_equal(f"manifest of {statement.subject.value}", expected=statement.file, found=contents.manifest_path)
+    found = follow_pointer(contents.manifest, statement.place or "")
+    value: Json = keep(found) if isinstance(found, bool | int | float | str) else None
+    if value is None or not is_same(statement.value, value):
+        what = f"{statement.subject.value} at {statement.place} of {statement.file}"
+        raise ContentError(f"{what}: expected {statement.value!r}, found {value!r}")
+
+
+def check_checkpoints(tree: MigratedTree) -> str:
+    """Every checkpoint holds tensors and plain values and nothing else; none is loaded."""
+    paths = tree.list_files(is_checkpoint)
+    for path in paths:
+        require_safe_checkpoint(path)
+    return f"{len(paths)} checkpoints are safe to load"
+
+
+def check_event_files(tree: MigratedTree) -> str:
+    """The event files are whole."""
+    paths = tree.list_files(is_event_file)
+    num_points = 0
+    for path in paths:
+        with path.open("rb") as stream:
+            num_points += sum(1 for _ in iterate_scalars(stream, source=str(path)))
+    return f"{num_points} points in {len(paths)} files, whole"
+
+
+CHECKS: dict[str, Callable[[MigratedTree], str]] = {
+    "original files": check_originals,
+    "gin chains": check_chains,
+    "statements": check_statements,
+    "checkpoints": check_checkpoints,
+    "event files": check_event_files,
+}

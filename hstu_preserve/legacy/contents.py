@@ -1,0 +1,204 @@
+"""What the members of a legacy archive say: its own manifest, gin chains, checkpoints' names, curves."""
+
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, CONFIG_FOLDER
+from hstu_preserve.errors import ContentError
+from hstu_preserve.legacy.chains import describe_chains
+from hstu_preserve.legacy.walker import LegacyMember
+from hstu_preserve.primitives.strict_json import Json, strict_loads
+from hstu_preserve.primitives.wording import printable
+from hstu_preserve.records.legacy import ShownChain, ShownCheckpoint, ShownCurve
+from hstu_preserve.records.manifest import MANIFEST_NAME
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+GIN_SUFFIX = ".gin"
+EVENTS_MARK = ".tfevents."
+EPOCH = re.compile(r"_ep(?P<epoch>[0-9]{1,9})$")
+MAX_TEXT_BYTES = 4 * 2**20
+MAX_GIN_BYTES = 2**20
+MAX_GIN_FILES = 256
+MAX_TAGS = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class LegacyContents:
+    """What was read of an archive.
+
+    Attributes:
+        manifest_path: Where its own manifest is, if it has one.
+        manifest: That manifest; None also where it is no strict JSON.
+        chains: Its gin chains.
+        checkpoints: Its checkpoints by name.
+        curves: Each tag of its event files.
+        problems: Files that could not be read as what their place says they are.
+    """
+
+    manifest_path: str | None
+    manifest: Json
+    chains: tuple[ShownChain, ...]
+    checkpoints: tuple[ShownCheckpoint, ...]
+    curves: tuple[ShownCurve, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(kw_only=True)
+class LegacyReading:
+    """Takes from the members of an archive, as they pass, what can be said of it."""
+
+    gins: dict[str, bytes] = field(default_factory=dict)
+    manifests: dict[str, bytes] = field(default_factory=dict)
+    checkpoints: list[ShownCheckpoint] = field(default_factory=list)
+    curves: list[ShownCurve] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def take(self, member: LegacyMember) -> None:
+        """Read the member, if it is of a kind that is read."""
+        if is_checkpoint(member.path):
+            self.checkpoints.append(describe_checkpoint(member))
+        if is_manifest_path(member.path):
+            self.manifests[member.path] = read_beginning(member)
+        elif member.path.endswith(GIN_SUFFIX):
+            if member.size > MAX_GIN_BYTES or len(self.gins) == MAX_GIN_FILES:
+                found = f"larger than {MAX_GIN_BYTES} bytes or after {MAX_GIN_FILES} others"
+                self.problems.append(f"{member.path}: {found}")
+            else:
+                self.gins[member.path] = b"".join(member.chunks)
+        elif is_event_file(member.path):
+            self.curves += read_curves(member, problems=self.problems)
+
+    def finish(self) -> LegacyContents:
+        """Return what was read, once every member has passed."""
+        path = choose_manifest(self.manifests)
+        manifest = None if path is None else read_json(self.manifests[path], path, self.problems)
+        return LegacyContents(
+            manifest_path=path,
+            manifest=manifest,
+            chains=describe_chains(self.gins, root=find_config_root(self.gins)),
+            checkpoints=tuple(self.checkpoints),
+            curves=tuple(self.curves),
+            problems=tuple(self.problems),
+        )
+
+
+def read_contents(members: Iterable[LegacyMember]) -> LegacyContents:
+    """Return what the members say, each read once and in turn."""
+    reading = LegacyReading()
+    for member in members:
+        reading.take(member)
+    return reading.finish()
+
+
+def is_manifest_path(path: str) -> bool:
+    """Whether a member may be the archive's own manifest: at its top, or in the one folder that it was made of."""
+    return PurePosixPath(path).name == MANIFEST_NAME and path.count("/") <= 1
+
+
+def is_event_file(path: str) -> bool:
+    """Whether a member is named as event files are."""
+    return EVENTS_MARK in PurePosixPath(path).name
+
+
+def read_beginning(member: LegacyMember) -> bytes:
+    """Return the member's content, of one that is too large only so much that this is seen."""
+    content = bytearray()
+    for chunk in member.chunks:
+        content += chunk
+        if len(content) > MAX_TEXT_BYTES:
+            break
+    return bytes(content)
+
+
+def choose_manifest(paths: Iterable[str]) -> str | None:
+    """Return the one at the top, or the only one a folder below; None where there is none or several."""
+    ordered = sorted(paths, key=lambda path: path.count("/"))
+    is_one = len(ordered) == 1 or (ordered and ordered[0] == MANIFEST_NAME)
+    return ordered[0] if is_one else None
+
+
+def read_json(content: bytes, path: str, problems: list[str]) -> Json:
+    """Return the value, or None with a problem noted."""
+    try:
+        return strict_loads(content, source=path)
+    except ContentError as error:
+        problems.append(str(error))
+        return None
+
+
+def read_curves(member: LegacyMember, *, problems: list[str]) -> list[ShownCurve]:
+    """Return each tag of an event file with its last value; of a damaged file none, and the damage as a problem."""
+    from hstu_preserve.event_files.reader import ScalarPoint, iterate_scalars
+
+    last: dict[str, ScalarPoint] = {}
+    counts: Counter[str] = Counter()
+    try:
+        for point in iterate_scalars(io.BufferedReader(ChunkStream(member.chunks)), source=member.path):
+            last[point.tag] = point
+            counts[point.tag] += 1
+            if len(last) > MAX_TAGS:
+                problems.append(f"{member.path}: more than {MAX_TAGS} tags")
+                return []
+    except ContentError as error:
+        problems.append(str(error))
+        return []
+    return [
+        ShownCurve(
+            file=member.path,
+            tag=printable(tag),
+            num_points=counts[tag],
+            last_step=point.step,
+            last_value=point.value if math.isfinite(point.value) else None,
+        )
+        for tag, point in last.items()
+    ]
+
+
+class ChunkStream(io.RawIOBase):
+    """A member's content as a stream."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.chunks = chunks
+        self.rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        """It can only be read."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        """Fill the buffer from the next chunk."""
+        if not self.rest:
+            self.rest = memoryview(next(self.chunks, b""))
+        target = memoryview(buffer)
+        size = min(len(target), len(self.rest))
+        target[:size] = self.rest[:size]
+        self.rest = self.rest[size:]
+        return size
+
+
+def find_config_root(paths: Iterable[str]) -> str:
+    """Return the folder that all gin files lie in, which includes are also looked up in."""
+    folders = [PurePosixPath(path).parent for path in paths]
+    for path in folders:
+        if path.name == CONFIG_FOLDER:
+            return str(path)
+    return "."
+
+
+def is_checkpoint(path: str) -> bool:
+    """Whether a member lies among the checkpoints."""
+    return CHECKPOINT_FOLDER in PurePosixPath(path).parts[:-1]
+
+
+def describe_checkpoint(member: LegacyMember) -> ShownCheckpoint:
+    """Return a checkpoint with the epoch that its name gives."""
+    match = EPOCH.search(PurePosixPath(member.path).name)
+    return ShownCheckpoint(path=member.path, size=member.size, epoch=int(match["epoch"]) if match else None)

@@ -1,0 +1,58 @@
+"""Tell a legacy archive from a bundle of this program by its first bytes."""
+
+from pathlib import Path
+
+from hstu_preserve.bundle.compression import GZIP_HEADER
+from hstu_preserve.bundle.damage import DamagedError
+from hstu_preserve.bundle.found_headers import read_header
+from hstu_preserve.bundle.headers import make_header
+from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES
+from hstu_preserve.errors import ContentError, VerificationError
+from hstu_preserve.legacy.walker import REGULAR_KINDS, open_legacy, strip_dot_folder
+from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.primitives.strict_json import strict_loads
+from hstu_preserve.records.manifest import MANIFEST_NAME
+
+
+def require_native(path: Path) -> None:
+    """Raise VerificationError where a file is a legacy archive, of which a bundle can be made first."""
+    if path.is_file() and is_legacy(path):
+        raise VerificationError(f"{path}: a legacy archive; make a bundle of it with 'hstu-preserve migrate'")
+
+
+def is_legacy(path: Path | ByteSource) -> bool:
+    """Whether a file is an archive that does not begin as a native bundle does; of it, only the beginning is read.
+
+    Damage, and anything that begins with a native manifest, however broken, is left to the canonical profile.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UnavailableError: It cannot be read.
+    """
+    if isinstance(path, Path) and path.is_dir():
+        return False
+    with open_legacy(path) as walker:
+        reader = walker.reader
+        reader.limit = MAX_MANIFEST_BYTES + 2**21
+        try:
+            header = read_header(reader)
+            if header is None or header.damage:
+                return False
+            if strip_dot_folder(header.name) != MANIFEST_NAME or header.kind not in REGULAR_KINDS:
+                return True
+            if header.size > MAX_MANIFEST_BYTES:
+                return False
+            content = reader.read_exactly(header.size)
+        except DamagedError:
+            return False
+    is_canonical = reader.header_found == GZIP_HEADER and header.raw == make_header(MANIFEST_NAME, size=header.size)
+    return not is_native_manifest(content, otherwise=is_canonical)
+
+
+def is_native_manifest(content: bytes, *, otherwise: bool) -> bool:
+    """Whether a manifest says that it is of this program; `otherwise` where it cannot be read at all."""
+    try:
+        value = strict_loads(content, source=MANIFEST_NAME)
+    except ContentError:
+        return otherwise or b'"schema_version"' in content
+    return isinstance(value, dict) and "schema_version" in value

@@ -1,0 +1,95 @@
+"""What a published file must be, by everybody who says something of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from hstu_preserve.errors import ContentError, VerificationError
+from hstu_preserve.library.catalog import read_catalog
+from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.records.catalog import BundleLocation
+from hstu_preserve.records.downloads import DigestKind, KnownDigest
+
+CATALOG = "the catalog"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What a file must be beside what the Hub itself says.
+
+    Attributes:
+        listed: Digests of its bytes.
+        identity: The sha256 of the manifest in it, as the catalog has it; None where the catalog names none.
+    """
+
+    listed: tuple[KnownDigest, ...] = ()
+    identity: str | None = None
+
+
+NOTHING = Expectation()
+
+
+def find_in_catalog(repository: str, path: str) -> Expectation:
+    """Return what the catalog says of a file; digests that were never seen are left out."""
+    locations = [entry.bundle for entry in read_catalog().values() if entry.bundle is not None]
+    return join_locations(one for one in locations if (one.repository, one.path) == (repository, path))
+
+
+def find_of_id(name: str) -> Expectation:
+    """Return what the catalog says of an id's bundle, wherever it is fetched from; nothing of another name."""
+    entry = read_catalog().get(name)
+    return join_locations([entry.bundle] if entry is not None and entry.bundle is not None else [])
+
+
+def join_locations(locations: Iterable[BundleLocation]) -> Expectation:
+    """Return what several entries of the catalog say of one file."""
+    own = list(locations)
+    digests = (one.sha256 for one in own if one.sha256 is not None)
+    return Expectation(
+        listed=tuple(KnownDigest(kind=DigestKind.SHA256, hex=digest, source=CATALOG) for digest in digests),
+        identity=next((one.identity for one in own if one.identity is not None), None),
+    )
+
+
+def join(one: Expectation, other: Expectation) -> Expectation:
+    """Return what both say, each digest once."""
+    return Expectation(
+        listed=tuple(dict.fromkeys((*one.listed, *other.listed))), identity=one.identity or other.identity
+    )
+
+
+def require_expected(place: Path, expected: Expectation, *, source: str) -> None:
+    """Raise VerificationError where a file is not what it must be; it is read whole if a digest of it is known.
+
+    Raises:
+        UnavailableError: It cannot be read.
+    """
+    if expected.listed:
+        from hstu_preserve.hub.content_digests import describe_differing, hash_file  # most files have no digest
+
+        hasher = hash_file(place, kinds=[one.kind for one in expected.listed])
+        if differing := hasher.find_differing(expected.listed):
+            raise VerificationError(f"{source}: {describe_differing(differing)}")
+    require_identity(place, expected.identity, source=source)
+
+
+def require_identity(content: Path | ByteSource, identity: str | None, *, source: str) -> None:
+    """Raise VerificationError where a bundle is another than the catalog names; None is any."""
+    if identity is None:
+        return
+    from hstu_preserve.bundle.verification import read_stored_manifest  # most downloads name no identity
+
+    if isinstance(content, Path):  # a part of a download has no name that says what it is
+        place = content
+        content = ByteSource(name=source, place=source, open=lambda: place.open("rb"))
+    try:
+        found = read_stored_manifest(content).identity
+    except ContentError as error:
+        raise VerificationError(
+            f"{source}: {CATALOG} names the identity {identity}, and there is none: {error}"
+        ) from None
+    if found != identity:
+        raise VerificationError(
+            f"{source}: identity differs (expected {identity} by {CATALOG}, found {found}); "
+            "another bundle was published under this name"
+        )

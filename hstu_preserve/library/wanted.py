@@ -1,0 +1,229 @@
+"""Which files of which repository a user means, and what each must be."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from hstu_preserve.errors import ContentError, PreserveError, UnknownNameError, UsageError
+from hstu_preserve.hub.cache import require_safe
+from hstu_preserve.hub.repository import DEFAULT_REVISION
+from hstu_preserve.library.catalog import read_catalog
+from hstu_preserve.library.published import Published, is_archive, open_published
+from hstu_preserve.library.targets import REMOTE_PREFIX, RemoteTarget, looks_like_path, parse_remote
+from hstu_preserve.library.vouching import Expectation, find_of_id, join
+from hstu_preserve.primitives.progress import Announcer, say_nothing
+from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
+from hstu_preserve.records.downloads import SIGNATURE_SUFFIX, PublishedFile
+
+CODE_WORD = "code"
+CODE_NAME = re.compile(rf"(^|[-_.]){CODE_WORD}([-_.]|$)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What to fetch.
+
+    Attributes:
+        ids: Catalog ids, archive names of the repository, or `hf://` addresses.
+        has_all: Every bundle of the repository, too.
+        has_code: The repository's code archive, too.
+        repository: Instead of the catalog's.
+        revision: A branch, tag or commit; None is the main branch.
+    """
+
+    ids: Sequence[str] = ()
+    has_all: bool = False
+    has_code: bool = False
+    repository: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One file to fetch.
+
+    Attributes:
+        target: Who asked for it.
+        file: Which it is.
+        expected: What it must be.
+        error: Why it cannot be fetched, though the others can; None where it can.
+        is_list: Whether it is here to vouch for others, and not for itself.
+    """
+
+    target: str
+    file: PublishedFile
+    expected: Expectation
+    error: PreserveError | None = None
+    is_list: bool = False
+
+
+def open_wanted(wanted: Wanted, *, announce: Announcer = say_nothing) -> Published:
+    """Return the one repository that everything wanted is in.
+
+    Raises:
+        UnknownNameError: No repository was named, and a name is neither in the catalog nor that of a file.
+        UsageError: Several repositories or revisions.
+        UnavailableError: The repository cannot be asked.
+    """
+    catalog = read_catalog()
+    remotes = [parse_remote(one) for one in wanted.ids if one.startswith(REMOTE_PREFIX)]
+    named = {remote.repository for remote in remotes}
+    if wanted.repository is not None:
+        named.add(wanted.repository)
+    else:
+        if not remotes:
+            require_known(wanted.ids, catalog=catalog)
+        named |= {find_bundle(one).repository for one in wanted.ids if one in catalog}  # an address moves no id
+    if not named:
+        named = {entry.bundle.repository for entry in catalog.values() if entry.bundle is not None}
+    if len(named) != 1:
+        raise UsageError(
+            f"the bundles are in several repositories ({', '.join(sorted(named))}); fetch them in several calls, or "
+            "name the one that has all of them with --repo"
+        )
+    return open_published(named.pop(), revision=choose_revision(wanted, remotes), announce=announce)
+
+
+def choose_revision(wanted: Wanted, remotes: Sequence[RemoteTarget]) -> str | None:
+    """Return the one revision that everything wanted is at; what names none is at `--revision`, or the main branch.
+
+    Raises:
+        UsageError: Several; all that name them are told.
+    """
+    asked = wanted.revision or DEFAULT_REVISION
+    named = {remote.text: remote.revision or asked for remote in remotes}
+    named |= {one: asked for one in wanted.ids if one not in named}
+    if wanted.revision is not None:
+        named[f"--revision {asked}"] = asked
+    if len(set(named.values())) > 1:
+        told = ", ".join(f"{text} ({revision})" for text, revision in named.items())
+        raise UsageError(f"one revision per call, since every file comes from the same commit; named are {told}")
+    return next(iter(named.values()), None)
+
+
+def require_known(ids: Iterable[str], *, catalog: Mapping[str, CatalogEntry]) -> None:
+    """Raise UnknownNameError where a name can be known without asking anybody to be none."""
+    for one in ids:
+        if one not in catalog and not looks_like_path(one):
+            hint = (
+                "'hstu-preserve list' shows all ids; a file of the repository is named with its suffix, "
+                "what is in another repository with --repo"
+            )
+            raise UnknownNameError(kind="catalog id", name=one, known=catalog, hint=hint)
+
+
+def find_bundle(name: str) -> BundleLocation:
+    """Return where an entry's bundle is.
+
+    Raises:
+        UsageError: It has none.
+    """
+    bundle = read_catalog()[name].bundle
+    if bundle is None:
+        raise UsageError(f"{name}: a published number without a bundle; there is nothing to fetch")
+    return bundle
+
+
+def list_jobs(wanted: Wanted, published: Published) -> list[Job]:
+    """Return every file to fetch, the lists that vouch for them and their signatures included.
+
+    Raises:
+        UsageError: Nothing is wanted, or there is no one code archive.
+        UnknownNameError: The repository holds no such archive.
+    """
+    catalog = read_catalog()
+    archives = [file for file in published.snapshot.files if is_archive(file.path)]
+    chosen = {one: find_archive(one, catalog=catalog, published=published) for one in wanted.ids}
+    codes = find_codes(archives, catalog=catalog)
+    if wanted.has_all:
+        chosen |= {file.path: file for file in archives if file not in codes and file not in chosen.values()}
+    if wanted.has_code:
+        chosen[f"--{CODE_WORD}"] = require_one_code(codes, published)
+    if not chosen:
+        raise UsageError("nothing to fetch: name ids, or --all, or --code; 'hstu-preserve list' shows the ids")
+    jobs = [make_job(target, file, published=published) for target, file in chosen.items()]
+    return [*jobs, *list_companions(jobs, published)]
+
+
+def make_job(target: str, file: PublishedFile, *, published: Published) -> Job:
+    """Return the file with what it must be: an id is what the catalog says of it in any repository."""
+    expected = join(published.expect(file), find_of_id(target))
+    return Job(target=target, file=file, expected=expected, error=find_unsafe(file, published=published))
+
+
+def find_unsafe(file: PublishedFile, *, published: Published) -> ContentError | None:
+    """Return why a file may not get its name on this machine; None where it may."""
+    try:
+        require_safe(file.path)
+    except ContentError as error:
+        return ContentError(f"{published.snapshot.repository}/{file.path}: not fetched: {error}")
+    return None
+
+
+def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], published: Published) -> PublishedFile:
+    """Return the file of the repository that a user means.
+
+    Raises:
+        UnknownNameError: There is none.
+    """
+    paths = [target, *(f"{target}{suffix}" for suffix in (".tar.gz", ".tgz"))]
+    if target.startswith(REMOTE_PREFIX):
+        paths = [parse_remote(target).path]
+    elif target in catalog:
+        paths = [find_bundle(target).path]
+    found = next((file for path in paths if (file := published.snapshot.find(path)) is not None), None)
+    if found is None:
+        known = [*catalog, *(file.path for file in published.snapshot.files)]
+        where = f"{published.snapshot.repository} at {published.snapshot.commit}"
+        raise UnknownNameError(kind=f"id or file of {where}", name=target, known=known)
+    return found
+
+
+def find_codes(archives: Iterable[PublishedFile], *, catalog: Mapping[str, CatalogEntry]) -> list[PublishedFile]:
+    """Return the archives that hold code, not an experiment."""
+    bundles = {entry.bundle.path for entry in catalog.values() if entry.bundle is not None}
+    return [file for file in archives if file.path not in bundles and is_code(file.path)]
+
+
+def is_code(path: str) -> bool:
+    """Whether an archive's name says `code`, as a word of its own."""
+    return CODE_NAME.search(PurePosixPath(path).name.casefold()) is not None
+
+
+def require_one_code(codes: Sequence[PublishedFile], published: Published) -> PublishedFile:
+    """Return the code archive.
+
+    Raises:
+        UsageError: There is none, or several.
+    """
+    if len(codes) != 1:
+        found = ", ".join(file.path for file in codes) or "none"
+        raise UsageError(
+            f"--code: {published.snapshot.repository} has no one code archive (found {found}); name the file"
+        )
+    return codes[0]
+
+
+def list_companions(jobs: Sequence[Job], published: Published) -> list[Job]:
+    """Return the lists that vouch for the files, and the signatures that lie beside them."""
+    sources = {one.source for job in jobs for one in job.expected.listed}
+    lists = [name for name in published.lists if any(source.startswith(f"{name} (") for source in sources)]
+    signatures = [f"{job.file.path}{SIGNATURE_SUFFIX}" for job in jobs if job.error is None]
+    files = [published.snapshot.find(name) for name in (*lists, *signatures)]
+    return [
+        Job(target=file.path, file=file, expected=Expectation(), is_list=file.path in lists)
+        for file in files
+        if file is not None
+    ]
+
+
+def list_notes(wanted: Wanted, published: Published) -> Iterator[str]:
+    """Yield what the user should know of what is not fetched, or not read."""
+    archives = [file for file in published.snapshot.files if is_archive(file.path)]
+    if wanted.has_all and not wanted.has_code and (codes := find_codes(archives, catalog=read_catalog())):
+        left = ", ".join(file.path for file in codes)
+        yield f"--all leaves out what is called code ({left}); fetch it with --code, or by its name"
+    for one in published.lists.values():
+        if one.problem is not None:
+            yield f"{one.problem}; it names nothing that was wanted, and is passed over"

@@ -1,0 +1,87 @@
+"""Verify bundles before they are pushed, and refuse those that may not travel."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hstu_preserve.bundle.signer import SIGNATURE_SUFFIX, signature_path
+from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError, VerificationError
+from hstu_preserve.library.targets import require_local
+from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.publication.model_cards import describe_here, verify_whole
+from hstu_preserve.publication.redistribution import require_redistributable
+from hstu_preserve.records.signature import Envelope
+from hstu_preserve.report.model_card import DescribedBundle
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedBundle:
+    """A bundle that may be published.
+
+    Attributes:
+        path: Where it is.
+        described: What the card says of it; its file is whole.
+        signature: The content of the file beside it; None where there is none.
+    """
+
+    path: Path
+    described: DescribedBundle
+    signature: bytes | None
+
+    @property
+    def signature_name(self) -> str:
+        """Where its signature lies in a repository."""
+        return f"{self.described.name}{SIGNATURE_SUFFIX}"
+
+
+def prepare_all(bundles: Sequence[str | Path]) -> list[PreparedBundle]:
+    """Verify every bundle, and report all that are not fit to be pushed."""
+    prepared: list[PreparedBundle] = []
+    errors: list[PreserveError] = []
+    for bundle in bundles:
+        try:
+            prepared.append(prepare(require_local(str(bundle)).path))
+        except PreserveError as error:
+            errors.append(error)
+    if errors:
+        raise join_errors(errors)
+    names = [one.described.name for one in prepared]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"{', '.join(twice)}: named twice; a repository has one file of a name")
+    return prepared
+
+
+def join_errors(errors: Sequence[PreserveError]) -> PreserveError:
+    """Return one error that says all; wrong content decides its kind, then a wrong request."""
+    if len(errors) == 1:
+        return errors[0]
+    text = "\n".join(map(str, errors))
+    if any(isinstance(error, ContentError) for error in errors):
+        return VerificationError(text, findings=[one for error in errors for one in getattr(error, "findings", ())])
+    return UsageError(text) if any(isinstance(error, UsageError) for error in errors) else UnavailableError(text)
+
+
+def prepare(path: Path) -> PreparedBundle:
+    """Return a bundle that is whole and may travel.
+
+    Raises:
+        UsageError: A directory or a legacy archive.
+        ContentError: It is not what its manifest says, or holds what may not be redistributed.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: a directory; 'hstu-preserve pack' makes a bundle of it")
+    verification = verify_whole(path)
+    described = describe_here(path, verification)
+    require_redistributable(path, described.record)
+    place = signature_path(path)
+    signature = read_bytes(place) if described.is_signed else None
+    if signature is not None:
+        require_signature_of(signature, described, place=place)
+    return PreparedBundle(path=path, described=described, signature=signature)
+
+
+def require_signature_of(content: bytes, described: DescribedBundle, *, place: Path) -> None:
+    """Raise ContentError where the signature that will travel is not the one that was looked at."""
+    if sha256_of_bytes(Envelope.from_json(content, source=str(place)).manifest_content) != described.identity:
+        raise ContentError(f"{place}: changed while it was read; nothing was pushed")

@@ -1,0 +1,46 @@
+"""Evaluate a checkpoint file on a store."""
+
+from pathlib import Path
+
+from hstu_preserve.compute.determinism import repeatable_arithmetic
+from hstu_preserve.compute.machine import choose_device, describe_numerics
+from hstu_preserve.compute.processes import require_alone
+from hstu_preserve.data.split import Part
+from hstu_preserve.data.store import Store
+from hstu_preserve.errors import DataMismatchError
+from hstu_preserve.evaluation.one_evaluation import Evaluated, evaluate_model
+from hstu_preserve.inputs.items import describe_items
+from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.model.upstream_weights import load_state
+from hstu_preserve.primitives.progress import Listener
+from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.training.checkpoint import read_checkpoint
+
+
+def evaluate_checkpoint(
+    path: Path, *, recipe: Recipe, store: Store, device: str, listener: Listener
+) -> tuple[Evaluated, NumericsRecord]:
+    """Return the test evaluation of a checkpoint file, and the arithmetic it was made with."""
+    require_alone("evaluate")
+    checkpoint = read_checkpoint(path)
+    if checkpoint.data_fingerprint not in {None, store.fingerprint}:
+        raise DataMismatchError(
+            f"{path}: trained on other data (fingerprint {checkpoint.data_fingerprint}, "
+            f"the store's is {store.fingerprint})"
+        )
+    chosen = choose_device(device)
+    with repeatable_arithmetic(tf32=recipe.training.enable_tf32):
+        model = Recommender(recipe, describe_items(store, recipe))
+        load_state(model, checkpoint.weights, source=str(path))
+        evaluated = evaluate_model(
+            model.to(chosen),
+            store,
+            part=Part.TEST,
+            epoch=checkpoint.epoch,
+            device=chosen,
+            num_batches=None,
+            listener=listener,
+        )
+        dtype = "bfloat16" if recipe.model.main_module_bf16 else "float32"
+        return evaluated, describe_numerics(chosen, dtype=dtype)

@@ -1,0 +1,149 @@
+"""Continue a bundle's run from a checkpoint before its last, and hold every loss against the recorded one."""
+
+import math
+import re
+from dataclasses import dataclass
+
+import torch
+
+from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
+from hstu_preserve.compute.determinism import repeatable_arithmetic
+from hstu_preserve.data.store import Store
+from hstu_preserve.errors import ContentError
+from hstu_preserve.primitives.progress import Listener, Progress
+from hstu_preserve.reruns.opened_bundle import OpenedBundle, RecordedStep
+from hstu_preserve.training.checkpoint import Checkpoint, capture_state, read_checkpoint, read_position, state_digest
+from hstu_preserve.training.loop import StepEvent, TrainingRun
+from hstu_preserve.verdict.resumption import NUMERIC_STEPS, ResumeComparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stretch:
+    """The part of a recorded run that can be run again.
+
+    Attributes:
+        start: The checkpoint to continue from.
+        last_epoch: The run's last, from 0.
+        steps: Recorded between the two.
+    """
+
+    start: Checkpoint
+    last_epoch: int
+    steps: list[RecordedStep]
+
+
+def find_stretch(bundle: OpenedBundle) -> Stretch | str:
+    """Return the part of the run after its last checkpoint but one, or why there is none.
+
+    Raises:
+        ContentError: A checkpoint or the recorded steps are not of this run.
+    """
+    names = sorted(
+        (int(found[1]), name)
+        for name in bundle.list_members(CHECKPOINT_FOLDER)
+        if (found := re.search(r"_ep([0-9]{1,9})$", name))
+    )
+    if len(names) < 2:
+        return f"the bundle holds {len(names)} checkpoint after an epoch, so there is none before the last"
+    (epoch, name), (last_epoch, last_name) = names[-2:]
+    start = read_end_of_epoch(bundle, name, epoch=epoch)
+    end = read_end_of_epoch(bundle, last_name, epoch=last_epoch)
+    first, last = read_position(start).batch_id, read_position(end).batch_id
+    if first >= last:
+        raise ContentError(f"{name}: after {first} steps, which is no step before {last_name}, after {last}")
+    steps = [step for step in bundle.read_steps() if first <= step.number < last]
+    if [step.number for step in steps] != list(range(first, last)):
+        return f"the bundle does not record every step between {name} and {last_name}"
+    return Stretch(start=start, last_epoch=last_epoch, steps=steps)
+
+
+def read_end_of_epoch(bundle: OpenedBundle, name: str, *, epoch: int) -> Checkpoint:
+    """Return a checkpoint of the bundle's run that was written after the epoch that it is named after.
+
+    Raises:
+        CheckpointError: It cannot be read, or does not say where the run stood.
+        ContentError: It is of another run or another place in it.
+    """
+    checkpoint = read_checkpoint(bundle.root / name)
+    run = bundle.manifest.run
+    if checkpoint.recipe_sha256 != run.recipe_sha256 or checkpoint.data_fingerprint != run.data.fingerprint:
+        raise ContentError(f"{name}: of another recipe or dataset than the bundle's")
+    position = read_position(checkpoint)
+    if (position.finished_epoch, position.epoch_steps) != (epoch, 0):
+        raise ContentError(
+            f"{name}: not of the end of epoch {epoch}, but {position.epoch_steps} steps after epoch "
+            f"{position.finished_epoch}"
+        )
+    return checkpoint
+
+
+def continue_run(
+    stretch: Stretch,
+    bundle: OpenedBundle,
+    *,
+    store: Store,
+    device: torch.device,
+    max_steps: int | None,
+    listener: Listener,
+) -> ResumeComparison:
+    """Take the steps again and compare.
+
+    Args:
+        stretch: Which.
+        bundle: Where it is recorded.
+        store: The bundle's data.
+        device: Where the model lives.
+        max_steps: How many steps at most; None goes to the run's end and compares the final state, too.
+        listener: Hears of each step.
+
+    Raises:
+        CheckpointError: Training cannot go on from the checkpoint.
+    """
+    recipe = bundle.manifest.run.recipe
+    wanted = stretch.steps[:max_steps]
+    losses: list[float] = []
+    state_sha256 = None
+    with repeatable_arithmetic(tf32=recipe.training.enable_tf32):
+        training = TrainingRun(recipe, store, device=device)
+        training.restore(stretch.start)
+        for event in training.epochs():
+            if isinstance(event, StepEvent):
+                losses.append(event.loss)
+                figures = {"loss": event.loss}
+                listener(Progress(activity="resuming", completed=len(losses), total=len(wanted), figures=figures))
+            elif event.epoch == stretch.last_epoch:
+                state = capture_state(
+                    training.model,
+                    training.optimizer,
+                    position=training.position.after_epoch(),
+                    recipe=recipe,
+                    data_fingerprint=store.fingerprint,
+                )
+                state_sha256 = state_digest(state)
+                break
+            if len(losses) == len(wanted) < len(stretch.steps):
+                break
+    recorded = [step.loss for step in wanted]
+    return ResumeComparison(
+        checkpoint=stretch.start.path.name,
+        num_steps=len(losses),
+        num_recorded=len(wanted),
+        num_equal=count_equal(losses, recorded),
+        largest_difference=max(map(relative_difference, losses[:NUMERIC_STEPS], recorded), default=0.0),
+        state_sha256=state_sha256,
+        recorded_sha256=bundle.read_results().state_sha256,
+    )
+
+
+def count_equal(found: list[float], recorded: list[float]) -> int:
+    """Return how many values from the first on are equal to the bit."""
+    pairs = list(zip(found, recorded, strict=False))
+    return next((place for place, (one, other) in enumerate(pairs) if one.hex() != other.hex()), len(pairs))
+
+
+def relative_difference(found: float, recorded: float) -> float:
+    """Return how far apart two losses are, as a share of the recorded one; infinite where one is not finite."""
+    if found.hex() == recorded.hex():
+        return 0.0
+    share = abs(found - recorded) / max(abs(recorded), 1e-30)
+    return share if math.isfinite(share) else math.inf

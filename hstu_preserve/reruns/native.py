@@ -1,0 +1,195 @@
+"""Re-runs with this program's code; what comes out is handed to `verdict`."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from hstu_preserve.bundle.layout import CONFIG_FOLDER
+from hstu_preserve.compute.determinism import repeatable_arithmetic
+from hstu_preserve.compute.machine import choose_device, describe_numerics
+from hstu_preserve.data.finding import locate_store_for_bundle, open_store_for_bundle
+from hstu_preserve.evaluation.one_evaluation import evaluators_agree
+from hstu_preserve.evaluation.ranks import compare_ranks, write_ranks
+from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.primitives.progress import Listener
+from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.verdict import Rung, Verdict
+from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
+from hstu_preserve.reruns.continuation import continue_run, find_stretch
+from hstu_preserve.reruns.opened_bundle import OpenedBundle
+from hstu_preserve.runs.training import train_chain
+from hstu_preserve.verdict.resumption import judge_resume
+from hstu_preserve.verdict.rungs import (
+    judge_evaluation_bitwise,
+    judge_evaluation_numeric,
+    judge_training,
+    judge_training_bitwise,
+    not_run,
+)
+
+RANKS_NAME = "ranks.npz"
+RETRAINED_NAME = "retrained"
+
+
+class NativeRunner:
+    """Runs one opened bundle again.
+
+    Args:
+        bundle: Verified.
+        data: The store, or None for the bundle's own or a search.
+        device: `auto`, `cpu` or `cuda`.
+        output: Where re-run ranks and runs are kept; None keeps nothing.
+        max_steps: How many steps a resumed run takes at most; None goes to the run's end.
+        listener: Hears of progress.
+    """
+
+    def __init__(
+        self,
+        bundle: OpenedBundle,
+        *,
+        data: Path | None,
+        device: str,
+        output: Path | None,
+        max_steps: int | None,
+        listener: Listener,
+    ) -> None:
+        self.bundle = bundle
+        self.device = device
+        self.output = output
+        self.listener = listener
+        self.max_steps = max_steps
+        self.run = bundle.manifest.run
+        self.store = open_store_for_bundle(
+            self.run.data, locate_store_for_bundle(self.run.data, data, carried=bundle.data)
+        )
+        self.recorded = bundle.read_results()
+        self.numerics: NumericsRecord | None = None
+        self.evaluation: EvaluationRecord | None = None
+
+    def judge_evaluation(self) -> list[Verdict]:
+        """Rank every user again with the bundle's checkpoint, and judge ranks and metrics."""
+        with recorded_threads(self.run.environment.numerics):
+            evaluated, self.numerics = evaluate_checkpoint(
+                self.bundle.checkpoint,
+                recipe=self.run.recipe,
+                store=self.store,
+                device=self.device,
+                listener=self.listener,
+            )
+        self.evaluation = evaluated.record
+        if self.output is not None:
+            write_ranks(self.output / RANKS_NAME, evaluated.ranks)
+        comparison = compare_ranks(evaluated.ranks, self.bundle.read_ranks())
+        bitwise = judge_evaluation_bitwise(
+            evaluated.record,
+            self.recorded.final,
+            comparison=comparison,
+            environment_differences=self.list_environment_differences(self.numerics),
+        )
+        agree = evaluators_agree(evaluated.ranks)
+        numeric = (
+            judge_evaluation_numeric(claim, evaluated.record, comparison=comparison, evaluators_agree=agree)
+            for claim in self.bundle.manifest.claims
+        )
+        return [bitwise, *numeric]
+
+    def judge_resume(self) -> list[Verdict]:
+        """Continue the run from its last checkpoint but one, and judge the losses and the final state."""
+        stretch = find_stretch(self.bundle)
+        if isinstance(stretch, str):
+            return [not_run(Rung.RESUME_BITWISE, stretch)]
+        device = choose_device(self.device)
+        masks = self.find_other_masks(device)
+        if masks is not None:
+            return [not_run(Rung.RESUME_BITWISE, masks)]
+        dtype = "bfloat16" if self.run.recipe.model.main_module_bf16 else "float32"
+        with recorded_threads(self.run.environment.numerics):
+            comparison = continue_run(
+                stretch,
+                self.bundle,
+                store=self.store,
+                device=device,
+                max_steps=self.max_steps,
+                listener=self.listener,
+            )
+            with repeatable_arithmetic(tf32=self.run.recipe.training.enable_tf32):
+                numerics = describe_numerics(device, dtype=dtype)
+        self.numerics = self.numerics or numerics
+        return judge_resume(
+            comparison,
+            tolerance=min(claim.policy.loss_tolerance for claim in self.bundle.manifest.claims),
+            environment_differences=[*self.list_environment_differences(numerics), *self.list_resumptions()],
+        )
+
+    def find_other_masks(self, device: torch.device) -> str | None:
+        """Return why dropout would draw other masks here, None where it does not: such losses are not comparable."""
+        recorded = self.run.environment.numerics
+        if recorded is None or not self.run.recipe.model.has_dropout:
+            return None
+        if recorded.processes != 1:
+            return (
+                f"dropout: each of the {recorded.processes} processes that trained drew masks of its own, "
+                "and this rung runs in one"
+            )
+        if (recorded.device == "cpu") != (device.type == "cpu"):
+            return f"dropout: masks drawn on {recorded.device} cannot be drawn again on {device.type}; name a --device"
+        return None
+
+    def list_resumptions(self) -> list[str]:
+        """Return where the recorded run itself went on in another environment."""
+        return [
+            f"the recorded run went on after step {one.batch_id} with {', '.join(one.differences)}"
+            for one in self.recorded.resumptions
+        ]
+
+    def judge_training(self) -> list[Verdict]:
+        """Train the recipe anew with the recorded seed, and judge the final state and the claims."""
+        threads = recorded_threads(self.run.environment.numerics)
+        with threads, tempfile.TemporaryDirectory(prefix="hstu-preserve-") as temporary:
+            chain = read_chain(self.bundle.root / self.run.gin_file, root=self.bundle.root / CONFIG_FOLDER)
+            retrained = train_chain(
+                chain,
+                resolve(chain),
+                store=self.store,
+                output=(self.output or Path(temporary)) / RETRAINED_NAME,
+                device=self.device,
+                listener=self.listener,
+            )
+        numerics = retrained.environment.numerics
+        self.numerics = self.numerics or numerics
+        differences = [*self.list_environment_differences(numerics), *self.list_resumptions()]
+        bitwise = judge_training_bitwise(
+            state_sha256=retrained.results.state_sha256,
+            recorded_sha256=self.recorded.state_sha256,
+            environment_differences=differences,
+        )
+        final = retrained.results.final
+        statistical = (
+            judge_training(claim, final.metrics[claim.policy.metric], environment_differences=differences)
+            for claim in self.bundle.manifest.claims
+        )
+        return [bitwise, *statistical]
+
+    def list_environment_differences(self, found: NumericsRecord | None) -> list[str]:
+        """Return how this arithmetic differs from the recorded one."""
+        recorded = self.run.environment.numerics
+        if found is None or recorded is None:
+            return ["the bundle does not record its arithmetic"]
+        return found.list_differences(recorded)
+
+
+@contextmanager
+def recorded_threads(recorded: NumericsRecord | None) -> Iterator[None]:
+    """Compute with the recorded number of threads inside the block: sums are split over them."""
+    before = torch.get_num_threads()
+    if recorded is not None:
+        torch.set_num_threads(recorded.threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

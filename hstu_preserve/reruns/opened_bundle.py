@@ -1,0 +1,130 @@
+"""Open a bundle for re-runs: a directory whose every byte was compared with one manifest."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, STEPS
+from hstu_preserve.bundle.opening import open_tree
+from hstu_preserve.bundle.verification import read_manifest_of
+from hstu_preserve.errors import ContentError
+from hstu_preserve.legacy.recognition import require_native
+from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.records.evaluation import ResultsRecord
+from hstu_preserve.records.manifest import Manifest
+
+if TYPE_CHECKING:
+    from hstu_preserve.evaluation.ranks import UserRanks
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedStep:
+    """One line of the recorded steps."""
+
+    number: int
+    """From 0, over the whole run."""
+    epoch: int
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenedBundle:
+    """A verified tree on disk.
+
+    Attributes:
+        root: Where its files are.
+        manifest: What they are.
+    """
+
+    root: Path
+    manifest: Manifest
+
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint behind the claims."""
+        return self.root / self.manifest.checkpoint
+
+    @property
+    def data(self) -> Path:
+        """Where the bundle's own store is, if it carries one."""
+        return self.root / DATA_FOLDER
+
+    def read_results(self) -> ResultsRecord:
+        """Return the recorded results.
+
+        Raises:
+            ContentError: The bundle records none, or others than its manifest's claims.
+        """
+        results = ResultsRecord.from_json(self.read_member(METRICS), source=METRICS)
+        for claim in self.manifest.claims:
+            recorded = results.final.metrics.get(claim.policy.metric)
+            if recorded != claim.value:
+                raise ContentError(
+                    f"{METRICS}: {claim.policy.metric} is {recorded}, the manifest claims {claim.value}; "
+                    "the bundle contradicts itself"
+                )
+        return results
+
+    def read_ranks(self) -> "UserRanks":
+        """Return every user's recorded rank.
+
+        Raises:
+            ContentError: The bundle records none.
+        """
+        from hstu_preserve.evaluation.ranks import read_ranks
+
+        return read_ranks(self.read_member(RANKS), source=RANKS)
+
+    def read_steps(self) -> list[RecordedStep]:
+        """Return every recorded step.
+
+        Raises:
+            ContentError: The bundle records none, or a line is not a step.
+        """
+        lines = self.read_member(STEPS).decode("utf-8", "replace").splitlines()
+        return [parse_step(line, place=f"{STEPS}:{number}") for number, line in enumerate(lines, start=1)]
+
+    def list_members(self, folder: str) -> list[str]:
+        """Return the paths of the members in a folder."""
+        return [file.path for file in self.manifest.contents.files if file.path.startswith(f"{folder}/")]
+
+    def read_member(self, path: str) -> bytes:
+        """Return the content of one member."""
+        if not any(file.path == path for file in self.manifest.contents.files):
+            raise ContentError(f"{path}: not in the bundle, which so cannot be re-run")
+        return read_bytes(self.root / path)
+
+
+def parse_step(line: str, *, place: str) -> RecordedStep:
+    """Return one recorded step.
+
+    Raises:
+        ContentError: The line is none.
+    """
+    try:
+        step = json.loads(line)
+        return RecordedStep(number=int(step["step"]), epoch=int(step["epoch"]), loss=float.fromhex(step["loss"]))
+    except (ValueError, KeyError, TypeError, OverflowError):
+        raise ContentError(f"{place}: not a step") from None
+
+
+@contextmanager
+def open_bundle(path: Path, *, identity: str | None) -> Iterator[OpenedBundle]:
+    """Yield the tree of a run's bundle: a directory in place, an archive unpacked beside nothing of the user's.
+
+    Args:
+        path: A bundle or run directory.
+        identity: The manifest digest that an earlier step of the same command verified; None where there was none.
+
+    Raises:
+        UsageError: It is no run but a migrated legacy archive, which is not even unpacked.
+        VerificationError: It is a legacy archive, or not what its manifest says.
+        ContentError: It changed since it was verified.
+    """
+    require_native(path)
+    read_manifest_of(path)  # what is no run is refused before gigabytes are unpacked
+    with open_tree(path, identity=identity) as tree:
+        yield OpenedBundle(root=tree.root, manifest=tree.stored.manifest)

@@ -1,0 +1,1 @@
+"""One run directory, from its lock to its seal."""

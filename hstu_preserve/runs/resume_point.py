@@ -1,0 +1,170 @@
+"""Find where a run can go on: the same run as before, and its newest checkpoint that is whole."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
+from hstu_preserve.compute.world import World
+from hstu_preserve.errors import (
+    CheckpointError,
+    ContentError,
+    DataMismatchError,
+    MissingPathError,
+    UnavailableError,
+    UsageError,
+)
+from hstu_preserve.event_files.reader import require_whole_beginning
+from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.progress import Announcer
+from hstu_preserve.records.journal import JournalRecord
+from hstu_preserve.records.manifest import RunRecord
+from hstu_preserve.runs.checkpoint_folder import CheckpointFolder, Entry
+from hstu_preserve.runs.logs import EVENT_FILES, find_event_file
+from hstu_preserve.training.checkpoint import JOURNAL, Checkpoint, read_checkpoint, read_position
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResumePoint:
+    """Where a run goes on.
+
+    Attributes:
+        checkpoint: Its state.
+        journal: What had been written then.
+    """
+
+    checkpoint: Checkpoint
+    journal: JournalRecord
+
+
+def find_resume_point(
+    folder: CheckpointFolder, *, output: Path, run: RunRecord, announce: Announcer
+) -> ResumePoint | None:
+    """Return the newest checkpoint that is whole and whose logs are, None where none was written yet.
+
+    Raises:
+        UsageError, DataMismatchError: A checkpoint is of another run.
+        CheckpointError: There are checkpoints and none of them can be used; the newest is named, all are announced.
+        ContentError: There are checkpoints, and the logs that each of them goes on with are gone.
+        UnavailableError: One cannot be read.
+    """
+    problems: list[str] = []
+    entries = folder.list_entries()
+    if entries:
+        require_logs(output, name=folder.name)
+    for entry in entries:
+        if problems:
+            announce(f"warning: {problems[-1]}; going back to {entry.path.name}")
+        try:
+            point = read_resume_point(entry, output=output, name=folder.name)
+            folder.require_named(entry, read_position(point.checkpoint))
+        except (CheckpointError, ContentError, MissingPathError) as error:
+            problems.append(str(error))
+            folder.unusable.add(entry.path)
+            continue
+        require_own(point.checkpoint, run=run)
+        return point
+    if problems:
+        more = f" and {len(problems) - 1} more, as said" if len(problems) > 1 else ""
+        if more:
+            announce(f"warning: {problems[-1]}")
+        raise CheckpointError(
+            f"{output}: cannot be resumed, no checkpoint is usable ({problems[0]}{more}); "
+            "start again in a new directory"
+        )
+    return None
+
+
+def require_logs(output: Path, *, name: str) -> None:
+    """Require the logs that every checkpoint goes on with: a run without its losses is not the run that was begun.
+
+    Raises:
+        ContentError: Recorded steps or event file are gone, or there are several event files.
+    """
+    folder = output / EVENTS_FOLDER / name
+    num_event_files = len(list(folder.glob(EVENT_FILES)))
+    wrong = [] if (output / STEPS).is_file() else [f"{STEPS} is not there"]
+    if num_event_files != 1:
+        wrong.append(f"{EVENTS_FOLDER}/{name} holds {num_event_files} event files, expected the one of this run")
+    if wrong:
+        raise ContentError(
+            f"{output}: cannot be resumed from any checkpoint ({'; '.join(wrong)}); "
+            "put back what is missing, or train again into a new directory"
+        )
+
+
+def require_one_view(point: ResumePoint | None, *, output: Path, world: World) -> None:
+    """Require that all processes go on from one checkpoint: each reads the directory for itself.
+
+    Raises:
+        UnavailableError: They do not see the same.
+    """
+    seen = world.gather("the beginning" if point is None else point.checkpoint.path.name)
+    if len(set(seen)) > 1:
+        names = ", ".join(f"process {rank}: {name}" for rank, name in enumerate(seen))
+        raise UnavailableError(
+            f"{output}: the processes do not see the same checkpoints ({names}); "
+            "wait until the file system shows all of them the same files, or give them one that does"
+        )
+
+
+def read_resume_point(entry: Entry, *, output: Path, name: str) -> ResumePoint:
+    """Return a checkpoint with its journal, once the logs reach as far as the journal says.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged, or has no journal.
+        ContentError: The event file or the recorded steps are damaged before that place.
+        MissingPathError: They are not there.
+    """
+    path = entry.path
+    checkpoint = read_checkpoint(path)
+    text = checkpoint.content.get(JOURNAL)
+    if not isinstance(text, str):
+        raise CheckpointError(f"{path}: holds no journal, so it cannot be resumed from")
+    try:
+        journal = JournalRecord.from_json(text.encode(), source=f"{path}: {JOURNAL}")
+    except ContentError as error:
+        raise CheckpointError(str(error)) from None
+    position = read_position(checkpoint)
+    require_whole_beginning(find_event_file(output, name=name), length=journal.event_bytes)
+    lines = read_bytes(output / STEPS)[: journal.step_bytes]
+    if len(lines) < journal.step_bytes or lines.count(b"\n") != position.batch_id:
+        raise ContentError(f"{output / STEPS}: does not hold the {position.batch_id} steps before {path.name}")
+    if journal.best is not None and output / journal.best.checkpoint != path:
+        require_best(output / journal.best.checkpoint, epoch=journal.best.epoch, path=path)
+    return ResumePoint(checkpoint=checkpoint, journal=journal)
+
+
+def require_best(best: Path, *, epoch: int, path: Path) -> None:
+    """Require the checkpoint that may be reported: without it, all further training would be for nothing.
+
+    Raises:
+        CheckpointError: The best checkpoint until `path` is gone, damaged or of another epoch.
+    """
+    try:
+        found = read_checkpoint(best).epoch
+    except (CheckpointError, MissingPathError) as error:
+        raise CheckpointError(f"{path}: the best checkpoint until then cannot be used ({error})") from None
+    if found != epoch:
+        raise CheckpointError(f"{path}: the best checkpoint until then, {best.name}, is of epoch {found}, not {epoch}")
+
+
+def require_own(checkpoint: Checkpoint, *, run: RunRecord) -> None:
+    """Require a checkpoint of this run.
+
+    Raises:
+        UsageError: Of another recipe or number of processes.
+        DataMismatchError: Of another dataset.
+    """
+    if checkpoint.recipe_sha256 != run.recipe_sha256:
+        raise UsageError(
+            f"{checkpoint.path}: of another recipe ({checkpoint.recipe_sha256}, this run's is {run.recipe_sha256})"
+        )
+    if checkpoint.data_fingerprint != run.data.fingerprint:
+        raise DataMismatchError(
+            f"{checkpoint.path}: of other data (fingerprint {checkpoint.data_fingerprint}, this run's is "
+            f"{run.data.fingerprint})"
+        )
+    numerics = run.environment.numerics
+    found = checkpoint.content.get("world_size")
+    if numerics is not None and found != numerics.processes:
+        raise UsageError(f"{checkpoint.path}: of a run with {found} processes, this one has {numerics.processes}")

@@ -1,0 +1,94 @@
+"""Fix a run's policy before the first step, and bind everything in its manifest after the last."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, METRICS
+from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
+from hstu_preserve.compute.machine import describe_code, describe_environment, describe_numerics
+from hstu_preserve.data.store import Store
+from hstu_preserve.errors import UsageError
+from hstu_preserve.gin_recipes.reader import GinChain
+from hstu_preserve.gin_recipes.resolve import Resolution
+from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.evaluation import ResultsRecord
+from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
+from hstu_preserve.records.results import TrainingResult
+
+if TYPE_CHECKING:
+    import torch
+
+
+def read_result(output: Path, *, warnings: tuple[str, ...]) -> TrainingResult:
+    """Return what a sealed run directory holds."""
+    stored = read_tree_manifest(output)
+    return TrainingResult(
+        path=output,
+        identity=stored.identity,
+        claims=stored.manifest.claims,
+        results=ResultsRecord.from_json(read_bytes(output / METRICS), source=str(output / METRICS)),
+        environment=stored.manifest.run.environment,
+        warnings=warnings,
+    )
+
+
+def is_finished(output: Path) -> bool:
+    """Whether the run was sealed."""
+    return all((output / name).exists() for name in GENERATED_NAMES)
+
+
+def require_redistributable(resolution: Resolution, *, store: Store) -> None:
+    """Raise UsageError where the bundle would hold data that may not travel."""
+    if resolution.bundle.include_data and not store.record.provenance.redistributable:
+        raise UsageError(
+            f"bundle.include_data: {store.name} may not be redistributed ({store.record.provenance.notice}); "
+            "leave it out, the bundle names the data by its fingerprint"
+        )
+
+
+def fix_policy(
+    chain: GinChain, resolution: Resolution, *, store: Store, device: "torch.device", num_processes: int
+) -> RunRecord:
+    """Return everything that is decided before the first step."""
+    recipe, record = resolution.recipe, store.record
+    dtype = "bfloat16" if recipe.model.main_module_bf16 else "float32"
+    source = record.provenance.source
+    md5 = record.provenance.source_md5
+    return RunRecord(
+        bundle=resolution.bundle,
+        recipe=recipe,
+        recipe_sha256=recipe.digest(),
+        gin_file=f"{CONFIG_FOLDER}/{chain.entry}",
+        policies=resolution.policies,
+        data=DataReference(
+            name=record.name,
+            fingerprint=record.fingerprint,
+            tie_policy=record.provenance.tie_policy.value,
+            redistributable=record.provenance.redistributable,
+            included=resolution.bundle.include_data,
+            num_users=record.counts.num_users,
+            num_rated_items=record.counts.num_rated_items,
+            num_candidates=record.counts.num_candidates,
+            num_ratings=record.counts.num_ratings,
+            source=f"{source} (md5 {md5})" if md5 else source,
+        ),
+        environment=describe_environment(describe_numerics(device, dtype=dtype, processes=num_processes)),
+        code=describe_code(),
+    )
+
+
+def seal_run(output: Path, *, run: RunRecord, results: ResultsRecord, checkpoint: Path) -> None:
+    """Fill in the claims' values and bind everything in the manifest."""
+    claims = tuple(
+        Claim(policy=policy, value=results.final.metrics[policy.metric], epoch=results.final.epoch)
+        for policy in run.policies
+    )
+    manifest = Manifest(
+        schema_version=0,
+        run=run,
+        checkpoint=checkpoint.relative_to(output).as_posix(),
+        claims=claims,
+        contents=record_files(output),
+    )
+    seal(output, manifest=manifest)

@@ -1,0 +1,134 @@
+"""How two bundles differ: contents, recipe, claims, data, environment, code, metrics and curve, side by side."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hstu_preserve.bundle.results import read_results
+from hstu_preserve.bundle.verification import read_stored_manifest
+from hstu_preserve.legacy.recognition import require_native
+from hstu_preserve.library.obtaining import obtain_local
+from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
+from hstu_preserve.records.flattening import flatten_record
+from hstu_preserve.records.manifest import AnyManifest, Manifest, MigratedManifest
+from hstu_preserve.records.results import BundleDiff, Difference
+
+
+def diff(
+    left: str | Path, right: str | Path, *, listener: Listener = ignore, announce: Announcer = say_nothing
+) -> BundleDiff:
+    """Compare what two bundles or run directories say of themselves; their bytes are not verified.
+
+    Args:
+        left: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
+        right: Another.
+        listener: Hears of what is fetched, in bytes.
+        announce: Is told what will be fetched, and how much, before it is.
+
+    Returns:
+        Every difference by section; none where the two are the same bundle.
+
+    Raises:
+        MissingPathError: There is nothing at a path.
+        ContentError: A manifest cannot be read.
+    """
+    paths = [obtain_local(str(target), announce=announce, listener=listener).path for target in (left, right)]
+    for path in paths:
+        require_native(path)
+    stored = [read_stored_manifest(path) for path in paths]
+    ours, theirs = (describe_side(path, side.record) for path, side in zip(paths, stored, strict=True))
+    differences = (
+        one
+        for section in {**ours, **theirs}
+        for one in compare_section(section, ours.get(section), theirs.get(section))
+    )
+    return BundleDiff(
+        left=str(left),
+        right=str(right),
+        left_identity=stored[0].identity,
+        right_identity=stored[1].identity,
+        differences=tuple(differences),
+    )
+
+
+def describe_side(path: Path, manifest: AnyManifest) -> dict[str, dict[str, Json]]:
+    """Return everything a bundle says of itself, by section, each flattened to one value per name."""
+    own = describe_migrated(manifest) if isinstance(manifest, MigratedManifest) else describe_run(path, manifest)
+    contents: dict[str, Json] = {
+        file.path: f"{file.sha256[:16]}…, {file.size} bytes" for file in manifest.contents.files
+    }
+    return {**own, "contents": contents}
+
+
+def describe_migrated(manifest: MigratedManifest) -> dict[str, dict[str, Json]]:
+    """Return what is known of a legacy archive: its origin, its statements by where they stand, its gin bindings."""
+    return {
+        "migrated from": flatten_record(manifest.source),
+        "statements": {
+            " ".join(filter(None, (one.subject.value, one.name, one.file, one.place))): one.value
+            for one in manifest.statements
+        },
+        "gin bindings": {
+            f"{chain.entry} {binding.name}": binding.value
+            for chain in manifest.chains
+            for binding in (*chain.known, *chain.unknown)
+        },
+    }
+
+
+def describe_run(path: Path, manifest: Manifest) -> dict[str, dict[str, Json]]:
+    """Return everything a run says of itself."""
+    run = manifest.run
+    return {
+        "recipe": flatten_record(run.recipe),
+        "claims": dict(list_claims(manifest)),
+        "bundle": flatten_record(run.bundle),
+        "data": flatten_record(run.data),
+        "environment": flatten_record(run.environment),
+        "code": flatten_record(run.code),
+        **describe_results(read_results(path, manifest)),
+    }
+
+
+def list_claims(manifest: Manifest) -> Iterator[tuple[str, Json]]:
+    """Yield each claim's fields under the claim's name."""
+    for claim in manifest.claims:
+        yield from ((f"{claim.policy.name}.{name}", value) for name, value in flatten_record(claim).items())
+
+
+def describe_results(results: ResultsRecord | None) -> dict[str, dict[str, Json]]:
+    """Return the final metrics and the curve."""
+    if results is None:
+        return {"metrics": {}, "curve": {}}
+    curve: dict[str, Json] = {
+        f"epoch {epoch.epoch} {metric}": value for epoch in results.epochs for metric, value in headline(epoch).items()
+    }
+    metrics = {**flatten_record(results.final), "state_sha256": results.state_sha256}
+    return {"metrics": metrics, "curve": curve}
+
+
+def headline(epoch: EvaluationRecord) -> dict[str, float]:
+    """Return the metrics that a curve is compared by."""
+    return {metric: epoch.metrics[metric] for metric in ("ndcg@10", "hr@10", "mrr") if metric in epoch.metrics}
+
+
+def compare_section(
+    section: str, left: Mapping[str, Json] | None, right: Mapping[str, Json] | None
+) -> Iterator[Difference]:
+    """Yield what differs in one section; a value that one side lacks is None there, a section is not comparable."""
+    if left is None or right is None:
+        sides = (None if side is None else f"{len(side)} values, not comparable" for side in (left, right))
+        yield Difference(section=section, name="all of it", left=next(sides), right=next(sides))
+        return
+    for name in dict.fromkeys([*left, *right]):
+        values = left.get(name), right.get(name)
+        if values[0] != values[1] or (name in left) != (name in right):
+            yield Difference(
+                section=section, name=name, left=describe_value(values[0]), right=describe_value(values[1])
+            )
+
+
+def describe_value(value: Json) -> str | None:
+    """Return a value as text, None for one that is not there."""
+    return None if value is None else str(value)

@@ -1,0 +1,76 @@
+"""What this machine can run, and what to type for the rest."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+from hstu_preserve.compute.machine import describe_environment, find_numerics
+from hstu_preserve.data.finding import STORES_VARIABLE
+from hstu_preserve.primitives.environment import INSTALL_TORCH, installed_versions
+from hstu_preserve.primitives.wording import count
+from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.results import Capability, Diagnosis
+
+TORCH_PAIRS = "torch 2.13 goes with fbgemm-gpu 1.8"
+
+
+def doctor() -> Diagnosis:
+    """Return what this machine can run: nothing is changed and nothing is downloaded."""
+    numerics = find_numerics()
+    capabilities = (
+        Capability(name="list, show, verify, pack, unpack", is_available=True, detail="need no PyTorch", advice=None),
+        check_torch(numerics),
+        check_operators(),
+        check_gpu(),
+        check_stores(),
+    )
+    return Diagnosis(environment=describe_environment(numerics), capabilities=capabilities)
+
+
+def check_torch(numerics: NumericsRecord | None) -> Capability:
+    """Say whether training and evaluation can run."""
+    name = "train, evaluate, reproduce"
+    if numerics is None:
+        return Capability(name=name, is_available=False, detail="PyTorch is not installed", advice=INSTALL_TORCH)
+    detail = f"torch {numerics.torch}, {numerics.cpu_capability}, {count(numerics.threads, 'thread')}"
+    return Capability(name=name, is_available=True, detail=detail, advice=None)
+
+
+def check_operators() -> Capability:
+    """Say whether fbgemm's jagged operators load; a wrong pair of versions is named."""
+    name = "fbgemm's jagged operators"
+    if importlib.util.find_spec("torch") is None:
+        return Capability(name=name, is_available=False, detail="PyTorch is not installed", advice=INSTALL_TORCH)
+    from hstu_preserve.model.jagged import fbgemm_problem
+
+    problem = fbgemm_problem()
+    if problem is None:
+        versions = installed_versions()
+        found = ", ".join(f"{package} {versions[package]}" for package in versions if package.startswith("fbgemm"))
+        return Capability(name=name, is_available=True, detail=found, advice=None)
+    advice = f"not needed: plain torch serves, a little slower; for bitwise comparison with fbgemm runs: {TORCH_PAIRS}"
+    return Capability(name=name, is_available=False, detail=problem, advice=advice)
+
+
+def check_gpu() -> Capability:
+    """Say whether `--device cuda` works."""
+    name = "--device cuda"
+    if importlib.util.find_spec("torch") is None:
+        return Capability(name=name, is_available=False, detail="PyTorch is not installed", advice=INSTALL_TORCH)
+    import torch
+
+    if torch.cuda.is_available():
+        return Capability(name=name, is_available=True, detail=torch.cuda.get_device_name(0), advice=None)
+    built_for = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without CUDA"
+    advice = "pip install 'hstu-preserve[cuda]' on a machine with an NVIDIA GPU"
+    return Capability(name=name, is_available=False, detail=f"no GPU seen; {built_for}", advice=advice)
+
+
+def check_stores() -> Capability:
+    """Say whether a folder of stores is named."""
+    folder = os.environ.get(STORES_VARIABLE)
+    if folder and Path(folder).is_dir():
+        return Capability(name="stores found by name", is_available=True, detail=folder, advice=None)
+    detail = f"{folder}: no such directory" if folder else f"{STORES_VARIABLE} is not set"
+    advice = f"export {STORES_VARIABLE}=FOLDER, or name a store with --data"
+    return Capability(name="stores found by name", is_available=False, detail=detail, advice=advice)

@@ -1,0 +1,215 @@
+"""Fetch published bundles from the Hub, compared with every digest that is known of them."""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from hstu_preserve.errors import PreserveError, UsageError
+from hstu_preserve.hub.content_digests import hash_file
+from hstu_preserve.hub.disk_space import are_on_one_disk, find_existing, is_there, require_space
+from hstu_preserve.hub.retries import RetryPolicy
+from hstu_preserve.hub.second_names import give_new
+from hstu_preserve.library.published import Obtained, Published
+from hstu_preserve.library.wanted import Job, Wanted, list_jobs, list_notes, open_wanted
+from hstu_preserve.primitives.progress import Announcer, Listener, Progress, ignore, say_nothing
+from hstu_preserve.records.downloads import DigestKind, DownloadedFile, DownloadReport, PublishedFile
+
+PARALLEL_FILES = 4
+
+
+def preview_download(wanted: Wanted) -> DownloadReport:
+    """Return what `download` would fetch; only the repository's lists are read, and nothing is written.
+
+    Raises:
+        UsageError: Nothing, or an unknown id, is wanted.
+        UnavailableError: The repository cannot be asked.
+    """
+    published = open_wanted(wanted)
+    jobs = list_jobs(wanted, published)
+    files = tuple(describe(job, received=0, error=job.error) for job in jobs)
+    notes, missing = list_notes(wanted, published), count_missing(published, jobs)
+    return make_report(published, files, jobs, notes=notes, missing=missing, is_dry_run=True)
+
+
+def download(
+    wanted: Wanted, *, output: Path, listener: Listener = ignore, announce: Announcer = say_nothing
+) -> DownloadReport:
+    """Fetch what is wanted into a folder, several files at once; what stopped one is its result.
+
+    Args:
+        wanted: Which files.
+        output: The folder that they appear in, whole and compared, or not at all.
+        listener: Hears of progress, in bytes.
+        announce: Is told where another process is waited for.
+
+    Raises:
+        UsageError: Nothing, or an unknown id, is wanted, or the output is no folder.
+        ContentError: A list of digests contradicts itself or the Hub.
+        UnavailableError: The repository cannot be asked, or the disk has no room.
+    """
+    require_folder(output)
+    published = open_wanted(wanted, announce=announce)
+    published.remember()
+    jobs = list_jobs(wanted, published)
+    missing = count_missing(published, jobs)
+    require_room(jobs, missing=missing, output=output, published=published)
+    results = fetch_all(jobs, published=published, output=output, listener=listener)
+    notes = list_notes(wanted, published)
+    return make_report(published, results, jobs, notes=notes, missing=missing, is_dry_run=False)
+
+
+def count_missing(published: Published, jobs: Iterable[Job]) -> int:
+    """Return how many bytes are not here yet; equal contents count once."""
+    contents = {job.file.etag: job.file for job in jobs if job.error is None}
+    return sum(published.count_missing(file) for file in contents.values())
+
+
+def fetch_all(
+    jobs: Sequence[Job], *, published: Published, output: Path, listener: Listener
+) -> tuple[DownloadedFile, ...]:
+    """Fetch several files at once; when one thing ends them all, each stops before the next bytes."""
+    total = Total(num_bytes=sum(job.file.size for job in jobs if job.error is None), listener=listener)
+    first = {job.file.etag: job for job in reversed(jobs)}  # one file per content, so that no two wait for one part
+    rounds = [[j for j in jobs if first[j.file.etag] is j], [j for j in jobs if first[j.file.etag] is not j]]
+    results: dict[int, DownloadedFile] = {}
+    with ThreadPoolExecutor(max_workers=PARALLEL_FILES) as pool:
+        try:
+            for some in rounds:
+                done = pool.map(lambda job: fetch_one(job, published=published, output=output, total=total), some)
+                results |= {id(job): result for job, result in zip(some, done, strict=True)}
+        except BaseException:
+            published.policy.stop.set()
+            raise
+    return tuple(results[id(job)] for job in jobs)
+
+
+def fetch_one(job: Job, *, published: Published, output: Path, total: "Total") -> DownloadedFile:
+    """Return the result for one file, an error included."""
+    if job.error is not None:
+        return describe(job, received=0, error=job.error)
+    counted = total.start(job.file)
+    try:
+        obtained = published.obtain(job.file, expected=job.expected, listen=counted.listen)
+        place = place_file(obtained, output / PurePosixPath(job.file.path), policy=published.policy)
+    except PreserveError as error:
+        return describe(job, received=0, error=error)
+    counted.finish()
+    update = {"place": str(place), "receipt": obtained.receipt}
+    return describe(job, received=obtained.received).model_copy(update=update)
+
+
+def place_file(obtained: Obtained, destination: Path, *, policy: RetryPolicy) -> Path:
+    """Let a fetched file appear where the user wants it; what stands there already is never overwritten.
+
+    Raises:
+        UsageError: Another file stands there.
+        UnavailableError: It cannot be read or written.
+    """
+    sha256, heed = obtained.receipt.sha256, partial(policy.require_going, str(destination))
+    is_new = not is_there(destination) and give_new(obtained.place, destination, sha256=sha256, heed=heed)
+    if not is_new and not has_digest(destination, sha256, heed=heed):
+        raise UsageError(f"{destination}: exists and is another file; name another folder with --output-dir")
+    return destination
+
+
+def has_digest(path: Path, sha256: str, *, heed: Callable[[], None]) -> bool:
+    """Whether this is a file of that content."""
+    return path.is_file() and hash_file(path, kinds=(), heed=heed).digests()[DigestKind.SHA256] == sha256
+
+
+def require_folder(output: Path) -> None:
+    """Raise UsageError where files cannot lie below `output`, as it or what it should lie in is a file."""
+    existing = find_existing(output)
+    if not existing.is_dir():
+        raise UsageError(f"{existing}: not a folder; name one with --output-dir")
+
+
+def require_room(jobs: Iterable[Job], *, missing: int, output: Path, published: Published) -> None:
+    """Raise UnavailableError where what is to be fetched has no room: in the cache, or as copies on another disk."""
+    if not are_on_one_disk(output, published.cache.root):
+        places = {output / PurePosixPath(job.file.path): job.file.size for job in jobs if job.error is None}
+        copied = sum(size for place, size in places.items() if not is_there(place))
+        require_space(output, copied, advice="make room, or name another disk with --output-dir")
+    published.cache.require_space(missing)
+
+
+class Total:
+    """Adds up what several files have received."""
+
+    def __init__(self, *, num_bytes: int, listener: Listener) -> None:
+        self.num_bytes, self.listener = num_bytes, listener
+        self.completed = 0
+        self.lock = threading.Lock()
+
+    def start(self, file: PublishedFile) -> "Counted":
+        """Return the count of one file."""
+        return Counted(file, add=self.add)
+
+    def add(self, num_bytes: int, *, activity: str) -> None:
+        """Count bytes and tell."""
+        with self.lock:
+            self.completed += num_bytes
+            progress = Progress(activity=activity, completed=self.completed, total=self.num_bytes, figures={})
+            self.listener(progress)
+
+
+class Counted:
+    """What one file has so far."""
+
+    def __init__(self, file: PublishedFile, *, add: Callable[..., None]) -> None:
+        self.file, self.add = file, add
+        self.here = 0
+
+    def listen(self, num_bytes: int) -> None:
+        """Count bytes that are hashed; a negative number where a file begins again."""
+        self.here += num_bytes
+        self.add(num_bytes, activity=self.file.path)
+
+    def finish(self) -> None:
+        """Count what needed no transfer."""
+        self.add(self.file.size - self.here, activity=self.file.path)
+
+
+def describe(job: Job, *, received: int, error: PreserveError | None = None) -> DownloadedFile:
+    """Return what is known of one file, without a place.
+
+    A list whose place another file has was read from the cache, so that what it vouches for is here all the same.
+    """
+    note = None
+    if job.is_list and isinstance(error, UsageError):
+        error, note = None, f"{error}; what is here was compared with the repository's own"
+    return DownloadedFile(
+        target=job.target,
+        path=job.file.path,
+        size=job.file.size,
+        received=received,
+        place=None,
+        receipt=None,
+        note=note,
+        error=str(error) if error else None,
+        exit_code=error.exit_code if error else 0,
+    )
+
+
+def make_report(
+    published: Published,
+    files: Sequence[DownloadedFile],
+    jobs: Sequence[Job],
+    *,
+    notes: Iterable[str],
+    missing: int,
+    is_dry_run: bool,
+) -> DownloadReport:
+    """Return the whole."""
+    assert len(files) == len(jobs)
+    return DownloadReport(
+        repository=published.snapshot.repository,
+        commit=published.snapshot.commit,
+        is_dry_run=is_dry_run,
+        files=tuple(files),
+        missing_bytes=missing,
+        notice=published.notice,
+        notes=tuple(notes),
+    )

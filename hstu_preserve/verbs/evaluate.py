@@ -1,0 +1,143 @@
+"""Evaluate a checkpoint: a bundle's, a run's, or one that upstream's code wrote."""
+
+from pathlib import Path
+
+from hstu_preserve.bundle.destinations import require_new
+from hstu_preserve.compute.machine import describe_environment
+from hstu_preserve.data.finding import (
+    find_store_for_recipe,
+    locate_store_for_bundle,
+    open_pinned_store,
+    open_store_for_bundle,
+)
+from hstu_preserve.data.store import Store
+from hstu_preserve.evaluation.one_evaluation import Evaluated, evaluators_agree
+from hstu_preserve.evaluation.ranks import write_ranks
+from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.library.obtaining import obtain_local
+from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.results import EvaluationResult
+from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
+from hstu_preserve.reruns.opened_bundle import open_bundle
+
+
+def evaluate(
+    target: str | Path,
+    *,
+    data: Path | None = None,
+    ranks: Path | None = None,
+    device: str = "auto",
+    listener: Listener = ignore,
+    announce: Announcer = say_nothing,
+) -> EvaluationResult:
+    """Rank every user's test item with the checkpoint behind a bundle's claims.
+
+    Args:
+        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
+        data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
+        ranks: A new file for per-user ranks, as `.npz`; None writes none.
+        device: `auto`, `cpu` or `cuda`.
+        listener: Hears of each batch.
+        announce: Is told what will be fetched, and how much, before it is.
+
+    Raises:
+        UsageError: The file for the ranks exists, or lies in a run, bundle or store.
+        ContentError: The bundle, checkpoint or data is not what it claims to be.
+        UnavailableError: No torch, device or data, or the bundle cannot be fetched.
+    """
+    if ranks is not None:
+        require_new(ranks, option="--ranks")
+    path = obtain_local(str(target), announce=announce, listener=listener).path
+    with open_bundle(path, identity=None) as bundle:
+        run = bundle.manifest.run
+        store = open_store_for_bundle(run.data, locate_store_for_bundle(run.data, data, carried=bundle.data))
+        evaluated, numerics = evaluate_checkpoint(
+            bundle.checkpoint, recipe=run.recipe, store=store, device=device, listener=listener
+        )
+        checkpoint = bundle.manifest.checkpoint
+    return make_result(str(target), evaluated, checkpoint=checkpoint, numerics=numerics, ranks_path=ranks, warnings=())
+
+
+def evaluate_file(
+    checkpoint: Path,
+    *,
+    gin: Path,
+    data: Path | None = None,
+    gin_root: Path | None = None,
+    ranks: Path | None = None,
+    device: str = "auto",
+    listener: Listener = ignore,
+) -> EvaluationResult:
+    """Rank every user's test item with a checkpoint file, ours or upstream's, and the gin file it was trained with.
+
+    Args:
+        checkpoint: As `torch.save` wrote it, names with or without DDP's `module.`.
+        gin: The chain's entry file; its shapes must be the checkpoint's.
+        data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
+        gin_root: The folder that includes may not leave.
+        ranks: A new file for per-user ranks, as `.npz`; None writes none.
+        device: `auto`, `cpu` or `cuda`.
+        listener: Hears of each batch.
+
+    Raises:
+        UsageError: The file for the ranks exists, or lies in a run, bundle or store.
+        RecipeError: The chain does not resolve.
+        CheckpointError: The checkpoint cannot be read or has other shapes; the first differing tensors are named.
+        UnavailableError: No torch, device or data.
+    """
+    if ranks is not None:
+        require_new(ranks, option="--ranks")
+    resolution = resolve(read_chain(gin, root=gin_root))
+    settings = resolution.recipe.dataset
+    warnings = tuple(map(str, resolution.warnings))
+    if data is None:
+        store = find_store_for_recipe(settings, None)
+    else:
+        store = open_pinned_store(settings, data)
+        warnings += warn_of_borrowed_name(settings.name, store)
+    evaluated, numerics = evaluate_checkpoint(
+        checkpoint, recipe=resolution.recipe, store=store, device=device, listener=listener
+    )
+    return make_result(
+        str(checkpoint),
+        evaluated,
+        checkpoint=str(checkpoint),
+        numerics=numerics,
+        ranks_path=ranks,
+        warnings=warnings,
+    )
+
+
+def warn_of_borrowed_name(name: str, store: Store) -> tuple[str, ...]:
+    """Return a warning where a gin file names another dataset than the store.
+
+    Upstream's code knows few names, so that whoever ran it on other data borrowed one.
+    """
+    if name == store.name:
+        return ()
+    return (f"the gin file is for {name}, the store holds {store.name}: the figures are of {store.name}",)
+
+
+def make_result(
+    target: str,
+    evaluated: Evaluated,
+    *,
+    checkpoint: str,
+    numerics: NumericsRecord,
+    ranks_path: Path | None,
+    warnings: tuple[str, ...],
+) -> EvaluationResult:
+    """Return the result, after writing the ranks where asked to."""
+    if ranks_path is not None:
+        write_ranks(ranks_path, evaluated.ranks)
+    return EvaluationResult(
+        target=target,
+        checkpoint=checkpoint,
+        evaluation=evaluated.record,
+        evaluators_agree=evaluators_agree(evaluated.ranks),
+        environment=describe_environment(numerics),
+        ranks_path=ranks_path,
+        warnings=warnings,
+    )

@@ -1,0 +1,64 @@
+"""Write what a bundle holds in somebody else's format."""
+
+from pathlib import Path
+
+from hstu_preserve.bundle.destinations import require_new
+from hstu_preserve.errors import UsageError
+from hstu_preserve.library.obtaining import obtain_local
+from hstu_preserve.primitives.digests import sha256_of_file
+from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.publication.model_cards import write_card_of
+from hstu_preserve.records.results import ExportResult
+from hstu_preserve.reruns.opened_bundle import open_bundle
+
+META_CHECKPOINT = "meta-checkpoint"
+MODEL_CARD = "model-card"
+FORMATS = (META_CHECKPOINT, MODEL_CARD)
+
+
+def export(
+    target: str | Path,
+    *,
+    output: Path,
+    format: str = META_CHECKPOINT,  # noqa: A002  the option's name
+    listener: Listener = ignore,
+    announce: Announcer = say_nothing,
+) -> ExportResult:
+    """Write a bundle's weights as upstream's DDP-wrapped model saves them, or its model card for the Hub.
+
+    Upstream never loads a checkpoint for training, so the optimizer's state is left out: `epoch` and
+    `model_state_dict` with `module.` names and the causal mask.
+
+    Args:
+        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
+        output: The new file.
+        format: `meta-checkpoint` or `model-card`.
+        listener: Hears of what is fetched, in bytes.
+        announce: Is told what will be fetched, and how much, before it is.
+
+    Raises:
+        UsageError: Another format, or the output exists or lies in a run, bundle or store.
+        VerificationError: The bundle is not what its manifest says.
+        CheckpointError: The checkpoint cannot be read or is not the recipe's.
+    """
+    if format not in FORMATS:
+        raise UsageError(f"--format {format}: unknown; choose {', '.join(FORMATS)}")
+    require_new(output, option="--output")
+    path = obtain_local(str(target), announce=announce, listener=listener).path
+    if format == MODEL_CARD:
+        write_atomically(output, write_card_of(path).encode())
+    else:
+        write_meta_checkpoint(path, output=output)
+    return ExportResult(path=output, format=format, sha256=sha256_of_file(output))
+
+
+def write_meta_checkpoint(path: Path, *, output: Path) -> None:
+    """Write a bundle's weights under upstream's names."""
+    from hstu_preserve.model.upstream_weights import build_for_weights, to_upstream
+    from hstu_preserve.training.checkpoint import read_checkpoint, write_checkpoint
+
+    with open_bundle(path, identity=None) as bundle:
+        checkpoint = read_checkpoint(bundle.checkpoint)
+        model = build_for_weights(bundle.manifest.run.recipe, checkpoint.weights, source=bundle.manifest.checkpoint)
+        write_checkpoint(output, {"epoch": checkpoint.epoch, "model_state_dict": to_upstream(model)})

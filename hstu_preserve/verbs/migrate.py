@@ -1,0 +1,66 @@
+"""Make a native bundle of a legacy archive: every byte kept, every value with where it comes from, nothing guessed."""
+
+from pathlib import Path
+
+from hstu_preserve.bundle import archive
+from hstu_preserve.bundle.destinations import require_new
+from hstu_preserve.bundle.names import name_migrated
+from hstu_preserve.bundle.tree import seal
+from hstu_preserve.errors import VerificationError
+from hstu_preserve.legacy.migration import describe_archive, extract, place_files, require_legacy, work_directory
+from hstu_preserve.legacy.verification import verify_legacy
+from hstu_preserve.library.targets import require_local
+from hstu_preserve.primitives.progress import Listener, Progress, ignore
+from hstu_preserve.records.contents import describe_findings
+from hstu_preserve.records.results import MigrationResult
+
+
+def migrate(
+    legacy: str | Path, *, md5_list: Path | None = None, output: Path | None = None, listener: Listener = ignore
+) -> MigrationResult:
+    """Verify a legacy archive and write a native bundle of its files and of what is known of it.
+
+    The same archive under the same name, with the same list, gives the same bundle. The archive is only read.
+
+    Args:
+        legacy: An archive as any `tar czf` writes it.
+        md5_list: What vouches for it, Markdown or `md5sum` lines; None takes a `MANIFEST.md` beside it.
+        output: The bundle; None takes the archive's name with `.migrated.tar.gz`, in the current directory.
+        listener: Hears of progress.
+
+    Raises:
+        UsageError: It is a native bundle already, or a directory, or the output exists.
+        VerificationError: The archive is damaged, holds what none may, or is not what a list says; nothing is written.
+        ContentError: It cannot become a bundle, or changed meanwhile; nothing is written.
+        UnavailableError: It cannot be read, or the output cannot be written; nothing is left behind.
+    """
+    path = require_local(str(legacy)).path
+    require_legacy(path)
+    destination = output or Path(name_migrated(path.name))
+    require_new(destination, option="--output")
+    tell(listener, "verifying", completed=0)
+    verification = verify_legacy(path, md5_list=md5_list)
+    if verification.findings:
+        headline = f"{path}: not migrated, the archive is refused (tolerant profile)"
+        raise VerificationError(describe_findings(headline, verification.findings), findings=verification.findings)
+    files = place_files(verification.files, source=path)
+    with work_directory(destination) as folder:
+        tree = folder / "tree"
+        tell(listener, "unpacking", completed=1)
+        size = extract(path, files, destination=tree, verification=verification)
+        manifest = describe_archive(path, files, tree=tree, size=size, verification=verification)
+        seal(tree, manifest=manifest)
+        tell(listener, "packing", completed=2)
+        packed = archive.pack(tree, output=destination)
+    return MigrationResult(
+        bundle=packed,
+        source=manifest.source,
+        statements=manifest.statements,
+        unknown=tuple(binding for chain in manifest.chains for binding in chain.unknown),
+        problems=manifest.problems,
+    )
+
+
+def tell(listener: Listener, activity: str, *, completed: int) -> None:
+    """Tell that one of the three steps begins."""
+    listener(Progress(activity=activity, completed=completed, total=3, figures={}))

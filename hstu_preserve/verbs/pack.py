@@ -1,0 +1,59 @@
+"""Pack a finished run into one bundle, and unpack it again."""
+
+from pathlib import Path
+
+from hstu_preserve.bundle import archive
+from hstu_preserve.bundle.destinations import require_new
+from hstu_preserve.bundle.layout import RUN_RECORD
+from hstu_preserve.bundle.names import choose_name
+from hstu_preserve.bundle.tree import read_tree_manifest
+from hstu_preserve.bundle.verification import verify_bundle
+from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
+from hstu_preserve.records.manifest import MANIFEST_NAME
+from hstu_preserve.records.results import PackResult
+
+
+def pack(run: str | Path, *, output: Path | None = None) -> PackResult:
+    """Write a run directory's one canonical archive.
+
+    Args:
+        run: The directory that `train` made, or an unpacked bundle.
+        output: The bundle; None names it after `bundle.id` or the migrated archive, in the current directory.
+
+    Raises:
+        MissingPathError: There is no such directory.
+        UsageError: It is no finished run, or the output exists.
+        ContentError: The directory is not, or no longer, what its manifest says.
+    """
+    root = Path(run)
+    if not root.exists():
+        raise MissingPathError(f"{root}: no such directory")
+    if not root.is_dir():
+        raise UsageError(f"{root}: not a run directory; 'hstu-preserve train' makes one")
+    if not (root / MANIFEST_NAME).exists():
+        raise UsageError(describe_missing_manifest(root))
+    stored = read_tree_manifest(root)
+    destination = output or Path(choose_name(stored.record))
+    require_new(destination, option="--output")
+    return archive.pack(root, output=destination)
+
+
+def pack_and_verify(run: str | Path, *, output: Path | None = None) -> PackResult:
+    """Pack as `pack` does, then read the finished file once more and verify it; a bad one is removed.
+
+    Raises:
+        VerificationError: What was written is not what was packed: a fault of disk or memory.
+    """
+    result = pack(run, output=output)
+    verification = verify_bundle(result.path)
+    if not verification.ok or verification.transport_sha256 != result.transport_sha256:
+        result.path.unlink()
+        raise VerificationError(verification.describe(), findings=verification.findings)
+    return result
+
+
+def describe_missing_manifest(root: Path) -> str:
+    """Say why a directory without a manifest cannot be packed."""
+    if (root / RUN_RECORD).exists():
+        return f"{root}: the run did not finish (no {MANIFEST_NAME}); go on with it by 'hstu-preserve train … --resume'"
+    return f"{root}: not a run directory (no {MANIFEST_NAME}); 'hstu-preserve train' makes one"

@@ -1,0 +1,184 @@
+"""Put bundles on the Hugging Face Hub: verified first, one commit each, never over somebody else's."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError
+from hstu_preserve.publication.model_cards import require_own_card, write_repository_card
+from hstu_preserve.publication.preparation import PreparedBundle, prepare_all
+from hstu_preserve.records.results import PublishedBundle, PublishResult
+
+if TYPE_CHECKING:
+    from hstu_preserve.hub.commits import HubWriter, LocalFile
+    from hstu_preserve.hub.publishing import Change
+    from hstu_preserve.records.downloads import Snapshot
+
+
+def publish(
+    bundles: Sequence[str | Path], *, repository: str, creates: bool = False, is_private: bool = False
+) -> PublishResult:
+    """Verify bundles, then push each with its signature and the repository's new card, as one commit.
+
+    Nothing is pushed unless all of them are whole and may travel. What is there already is not pushed again.
+
+    Args:
+        bundles: Packed bundles.
+        repository: `owner/name` on the Hub.
+        creates: Make the repository where it is not there.
+        is_private: Make it visible to its owner only; one that is there and public is refused.
+
+    Raises:
+        UsageError: No packed bundle, two of one name, or a repository whose card somebody else wrote.
+        ContentError: A bundle is not what its manifest says, or holds data that may not be redistributed.
+        UnavailableError: Network or authorisation; or somebody pushed meanwhile.
+    """
+    hub, prepared = begin(bundles, repository=repository, creates=creates, is_private=is_private)
+    is_created = creates and not hub.exists()
+    if is_created:
+        hub.create(is_private=is_private)
+    published: list[PublishedBundle] = []
+    try:
+        require_ready(hub, is_private=is_private)
+        for bundle in prepared:
+            published.append(push(bundle, hub=hub))  # noqa: PERF401  what was pushed before an error is named
+    except PreserveError as error:
+        raise name_done(error, published, made=hub.url if is_created else None) from None
+    return PublishResult(
+        repository=repository, url=hub.url, is_created=is_created, is_dry_run=False, bundles=tuple(published)
+    )
+
+
+def preview_publication(
+    bundles: Sequence[str | Path], *, repository: str, creates: bool = False, is_private: bool = False
+) -> PublishResult:
+    """Return what `publish` would push, and push nothing; what it would refuse is refused."""
+    hub, prepared = begin(bundles, repository=repository, creates=creates, is_private=is_private)
+    is_created = creates and not hub.exists()
+    if is_created:
+        planned = [preview(bundle, hub=hub, snapshot=None) for bundle in prepared]
+    else:
+        require_ready(hub, is_private=is_private)
+        snapshot = hub.read_snapshot()
+        planned = [preview(bundle, hub=hub, snapshot=snapshot) for bundle in prepared]
+    return PublishResult(
+        repository=repository, url=hub.url, is_created=is_created, is_dry_run=True, bundles=tuple(planned)
+    )
+
+
+def begin(
+    bundles: Sequence[str | Path], *, repository: str, creates: bool, is_private: bool
+) -> "tuple[HubWriter, list[PreparedBundle]]":
+    """Return the way to the Hub and the bundles, all of them fit to be pushed; nothing was asked of the Hub yet."""
+    if is_private and not creates:
+        raise UsageError("--private says how a repository is made; name --create, too")
+    from hstu_preserve.hub.commits import HubWriter, require_repository_name
+
+    require_repository_name(repository)
+    prepared = prepare_all(bundles)
+    return HubWriter(repository), prepared
+
+
+def require_ready(hub: "HubWriter", *, is_private: bool) -> None:
+    """Raise where this token may not write, or what is meant to be private would be seen."""
+    hub.require_write_access()
+    if is_private and not hub.is_private():
+        raise UsageError(f"{hub.url}: exists and is public; leave --private out, or make it private on the Hub first")
+
+
+def name_done(error: PreserveError, published: Sequence[PublishedBundle], *, made: str | None) -> PreserveError:
+    """Return the error together with what is on the Hub since this call: a repository, or bundles."""
+    pushed = [f"{one.name} (commit {one.commit})" for one in published if one.commit is not None]
+    done = [f"made before that, and there to stay: {made}"] if made else []
+    done += [f"pushed before that, and there to stay: {', '.join(pushed)}"] if pushed else []
+    if not done:
+        return error
+    kinds = (kind for kind in (ContentError, UnavailableError, UsageError) if isinstance(error, kind))
+    return next(kinds, PreserveError)("\n".join([str(error), *done]))
+
+
+def push(bundle: PreparedBundle, *, hub: "HubWriter") -> PublishedBundle:
+    """Push one bundle onto what is there at this moment."""
+    from hstu_preserve.hub.publishing import CARD, make_file
+
+    snapshot = hub.read_snapshot()
+    change = find_change_of(bundle, snapshot)
+    if change.is_empty and snapshot.find(CARD) is not None:
+        return describe_outcome(bundle, change, hub=hub, snapshot=snapshot, pushed=())
+    require_own_card(hub, snapshot)
+    record = bundle.described
+    present = {file.path for file in snapshot.files} - set(change.deletions)
+    is_signed = record.is_signed or bundle.signature_name in present
+    text = write_repository_card(replace(record, is_signed=is_signed), hub=hub, snapshot=snapshot)
+    card = make_file(CARD, text.encode())
+    made = hub.commit(
+        [*change.files, card],
+        deletions=change.deletions,
+        parent=snapshot.commit,
+        title=f"Publish {record.name}",
+        description=f"identity sha256:{record.identity}, verified before the push by hstu-preserve",
+    )
+    done = describe_outcome(
+        bundle, change, hub=hub, snapshot=snapshot, pushed=(*(file.path for file in change.files), CARD)
+    )
+    return done.model_copy(update={"commit": made.commit, "url": made.url})
+
+
+def preview(bundle: PreparedBundle, *, hub: "HubWriter", snapshot: "Snapshot | None") -> PublishedBundle:
+    """Return what `push` would do, None being a repository that is still to be made."""
+    from hstu_preserve.hub.publishing import CARD
+
+    change = find_change_of(bundle, snapshot)
+    if change.is_empty and snapshot is not None and snapshot.find(CARD) is not None:
+        return describe_outcome(bundle, change, hub=hub, snapshot=snapshot, pushed=())
+    if snapshot is not None:
+        require_own_card(hub, snapshot)
+    return describe_outcome(
+        bundle, change, hub=hub, snapshot=snapshot, pushed=(*(file.path for file in change.files), CARD)
+    )
+
+
+def describe_outcome(
+    bundle: PreparedBundle, change: "Change", *, hub: "HubWriter", snapshot: "Snapshot | None", pushed: tuple[str, ...]
+) -> PublishedBundle:
+    """Return the record of one bundle, as it is before a commit."""
+    record = bundle.described
+    assert record.sha256 is not None
+    assert record.size_bytes is not None
+    before = None if snapshot is None else snapshot.find(record.name)
+    is_replaced = before is not None and any(file.path == record.name for file in change.files)
+    return PublishedBundle(
+        path=bundle.path,
+        identity=record.identity,
+        transport_sha256=record.sha256,
+        size_bytes=record.size_bytes,
+        name=record.name,
+        url=f"{hub.url}/blob/{snapshot.commit if snapshot and not pushed else 'main'}/{record.name}",
+        commit=None,
+        is_unchanged=not pushed,
+        pushed=pushed,
+        removed=change.deletions,
+        replaced=before.etag if before is not None and is_replaced else None,
+    )
+
+
+def find_change_of(bundle: PreparedBundle, snapshot: "Snapshot | None") -> "Change":
+    """Return which files of a bundle are not there yet."""
+    from hstu_preserve.hub.publishing import find_change, make_file
+
+    present = {} if snapshot is None else {file.path: file for file in snapshot.files}
+    signature = None if bundle.signature is None else make_file(bundle.signature_name, bundle.signature)
+    return find_change(
+        make_bundle_file(bundle), signature=signature, signature_path=bundle.signature_name, present=present
+    )
+
+
+def make_bundle_file(bundle: PreparedBundle) -> "LocalFile":
+    """Return the bundle as a file to push, bound to the bytes that were verified."""
+    from hstu_preserve.hub.commits import LocalFile
+
+    record = bundle.described
+    assert record.sha256 is not None
+    assert record.size_bytes is not None
+    return LocalFile(path=record.name, content=bundle.path, size=record.size_bytes, sha256=record.sha256)

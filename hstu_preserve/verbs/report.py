@@ -1,0 +1,82 @@
+"""Write the preservation report: re-run what is here, list what is not."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hstu_preserve.bundle.destinations import require_new, require_writable
+from hstu_preserve.compute.machine import describe_this_machine
+from hstu_preserve.errors import UsageError
+from hstu_preserve.library.catalog import list_experiments
+from hstu_preserve.library.targets import SAMPLE
+from hstu_preserve.primitives.files import read_bytes, write_atomically
+from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.records.results import ReportResult
+from hstu_preserve.report.preservation_report import PREAMBLE, write_preservation_report
+from hstu_preserve.verbs.reproduce import reproduce
+from hstu_preserve.verdict.rungs import list_failed
+
+REPORT_NAME = "PRESERVATION_REPORT.md"
+MARK = PREAMBLE.partition(".")[0].encode()
+"""How every report begins: with its heading and who generated it."""
+
+
+def write_report(
+    targets: Sequence[str] | None = None,
+    *,
+    markdown: Path = Path(REPORT_NAME),
+    device: str = "auto",
+    listener: Listener = ignore,
+    announce: Announcer = say_nothing,
+) -> ReportResult:
+    """Reproduce the targets' evaluation rung and write the report.
+
+    Args:
+        targets: As `reproduce` takes them; None takes the sample.
+        markdown: The file to write; an earlier report there is replaced.
+        device: `auto`, `cpu` or `cuda`.
+        listener: Hears of progress.
+        announce: Is told what will be fetched, and how much, before it is.
+
+    Raises:
+        UsageError: There is something else than an earlier report.
+        PreserveError: A target cannot be re-run at all; nothing is written.
+    """
+    before = read_earlier_report(markdown)
+    reproductions = [
+        reproduce(target, device=device, listener=listener, announce=announce) for target in (targets or [SAMPLE])
+    ]
+    for one in reproductions:
+        for verdict in list_failed(one.verdicts):
+            announce(f"{one.target}: {verdict.rung.value} {verdict.outcome.value}: {verdict.reason}")
+    environments = [one.environment for one in reproductions if one.environment is not None]
+    catalog = list_experiments()
+    content = write_preservation_report(
+        listed=catalog.experiments,
+        reproductions=reproductions,
+        environment=environments[0] if environments else describe_this_machine(),
+    ).encode(errors="backslashreplace")  # a target's path need not be text
+    write_atomically(markdown, content)
+    return ReportResult(
+        path=markdown,
+        experiments=len(catalog.experiments) + len(reproductions),
+        reproduced=sum(one.exit_code == 0 for one in reproductions),
+        is_changed=content != before,
+        exit_code=min((one.exit_code for one in reproductions if one.exit_code), default=0),
+    )
+
+
+def read_earlier_report(path: Path) -> bytes | None:
+    """Return the report that is to be replaced, None where nothing is there; what else is there is left alone.
+
+    Raises:
+        UsageError: There is no report of ours, or it would become part of a run, bundle or store.
+        UnavailableError: It cannot be read or written.
+    """
+    if not path.is_file():
+        require_new(path, option="--markdown")
+        return None
+    require_writable(path, option="--markdown")
+    content = read_bytes(path)
+    if not content.startswith(MARK):
+        raise UsageError(f"{path}: exists and is no report that this command wrote; name another file with --markdown")
+    return content

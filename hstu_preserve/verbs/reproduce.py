@@ -1,0 +1,118 @@
+"""Run a bundle again and judge, rung by rung, whether its claims hold."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from hstu_preserve.bundle.destinations import new_folder
+from hstu_preserve.compute.processes import require_alone
+from hstu_preserve.errors import UsageError, VerificationError
+from hstu_preserve.legacy.recognition import is_legacy
+from hstu_preserve.legacy.showing import show_legacy
+from hstu_preserve.legacy.verification import verify_legacy
+from hstu_preserve.library.obtaining import obtain_local, obtain_signature
+from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.primitives.wording import printable
+from hstu_preserve.records.results import Reproduction
+from hstu_preserve.reruns.judgement import RUNGS, explain_not_run, judge_native
+from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes
+
+DEFAULT_RUNGS = ("evaluation",)
+RECORD_NAME = "reproduction.json"
+
+
+def reproduce(
+    target: str | Path,
+    *,
+    rungs: Sequence[str] = DEFAULT_RUNGS,
+    data: Path | None = None,
+    device: str = "auto",
+    public_key: Path | None = None,
+    output: Path | None = None,
+    max_steps: int | None = None,
+    listener: Listener = ignore,
+    announce: Announcer = say_nothing,
+) -> Reproduction:
+    """Verify a bundle's bytes, re-run what was asked for, and compare with what it recorded and claims.
+
+    Args:
+        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
+        rungs: `evaluation` re-ranks every user with the bundle's checkpoint; `resume` continues the run from its last
+            checkpoint but one; `training` trains the recipe anew.
+        data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
+        device: `auto`, `cpu` or `cuda`.
+        public_key: The key that must have signed the bundle; None checks no signature.
+        output: A new directory for the verdicts, the ranks and the retrained run, which appears when all of them are
+            there; None keeps nothing.
+        max_steps: How many steps `resume` takes at most; None goes to the run's end.
+        listener: Hears of progress.
+        announce: Is told what will be fetched, and how much, before it is.
+
+    Returns:
+        One verdict per rung and claim; `exit_code` is what the command line exits with.
+
+    Raises:
+        UsageError: An unknown rung, a limit for one that was not asked for, or the output is in use.
+        VerificationError: A key was given for a legacy archive.
+        ContentError: Data or checkpoint is not what the bundle says.
+        UnavailableError: No torch, device or data, or the bundle cannot be fetched.
+    """
+    require_alone("reproduce")
+    require_known(rungs, max_steps=max_steps)
+    with ExitStack() as stack:
+        folder = None if output is None else stack.enter_context(new_folder(output, option="--output"))
+        path = obtain_local(str(target), announce=announce, listener=listener).path
+        obtain_signature(str(target), public_key=public_key, announce=announce)
+        if path.is_file() and is_legacy(path):
+            if public_key is not None:
+                raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
+            reproduction = judge_legacy(str(target), path, rungs=rungs)
+        else:
+            reproduction = judge_native(
+                str(target),
+                path,
+                rungs=rungs,
+                data=data,
+                device=device,
+                public_key=public_key,
+                output=folder,
+                max_steps=max_steps,
+                listener=listener,
+            )
+        if folder is not None:
+            write_atomically(folder / RECORD_NAME, spell_as_text(reproduction).to_json())
+    return reproduction
+
+
+def spell_as_text(reproduction: Reproduction) -> Reproduction:
+    """Return the record with escapes for what in its paths is no text, which no canonical JSON can hold."""
+    path = Path(printable(str(reproduction.path)))
+    return reproduction.model_copy(update={"target": printable(reproduction.target), "path": path})
+
+
+def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
+    """Raise UsageError for a rung that does not exist, or a limit for one that is not climbed."""
+    unknown = [rung for rung in rungs if rung not in RUNGS]
+    if unknown:
+        raise UsageError(f"--rung {unknown[0]}: unknown; choose from {', '.join(RUNGS)}")
+    if max_steps is not None and "resume" not in rungs:
+        raise UsageError("--max-steps: limits the rung 'resume', which was not asked for; add --rung resume")
+
+
+def judge_legacy(target: str, path: Path, *, rungs: Sequence[str]) -> Reproduction:
+    """Return the verdicts on a legacy archive, which cannot be re-run: its recipe's code was never published."""
+    verification = verify_legacy(path)
+    verdicts = [judge_legacy_bytes(verification)]
+    if not verification.findings:
+        verdicts += explain_not_run(show_legacy(path, target=target).chains, rungs=rungs)
+    return Reproduction(
+        target=target,
+        path=path,
+        identity=None,
+        title=f"legacy archive {path.name}",
+        verdicts=tuple(verdicts),
+        evaluation=None,
+        environment=None,
+        exit_code=choose_exit_code(verdicts),
+    )

@@ -1,0 +1,62 @@
+"""Make keys, sign bundles, and say who signed one."""
+
+import os
+from pathlib import Path
+
+from hstu_preserve.bundle.signer import signature_path
+from hstu_preserve.bundle.verification import read_stored_manifest, verify_bundle
+from hstu_preserve.errors import (
+    MissingPathError,
+    UsageError,
+    VerificationError,
+)
+from hstu_preserve.legacy.recognition import require_native
+from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.records.signature import (
+    SigningResult,
+)
+
+
+def is_protected(key: Path) -> bool:
+    """Whether a private key's file needs a passphrase.
+
+    Raises:
+        MissingPathError: There is no such file.
+    """
+    from hstu_preserve.bundle import signature
+
+    return signature.needs_passphrase(key)
+
+
+def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> SigningResult:
+    """Verify a bundle and write its signature beside it; the bundle itself is not touched.
+
+    Args:
+        bundle: A bundle or run directory.
+        key: The private key.
+        passphrase: The key's, where it has one.
+
+    Raises:
+        UsageError: The signature exists, or the key cannot be used as named.
+        VerificationError: The bundle is not what its manifest says, which nobody should sign.
+        ContentError: The key's file holds no Ed25519 key.
+    """
+    from hstu_preserve.bundle import signature
+    from hstu_preserve.bundle.opening import require_same
+
+    path = Path(bundle)
+    if not path.exists():
+        raise MissingPathError(f"{path}: no such file or directory")
+    destination = signature_path(path)
+    if os.path.lexists(destination):
+        raise UsageError(f"{destination}: exists; remove it to sign anew")
+    private_key = signature.read_private_key(key, passphrase=passphrase)
+    require_native(path)
+    verification = verify_bundle(path)
+    if not verification.ok:
+        raise VerificationError(verification.describe(), findings=verification.findings)
+    stored = read_stored_manifest(path)
+    require_same(stored, verification.identity, path=path)
+    envelope = signature.sign(stored.content, private_key=private_key)
+    write_atomically(destination, envelope.to_json())
+    return SigningResult(bundle=path, path=destination, identity=stored.identity, keyid=envelope.signatures[0].keyid)

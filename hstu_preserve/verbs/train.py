@@ -1,0 +1,76 @@
+"""Train what a gin file or an id names, into a run directory."""
+
+from pathlib import Path
+
+from hstu_preserve.data.finding import find_store_for_recipe
+from hstu_preserve.errors import UnknownNameError
+from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.library.catalog import list_chains
+from hstu_preserve.library.targets import looks_like_path
+from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.records.results import TrainingResult
+from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.runs.training import train_chain
+
+
+def train(
+    gin: str | Path,
+    *,
+    output: Path,
+    data: Path | None = None,
+    gin_root: Path | None = None,
+    device: str = "auto",
+    durability: Durability = Durability(),  # noqa: B008  frozen
+    listener: Listener = ignore,
+    announce: Announcer = say_nothing,
+) -> TrainingResult:
+    """Train what a gin chain says and write the run directory that `pack` takes.
+
+    SIGINT and SIGTERM save the run before it is left, where this is the main thread.
+
+    Args:
+        gin: The chain's entry file, or the id of a chain that comes with the program.
+        output: The run directory; must not exist, or be empty, unless a run there is resumed.
+        data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
+        gin_root: The folder that includes may not leave.
+        device: `auto`, `cpu` or `cuda`.
+        durability: Whether to go on with the run in `output` (from its newest whole checkpoint, from the start where
+            there is none), when checkpoints are written beside those the recipe asks for, and which stay.
+        listener: Hears of every step and evaluation.
+        announce: Is told where a resumed run goes on, and what was saved before leaving.
+
+    Raises:
+        RecipeError: The chain does not resolve.
+        DataMismatchError: The store is not the recipe's, or not the resumed run's.
+        UsageError: The output is in use or holds another run, or data that may not be redistributed shall be included.
+        CheckpointError: The run cannot be resumed, since none of its checkpoints is whole.
+        UnavailableError: No torch, no such device, no data, or the output cannot be written.
+    """
+    chain = read_chain(find_gin(gin), root=gin_root)
+    resolution = resolve(chain)
+    return train_chain(
+        chain,
+        resolution,
+        store=find_store_for_recipe(resolution.recipe.dataset, data),
+        output=output,
+        device=device,
+        durability=durability,
+        listener=listener,
+        announce=announce,
+    )
+
+
+def find_gin(gin: str | Path) -> Path:
+    """Return the gin file that a path names, or the chain of an id that comes with the program.
+
+    Raises:
+        UnknownNameError: Neither; the nearest ids are offered.
+    """
+    path = Path(gin)
+    if path.exists() or looks_like_path(str(gin)):
+        return path
+    chains = list_chains()
+    if str(gin) not in chains:
+        raise UnknownNameError(kind="gin file or id", name=str(gin), known=chains)
+    return chains[str(gin)]

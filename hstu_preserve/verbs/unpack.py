@@ -1,0 +1,54 @@
+"""Unpack a bundle into a new directory, verified while it is written."""
+
+import re
+from pathlib import Path
+
+from hstu_preserve.bundle import extraction
+from hstu_preserve.bundle.names import BUNDLE_SUFFIX
+from hstu_preserve.errors import UsageError
+from hstu_preserve.legacy.recognition import require_native
+from hstu_preserve.library.obtaining import obtain_local
+from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.records.results import UnpackResult
+
+
+def unpack(
+    target: str | Path,
+    *,
+    output: Path | None = None,
+    identity: str | None = None,
+    listener: Listener = ignore,
+    announce: Announcer = say_nothing,
+) -> UnpackResult:
+    """Write a bundle's files into a new directory, if all of it is as packed.
+
+    Args:
+        target: A bundle, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
+        output: The new directory; None names it after the file, in the current directory.
+        identity: The bundle that it must be: its manifest's sha256, with or without `sha256:` before; None for any.
+        listener: Hears of what is fetched, in bytes.
+        announce: Is told what will be fetched, and how much, before it is.
+
+    Raises:
+        UsageError: The output exists, the target is a directory, or the identity is no sha256.
+        VerificationError: The bundle is not what its manifest says; nothing is left behind.
+    """
+    source = obtain_local(str(target), announce=announce, listener=listener).path
+    destination = output or Path(source.name.removesuffix(BUNDLE_SUFFIX))
+    expected = None if identity is None else read_identity(identity)
+    require_native(source)
+    verification = extraction.unpack(source, destination=destination, expected_identity=expected)
+    assert verification.identity is not None
+    return UnpackResult(path=destination, identity=verification.identity, members=verification.members_checked)
+
+
+def read_identity(text: str) -> str:
+    """Return the digest of an identity as people write it.
+
+    Raises:
+        UsageError: It is none.
+    """
+    digest = text.removeprefix("sha256:").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise UsageError(f"{text}: not an identity; it is 64 hexadecimal digits, as 'verify' and 'show' print it")
+    return digest

@@ -1,1 +1,0 @@
-"""One verb each: plain values in, a result record out, no printing."""

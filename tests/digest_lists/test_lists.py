@@ -1,0 +1,124 @@
+"""Other people's lists of digests: every form that is plainly meant is read, and nothing is guessed."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hstu_preserve.digest_lists.json_lists import parse_json_list
+from hstu_preserve.digest_lists.markdown_lists import parse_markdown_list
+from hstu_preserve.errors import ContentError
+
+A, B = "a" * 32, "b" * 32
+
+
+def read(text: str) -> list[tuple[str, str | None, int | None]]:
+    return [(file.name, file.md5, file.size) for file in parse_markdown_list(text.encode(), source="list").files]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"{A}  x.tar.gz", ("x.tar.gz", A, None)),
+        (f"{A} *./x.tar.gz", ("x.tar.gz", A, None)),
+        (f"{A}  ckpts/HSTU-b8_ep100", ("ckpts/HSTU-b8_ep100", A, None)),
+        (f"x.tar.gz: {A}", ("x.tar.gz", A, None)),
+        (f"x.tar.gz: {A.upper()}", ("x.tar.gz", A, None)),
+        (f"* `x.tar.gz` - md5 `{A}`", ("x.tar.gz", A, None)),
+        (f"1. **x.tar.gz** (md5: {A}, 1,234 bytes)", ("x.tar.gz", A, 1234)),
+        (f"| x.tar.gz | 5 MB | {A} |", ("x.tar.gz", A, None)),
+        (f"| [x.tar.gz](https://h/y.tar.gz) | {A} |", ("x.tar.gz", A, None)),
+        (f"MD5 (x.tar.gz) = {A}", ("x.tar.gz", A, None)),
+        (f"## x.tar.gz ##\n\nSome words.\n- md5: {A}", ("x.tar.gz", A, None)),
+        (f"## `iter8`\n- md5: {A}", ("iter8", A, None)),
+        (f"| file | size in bytes | md5 |\n|---|---|---|\n| iter8 | 12_345 | {A} |", ("iter8", A, 12345)),
+        (f"\ufeff{A}  x.tar.gz\r\n", ("x.tar.gz", A, None)),
+    ],
+)
+def test_every_plain_form_is_read(text: str, expected: tuple[str, str, int | None]) -> None:
+    assert read(text) == [expected]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x.tar.gz {A} y.tar.gz {B}",
+        f"{A} or {B} is x.tar.gz",
+        f"nobody knows what {A} is",
+        f"one.txt and two.txt have {A}",
+        f"x.tar.gz 0{A}",
+        f"| {A} |",
+    ],
+)
+def test_a_digest_that_belongs_to_no_one_name_is_not_attributed(text: str) -> None:
+    assert read(text) == []
+
+
+def test_what_is_not_attributed_is_named() -> None:
+    assert parse_markdown_list(f"\nlost {A}".encode(), source="list").unattributed == ["line 2"]
+
+
+def test_equal_duplicates_become_one_and_contradictions_are_refused() -> None:
+    assert read(f"{A}  x.gz\n- x.gz {A} 7 bytes") == [("x.gz", A, 7)]
+    with pytest.raises(ContentError, match="line 1 and line 2 contradict each other"):
+        read(f"{A}  x.gz\n{B}  x.gz")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * (2**20 + 1)], ids=["not-utf8", "too-large"])
+def test_what_is_no_list_is_refused(content: bytes) -> None:
+    with pytest.raises(ContentError, match="list"):
+        parse_markdown_list(content, source="list")
+
+
+@given(
+    st.lists(st.sampled_from([A, B, "x.gz", "y/z.txt", "|", "`", "[", "](", ")", "#", "-", ":", " ", "\n", "9 bytes"]))
+)
+def test_no_text_makes_the_reader_fail_otherwise(words: list[str]) -> None:
+    try:
+        found = parse_markdown_list("".join(words).encode(), source="list")
+    except ContentError:
+        return
+    assert all(file.has_digest and file.name for file in found.files)
+
+
+@pytest.mark.parametrize("filler", [" ", "#", "[", "`", "a.", "a+", "/", "1,", "|", "~"])
+def test_a_hostile_line_takes_no_time(filler: str) -> None:
+    content = (f"# {filler * 900} {A} {filler * 20}\n").encode() * 40
+    parse_markdown_list(content, source="list")
+
+
+def find(value: object) -> list[tuple[str, str | None, int | None]]:
+    _, found = parse_json_list(json.dumps(value).encode(), source="MANIFEST.json")
+    return [(file.name, file.md5 or file.sha256, file.size) for file in found.files]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"files": [{"path": "a/b", "md5": A, "size": 3}]}, ("a/b", A, 3)),
+        ({"files": {"a": A}}, ("a", A, None)),
+        ({"files": {"a": {"sha256": "c" * 64, "bytes": 4}}}, ("a", "c" * 64, 4)),
+        ({"checkpoints": {"ep100": {"file": "ckpts/x_ep100", "checksum": f"md5:{A}"}}}, ("ckpts/x_ep100", A, None)),
+        ({"checkpoint": {"path": "x", "digest": A, "epoch": 100}}, ("x", A, None)),
+        ({"a/b": A, "note": "flat"}, ("a/b", A, None)),
+        ({"deep": {"er": [{"name": "x", "md5sum": A.upper()}]}}, ("x", A, None)),
+        ({"md5": {"x_ep100": A}}, ("x_ep100", A, None)),
+        ({"files": [{"path": "a", "md5": A, "sha256": None, "size": "3"}]}, ("a", A, None)),
+    ],
+)
+def test_every_plausible_shape_is_found(value: object, expected: tuple[str, str, int | None]) -> None:
+    assert find(value) == [expected]
+
+
+@pytest.mark.parametrize(
+    "value", [{"recipe_sha256": "c" * 64}, {"md5": A}, [A], {"checkpoint": A}, {"seed": 42}, "x", 3]
+)
+def test_a_digest_of_who_knows_what_is_no_file(value: object) -> None:
+    assert find(value) == []
+
+
+def test_json_that_is_not_strict_is_refused() -> None:
+    for content in (b'{"a":1,"a":2}', b"{", b'{"a": NaN}'):
+        with pytest.raises(ContentError):
+            parse_json_list(content, source="MANIFEST.json")

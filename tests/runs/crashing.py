@@ -1,0 +1,72 @@
+"""Small runs that crash, and how they are resumed and looked at."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
+from hstu_preserve.primitives.progress import Progress
+from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.verbs.train import train
+
+GIN = """
+train_fn.dataset_name = "synthetic"
+train_fn.max_sequence_length = 20
+train_fn.main_module = "HSTU"
+train_fn.item_embedding_dim = 16
+train_fn.sampling_strategy = "local"
+train_fn.num_negatives = 16
+train_fn.item_l2_norm = True
+train_fn.weight_decay = 0
+train_fn.learning_rate = 0.01
+train_fn.num_epochs = 4
+train_fn.local_batch_size = 16
+train_fn.eval_interval = 2
+"""
+STEPS_PER_EPOCH, NUM_STEPS = 3, 12
+
+
+class CrashError(Exception):
+    """What ends a run in these tests: it comes from outside and is caught nowhere."""
+
+
+def write_gin(folder: Path, extra: str = "") -> Path:
+    path = folder / "experiment.gin"
+    path.write_text(GIN + extra)
+    return path
+
+
+def crash_after(num_steps: int) -> Callable[[Progress], None]:
+    def listen(progress: Progress) -> None:
+        if progress.activity.startswith("epoch") and progress.completed > num_steps:
+            raise CrashError
+
+    return listen
+
+
+def list_names(run: Path) -> list[str]:
+    """What the run's checkpoints are called after its own name, the newest first."""
+    names = [path.name.rpartition("_")[2] for path in (run / CHECKPOINT_FOLDER).iterdir()]
+    return sorted(names, key=lambda name: -int(name.removeprefix("step").removeprefix("ep")))
+
+
+def find(run: Path, word: str) -> Path:
+    (path,) = (run / CHECKPOINT_FOLDER).glob(f"*_{word}")
+    return path
+
+
+def resume(run: Path, store: Path, heard: list[str] | None = None, **durability: float) -> list[str]:
+    """Go on and return what was announced, which `heard` has where it ends in an error."""
+    announced: list[str] = [] if heard is None else heard
+    train(
+        run.parent / "experiment.gin",
+        data=store,
+        device="cpu",
+        output=run,
+        durability=Durability(resume=True, **durability),  # type: ignore[arg-type]  # numbers by name
+        announce=announced.append,
+    )
+    return announced
+
+
+def list_tree(run: Path) -> dict[str, bytes]:
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}

@@ -1,0 +1,252 @@
+"""`torchrun -m hstu_preserve train`: several processes train what one would, and go on where they were killed."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS, RUN_RECORD, STEPS
+from hstu_preserve.bundle.verification import verify_tree
+from hstu_preserve.errors import UsageError
+from hstu_preserve.evaluation.ranks import UserRanks, read_ranks
+from hstu_preserve.event_files.reader import read_scalars
+from hstu_preserve.verbs.data import prepare_data, synthesize_data
+from hstu_preserve.verbs.evaluate import evaluate
+from hstu_preserve.verbs.reproduce import reproduce
+from tests.runs.killing import summarize
+
+GIN = """
+train_fn.dataset_name = "{dataset}"
+train_fn.max_sequence_length = 20
+train_fn.main_module = "HSTU"
+train_fn.item_embedding_dim = 16
+train_fn.dropout_rate = {dropout}
+train_fn.num_negatives = 16
+train_fn.item_l2_norm = True
+train_fn.weight_decay = 0
+train_fn.learning_rate = 0.001
+train_fn.num_epochs = {num_epochs}
+train_fn.local_batch_size = 13
+train_fn.eval_batch_size = 16
+"""
+LOCAL = 'train_fn.sampling_strategy = "local"\n'
+IN_BATCH = 'train_fn.sampling_strategy = "in-batch"\nprism.variant = "film"\n'
+COMPONENTS = """
+train_fn.sampling_strategy = "local"
+prism.variant = "moe"
+prism.load_balance_weight = 0.1
+pop_debias.mode = "ips"
+time_decay.where = "loss"
+time_decay.mode = "power"
+time_decay.learnable = False
+input_compression.pooling = "chunk"
+input_compression.num_tokens = 6
+input_compression.ratio = 2
+input_compression.recent_len = 8
+input_compression.random_boundary = True
+hard_negatives.fraction = 0.5
+hard_negatives.pool_size = 32
+"""
+RECIPES = {"base": LOCAL, "in-batch": IN_BATCH, "components": COMPONENTS}
+"""40 users in batches of 13: the last batch is one user, which the second process has no part of."""
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "store"
+    synthesize_data(seed=5, num_users=40, num_items=80, num_ratings=1000, output=path)
+    return path
+
+
+def write_gin(
+    folder: Path, recipe: str = "base", *, dropout: float = 0.0, num_epochs: int = 3, dataset: str = "synthetic"
+) -> Path:
+    path = folder / "experiment.gin"
+    path.write_text(GIN.format(dropout=dropout, num_epochs=num_epochs, dataset=dataset) + RECIPES[recipe])
+    return path
+
+
+def start(
+    gin: Path,
+    *,
+    store: Path,
+    output: Path,
+    num_processes: int | None,
+    resume: bool = False,
+    program: tuple[str, ...] = ("-m", "hstu_preserve"),
+) -> subprocess.Popen[str]:
+    """Begin a training, by torchrun where a number of processes is given."""
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
+    command = [
+        sys.executable,
+        *(torchrun if num_processes else []),
+        *(*program, "train", str(gin), "--data", str(store), "--output", str(output), "--device", "cpu"),
+        *(["--resume"] if resume else []),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def train(gin: Path, *, store: Path, output: Path, num_processes: int | None, resume: bool = False) -> str:
+    """Train to the end and return what was said on stderr."""
+    process = start(gin, store=store, output=output, num_processes=num_processes, resume=resume)
+    shown, said = process.communicate(timeout=600)
+    assert process.returncode == 0, said
+    assert shown.count("identity") == 1, "each process has spoken"
+    assert "Warning" not in said
+    return said
+
+
+def read_losses(run: Path) -> list[float]:
+    return [float.fromhex(json.loads(line)["loss"]) for line in (run / STEPS).read_text().splitlines()]
+
+
+def read_points(run: Path, *, tag: str) -> list[float]:
+    """Return what the event file shows under a tag, in the order of the steps."""
+    (path,) = (run / "tb").rglob("events.out.tfevents.*")
+    return [point.value for point in read_scalars(path) if point.tag == tag]
+
+
+def load_ranks(run: Path) -> UserRanks:
+    return read_ranks((run / RANKS).read_bytes(), source=RANKS)
+
+
+def require_agreement(one: Path, two: Path) -> None:
+    """Losses within a relative 1e-5, and at most 1 % of the users' ranks moved."""
+    losses = read_losses(one)
+    assert read_losses(two) == pytest.approx(losses, rel=TOLERANCE)
+    ours, theirs = load_ranks(one), load_ranks(two)
+    assert np.array_equal(ours.user_ids, theirs.user_ids)
+    assert (ours.ranks != theirs.ranks).mean() <= 0.01
+    assert json.loads((two / RUN_RECORD).read_bytes())["environment"]["numerics"]["processes"] == 2
+    assert verify_tree(two).ok
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_two_processes_train_what_one_trains(recipe: str, store: Path, tmp_path: Path) -> None:
+    gin = write_gin(tmp_path, recipe)
+    train(gin, store=store, output=tmp_path / "one", num_processes=None)
+    train(gin, store=store, output=tmp_path / "two", num_processes=2)
+    require_agreement(tmp_path / "one", tmp_path / "two")
+    for tag in ("losses/main_loss", "losses/prism_load_balance"):
+        shown = read_points(tmp_path / "one", tag=tag)
+        assert bool(shown) == (tag == "losses/main_loss" or recipe == "components")
+        assert read_points(tmp_path / "two", tag=tag) == pytest.approx(shown, rel=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains_on_real_data(latest_small: Path, tmp_path: Path) -> None:
+    prepare_data("ml-latest-small", source=latest_small, output=tmp_path / "store")
+    gin = write_gin(tmp_path, dataset="ml-latest-small")
+    train(gin, store=tmp_path / "store", output=tmp_path / "one", num_processes=None)
+    train(gin, store=tmp_path / "store", output=tmp_path / "two", num_processes=2)
+    require_agreement(tmp_path / "one", tmp_path / "two")
+
+
+def test_one_process_of_torchrun_is_a_run_on_its_own(store: Path, tmp_path: Path) -> None:
+    gin = write_gin(tmp_path, dropout=0.2)
+    train(gin, store=store, output=tmp_path / "one", num_processes=None)
+    train(gin, store=store, output=tmp_path / "torchrun", num_processes=1)
+    assert summarize(tmp_path / "torchrun") == summarize(tmp_path / "one")
+
+
+def find_process(rank: int, *, output: Path) -> int:
+    """Return the process of a rank that trains into `output`."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command, settings = ((folder / name).read_bytes().split(b"\0") for name in ("cmdline", "environ"))
+        except OSError:
+            continue
+        if str(output).encode() in command and f"RANK={rank}".encode() in settings:
+            return int(folder.name)
+    raise AssertionError(f"no process of rank {rank}")
+
+
+def wait_for_steps(run: Path) -> None:
+    deadline = time.monotonic() + 300
+    while not ((run / STEPS).exists() and (run / STEPS).stat().st_size):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc")
+def test_a_run_that_lost_a_process_goes_on_to_the_same_bits(store: Path, tmp_path: Path) -> None:
+    gin = write_gin(tmp_path, dropout=0.2, num_epochs=150)
+    train(gin, store=store, output=tmp_path / "whole", num_processes=2)
+    run = tmp_path / "run"
+    process = start(gin, store=store, output=run, num_processes=2)
+    wait_for_steps(run)
+    os.kill(find_process(1, output=run), signal.SIGKILL)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode != 0
+    assert "error: another process of this run is gone" in said
+    assert "--resume" in said
+    assert list((run / CHECKPOINT_FOLDER).iterdir())
+    assert not (run / METRICS).exists()
+    before = (run / STEPS).read_bytes()
+    refused = start(gin, store=store, output=run, num_processes=None, resume=True)
+    _, said_of_one = refused.communicate(timeout=300)
+    assert (refused.returncode, "processes: 2 then, 1 now" in said_of_one) == (2, True), said_of_one
+    assert (run / STEPS).read_bytes() == before
+    assert "resuming from" in train(gin, store=store, output=run, num_processes=2, resume=True)
+    assert summarize(run) == summarize(tmp_path / "whole")
+
+
+def test_a_signal_within_an_evaluation_saves_the_run(tmp_path: Path) -> None:
+    """torchrun kills after 30 s what has not left by itself; this evaluation takes longer.
+
+    A loaded machine may hear it within the last steps before the evaluation, where the run is saved as well.
+    """
+    synthesize_data(seed=5, num_users=12_000, num_items=80, num_ratings=60_000, output=tmp_path / "store")
+    gin = write_gin(tmp_path, num_epochs=2)
+    gin.write_text(gin.read_text() + "train_fn.local_batch_size = 80\ntrain_fn.eval_batch_size = 1\n")
+    process = start(gin, store=tmp_path / "store", output=tmp_path / "run", num_processes=2)
+    wait_for_steps(tmp_path / "run")  # most of the 150 steps are done when their first lines are on the disk
+    time.sleep(3)
+    process.terminate()
+    before = time.monotonic()
+    _, said = process.communicate(timeout=120)
+    assert time.monotonic() - before < 25
+    assert "saved; the same command with --resume goes on" in said
+    assert process.returncode != 0
+    (saved,) = (tmp_path / "run" / CHECKPOINT_FOLDER).iterdir()
+    assert re.search("_step1[0-9]{2}$", saved.name)
+
+
+FULL_DISK_OF_THE_FIRST = """
+import os, resource
+if os.environ["RANK"] == "0":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+from hstu_preserve.cli.main import run
+run()
+"""
+
+
+def test_the_process_whose_disk_is_full_says_so_in_one_line(store: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(FULL_DISK_OF_THE_FIRST)
+    gin = write_gin(tmp_path, num_epochs=100_000)
+    process = start(gin, store=store, output=tmp_path / "run", num_processes=2, program=(str(program),))
+    _, said = process.communicate(timeout=300)
+    (cause,) = (line for line in said.splitlines() if line.startswith("error: "))
+    assert "events.out.tfevents" in cause
+    assert "cannot be written (File too large)" in cause
+    assert "exitcode  : 4" in said
+    assert "hstu_preserve/" not in said.replace(str(tmp_path), ""), "a traceback"
+
+
+@pytest.mark.parametrize("verb", [reproduce, evaluate])
+def test_only_train_runs_on_several_processes(verb: Callable[[str], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UsageError, match="runs in one process"):
+        verb("sample")

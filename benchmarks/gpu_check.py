@@ -26,7 +26,7 @@ from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.evaluation.ranks import compare_ranks, read_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
-from hstu_preserve.primitives.progress import Progress
+from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.runs.conductor import Durability
 from hstu_preserve.training.loop import TrainingRun
@@ -94,7 +94,7 @@ def compare_resumption(work: Path) -> dict[str, bool]:
 
     run = partial(train, "sample-hstu-synthetic", data=work / "sample" / "data", device="cuda", output=work / "cut")
     with contextlib.suppress(CutOffError):
-        run(durability=Durability(minutes=0), listener=cut_off)
+        run(durability=Durability(minutes=0), voice=Voice(show=cut_off))
     resumed = run(durability=Durability(resume=True))
     return {"same_state": resumed.results.state_sha256 == read_state(work / "first")}
 

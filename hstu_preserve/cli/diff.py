@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import TARGET_HELP, JsonOption
-from hstu_preserve.cli.output import emit, tell
-from hstu_preserve.cli.progress import transfer_bar
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 
 DIFFERENT = 3
 
@@ -22,7 +22,7 @@ def command(
     """How two bundles differ: recipe, claims, data, environment, metrics, curve, contents; exit code 3 if they do."""
     from hstu_preserve.verbs.diff import diff
 
-    with transfer_bar() as listener:
-        found = diff(left, right, listener=listener, announce=tell)
+    with spoken() as voice:
+        found = diff(left, right, voice=voice)
     emit(found, as_json=json)
     raise typer.Exit(DIFFERENT if found.differences else 0)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption
-from hstu_preserve.cli.output import emit, tell
-from hstu_preserve.cli.progress import transfer_bar
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 from hstu_preserve.errors import UsageError
 
 
@@ -39,7 +39,7 @@ def command(
     if dry_run:
         report = preview_download(wanted)
     else:
-        with transfer_bar() as listener:
-            report = download(wanted, output=output, listener=listener, announce=tell)
+        with spoken() as voice:
+            report = download(wanted, output=output, voice=voice)
     emit(report, as_json=json)
     raise typer.Exit(report.choose_exit_code())

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import TARGET_HELP, DataOption, DeviceOption, GinRootOption, JsonOption
-from hstu_preserve.cli.output import emit, tell
-from hstu_preserve.cli.progress import progress_bar
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 from hstu_preserve.errors import UsageError
 
 
@@ -33,12 +33,12 @@ def command(
     """Rank every user's held-out item: of a bundle, or of a checkpoint file with its gin file."""
     from hstu_preserve.verbs.evaluate import evaluate, evaluate_file
 
-    with progress_bar() as listener:
+    with spoken() as voice:
         if target is not None and checkpoint is None and gin is None:
-            result = evaluate(target, data=data, ranks=ranks, device=device, listener=listener, announce=tell)
+            result = evaluate(target, data=data, ranks=ranks, device=device, voice=voice)
         elif target is None and checkpoint is not None and gin is not None:
             result = evaluate_file(
-                checkpoint, gin=gin, data=data, gin_root=gin_root, ranks=ranks, device=device, listener=listener
+                checkpoint, gin=gin, data=data, gin_root=gin_root, ranks=ranks, device=device, voice=voice
             )
         else:
             raise UsageError("name either a TARGET, or --checkpoint together with --gin")

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption, TargetArgument
-from hstu_preserve.cli.output import emit, tell
-from hstu_preserve.cli.progress import transfer_bar
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 
 
 def command(
@@ -21,6 +21,6 @@ def command(
     """Write a bundle's weights as upstream's code saves them, or its model card for the Hub."""
     from hstu_preserve.verbs.export import export
 
-    with transfer_bar() as listener:
-        result = export(target, output=output, format=format, listener=listener, announce=tell)
+    with spoken() as voice:
+        result = export(target, output=output, format=format, voice=voice)
     emit(result, as_json=json)

@@ -7,7 +7,7 @@ import typer
 
 from hstu_preserve.cli.options import JsonOption, Md5ListOption
 from hstu_preserve.cli.output import emit
-from hstu_preserve.cli.progress import progress_bar
+from hstu_preserve.cli.voice import spoken
 
 
 def command(
@@ -22,6 +22,6 @@ def command(
     """Make a native bundle of a legacy archive: every byte kept, every value with where it comes from."""
     from hstu_preserve.verbs.migrate import migrate
 
-    with progress_bar() as listener:
-        result = migrate(legacy, md5_list=md5_list, output=output, listener=listener)
+    with spoken() as voice:
+        result = migrate(legacy, md5_list=md5_list, output=output, voice=voice)
     emit(result, as_json=json)

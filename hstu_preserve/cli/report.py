@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption
-from hstu_preserve.cli.output import emit, tell
-from hstu_preserve.cli.progress import progress_bar
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 
 
 def command(
@@ -23,7 +23,7 @@ def command(
     """Write PRESERVATION_REPORT.md: every experiment, what was reproduced here, what could not be, and why."""
     from hstu_preserve.verbs.report import write_report
 
-    with progress_bar() as listener:
-        result = write_report(targets or None, markdown=markdown, listener=listener, announce=tell)
+    with spoken() as voice:
+        result = write_report(targets or None, markdown=markdown, voice=voice)
     emit(result, as_json=json)
     raise typer.Exit(result.exit_code)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import DataOption, DeviceOption, JsonOption, PublicKeyOption, TargetArgument
-from hstu_preserve.cli.output import emit, tell
-from hstu_preserve.cli.progress import progress_bar
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 
 
 def command(
@@ -39,7 +39,7 @@ def command(
     """Verify a bundle, run it again, and say rung by rung whether the reported number holds."""
     from hstu_preserve.verbs.reproduce import DEFAULT_RUNGS, reproduce
 
-    with progress_bar() as listener:
+    with spoken() as voice:
         reproduction = reproduce(
             target,
             rungs=rung or DEFAULT_RUNGS,
@@ -48,8 +48,7 @@ def command(
             public_key=public_key,
             output=output,
             max_steps=max_steps,
-            listener=listener,
-            announce=tell,
+            voice=voice,
         )
     emit(reproduction, as_json=json)
     raise typer.Exit(reproduction.exit_code)

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import GinRootOption, JsonOption
-from hstu_preserve.cli.output import emit, tell
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 
 
 def command(
@@ -21,4 +22,6 @@ def command(
     """What a target is: claims, manifest and contents without unpacking, or the recipe a gin file resolves to."""
     from hstu_preserve.verbs.show import show
 
-    emit(show(target, gin_root=gin_root, announce=tell), as_json=json)
+    with spoken() as voice:
+        shown = show(target, gin_root=gin_root, voice=voice)
+    emit(shown, as_json=json)

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import DeviceOption, GinRootOption, JsonOption, NewDirectoryOption
-from hstu_preserve.cli.output import emit, is_first_process, tell
-from hstu_preserve.cli.progress import training_progress
+from hstu_preserve.cli.output import emit, is_first_process
+from hstu_preserve.cli.voice import spoken_in_epochs
 
 
 def command(
@@ -40,7 +40,7 @@ def command(
     from hstu_preserve.runs.conductor import Durability
     from hstu_preserve.verbs.train import train
 
-    with training_progress() as listener:
+    with spoken_in_epochs() as voice:
         result = train(
             gin,
             output=output,
@@ -48,8 +48,7 @@ def command(
             gin_root=gin_root,
             device=device,
             durability=Durability(resume=resume, num_kept=keep_checkpoints, minutes=checkpoint_minutes),
-            listener=listener,
-            announce=tell,
+            voice=voice,
         )
     if is_first_process():
         emit(result, as_json=json)

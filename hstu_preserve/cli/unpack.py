@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption
-from hstu_preserve.cli.output import emit, tell
-from hstu_preserve.cli.progress import transfer_bar
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 
 
 def command(
@@ -26,6 +26,6 @@ def command(
     """Unpack a bundle, verified while it is written; nothing is left behind where a byte differs."""
     from hstu_preserve.verbs.unpack import unpack
 
-    with transfer_bar() as listener:
-        result = unpack(target, output=output, identity=identity, listener=listener, announce=tell)
+    with spoken() as voice:
+        result = unpack(target, output=output, identity=identity, voice=voice)
     emit(result, as_json=json)

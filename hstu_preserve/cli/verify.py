@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.options import JsonOption, Md5ListOption, PublicKeyOption
-from hstu_preserve.cli.output import emit, tell
+from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 
 
 def command(
@@ -27,6 +28,7 @@ def command(
     """Whether every byte of a bundle is the packed byte; exit code 3 where one is not."""
     from hstu_preserve.verbs.verify import verify_all
 
-    report = verify_all(targets, deep=deep, public_key=public_key, md5_list=md5_list, announce=tell)
+    with spoken() as voice:
+        report = verify_all(targets, deep=deep, public_key=public_key, md5_list=md5_list, voice=voice)
     emit(report, as_json=json)
     raise typer.Exit(report.choose_exit_code())

@@ -15,7 +15,7 @@ from hstu_preserve.evaluation.ranking import MISS
 from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
 from hstu_preserve.evaluation.users import UserIndices, rank_users
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.progress import Listener, Progress
+from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.evaluation import EvaluationRecord
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def evaluate_model(
     device: "torch.device",
     num_batches: int | None,
     world: World = ALONE,
-    listener: Listener,
+    voice: Voice,
 ) -> Evaluated:
     """Rank the users' held-out items.
 
@@ -52,7 +52,7 @@ def evaluate_model(
         num_batches: None evaluates every user in the store's order; a number evaluates that many batches of users drawn
             by (seed, epoch), as upstream's partial evaluation does.
         world: The processes that share the work, batch by batch; each returns the whole.
-        listener: Hears of each batch.
+        voice: Shows each batch.
 
     Raises:
         ContentError: No user has enough events.
@@ -75,7 +75,7 @@ def evaluate_model(
     for batch in rank_users(model, store, own, held_out_events=held_out, device=device):
         ranked.append(batch)
         completed += len(batch.users.ranks)
-        listener(Progress(activity=f"evaluating ({part.value})", completed=completed, total=len(own), figures={}))
+        voice.show(Progress(activity=f"evaluating ({part.value})", completed=completed, total=len(own)))
     batches = merge_batches(world.gather(ranked))
     ranks = concatenate([batch.users for batch in batches])
     record = EvaluationRecord(

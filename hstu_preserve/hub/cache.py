@@ -27,6 +27,7 @@ from hstu_preserve.hub.partial_files import PartialFile, open_partial
 from hstu_preserve.hub.second_names import give
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.paths import require_inside_bundle
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Receipt, Snapshot
 
 CONTENT_FOLDERS = {DigestKind.SHA256: "objects", DigestKind.GIT_BLOB: "blobs"}
@@ -137,10 +138,10 @@ class Cache:
         return place if is_there(place) else None
 
     def open_part(
-        self, file: PublishedFile, *, pause: Callable[[float], None], announce: Callable[[str], None]
+        self, file: PublishedFile, *, pause: Callable[[float], None], voice: Voice
     ) -> AbstractContextManager[PartialFile]:
         """Open what there is of a file; the same content is the same part, whatever its name."""
-        return open_partial(self.part_path(file), pause=pause, announce=announce)
+        return open_partial(self.part_path(file), pause=pause, voice=voice)
 
     def part_path(self, file: PublishedFile) -> Path:
         """Return where what is not whole yet lies."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.primitives.files import refuse_unwritable, write_atomically
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.record import Record
 
@@ -109,27 +110,25 @@ class PartialFile:
 
 
 @contextmanager
-def open_partial(
-    path: Path, *, pause: Callable[[float], None], announce: Callable[[str], None]
-) -> Iterator[PartialFile]:
+def open_partial(path: Path, *, pause: Callable[[float], None], voice: Voice) -> Iterator[PartialFile]:
     """Open or begin a partial file, and keep other processes away from it; one that is at it already is waited for.
 
     Args:
         path: Where it is.
         pause: Waits so many seconds, or raises where the work was stopped.
-        announce: Is told once that another process is waited for.
+        voice: Says once that another process is waited for.
 
     Raises:
         UnavailableError: It cannot be written, or the other process is at it and receives nothing.
     """
-    descriptor = open_locked(path, pause=pause, announce=announce)
+    descriptor = open_locked(path, pause=pause, voice=voice)
     try:
         yield PartialFile(path, descriptor=descriptor)
     finally:
         os.close(descriptor)
 
 
-def open_locked(path: Path, *, pause: Callable[[float], None], announce: Callable[[str], None]) -> int:
+def open_locked(path: Path, *, pause: Callable[[float], None], voice: Voice) -> int:
     """Return a descriptor of the file that has this name, with the lock that ends with the process.
 
     Who held the lock before may have given the file another name meanwhile: then it is whole, others see it, and not a
@@ -140,7 +139,7 @@ def open_locked(path: Path, *, pause: Callable[[float], None], announce: Callabl
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:
-            wait_for_lock(descriptor, path=path, pause=pause, announce=announce)
+            wait_for_lock(descriptor, path=path, pause=pause, voice=voice)
             if is_named(descriptor, path):
                 return descriptor
         except BaseException:
@@ -149,9 +148,7 @@ def open_locked(path: Path, *, pause: Callable[[float], None], announce: Callabl
         os.close(descriptor)
 
 
-def wait_for_lock(
-    descriptor: int, *, path: Path, pause: Callable[[float], None], announce: Callable[[str], None]
-) -> None:
+def wait_for_lock(descriptor: int, *, path: Path, pause: Callable[[float], None], voice: Voice) -> None:
     """Take the lock, as soon as whoever holds it is done.
 
     Raises:
@@ -160,7 +157,7 @@ def wait_for_lock(
     size, since = -1, time.monotonic()
     while not take_lock(descriptor):
         if size < 0:
-            announce(f"{path}: another process is fetching this file; waiting for it")
+            voice.say(f"{path}: another process is fetching this file; waiting for it")
         if (now := os.fstat(descriptor).st_size) != size:
             size, since = now, time.monotonic()
         if time.monotonic() - since > MAX_IDLE_SECONDS:

@@ -3,16 +3,15 @@
 from pathlib import Path
 
 from hstu_preserve.library.targets import LocalTarget, require_local, resolve_target
-from hstu_preserve.primitives.progress import Announcer, Listener, ignore
+from hstu_preserve.primitives.voice import Voice
 
 
-def obtain_local(text: str, *, announce: Announcer, listener: Listener = ignore) -> LocalTarget:
+def obtain_local(text: str, *, voice: Voice) -> LocalTarget:
     """Return what `require_local` does; a published bundle that is not here is fetched, compared with its digests.
 
     Args:
         text: What the user typed.
-        announce: Is told what will be fetched, and how much, before it is.
-        listener: Hears of progress, in bytes.
+        voice: Shows progress, in bytes; says what will be fetched, and how much, before it is.
 
     Raises:
         UsageError: It has no bundle at all.
@@ -22,14 +21,14 @@ def obtain_local(text: str, *, announce: Announcer, listener: Listener = ignore)
     if not isinstance(resolve_target(text), LocalTarget):
         from hstu_preserve.library.remote import fetch_missing
 
-        fetch_missing(text, announce=announce, listener=listener)
+        fetch_missing(text, voice=voice)
     local = require_local(text)
     if local.notice is not None:
-        announce(local.notice)
+        voice.say(local.notice)
     return local
 
 
-def obtain_signature(text: str, *, public_key: Path | None, announce: Announcer) -> None:
+def obtain_signature(text: str, *, public_key: Path | None, voice: Voice) -> None:
     """Bring the signature of a published bundle here where a key is named: only then can be said that nobody signed.
 
     Raises:
@@ -39,4 +38,4 @@ def obtain_signature(text: str, *, public_key: Path | None, announce: Announcer)
     if public_key is not None and not isinstance(resolve_target(text), LocalTarget):
         from hstu_preserve.library.remote import fetch_signature
 
-        fetch_signature(require_local(text), announce=announce)
+        fetch_signature(require_local(text), voice=voice)

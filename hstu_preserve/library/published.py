@@ -17,7 +17,7 @@ from hstu_preserve.hub.transfer import fetch
 from hstu_preserve.library.vouching import NOTHING, Expectation, find_in_catalog, require_identity
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.files import refuse_unwritable
-from hstu_preserve.primitives.progress import Announcer, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
 
 LISTS = ("MANIFEST.md", "SHA256SUMS", "MD5SUMS", "MANIFEST.json")
@@ -75,7 +75,7 @@ class Published:
         cache: What is here.
         policy: How patient to be.
         notice: Why the snapshot may be an old one; None where the Hub was asked, or need not be.
-        announce: Is told what the user should know while it works.
+        voice: Says what the user should know while it works.
         revision: What was asked for.
         is_remembered: Whether the snapshot is what the revision meant earlier, as nobody was asked or answered.
     """
@@ -85,7 +85,7 @@ class Published:
     cache: Cache
     policy: RetryPolicy = field(default_factory=RetryPolicy)
     notice: str | None = None
-    announce: Announcer = say_nothing
+    voice: Voice = SILENT
     revision: str = DEFAULT_REVISION
     is_remembered: bool = False
 
@@ -179,8 +179,8 @@ class Published:
         if is_offline():
             raise UnavailableError(f"{source}: HF_HUB_OFFLINE is set, and it is not on this machine yet")
         if before is not None and not before.is_intact:
-            self.announce(f"{before.place}: changed since it was fetched, so it is not used and fetched again")
-        with self.cache.open_part(file, pause=self.policy.pause, announce=self.announce) as part:
+            self.voice.say(f"{before.place}: changed since it was fetched, so it is not used and fetched again")
+        with self.cache.open_part(file, pause=self.policy.pause, voice=self.voice) as part:
             here = self.take_here(file, expected=expected, known=known)  # another process may have brought it meanwhile
             if here is not None:
                 part.remove()
@@ -247,7 +247,7 @@ class Published:
 
 
 def open_published(
-    repository: str, *, revision: str | None, policy: RetryPolicy | None = None, announce: Announcer = say_nothing
+    repository: str, *, revision: str | None, policy: RetryPolicy | None = None, voice: Voice = SILENT
 ) -> Published:
     """Resolve a revision once; every file of one call comes from that commit.
 
@@ -259,7 +259,7 @@ def open_published(
     """
     revision, hub, cache, policy = revision or DEFAULT_REVISION, Hub(), open_cache(), policy or RetryPolicy()
     known = cache.read_snapshot(repository, revision=revision)
-    make = partial(Published, hub=hub, cache=cache, announce=announce, revision=revision)
+    make = partial(Published, hub=hub, cache=cache, voice=voice, revision=revision)
     if known is None:
         return make(snapshot=hub.read_snapshot(repository, revision=revision, policy=policy), policy=policy)
     if known.commit == revision or is_offline():

@@ -16,7 +16,7 @@ from hstu_preserve.library.published import Published, open_published, require_a
 from hstu_preserve.library.targets import REMOTE_PREFIX, LocalTarget, RemoteTarget, locate_bundle, resolve_target
 from hstu_preserve.library.vouching import find_in_catalog, require_expected, require_identity
 from hstu_preserve.primitives.byte_sources import ByteSource
-from hstu_preserve.primitives.progress import Announcer, Listener, Progress, ignore
+from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Receipt
 
 
@@ -45,15 +45,15 @@ class OpenedTarget:
     receipt: Receipt | None
 
 
-def find_file(target: RemoteTarget, *, announce: Announcer) -> FoundFile:
+def find_file(target: RemoteTarget, *, voice: Voice) -> FoundFile:
     """Return the file that an address names.
 
     Raises:
         UnavailableError: The repository cannot be asked, or holds no such file.
     """
-    published = open_published(target.repository, revision=target.revision, announce=announce)
+    published = open_published(target.repository, revision=target.revision, voice=voice)
     if published.notice is not None:
-        announce(published.notice)
+        voice.say(published.notice)
     return find_in(published, target)
 
 
@@ -71,7 +71,7 @@ def find_in(published: Published, target: RemoteTarget) -> FoundFile:
     return FoundFile(published=published, file=file)
 
 
-def open_target(target: RemoteTarget, *, announce: Announcer) -> OpenedTarget:
+def open_target(target: RemoteTarget, *, voice: Voice) -> OpenedTarget:
     """Return how to read a file on the Hub; nothing is kept but, where that can be, what the revision means.
 
     Raises:
@@ -79,7 +79,7 @@ def open_target(target: RemoteTarget, *, announce: Announcer) -> OpenedTarget:
             the Hub does not answer.
         UnavailableError: The repository cannot be asked, or holds no such file.
     """
-    found = find_file(target, announce=announce)
+    found = find_file(target, voice=voice)
     published = found.published
     published.remember()
     kept = (
@@ -88,7 +88,7 @@ def open_target(target: RemoteTarget, *, announce: Announcer) -> OpenedTarget:
         else find_same(published.snapshot, target.path)
     )
     if kept is not None and kept.notice is not None:
-        announce(kept.notice)
+        voice.say(kept.notice)
     source = ByteSource(
         name=PurePosixPath(target.path).name,
         place=target.text,
@@ -129,7 +129,7 @@ def open_list(published: Published) -> ByteSource | None:
     return ByteSource(name=LIST_NAME, place=place, open=lambda: nullcontext(io.BytesIO(content)))
 
 
-def fetch_missing(text: str, *, announce: Announcer, listener: Listener = ignore) -> None:
+def fetch_missing(text: str, *, voice: Voice) -> None:
     """Bring the bundle that a target names into the cache if it is not on this machine, after saying how much it is.
 
     A branch is resolved anew; where the Hub cannot say what it means, what is here is used.
@@ -143,7 +143,7 @@ def fetch_missing(text: str, *, announce: Announcer, listener: Listener = ignore
     if isinstance(target, LocalTarget):
         return
     remote = locate_bundle(target)
-    published = open_or_use_kept(remote, announce=announce)
+    published = open_or_use_kept(remote, voice=voice)
     if published is None:
         return
     published.remember()
@@ -151,17 +151,17 @@ def fetch_missing(text: str, *, announce: Announcer, listener: Listener = ignore
     missing = published.count_missing(found.file)
     published.cache.require_space(missing)
     if missing:
-        announce(f"{text}: fetching {missing} bytes of {remote.path} from {remote.repository}")
+        voice.say(f"{text}: fetching {missing} bytes of {remote.path} from {remote.repository}")
     if missing or published.find_here(found.file) is None:
-        counter, expected = Counter(found.file, listener=listener), published.expect(found.file)
+        counter, expected = Counter(found.file, voice=voice), published.expect(found.file)
         for one in published.lists.values():
             if one.problem is not None:
-                announce(f"{one.problem}; it names nothing that was wanted, and is passed over")
+                voice.say(f"{one.problem}; it names nothing that was wanted, and is passed over")
         published.obtain(found.file, expected=expected, listen=counter.add)
     fetch_companions(found)
 
 
-def open_or_use_kept(remote: RemoteTarget, *, announce: Announcer) -> Published | None:
+def open_or_use_kept(remote: RemoteTarget, *, voice: Voice) -> Published | None:
     """Return the repository at the commit that the Hub names now; None where what is here has to do.
 
     Raises:
@@ -169,18 +169,18 @@ def open_or_use_kept(remote: RemoteTarget, *, announce: Announcer) -> Published 
         UnavailableError: The Hub cannot be asked, and the bundle is not here.
     """
     try:
-        published = open_published(remote.repository, revision=remote.revision, announce=announce)
+        published = open_published(remote.repository, revision=remote.revision, voice=voice)
     except UnavailableError as error:
         if find_kept(remote.repository, remote.path, revision=remote.revision) is None:
             raise
-        announce(f"{error}; used what is on this machine")
+        voice.say(f"{error}; used what is on this machine")
         return None
     if published.notice is not None:
-        announce(published.notice)
+        voice.say(published.notice)
     if published.is_unanswered:
         return None if find_kept(remote.repository, remote.path, revision=remote.revision) else published
     if not published.is_remembered:
-        announce(f"{remote.text}: {published.revision} is commit {published.snapshot.commit} of {remote.repository}")
+        voice.say(f"{remote.text}: {published.revision} is commit {published.snapshot.commit} of {remote.repository}")
     return published
 
 
@@ -198,10 +198,10 @@ def fetch_companions(found: FoundFile) -> None:
         try:
             published.obtain(companion)
         except UnavailableError as error:
-            published.announce(f"{error}; going on without it")
+            published.voice.say(f"{error}; going on without it")
 
 
-def fetch_signature(bundle: LocalTarget, *, announce: Announcer) -> None:
+def fetch_signature(bundle: LocalTarget, *, voice: Voice) -> None:
     """Bring the signature of a fetched bundle, too, for whoever needs to know who signed.
 
     Raises:
@@ -211,20 +211,20 @@ def fetch_signature(bundle: LocalTarget, *, announce: Announcer) -> None:
     if bundle.receipt is None:
         return
     receipt = bundle.receipt
-    published = open_published(receipt.repository, revision=receipt.commit, announce=announce)
+    published = open_published(receipt.repository, revision=receipt.commit, voice=voice)
     signature = published.snapshot.find(f"{receipt.path}{SIGNATURE_SUFFIX}")
     if signature is not None and published.find_here(signature) is None:
         published.obtain(signature)
 
 
 class Counter:
-    """Tells a listener how much of one file is here."""
+    """Shows how much of one file is here."""
 
-    def __init__(self, file: PublishedFile, *, listener: Listener) -> None:
-        self.file, self.listener, self.completed = file, listener, 0
+    def __init__(self, file: PublishedFile, *, voice: Voice) -> None:
+        self.file, self.voice, self.completed = file, voice, 0
 
     def add(self, num_bytes: int) -> None:
         """Count bytes."""
         self.completed += num_bytes
-        progress = Progress(activity=self.file.path, completed=self.completed, total=self.file.size, figures={})
-        self.listener(progress)
+        progress = Progress(activity=self.file.path, completed=self.completed, total=self.file.size, in_bytes=True)
+        self.voice.show(progress)

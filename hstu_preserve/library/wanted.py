@@ -12,7 +12,7 @@ from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.published import Published, is_archive, open_published
 from hstu_preserve.library.targets import REMOTE_PREFIX, RemoteTarget, looks_like_path, parse_remote
 from hstu_preserve.library.vouching import Expectation, find_of_id, join
-from hstu_preserve.primitives.progress import Announcer, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
 from hstu_preserve.records.downloads import SIGNATURE_SUFFIX, PublishedFile
 
@@ -58,7 +58,7 @@ class Job:
     is_list: bool = False
 
 
-def open_wanted(wanted: Wanted, *, announce: Announcer = say_nothing) -> Published:
+def open_wanted(wanted: Wanted, *, voice: Voice = SILENT) -> Published:
     """Return the one repository that everything wanted is in.
 
     Raises:
@@ -82,7 +82,7 @@ def open_wanted(wanted: Wanted, *, announce: Announcer = say_nothing) -> Publish
             f"the bundles are in several repositories ({', '.join(sorted(named))}); fetch them in several calls, or "
             "name the one that has all of them with --repo"
         )
-    return open_published(named.pop(), revision=choose_revision(wanted, remotes), announce=announce)
+    return open_published(named.pop(), revision=choose_revision(wanted, remotes), voice=voice)
 
 
 def choose_revision(wanted: Wanted, remotes: Sequence[RemoteTarget]) -> str | None:

@@ -12,14 +12,14 @@ from hstu_preserve.evaluation.one_evaluation import Evaluated, evaluate_model
 from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
-from hstu_preserve.primitives.progress import Listener
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.checkpoint import read_checkpoint
 
 
 def evaluate_checkpoint(
-    path: Path, *, recipe: Recipe, store: Store, device: str, listener: Listener
+    path: Path, *, recipe: Recipe, store: Store, device: str, voice: Voice
 ) -> tuple[Evaluated, NumericsRecord]:
     """Return the test evaluation of a checkpoint file, and the arithmetic it was made with."""
     require_alone("evaluate")
@@ -40,7 +40,7 @@ def evaluate_checkpoint(
             epoch=checkpoint.epoch,
             device=chosen,
             num_batches=None,
-            listener=listener,
+            voice=voice,
         )
         dtype = "bfloat16" if recipe.model.main_module_bf16 else "float32"
         return evaluated, describe_numerics(chosen, dtype=dtype)

@@ -10,7 +10,7 @@ from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
-from hstu_preserve.primitives.progress import Listener, Progress
+from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.reruns.opened_bundle import OpenedBundle, RecordedStep
 from hstu_preserve.training.checkpoint import Checkpoint, capture_state, read_checkpoint, read_position, state_digest
 from hstu_preserve.training.loop import StepEvent, TrainingRun
@@ -84,7 +84,7 @@ def continue_run(
     store: Store,
     device: torch.device,
     max_steps: int | None,
-    listener: Listener,
+    voice: Voice,
 ) -> ResumeComparison:
     """Take the steps again and compare.
 
@@ -94,7 +94,7 @@ def continue_run(
         store: The bundle's data.
         device: Where the model lives.
         max_steps: How many steps at most; None goes to the run's end and compares the final state, too.
-        listener: Hears of each step.
+        voice: Shows each step.
 
     Raises:
         CheckpointError: Training cannot go on from the checkpoint.
@@ -110,7 +110,7 @@ def continue_run(
             if isinstance(event, StepEvent):
                 losses.append(event.loss)
                 figures = {"loss": event.loss}
-                listener(Progress(activity="resuming", completed=len(losses), total=len(wanted), figures=figures))
+                voice.show(Progress(activity="resuming", completed=len(losses), total=len(wanted), figures=figures))
             elif event.epoch == stretch.last_epoch:
                 state = capture_state(
                     training.model,

@@ -6,7 +6,7 @@ from pathlib import Path
 from hstu_preserve.bundle.layout import RUN_RECORD
 from hstu_preserve.compute.machine import describe_environment
 from hstu_preserve.library.verification import verify
-from hstu_preserve.primitives.progress import Listener
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.legacy import ShownChain
 from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
@@ -41,7 +41,7 @@ def judge_native(
     public_key: Path | None,
     output: Path | None,
     max_steps: int | None,
-    listener: Listener,
+    voice: Voice,
 ) -> Reproduction:
     """Return the verdicts on a bundle or run directory, whose bytes are compared first."""
     verification = verify(path, public_key=public_key)
@@ -62,9 +62,7 @@ def judge_native(
         verdicts += explain_not_run(verification.manifest.chains, rungs=rungs)
     elif verification.ok:
         with open_bundle(path, identity=identity) as bundle:
-            runner = NativeRunner(
-                bundle, data=data, device=device, output=output, max_steps=max_steps, listener=listener
-            )
+            runner = NativeRunner(bundle, data=data, device=device, output=output, max_steps=max_steps, voice=voice)
             for name, judge in RUNGS.items():
                 if name in rungs:
                     verdicts += judge(runner)

@@ -15,7 +15,7 @@ from hstu_preserve.evaluation.one_evaluation import evaluators_agree
 from hstu_preserve.evaluation.ranks import compare_ranks, write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
-from hstu_preserve.primitives.progress import Listener
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.verdict import Rung, Verdict
@@ -45,7 +45,7 @@ class NativeRunner:
         device: `auto`, `cpu` or `cuda`.
         output: Where re-run ranks and runs are kept; None keeps nothing.
         max_steps: How many steps a resumed run takes at most; None goes to the run's end.
-        listener: Hears of progress.
+        voice: Shows progress.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class NativeRunner:
         device: str,
         output: Path | None,
         max_steps: int | None,
-        listener: Listener,
+        voice: Voice,
     ) -> None:
         self.bundle = bundle
         self.device = device
         self.output = output
-        self.listener = listener
+        self.voice = voice
         self.max_steps = max_steps
         self.run = bundle.manifest.run
         self.store = open_store_for_bundle(
@@ -79,7 +79,7 @@ class NativeRunner:
                 recipe=self.run.recipe,
                 store=self.store,
                 device=self.device,
-                listener=self.listener,
+                voice=self.voice,
             )
         self.evaluation = evaluated.record
         if self.output is not None:
@@ -115,7 +115,7 @@ class NativeRunner:
                 store=self.store,
                 device=device,
                 max_steps=self.max_steps,
-                listener=self.listener,
+                voice=self.voice,
             )
             with repeatable_arithmetic(tf32=self.run.recipe.training.enable_tf32):
                 numerics = describe_numerics(device, dtype=dtype)
@@ -158,7 +158,7 @@ class NativeRunner:
                 store=self.store,
                 output=(self.output or Path(temporary)) / RETRAINED_NAME,
                 device=self.device,
-                listener=self.listener,
+                voice=self.voice,
             )
         numerics = retrained.environment.numerics
         self.numerics = self.numerics or numerics

@@ -11,7 +11,7 @@ from hstu_preserve.data.store import Store, open_store, verify_store, write_stor
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.primitives.files import list_leftovers, read_bytes, write_atomically
-from hstu_preserve.primitives.progress import Announcer
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.runs.lock import hold
 from hstu_preserve.runs.same_run import require_same_run
@@ -26,7 +26,7 @@ def open_run(
     store: Store,
     is_resumed: bool,
     world: World,
-    announce: Announcer,
+    voice: Voice,
 ) -> Iterator[RunRecord]:
     """Yield what was fixed before the first step; no other command trains into the output meanwhile.
 
@@ -39,7 +39,7 @@ def open_run(
     """
     with ExitStack() as stack:
         if world.is_first:
-            stack.enter_context(hold(output, announce=announce))
+            stack.enter_context(hold(output, voice=voice))
             if not is_resumed:
                 require_unused(output)  # again: another command may have begun since the first look
             if not (output / RUN_RECORD).exists():

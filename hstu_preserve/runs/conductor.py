@@ -16,7 +16,7 @@ from hstu_preserve.evaluation.one_evaluation import Evaluated, evaluate_model
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.primitives.files import write_atomically
-from hstu_preserve.primitives.progress import Announcer, Listener, Progress
+from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord, Resumption
 from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
@@ -61,7 +61,7 @@ class Conduct:
         durability: When checkpoints are written, and which stay.
         stop: Whether somebody asked the run to stop.
         world: The processes that train it; the first one writes.
-        listener: Hears of progress.
+        voice: Shows progress.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Conduct:
         durability: Durability,
         stop: StopRequest,
         world: World,
-        listener: Listener,
+        voice: Voice,
     ) -> None:
         self.output = output
         self.run = run
@@ -84,7 +84,7 @@ class Conduct:
         self.durability = durability
         self.stop = stop
         self.world = world
-        self.listener = listener
+        self.voice = voice
         self.name = model_string(run.recipe)
         self.training = TrainingRun(run.recipe, store, device=device, world=world)
         self.checkpoints = CheckpointFolder(
@@ -104,31 +104,31 @@ class Conduct:
         self.saved_at = time.monotonic()
         self.is_validated = run.recipe.dataset.protocol is Protocol.VALIDATED
 
-    def resume(self, *, changes: list[str], announce: Announcer) -> None:
+    def resume(self, *, changes: list[str], voice: Voice) -> None:
         """Go on from the newest whole checkpoint, from the beginning where there is none.
 
         Args:
             changes: How arithmetic and code differ from those the run began with.
-            announce: Is told where the run goes on, and of what could not be used.
+            voice: Says where the run goes on, and of what could not be used.
 
         Raises:
             UsageError, DataMismatchError, CheckpointError: The checkpoints are of another run, or none is whole.
         """
-        point = find_resume_point(self.checkpoints, output=self.output, run=self.run, announce=announce)
+        point = find_resume_point(self.checkpoints, output=self.output, run=self.run, voice=voice)
         require_one_view(point, output=self.output, world=self.world)
         if point is None:
-            announce(f"{self.output}: no checkpoint was written yet; starting from the beginning")
+            voice.say(f"{self.output}: no checkpoint was written yet; starting from the beginning")
         else:
             self.restore(point)
             position = self.training.position
-            announce(
+            voice.say(
                 f"resuming from {point.checkpoint.path.name}: epoch {position.finished_epoch + 1}, "
                 f"{position.batch_id} steps done"
             )
         if changes:
             resumption = Resumption(batch_id=self.training.position.batch_id, differences=tuple(changes))
             self.resumptions.append(resumption)
-            announce(f"warning: no longer the environment the run began in ({'; '.join(changes)}); bits may differ")
+            voice.say(f"warning: no longer the environment the run began in ({'; '.join(changes)}); bits may differ")
 
     def restore(self, point: ResumePoint) -> None:
         """Take up state and findings where a checkpoint was written."""
@@ -192,7 +192,7 @@ class Conduct:
                 if isinstance(event, StepEvent):
                     if logs:
                         logs.log_step(event, interval=self.recipe.training.eval_interval)
-                    self.tell(event)
+                    self.show(event)
                     self.save_in_time(logs)
                 else:
                     self.end_epoch(event, logs=logs)
@@ -213,10 +213,10 @@ class Conduct:
         if time.monotonic() - self.saved_at >= 60 * self.durability.minutes:
             self.save(logs, self.training.position, is_epoch_end=False)
 
-    def tell(self, event: StepEvent) -> None:
-        """Tell the listener of one step."""
+    def show(self, event: StepEvent) -> None:
+        """Show the progress of one step."""
         figures = {"ndcg@10": self.epochs[-1].metrics["ndcg@10"]} if self.epochs else {}
-        self.listener(
+        self.voice.show(
             Progress(
                 activity=f"epoch {event.epoch} of {self.recipe.training.num_epochs}",
                 completed=event.step + 1,
@@ -225,13 +225,13 @@ class Conduct:
             )
         )
 
-    def tell_unless_stopped(self, progress: Progress) -> None:
-        """Tell the listener of a batch of an evaluation.
+    def show_unless_stopped(self, progress: Progress) -> None:
+        """Show the progress of a batch of an evaluation.
 
         Raises:
             RunStopped: Somebody asked the run to stop: an evaluation can take as long as an epoch.
         """
-        self.listener(progress)
+        self.voice.show(progress)
         if self.stop.is_made:  # torchrun tells every process, and kills those that stay longer than it waits
             raise RunStopped
 
@@ -247,7 +247,7 @@ class Conduct:
             device=self.device,
             num_batches=None if is_full else settings.partial_eval_num_iters,
             world=self.world,
-            listener=self.tell_unless_stopped,
+            voice=Voice(show=self.show_unless_stopped),
         )
         self.epochs.append(evaluated.record)
         # Under upstream's protocol the last epoch's full evaluation is the final one; no need to rank everybody twice.
@@ -314,5 +314,5 @@ class Conduct:
             device=self.device,
             num_batches=None,
             world=self.world,
-            listener=self.tell_unless_stopped,
+            voice=Voice(show=self.show_unless_stopped),
         )

@@ -8,18 +8,18 @@ from pathlib import Path
 
 from hstu_preserve.errors import UsageError
 from hstu_preserve.primitives.files import make_directory, refuse_unwritable
-from hstu_preserve.primitives.progress import Announcer
+from hstu_preserve.primitives.voice import Voice
 
 
 @contextmanager
-def hold(output: Path, *, announce: Announcer) -> Iterator[None]:
+def hold(output: Path, *, voice: Voice) -> Iterator[None]:
     """Make the folder `output` where it is missing, and keep other commands from training into it meanwhile.
 
     The folder itself is locked: unlike the files in it, nothing replaces it while a run is under way.
 
     Args:
         output: The run directory.
-        announce: Is told where no lock can be had.
+        voice: Says where no lock can be had.
 
     Raises:
         UsageError: Another process trains into it, or it is a file.
@@ -33,7 +33,7 @@ def hold(output: Path, *, announce: Announcer) -> Iterator[None]:
             folder = os.open(output, os.O_RDONLY | os.O_CLOEXEC)
         stack.callback(os.close, folder)
         if not is_locked(folder, output=output) and not is_locked_beside(output, stack=stack):
-            announce(f"warning: {output}: cannot be locked, so nothing keeps another command from training into it")
+            voice.say(f"warning: {output}: cannot be locked, so nothing keeps another command from training into it")
         yield
 
 

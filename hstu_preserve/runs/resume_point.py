@@ -15,7 +15,7 @@ from hstu_preserve.errors import (
 )
 from hstu_preserve.event_files.reader import require_whole_beginning
 from hstu_preserve.primitives.files import read_bytes
-from hstu_preserve.primitives.progress import Announcer
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.runs.checkpoint_folder import CheckpointFolder, Entry
@@ -36,9 +36,7 @@ class ResumePoint:
     journal: JournalRecord
 
 
-def find_resume_point(
-    folder: CheckpointFolder, *, output: Path, run: RunRecord, announce: Announcer
-) -> ResumePoint | None:
+def find_resume_point(folder: CheckpointFolder, *, output: Path, run: RunRecord, voice: Voice) -> ResumePoint | None:
     """Return the newest checkpoint that is whole and whose logs are, None where none was written yet.
 
     Raises:
@@ -53,7 +51,7 @@ def find_resume_point(
         require_logs(output, name=folder.name)
     for entry in entries:
         if problems:
-            announce(f"warning: {problems[-1]}; going back to {entry.path.name}")
+            voice.say(f"warning: {problems[-1]}; going back to {entry.path.name}")
         try:
             point = read_resume_point(entry, output=output, name=folder.name)
             folder.require_named(entry, read_position(point.checkpoint))
@@ -66,7 +64,7 @@ def find_resume_point(
     if problems:
         more = f" and {len(problems) - 1} more, as said" if len(problems) > 1 else ""
         if more:
-            announce(f"warning: {problems[-1]}")
+            voice.say(f"warning: {problems[-1]}")
         raise CheckpointError(
             f"{output}: cannot be resumed, no checkpoint is usable ({problems[0]}{more}); "
             "start again in a new directory"

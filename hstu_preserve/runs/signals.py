@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Never
 
-from hstu_preserve.primitives.progress import Announcer
+from hstu_preserve.primitives.voice import Voice
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SIGNAL_EXIT = 128
@@ -18,11 +18,11 @@ class StopRequest:
     """Whether somebody asked the run to stop.
 
     Args:
-        announce: Is told that the request was heard.
+        voice: Says that the request was heard.
     """
 
-    def __init__(self, announce: Announcer) -> None:
-        self.announce = announce
+    def __init__(self, voice: Voice) -> None:
+        self.voice = voice
         self.signal_number: int | None = None
 
     def hear(self, number: int, frame: FrameType | None) -> None:
@@ -32,7 +32,7 @@ class StopRequest:
         self.signal_number = number
         name = signal.Signals(number).name
         with suppress(OSError, RuntimeError):  # who would read it is gone, or the signal came while something was said
-            self.announce(f"{name}: saving after this step, then leaving (again: leave at once)")
+            self.voice.say(f"{name}: saving after this step, then leaving (again: leave at once)")
 
     @property
     def is_made(self) -> bool:
@@ -52,9 +52,9 @@ def leave(number: int) -> Never:
 
 
 @contextmanager
-def listen_for_signals(announce: Announcer) -> Iterator[StopRequest]:
+def listen_for_signals(voice: Voice) -> Iterator[StopRequest]:
     """Yield what notes SIGINT and SIGTERM inside the block; outside the main thread nobody can listen."""
-    request = StopRequest(announce)
+    request = StopRequest(voice)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

@@ -11,7 +11,7 @@ from hstu_preserve.errors import LostProcessError
 from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.primitives.files import remove_leftovers
-from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.runs.beginning import open_run, require_unused
 from hstu_preserve.runs.conductor import Conduct, Durability
@@ -28,8 +28,7 @@ def train_chain(
     output: Path,
     device: str = "auto",
     durability: Durability = Durability(),  # noqa: B008  frozen
-    listener: Listener = ignore,
-    announce: Announcer = say_nothing,
+    voice: Voice = SILENT,
 ) -> TrainingResult:
     """Train what a gin chain resolved to on a store, and seal the run directory.
 
@@ -40,8 +39,7 @@ def train_chain(
         output: The run directory; must not exist, or be empty, unless a run there is resumed.
         device: `auto`, `cpu` or `cuda`.
         durability: Whether to go on with the run in `output`, when checkpoints are written, and which stay.
-        listener: Hears of every step and evaluation.
-        announce: Is told where a resumed run goes on, and what was saved before leaving.
+        voice: Shows every step and evaluation; says where a resumed run goes on, and what was saved before leaving.
 
     Raises:
         DataMismatchError: The store is not the resumed run's.
@@ -55,12 +53,12 @@ def train_chain(
     chosen = choose_device(device)
     with repeatable_arithmetic(tf32=resolution.recipe.training.enable_tf32), join_world(chosen) as world:
         if not world.is_first:
-            announce, listener = say_nothing, ignore
+            voice = SILENT
         now = fix_policy(chain, resolution, store=store, device=chosen, num_processes=world.size)
         world.wait()  # until all have looked at the output
         warnings = tuple(str(warning) for warning in resolution.warnings)
         for warning in warnings:
-            announce(f"warning: {warning}")
+            voice.say(f"warning: {warning}")
         with (
             open_run(
                 output,
@@ -69,12 +67,12 @@ def train_chain(
                 store=store,
                 is_resumed=durability.resume,
                 world=world,
-                announce=announce,
+                voice=voice,
             ) as run,
-            listen_for_signals(announce) as stop,
+            listen_for_signals(voice) as stop,
         ):
             if is_finished(output):
-                announce(f"{output}: the run is finished; nothing is left to resume")
+                voice.say(f"{output}: the run is finished; nothing is left to resume")
                 return read_result(output, warnings=warnings)
             if world.is_first:
                 remove_leftovers(output)
@@ -86,17 +84,17 @@ def train_chain(
                 durability=durability,
                 stop=stop,
                 world=world,
-                listener=listener,
+                voice=voice,
             )
             if durability.resume:
-                conduct.resume(changes=list_changes(run, now), announce=announce)
+                conduct.resume(changes=list_changes(run, now), voice=voice)
             try:
                 results, checkpoint = conduct.complete()
             except (RunStopped, LostProcessError) as error:
                 if isinstance(error, LostProcessError) and not stop.is_made:
                     advice = "the same command with --resume goes on from the newest checkpoint"
                     raise LostProcessError(f"{error}; {advice}") from None
-                announce(f"{output}: saved; the same command with --resume goes on from here")
+                voice.say(f"{output}: saved; the same command with --resume goes on from here")
                 leave(stop.signal_number or signal.SIGTERM)  # another process may have been the one to hear it
             if world.is_first:
                 seal_run(output, run=run, results=results, checkpoint=checkpoint)

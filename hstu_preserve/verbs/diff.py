@@ -7,24 +7,21 @@ from hstu_preserve.bundle.results import read_results
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.legacy.recognition import require_native
 from hstu_preserve.library.obtaining import obtain_local
-from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
 from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.flattening import flatten_record
 from hstu_preserve.records.manifest import AnyManifest, Manifest, MigratedManifest
 from hstu_preserve.records.results import BundleDiff, Difference
 
 
-def diff(
-    left: str | Path, right: str | Path, *, listener: Listener = ignore, announce: Announcer = say_nothing
-) -> BundleDiff:
+def diff(left: str | Path, right: str | Path, *, voice: Voice = SILENT) -> BundleDiff:
     """Compare what two bundles or run directories say of themselves; their bytes are not verified.
 
     Args:
         left: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
         right: Another.
-        listener: Hears of what is fetched, in bytes.
-        announce: Is told what will be fetched, and how much, before it is.
+        voice: Shows what is fetched, in bytes; says what will be fetched, and how much, before it is.
 
     Returns:
         Every difference by section; none where the two are the same bundle.
@@ -33,7 +30,7 @@ def diff(
         MissingPathError: There is nothing at a path.
         ContentError: A manifest cannot be read.
     """
-    paths = [obtain_local(str(target), announce=announce, listener=listener).path for target in (left, right)]
+    paths = [obtain_local(str(target), voice=voice).path for target in (left, right)]
     for path in paths:
         require_native(path)
     stored = [read_stored_manifest(path) for path in paths]

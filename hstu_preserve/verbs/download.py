@@ -13,7 +13,7 @@ from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.hub.second_names import give_new
 from hstu_preserve.library.published import Obtained, Published
 from hstu_preserve.library.wanted import Job, Wanted, list_jobs, list_notes, open_wanted
-from hstu_preserve.primitives.progress import Announcer, Listener, Progress, ignore, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.records.downloads import DigestKind, DownloadedFile, DownloadReport, PublishedFile
 
 PARALLEL_FILES = 4
@@ -33,16 +33,13 @@ def preview_download(wanted: Wanted) -> DownloadReport:
     return make_report(published, files, jobs, notes=notes, missing=missing, is_dry_run=True)
 
 
-def download(
-    wanted: Wanted, *, output: Path, listener: Listener = ignore, announce: Announcer = say_nothing
-) -> DownloadReport:
+def download(wanted: Wanted, *, output: Path, voice: Voice = SILENT) -> DownloadReport:
     """Fetch what is wanted into a folder, several files at once; what stopped one is its result.
 
     Args:
         wanted: Which files.
         output: The folder that they appear in, whole and compared, or not at all.
-        listener: Hears of progress, in bytes.
-        announce: Is told where another process is waited for.
+        voice: Shows progress, in bytes; says where another process is waited for.
 
     Raises:
         UsageError: Nothing, or an unknown id, is wanted, or the output is no folder.
@@ -50,12 +47,12 @@ def download(
         UnavailableError: The repository cannot be asked, or the disk has no room.
     """
     require_folder(output)
-    published = open_wanted(wanted, announce=announce)
+    published = open_wanted(wanted, voice=voice)
     published.remember()
     jobs = list_jobs(wanted, published)
     missing = count_missing(published, jobs)
     require_room(jobs, missing=missing, output=output, published=published)
-    results = fetch_all(jobs, published=published, output=output, listener=listener)
+    results = fetch_all(jobs, published=published, output=output, voice=voice)
     notes = list_notes(wanted, published)
     return make_report(published, results, jobs, notes=notes, missing=missing, is_dry_run=False)
 
@@ -66,11 +63,9 @@ def count_missing(published: Published, jobs: Iterable[Job]) -> int:
     return sum(published.count_missing(file) for file in contents.values())
 
 
-def fetch_all(
-    jobs: Sequence[Job], *, published: Published, output: Path, listener: Listener
-) -> tuple[DownloadedFile, ...]:
+def fetch_all(jobs: Sequence[Job], *, published: Published, output: Path, voice: Voice) -> tuple[DownloadedFile, ...]:
     """Fetch several files at once; when one thing ends them all, each stops before the next bytes."""
-    total = Total(num_bytes=sum(job.file.size for job in jobs if job.error is None), listener=listener)
+    total = Total(num_bytes=sum(job.file.size for job in jobs if job.error is None), voice=voice)
     first = {job.file.etag: job for job in reversed(jobs)}  # one file per content, so that no two wait for one part
     rounds = [[j for j in jobs if first[j.file.etag] is j], [j for j in jobs if first[j.file.etag] is not j]]
     results: dict[int, DownloadedFile] = {}
@@ -138,8 +133,8 @@ def require_room(jobs: Iterable[Job], *, missing: int, output: Path, published: 
 class Total:
     """Adds up what several files have received."""
 
-    def __init__(self, *, num_bytes: int, listener: Listener) -> None:
-        self.num_bytes, self.listener = num_bytes, listener
+    def __init__(self, *, num_bytes: int, voice: Voice) -> None:
+        self.num_bytes, self.voice = num_bytes, voice
         self.completed = 0
         self.lock = threading.Lock()
 
@@ -151,8 +146,8 @@ class Total:
         """Count bytes and tell."""
         with self.lock:
             self.completed += num_bytes
-            progress = Progress(activity=activity, completed=self.completed, total=self.num_bytes, figures={})
-            self.listener(progress)
+            progress = Progress(activity=activity, completed=self.completed, total=self.num_bytes, in_bytes=True)
+            self.voice.show(progress)
 
 
 class Counted:

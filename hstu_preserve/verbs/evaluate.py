@@ -16,7 +16,7 @@ from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.obtaining import obtain_local
-from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.results import EvaluationResult
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
@@ -29,8 +29,7 @@ def evaluate(
     data: Path | None = None,
     ranks: Path | None = None,
     device: str = "auto",
-    listener: Listener = ignore,
-    announce: Announcer = say_nothing,
+    voice: Voice = SILENT,
 ) -> EvaluationResult:
     """Rank every user's test item with the checkpoint behind a bundle's claims.
 
@@ -39,8 +38,7 @@ def evaluate(
         data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
         ranks: A new file for per-user ranks, as `.npz`; None writes none.
         device: `auto`, `cpu` or `cuda`.
-        listener: Hears of each batch.
-        announce: Is told what will be fetched, and how much, before it is.
+        voice: Shows each batch; says what will be fetched, and how much, before it is.
 
     Raises:
         UsageError: The file for the ranks exists, or lies in a run, bundle or store.
@@ -49,12 +47,12 @@ def evaluate(
     """
     if ranks is not None:
         require_new(ranks, option="--ranks")
-    path = obtain_local(str(target), announce=announce, listener=listener).path
+    path = obtain_local(str(target), voice=voice).path
     with open_bundle(path, identity=None) as bundle:
         run = bundle.manifest.run
         store = open_store_for_bundle(run.data, locate_store_for_bundle(run.data, data, carried=bundle.data))
         evaluated, numerics = evaluate_checkpoint(
-            bundle.checkpoint, recipe=run.recipe, store=store, device=device, listener=listener
+            bundle.checkpoint, recipe=run.recipe, store=store, device=device, voice=voice
         )
         checkpoint = bundle.manifest.checkpoint
     return make_result(str(target), evaluated, checkpoint=checkpoint, numerics=numerics, ranks_path=ranks, warnings=())
@@ -68,7 +66,7 @@ def evaluate_file(
     gin_root: Path | None = None,
     ranks: Path | None = None,
     device: str = "auto",
-    listener: Listener = ignore,
+    voice: Voice = SILENT,
 ) -> EvaluationResult:
     """Rank every user's test item with a checkpoint file, ours or upstream's, and the gin file it was trained with.
 
@@ -79,7 +77,7 @@ def evaluate_file(
         gin_root: The folder that includes may not leave.
         ranks: A new file for per-user ranks, as `.npz`; None writes none.
         device: `auto`, `cpu` or `cuda`.
-        listener: Hears of each batch.
+        voice: Shows each batch.
 
     Raises:
         UsageError: The file for the ranks exists, or lies in a run, bundle or store.
@@ -98,7 +96,7 @@ def evaluate_file(
         store = open_pinned_store(settings, data)
         warnings += warn_of_borrowed_name(settings.name, store)
     evaluated, numerics = evaluate_checkpoint(
-        checkpoint, recipe=resolution.recipe, store=store, device=device, listener=listener
+        checkpoint, recipe=resolution.recipe, store=store, device=device, voice=voice
     )
     return make_result(
         str(checkpoint),

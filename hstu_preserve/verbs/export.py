@@ -7,7 +7,7 @@ from hstu_preserve.errors import UsageError
 from hstu_preserve.library.obtaining import obtain_local
 from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.primitives.files import write_atomically
-from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.publication.model_cards import write_card_of
 from hstu_preserve.records.results import ExportResult
 from hstu_preserve.reruns.opened_bundle import open_bundle
@@ -22,8 +22,7 @@ def export(
     *,
     output: Path,
     format: str = META_CHECKPOINT,  # noqa: A002  the option's name
-    listener: Listener = ignore,
-    announce: Announcer = say_nothing,
+    voice: Voice = SILENT,
 ) -> ExportResult:
     """Write a bundle's weights as upstream's DDP-wrapped model saves them, or its model card for the Hub.
 
@@ -34,8 +33,7 @@ def export(
         target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
         output: The new file.
         format: `meta-checkpoint` or `model-card`.
-        listener: Hears of what is fetched, in bytes.
-        announce: Is told what will be fetched, and how much, before it is.
+        voice: Shows what is fetched, in bytes; says what will be fetched, and how much, before it is.
 
     Raises:
         UsageError: Another format, or the output exists or lies in a run, bundle or store.
@@ -45,7 +43,7 @@ def export(
     if format not in FORMATS:
         raise UsageError(f"--format {format}: unknown; choose {', '.join(FORMATS)}")
     require_new(output, option="--output")
-    path = obtain_local(str(target), announce=announce, listener=listener).path
+    path = obtain_local(str(target), voice=voice).path
     if format == MODEL_CARD:
         write_atomically(output, write_card_of(path).encode())
     else:

@@ -10,13 +10,13 @@ from hstu_preserve.errors import VerificationError
 from hstu_preserve.legacy.migration import describe_archive, extract, place_files, require_legacy, work_directory
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.targets import require_local
-from hstu_preserve.primitives.progress import Listener, Progress, ignore
+from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.records.contents import describe_findings
 from hstu_preserve.records.results import MigrationResult
 
 
 def migrate(
-    legacy: str | Path, *, md5_list: Path | None = None, output: Path | None = None, listener: Listener = ignore
+    legacy: str | Path, *, md5_list: Path | None = None, output: Path | None = None, voice: Voice = SILENT
 ) -> MigrationResult:
     """Verify a legacy archive and write a native bundle of its files and of what is known of it.
 
@@ -26,7 +26,7 @@ def migrate(
         legacy: An archive as any `tar czf` writes it.
         md5_list: What vouches for it, Markdown or `md5sum` lines; None takes a `MANIFEST.md` beside it.
         output: The bundle; None takes the archive's name with `.migrated.tar.gz`, in the current directory.
-        listener: Hears of progress.
+        voice: Shows progress.
 
     Raises:
         UsageError: It is a native bundle already, or a directory, or the output exists.
@@ -38,7 +38,7 @@ def migrate(
     require_legacy(path)
     destination = output or Path(name_migrated(path.name))
     require_new(destination, option="--output")
-    tell(listener, "verifying", completed=0)
+    tell(voice, "verifying", completed=0)
     verification = verify_legacy(path, md5_list=md5_list)
     if verification.findings:
         headline = f"{path}: not migrated, the archive is refused (tolerant profile)"
@@ -46,11 +46,11 @@ def migrate(
     files = place_files(verification.files, source=path)
     with work_directory(destination) as folder:
         tree = folder / "tree"
-        tell(listener, "unpacking", completed=1)
+        tell(voice, "unpacking", completed=1)
         size = extract(path, files, destination=tree, verification=verification)
         manifest = describe_archive(path, files, tree=tree, size=size, verification=verification)
         seal(tree, manifest=manifest)
-        tell(listener, "packing", completed=2)
+        tell(voice, "packing", completed=2)
         packed = archive.pack(tree, output=destination)
     return MigrationResult(
         bundle=packed,
@@ -61,6 +61,6 @@ def migrate(
     )
 
 
-def tell(listener: Listener, activity: str, *, completed: int) -> None:
+def tell(voice: Voice, activity: str, *, completed: int) -> None:
     """Tell that one of the three steps begins."""
-    listener(Progress(activity=activity, completed=completed, total=3, figures={}))
+    voice.show(Progress(activity=activity, completed=completed, total=3))

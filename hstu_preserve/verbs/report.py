@@ -9,7 +9,7 @@ from hstu_preserve.errors import UsageError
 from hstu_preserve.library.catalog import list_experiments
 from hstu_preserve.library.targets import SAMPLE
 from hstu_preserve.primitives.files import read_bytes, write_atomically
-from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import ReportResult
 from hstu_preserve.report.preservation_report import PREAMBLE, write_preservation_report
 from hstu_preserve.verbs.reproduce import reproduce
@@ -25,8 +25,7 @@ def write_report(
     *,
     markdown: Path = Path(REPORT_NAME),
     device: str = "auto",
-    listener: Listener = ignore,
-    announce: Announcer = say_nothing,
+    voice: Voice = SILENT,
 ) -> ReportResult:
     """Reproduce the targets' evaluation rung and write the report.
 
@@ -34,20 +33,17 @@ def write_report(
         targets: As `reproduce` takes them; None takes the sample.
         markdown: The file to write; an earlier report there is replaced.
         device: `auto`, `cpu` or `cuda`.
-        listener: Hears of progress.
-        announce: Is told what will be fetched, and how much, before it is.
+        voice: Shows progress; says what will be fetched, and how much, before it is.
 
     Raises:
         UsageError: There is something else than an earlier report.
         PreserveError: A target cannot be re-run at all; nothing is written.
     """
     before = read_earlier_report(markdown)
-    reproductions = [
-        reproduce(target, device=device, listener=listener, announce=announce) for target in (targets or [SAMPLE])
-    ]
+    reproductions = [reproduce(target, device=device, voice=voice) for target in (targets or [SAMPLE])]
     for one in reproductions:
         for verdict in list_failed(one.verdicts):
-            announce(f"{one.target}: {verdict.rung.value} {verdict.outcome.value}: {verdict.reason}")
+            voice.say(f"{one.target}: {verdict.rung.value} {verdict.outcome.value}: {verdict.reason}")
     environments = [one.environment for one in reproductions if one.environment is not None]
     catalog = list_experiments()
     content = write_preservation_report(

@@ -12,7 +12,7 @@ from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.obtaining import obtain_local, obtain_signature
 from hstu_preserve.primitives.files import write_atomically
-from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.reruns.judgement import RUNGS, explain_not_run, judge_native
@@ -31,8 +31,7 @@ def reproduce(
     public_key: Path | None = None,
     output: Path | None = None,
     max_steps: int | None = None,
-    listener: Listener = ignore,
-    announce: Announcer = say_nothing,
+    voice: Voice = SILENT,
 ) -> Reproduction:
     """Verify a bundle's bytes, re-run what was asked for, and compare with what it recorded and claims.
 
@@ -46,8 +45,7 @@ def reproduce(
         output: A new directory for the verdicts, the ranks and the retrained run, which appears when all of them are
             there; None keeps nothing.
         max_steps: How many steps `resume` takes at most; None goes to the run's end.
-        listener: Hears of progress.
-        announce: Is told what will be fetched, and how much, before it is.
+        voice: Shows progress; says what will be fetched, and how much, before it is.
 
     Returns:
         One verdict per rung and claim; `exit_code` is what the command line exits with.
@@ -62,8 +60,8 @@ def reproduce(
     require_known(rungs, max_steps=max_steps)
     with ExitStack() as stack:
         folder = None if output is None else stack.enter_context(new_folder(output, option="--output"))
-        path = obtain_local(str(target), announce=announce, listener=listener).path
-        obtain_signature(str(target), public_key=public_key, announce=announce)
+        path = obtain_local(str(target), voice=voice).path
+        obtain_signature(str(target), public_key=public_key, voice=voice)
         if path.is_file() and is_legacy(path):
             if public_key is not None:
                 raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
@@ -78,7 +76,7 @@ def reproduce(
                 public_key=public_key,
                 output=folder,
                 max_steps=max_steps,
-                listener=listener,
+                voice=voice,
             )
         if folder is not None:
             write_atomically(folder / RECORD_NAME, spell_as_text(reproduction).to_json())

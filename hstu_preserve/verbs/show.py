@@ -12,7 +12,7 @@ from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.library.catalog import find_gain, read_catalog
 from hstu_preserve.library.targets import CatalogTarget, LocalTarget, RemoteTarget, resolve_target
 from hstu_preserve.primitives.byte_sources import ByteSource
-from hstu_preserve.primitives.progress import Announcer, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.legacy import ShownLegacy
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
@@ -21,14 +21,14 @@ GIN_SUFFIX = ".gin"
 
 
 def show(
-    target: str | Path, *, gin_root: Path | None = None, announce: Announcer = say_nothing
+    target: str | Path, *, gin_root: Path | None = None, voice: Voice = SILENT
 ) -> ShownEntry | ShownBundle | ShownMigrated | ShownRecipe | ShownLegacy:
     """Return what is known of a target; bytes are not verified beyond what is read.
 
     Args:
         target: A catalog id, a bundle, a run directory, `sample`, or a gin file.
         gin_root: The folder that a gin file's includes may not leave.
-        announce: Is told where the Hub does not answer and what is shown may be old.
+        voice: Says where the Hub does not answer and what is shown may be old.
 
     Raises:
         UnknownNameError: No such path or id.
@@ -39,7 +39,7 @@ def show(
     if isinstance(found, CatalogTarget):
         return show_entry(found)
     if isinstance(found, RemoteTarget):
-        return show_remote(found, announce=announce)
+        return show_remote(found, voice=voice)
     if found.path.suffix == GIN_SUFFIX:
         return show_recipe(found, gin_root=gin_root)
     if is_legacy(found.path):
@@ -47,11 +47,11 @@ def show(
     return show_bundle(found.path, target=found.text)
 
 
-def show_remote(target: RemoteTarget, *, announce: Announcer) -> ShownBundle | ShownMigrated | ShownLegacy:
+def show_remote(target: RemoteTarget, *, voice: Voice) -> ShownBundle | ShownMigrated | ShownLegacy:
     """Return what a bundle on the Hub is; of a native one only the beginning is read, and nothing is kept."""
     from hstu_preserve.library.remote import open_target
 
-    source = open_target(target, announce=announce).content
+    source = open_target(target, voice=voice).content
     return show_legacy(source, target=target.text) if is_legacy(source) else show_bundle(source, target=target.text)
 
 

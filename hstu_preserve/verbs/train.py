@@ -8,7 +8,7 @@ from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
 from hstu_preserve.library.targets import looks_like_path
-from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.runs.conductor import Durability
 from hstu_preserve.runs.training import train_chain
@@ -22,8 +22,7 @@ def train(
     gin_root: Path | None = None,
     device: str = "auto",
     durability: Durability = Durability(),  # noqa: B008  frozen
-    listener: Listener = ignore,
-    announce: Announcer = say_nothing,
+    voice: Voice = SILENT,
 ) -> TrainingResult:
     """Train what a gin chain says and write the run directory that `pack` takes.
 
@@ -37,8 +36,7 @@ def train(
         device: `auto`, `cpu` or `cuda`.
         durability: Whether to go on with the run in `output` (from its newest whole checkpoint, from the start where
             there is none), when checkpoints are written beside those the recipe asks for, and which stay.
-        listener: Hears of every step and evaluation.
-        announce: Is told where a resumed run goes on, and what was saved before leaving.
+        voice: Shows every step and evaluation; says where a resumed run goes on, and what was saved before leaving.
 
     Raises:
         RecipeError: The chain does not resolve.
@@ -56,8 +54,7 @@ def train(
         output=output,
         device=device,
         durability=durability,
-        listener=listener,
-        announce=announce,
+        voice=voice,
     )
 
 

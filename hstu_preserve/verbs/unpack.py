@@ -8,7 +8,7 @@ from hstu_preserve.bundle.names import BUNDLE_SUFFIX
 from hstu_preserve.errors import UsageError
 from hstu_preserve.legacy.recognition import require_native
 from hstu_preserve.library.obtaining import obtain_local
-from hstu_preserve.primitives.progress import Announcer, Listener, ignore, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import UnpackResult
 
 
@@ -17,8 +17,7 @@ def unpack(
     *,
     output: Path | None = None,
     identity: str | None = None,
-    listener: Listener = ignore,
-    announce: Announcer = say_nothing,
+    voice: Voice = SILENT,
 ) -> UnpackResult:
     """Write a bundle's files into a new directory, if all of it is as packed.
 
@@ -26,14 +25,13 @@ def unpack(
         target: A bundle, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
         output: The new directory; None names it after the file, in the current directory.
         identity: The bundle that it must be: its manifest's sha256, with or without `sha256:` before; None for any.
-        listener: Hears of what is fetched, in bytes.
-        announce: Is told what will be fetched, and how much, before it is.
+        voice: Shows what is fetched, in bytes; says what will be fetched, and how much, before it is.
 
     Raises:
         UsageError: The output exists, the target is a directory, or the identity is no sha256.
         VerificationError: The bundle is not what its manifest says; nothing is left behind.
     """
-    source = obtain_local(str(target), announce=announce, listener=listener).path
+    source = obtain_local(str(target), voice=voice).path
     destination = output or Path(source.name.removesuffix(BUNDLE_SUFFIX))
     expected = None if identity is None else read_identity(identity)
     require_native(source)

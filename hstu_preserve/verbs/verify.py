@@ -9,7 +9,7 @@ from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.library.obtaining import obtain_signature
 from hstu_preserve.library.targets import REMOTE_PREFIX, LocalTarget, parse_remote, require_local
 from hstu_preserve.library.verification import STANDARD_INPUT, compare_legacy_with_receipt, compare_with_receipt, verify
-from hstu_preserve.primitives.progress import Announcer, say_nothing
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
 
@@ -20,7 +20,7 @@ def verify_all(
     deep: bool = False,
     public_key: Path | None = None,
     md5_list: Path | None = None,
-    announce: Announcer = say_nothing,
+    voice: Voice = SILENT,
 ) -> VerificationReport:
     """Verify several targets, each in any case; what stopped one is its result.
 
@@ -29,31 +29,30 @@ def verify_all(
         deep: Hold the parts of each bundle against each other, too; needs PyTorch.
         public_key: The key that must have signed each; None checks no signature.
         md5_list: The list that vouches for legacy archives; None takes a `MANIFEST.md` beside each.
-        announce: Is told what will be fetched, and where the Hub does not answer.
+        voice: Says what will be fetched, and where the Hub does not answer.
     """
     return VerificationReport(
         targets=tuple(
-            verify_one(target, deep=deep, public_key=public_key, md5_list=md5_list, announce=announce)
-            for target in targets
+            verify_one(target, deep=deep, public_key=public_key, md5_list=md5_list, voice=voice) for target in targets
         )
     )
 
 
 def verify_one(
-    target: str, *, deep: bool, public_key: Path | None, md5_list: Path | None, announce: Announcer
+    target: str, *, deep: bool, public_key: Path | None, md5_list: Path | None, voice: Voice
 ) -> VerifiedTarget:
     """Return the verification of one target, or the reason why there is none."""
     checks: tuple[DeepCheck, ...] = ()
     try:
         if target.startswith(REMOTE_PREFIX):
             if not deep and public_key is None:
-                return verify_remote(target, md5_list=md5_list, announce=announce)
-            fetch_remote(target, announce=announce)
+                return verify_remote(target, md5_list=md5_list, voice=voice)
+            fetch_remote(target, voice=voice)
         if target != STANDARD_INPUT:
-            obtain_signature(target, public_key=public_key, announce=announce)
+            obtain_signature(target, public_key=public_key, voice=voice)
         local = None if target == STANDARD_INPUT else require_local(target)
         if local is not None and local.notice is not None:
-            announce(local.notice)
+            voice.say(local.notice)
         if local is not None and is_legacy(local.path):
             return verify_legacy_target(local, deep=deep, public_key=public_key, md5_list=md5_list)
         if md5_list is not None:
@@ -68,11 +67,11 @@ def verify_one(
     return VerifiedTarget(target=target, verification=verification, deep=checks, error=None, exit_code=exit_code)
 
 
-def verify_remote(target: str, *, md5_list: Path | None, announce: Announcer) -> VerifiedTarget:
+def verify_remote(target: str, *, md5_list: Path | None, voice: Voice) -> VerifiedTarget:
     """Return the verification of a bundle on the Hub, read once and not kept."""
     from hstu_preserve.library.remote import open_target
 
-    opened = open_target(parse_remote(target), announce=announce)
+    opened = open_target(parse_remote(target), voice=voice)
     source = opened.content
     if is_legacy(source):
         from hstu_preserve.legacy.verification import verify_legacy
@@ -87,11 +86,11 @@ def verify_remote(target: str, *, md5_list: Path | None, announce: Announcer) ->
     return VerifiedTarget(target=target, verification=verification, deep=(), error=None, exit_code=exit_code)
 
 
-def fetch_remote(target: str, *, announce: Announcer) -> None:
+def fetch_remote(target: str, *, voice: Voice) -> None:
     """Bring a bundle on the Hub here: signatures and deep checks need more than one pass."""
     from hstu_preserve.library.remote import fetch_missing
 
-    fetch_missing(target, announce=announce)
+    fetch_missing(target, voice=voice)
 
 
 def verify_legacy_target(

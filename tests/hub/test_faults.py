@@ -17,6 +17,7 @@ from hstu_preserve.hub.repository import Hub
 from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.library.published import Published
 from hstu_preserve.library.vouching import Expectation
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub, User
@@ -402,7 +403,7 @@ def test_who_comes_second_waits_and_takes_what_the_first_fetched(hub: LocalHub, 
     hub.spoil(Fault(pattern=STORAGE, bytes_per_second=2e6))
     second = reader.open()
     said: list[str] = []
-    second.announce = said.append
+    second.voice = Voice(say=said.append)
     first = threading.Thread(target=reader.obtain)
     first.start()
     while not reader.parts:
@@ -420,7 +421,7 @@ def held(reader: Reader) -> Iterator[Published]:
     published = reader.open()
     file = published.snapshot.find(NAME)
     assert file is not None
-    with published.cache.open_part(file, pause=published.policy.pause, announce=published.announce):
+    with published.cache.open_part(file, pause=published.policy.pause, voice=published.voice):
         yield published
 
 

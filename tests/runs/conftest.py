@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.runs.conductor import Durability
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.train import train
@@ -35,7 +36,7 @@ def crashed(store: Path, tmp_path: Path) -> Path:
             device="cpu",
             output=tmp_path / "run",
             durability=Durability(minutes=0),
-            listener=crash_after(7),
+            voice=Voice(show=crash_after(7)),
         )
     return tmp_path / "run"
 

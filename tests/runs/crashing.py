@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
-from hstu_preserve.primitives.progress import Progress
+from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.runs.conductor import Durability
 from hstu_preserve.verbs.train import train
 
@@ -63,7 +63,7 @@ def resume(run: Path, store: Path, heard: list[str] | None = None, **durability:
         device="cpu",
         output=run,
         durability=Durability(resume=True, **durability),  # type: ignore[arg-type]  # numbers by name
-        announce=announced.append,
+        voice=Voice(say=announced.append),
     )
     return announced
 

@@ -15,7 +15,7 @@ from hstu_preserve.bundle.layout import CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT,
 from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.data.store import ARRAY_DTYPES, RECORD_NAME, open_store, verify_store
 from hstu_preserve.errors import UsageError
-from hstu_preserve.primitives.progress import Progress
+from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.runs.conductor import Durability
 from hstu_preserve.runs.lock import hold
 from hstu_preserve.verbs.train import train
@@ -36,7 +36,7 @@ def cut_off(store: Path, tmp_path: Path) -> Path:
 
     output = tmp_path / "run"
     with pytest.raises(CrashError):
-        train(write_gin(tmp_path), data=store, device="cpu", output=output, listener=stop)
+        train(write_gin(tmp_path), data=store, device="cpu", output=output, voice=Voice(show=stop))
     for path in output.iterdir():
         if path.name not in {CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT}:
             path.unlink() if path.is_file() else remove_tree(path)
@@ -167,7 +167,7 @@ def test_nothing_is_written_into_an_output_that_another_process_holds(
     last: tuple[str, ...], store: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "run"
-    with hold(output, announce=pytest.fail):
+    with hold(output, voice=Voice(say=pytest.fail)):
         process = start(write_gin(tmp_path), store=store, output=output, command=COMMAND, last=last)
         _, said = process.communicate(timeout=120)
     assert (process.returncode, "another process is training into it" in said) == (2, True), said
@@ -196,24 +196,24 @@ def test_where_only_files_open_for_writing_can_be_locked_one_beside_the_output_i
     """As on NFS."""
     refuse_locks(is_read_only, monkeypatch)
     with (
-        hold(tmp_path / "run", announce=pytest.fail),
+        hold(tmp_path / "run", voice=Voice(say=pytest.fail)),
         pytest.raises(UsageError, match="another process"),
-        hold(tmp_path / "run", announce=pytest.fail),
+        hold(tmp_path / "run", voice=Voice(say=pytest.fail)),
     ):
         pass
-    with hold(tmp_path / "run", announce=pytest.fail):
+    with hold(tmp_path / "run", voice=Voice(say=pytest.fail)):
         assert not list((tmp_path / "run").iterdir())
 
 
 def test_where_nothing_can_be_locked_the_user_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse_locks(lambda _: True, monkeypatch)
     announced: list[str] = []
-    with hold(tmp_path / "run", announce=announced.append):
+    with hold(tmp_path / "run", voice=Voice(say=announced.append)):
         pass
     assert [line.partition(", so")[0] for line in announced] == [f"warning: {tmp_path / 'run'}: cannot be locked"]
 
 
 def test_a_file_is_not_taken_for_an_output(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("precious")
-    with pytest.raises(UsageError, match="not a directory"), hold(tmp_path / "run", announce=pytest.fail):
+    with pytest.raises(UsageError, match="not a directory"), hold(tmp_path / "run", voice=Voice(say=pytest.fail)):
         pass

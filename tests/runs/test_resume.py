@@ -24,6 +24,7 @@ from hstu_preserve.errors import (
     UnavailableError,
     UsageError,
 )
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
@@ -88,7 +89,14 @@ def test_a_lost_best_checkpoint_is_told_before_any_step_is_taken(damage: str, st
     gin = write_gin(tmp_path, 'data.protocol = "validated"\ntrain_fn.learning_rate = 1e-9\n')
     run = tmp_path / "run"
     with pytest.raises(CrashError):
-        train(gin, data=store, device="cpu", output=run, durability=Durability(num_kept=1), listener=crash_after(11))
+        train(
+            gin,
+            data=store,
+            device="cpu",
+            output=run,
+            durability=Durability(num_kept=1),
+            voice=Voice(show=crash_after(11)),
+        )
     newest = max(map(int, (name.removeprefix("ep") for name in list_names(run))))
     best = min((run / CHECKPOINT_FOLDER).iterdir(), key=lambda path: int(path.name.rpartition("_ep")[2]))
     assert best != find(run, f"ep{newest}")
@@ -401,7 +409,7 @@ def test_a_run_that_begins_anew_elsewhere_says_so_too(
 ) -> None:
     gin, run = write_gin(tmp_path), tmp_path / "run"
     with pytest.raises(CrashError):
-        train(gin, data=store, device="cpu", output=run, listener=crash_after(1))
+        train(gin, data=store, device="cpu", output=run, voice=Voice(show=crash_after(1)))
     assert not (run / CHECKPOINT_FOLDER).exists()
     monkeypatch.setattr(training_module, "list_changes", lambda *_: ["threads: 2 here, 64 recorded"])
     resume(run, store)

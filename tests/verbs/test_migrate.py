@@ -21,7 +21,7 @@ from hstu_preserve.cli.main import main
 from hstu_preserve.errors import ContentError, PreserveError
 from hstu_preserve.legacy.consistency import CHECKS, verify_migrated_deeply
 from hstu_preserve.primitives.canonical_json import canonical_dumps
-from hstu_preserve.primitives.progress import Progress
+from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.legacy import LegacyOutcome
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.migration import Basis, Provenance, Statement, Subject
@@ -358,25 +358,25 @@ def test_what_is_disturbed_leaves_nothing(
 ) -> None:
     archive = make(tmp_path)
 
-    def listener(progress: Progress) -> None:
+    def disturb_at_activity(progress: Progress) -> None:
         if progress.activity == activity:
             disturb(archive)
 
     with pytest.raises(raised, match="changed while it was worked on" if raised is ContentError else None):
-        migrate(archive, output=tmp_path / "b.tar.gz", listener=listener)
+        migrate(archive, output=tmp_path / "b.tar.gz", voice=Voice(show=disturb_at_activity))
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
 
 def test_what_is_packed_is_what_was_verified(tmp_path: Path) -> None:
     archive = make(tmp_path, manifest="list")
 
-    def listener(progress: Progress) -> None:
+    def disturb(progress: Progress) -> None:
         if progress.activity == "packing":
             (checkpoint,) = tmp_path.glob(f".b.tar.gz.*/tree/{CHECKPOINT}")
             checkpoint.write_bytes(bytes(checkpoint.stat().st_size))
 
     with pytest.raises(ContentError, match="changed after the manifest was written"):
-        migrate(archive, output=tmp_path / "b.tar.gz", listener=listener)
+        migrate(archive, output=tmp_path / "b.tar.gz", voice=Voice(show=disturb))
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
 

@@ -15,7 +15,7 @@ from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.errors import DataMismatchError, UsageError
 from hstu_preserve.event_files.reader import read_scalars
-from hstu_preserve.primitives.progress import Progress
+from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.claim import METRIC_NAMES, SelectionRule
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import RunRecord
@@ -127,7 +127,7 @@ def test_the_policy_is_written_before_the_first_step(store: Path, tmp_path: Path
 
     gin = write_gin(tmp_path, 'claim.metric = "hr@10"\nclaim.margin = 0.01\nclaim.margin_derivation = "a guess"\n')
     with pytest.raises(FirstStepError):
-        train(gin, data=store, device="cpu", output=tmp_path / "run", listener=stop)
+        train(gin, data=store, device="cpu", output=tmp_path / "run", voice=Voice(show=stop))
     record = RunRecord.from_json((tmp_path / "run" / RUN_RECORD).read_bytes(), source=RUN_RECORD)
     assert [(policy.metric, policy.margin) for policy in record.policies] == [("hr@10", 0.01)]
     assert record.data.fingerprint

@@ -21,7 +21,7 @@ from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
-from hstu_preserve.primitives.progress import ignore
+from hstu_preserve.primitives.voice import SILENT
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.manifest import Manifest, RunRecord
@@ -105,7 +105,7 @@ class Forgery:
             load_state(model, checkpoint.weights, source=str(self.checkpoint))
             device = torch.device("cpu")
             return evaluate_model(
-                model, store, part=part, epoch=checkpoint.epoch, device=device, num_batches=None, listener=ignore
+                model, store, part=part, epoch=checkpoint.epoch, device=device, num_batches=None, voice=SILENT
             )
 
 

@@ -8,12 +8,14 @@ import hashlib
 import struct
 import weakref
 import zlib
+from collections.abc import Callable
 from types import ModuleType
 from typing import BinaryIO, Protocol
 
 from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.bundle.inflating import Block, Damage, End, InflatingThread
 from hstu_preserve.errors import UnavailableError
+from hstu_preserve.primitives.voice import count_nothing
 from hstu_preserve.records.contents import FindingClass
 
 deflate: ModuleType
@@ -59,8 +61,10 @@ class GzipWriter:
 class GzipReader:
     """Decompresses a stream front to back in flat memory and hashes the compressed bytes on the way."""
 
-    def __init__(self, stream: BinaryIO, *, source: str) -> None:
+    def __init__(self, stream: BinaryIO, *, source: str, count: Callable[[int], None] = count_nothing) -> None:
         self.stream = stream
+        self.count = count
+        """Is told of compressed bytes as they are read, by whoever reads, never by the thread that inflates."""
         self.source = source
         self.place = source
         """What a finding names: the member that is being read."""
@@ -146,6 +150,7 @@ class GzipReader:
     def _note_raw(self, raw: bytes) -> None:
         """Hash compressed bytes, and keep the first ones: the gzip header."""
         self._transport.update(raw)
+        self.count(len(raw))
         missing = len(GZIP_HEADER) - len(self.header_found)
         self.header_found += raw[:missing]
 

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, RUN_RECORD
@@ -67,7 +68,11 @@ def new_folder(directory: Path, *, option: str) -> Iterator[Path]:
         UnavailableError: It cannot be written.
     """
     require_new(directory, option=option)
-    with whole_folder(directory) as temporary:
+    with whole_folder(directory, require_free=partial(require_absent, directory)) as temporary:
         yield temporary
-        if os.path.lexists(directory):
-            raise UnavailableError(f"{directory}: came into being meanwhile; nothing was written over it")
+
+
+def require_absent(directory: Path) -> None:
+    """Raise UnavailableError if something came into being where a folder is about to get its name."""
+    if os.path.lexists(directory):
+        raise UnavailableError(f"{directory}: came into being meanwhile; nothing was written over it")

@@ -1,29 +1,32 @@
 """Unpacks a bundle: verified while it is written, and there in whole or not at all."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from hstu_preserve.bundle.layout import BundleIdentity
-from hstu_preserve.bundle.verification import open_bundle
-from hstu_preserve.bundle.walker import BundleWalker
+from hstu_preserve.bundle.layout import BundleIdentity, StoredManifest
+from hstu_preserve.bundle.walker import BundleWalker, walk_bundle
 from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError, VerificationError
-from hstu_preserve.primitives.files import current_umask, flush_directory
+from hstu_preserve.primitives.files import refuse_unwritable
+from hstu_preserve.primitives.temporary_folders import FOLDER_FLAGS, whole_folder
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import Finding, FindingClass, describe_findings
 from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.verification import Verification
 
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_MODE = 0o644
 
 
 def unpack(
-    source: Path | BinaryIO, *, destination: Path, expected_identity: BundleIdentity | None = None
+    source: Path | BinaryIO,
+    *,
+    destination: Path,
+    expected_identity: BundleIdentity | None = None,
+    known: StoredManifest | None = None,
+    voice: Voice = SILENT,
 ) -> Verification:
     """Write the members of a bundle into the new directory `destination`, if all of it is as packed.
 
@@ -31,6 +34,8 @@ def unpack(
         source: A packed bundle, or a stream of one.
         destination: The new directory.
         expected_identity: The bundle that it must be, None for any: of another one, no byte is written.
+        known: The bundle's manifest as it was read before.
+        voice: Shows how many bytes were read.
 
     Raises:
         UsageError: `destination` exists, or `source` is a directory.
@@ -42,14 +47,40 @@ def unpack(
         raise UsageError(f"{destination}: exists; choose another --output")
     if isinstance(source, Path) and source.is_dir():
         raise UsageError(f"{source}: a directory, not a packed bundle")
-    with open_bundle(source) as walker, fresh_directory(destination) as root:
-        for content in walker.members():
-            require_identity(walker, expected_identity)
-            if not walker.findings:
-                write_file(root, path=content.member.path, chunks=content.chunks)
+    with walk_bundle(source, known=known, voice=voice) as walker, fresh_directory(destination) as root:
+        write_members(walker, root, expected_identity=expected_identity)
         if walker.findings:
             raise walker.verification_error()
     return walker.verification()
+
+
+def unpack_into(
+    folder: Path, source: Path, *, known: StoredManifest | None = None, voice: Voice = SILENT
+) -> Verification:
+    """Write the members of a bundle into an empty folder, and return what the same pass found of them.
+
+    From the first difference on nothing more is written, though all of it is still compared.
+
+    Raises:
+        MissingPathError: There is no such bundle.
+        UnavailableError: The bundle cannot be read or the folder cannot be written.
+    """
+    with walk_bundle(source, known=known, voice=voice) as walker, refuse_unwritable(folder), open_root(folder) as root:
+        write_members(walker, root, expected_identity=None)
+        return walker.verification()
+
+
+def write_members(walker: BundleWalker, root: int, *, expected_identity: BundleIdentity | None) -> None:
+    """Walk a bundle to its end and write its members below the directory with descriptor `root`, as long as all fits.
+
+    Raises:
+        VerificationError: It is another bundle than expected.
+        OSError: A member cannot be written.
+    """
+    for content in walker.members():
+        require_identity(walker, expected_identity)
+        if not walker.findings:
+            write_file(root, path=content.member.path, chunks=content.chunks)
 
 
 def require_identity(walker: BundleWalker, expected: BundleIdentity | None) -> None:
@@ -75,31 +106,33 @@ def fresh_directory(destination: Path) -> Iterator[int]:
         UnavailableError: Something cannot be written.
         UsageError: `destination` came into being meanwhile.
     """
-    parent = destination.parent
-    try:
-        temporary = tempfile.mkdtemp(prefix=f".{destination.name[:100]}.", suffix=".tmp", dir=parent)
-    except FileNotFoundError:
-        raise MissingPathError(f"{parent}: no such directory") from None
-    except OSError as error:
-        raise UnavailableError(f"{destination}: cannot be written ({error.strerror})") from None
-    try:
-        root = os.open(temporary, FOLDER_FLAGS)
-        try:
-            yield root
-            os.fchmod(root, 0o777 & ~current_umask())
-            is_replaced = not os.path.samestat(os.fstat(root), os.lstat(temporary))
-        finally:
-            os.close(root)
-        if is_replaced:
-            raise UnavailableError(f"{destination}: the folder that was unpacked into was replaced meanwhile")
+    if not destination.parent.exists():
+        raise MissingPathError(f"{destination.parent}: no such directory")
+
+    def require_free() -> None:
         if os.path.lexists(destination):
             raise UsageError(f"{destination}: came into being while it was unpacked")
-        Path(temporary).rename(destination)
-    except OSError as error:
-        raise UnavailableError(f"{destination}: cannot be written ({error.strerror or error})") from None
+
+    with whole_folder(destination, require_free=require_free) as temporary, refuse_unwritable(destination):
+        with open_root(temporary) as root:
+            yield root
+            is_replaced = not os.path.samestat(os.fstat(root), os.lstat(temporary))
+        if is_replaced:
+            raise UnavailableError(f"{destination}: the folder that was unpacked into was replaced meanwhile")
+
+
+@contextmanager
+def open_root(folder: Path) -> Iterator[int]:
+    """Yield the descriptor of the folder that everything is written below, whatever becomes of its name.
+
+    Raises:
+        OSError: It cannot be opened, or is a link.
+    """
+    root = os.open(folder, FOLDER_FLAGS)
+    try:
+        yield root
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    flush_directory(parent)
+        os.close(root)
 
 
 def write_file(root: int, *, path: str, chunks: Iterable[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""Open a bundle as a directory on disk whose every byte was compared with one manifest."""
+"""Open a bundle as a directory on disk: a tree where it is, an archive unpacked while it is verified, in one pass."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,42 +6,75 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.bundle import extraction
+from hstu_preserve.bundle.extraction import unpack_into
 from hstu_preserve.bundle.layout import StoredManifest
 from hstu_preserve.bundle.tree import read_tree_manifest
-from hstu_preserve.errors import ContentError
+from hstu_preserve.bundle.verification import verify_tree
+from hstu_preserve.errors import ContentError, VerificationError
+from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.verification import Verification
+
+TEMPORARY_PREFIX = "hstu-preserve-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class OpenedTree:
-    """A verified tree on disk, of a run or of a migrated legacy archive.
+class VerifiedTree:
+    """A bundle on disk, every byte of which was compared with its manifest.
 
     Attributes:
-        root: Where its files are.
-        stored: What they are.
+        root: Where its files are; all of them are there only if nothing differs.
+        verification: What was found.
     """
 
     root: Path
-    stored: StoredManifest
+    verification: Verification
 
 
 @contextmanager
-def open_tree(path: Path, *, identity: str | None) -> Iterator[OpenedTree]:
-    """Yield the tree of any bundle, as `open_bundle` does."""
+def open_verified(path: Path, *, known: StoredManifest | None, voice: Voice = SILENT) -> Iterator[VerifiedTree]:
+    """Yield a bundle that is verified, differences and all; an archive is unpacked by the pass that verifies it.
+
+    Args:
+        path: A packed bundle, an unpacked one or a run directory.
+        known: The manifest as it was read before.
+        voice: Shows how many bytes were read.
+
+    Raises:
+        ContentError: The manifest is another than the known one.
+        UnavailableError: The bundle cannot be read, or there is no room to unpack it.
+    """
     if path.is_dir():
-        stored = read_tree_manifest(path)
-        require_same(stored, identity, path=path)
-        yield OpenedTree(root=path, stored=stored)
+        verification = verify_tree(path, known=known, voice=voice)
+        require_same(verification.identity, known, path=path)
+        yield VerifiedTree(root=path, verification=verification)
         return
-    with tempfile.TemporaryDirectory(prefix="hstu-preserve-") as temporary:
-        root = Path(temporary) / "bundle"
-        extraction.unpack(path, destination=root)
-        stored = read_tree_manifest(root)
-        require_same(stored, identity, path=path)
-        yield OpenedTree(root=root, stored=stored)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as temporary:
+        root = Path(temporary)
+        verification = unpack_into(root, path, known=known, voice=voice)
+        require_same(verification.identity, known, path=path)
+        yield VerifiedTree(root=root, verification=verification)
 
 
-def require_same(stored: StoredManifest, identity: str | None, *, path: Path) -> None:
-    """Raise ContentError where the manifest is another than the one verified before."""
-    if identity is not None and stored.identity != identity:
-        raise ContentError(f"{path}: changed while it was worked on (manifest {identity}, now {stored.identity})")
+@contextmanager
+def open_tree(path: Path, *, known: StoredManifest | None, voice: Voice = SILENT) -> Iterator[Path]:
+    """Yield the folder of a bundle's files: a directory as it is, unverified, or an archive, unpacked and verified.
+
+    Raises:
+        VerificationError: The archive is not what its manifest says.
+        ContentError: The manifest is another than the known one.
+        UnavailableError: The bundle cannot be read, or there is no room to unpack it.
+    """
+    if path.is_dir():
+        require_same(read_tree_manifest(path, known=known).identity, known, path=path)
+        yield path
+        return
+    with open_verified(path, known=known, voice=voice) as tree:
+        if not tree.verification.ok:
+            raise VerificationError(tree.verification.describe(), findings=tree.verification.findings)
+        yield tree.root
+
+
+def require_same(identity: str | None, known: StoredManifest | None, *, path: Path) -> None:
+    """Raise ContentError if the manifest is another than the one that was read before by the same command."""
+    if known is not None and identity is not None and identity != known.identity:
+        raise ContentError(f"{path}: changed while it was worked on (manifest {known.identity}, now {identity})")

@@ -1,7 +1,7 @@
 """Say who signed a bundle: find the signature beside it and check it with a trusted key."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES, read_at_most
 from hstu_preserve.errors import ContentError, MissingPathError
@@ -12,6 +12,8 @@ from hstu_preserve.records.signature import UNSIGNED, Envelope, SignerCheck, Sig
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    TrustedKey: TypeAlias = Ed25519PublicKey
 
 
 SIGNATURE_SUFFIX = ".sig"
@@ -26,7 +28,7 @@ def signature_path(path: Path) -> Path:
     return place.parent / (place.name + SIGNATURE_SUFFIX)  # with_name would refuse the root, which has none
 
 
-def check_signer(path: Path, *, identity: str | None, trusted: "Ed25519PublicKey | None") -> SignerCheck:
+def check_signer(path: Path, *, identity: str | None, trusted: "TrustedKey | None") -> SignerCheck:
     """Say who signed the bundle whose manifest has this identity, as far as the trusted key can tell.
 
     Args:
@@ -49,7 +51,7 @@ def check_signer(path: Path, *, identity: str | None, trusted: "Ed25519PublicKey
     return signature.check(envelope, identity=identity, public_key=trusted)
 
 
-def read_trusted_key(path: Path | None) -> "Ed25519PublicKey | None":
+def read_trusted_key(path: Path | None) -> "TrustedKey | None":
     """Return the public key in a file, or None where none was named.
 
     Raises:
@@ -88,7 +90,7 @@ def describe_unchecked(envelope: Envelope, *, identity: str | None) -> SignerChe
 
 
 def describe_check(
-    outcome: SignerOutcome, reason: str, *, keyids: tuple[str, ...], trusted: "Ed25519PublicKey | None"
+    outcome: SignerOutcome, reason: str, *, keyids: tuple[str, ...], trusted: "TrustedKey | None"
 ) -> SignerCheck:
     """Return the record of a check that needed no arithmetic."""
     trusted_keyid = None

@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from hstu_preserve.bundle.layout import (
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.paths import find_colliding, require_inside_bundle
+from hstu_preserve.primitives.voice import count_nothing
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Contents, FileRecord, Finding, FindingClass, describe_findings
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, AnyManifest, read_manifest
@@ -54,8 +55,8 @@ def seal(root: Path, *, manifest: AnyManifest) -> StoredManifest:
     return stored
 
 
-def read_tree_manifest(root: Path) -> StoredManifest:
-    """Read the manifest of a run directory or unpacked bundle.
+def read_tree_manifest(root: Path, *, known: StoredManifest | None = None) -> StoredManifest:
+    """Read the manifest of a run directory or unpacked bundle; the bytes of a known one are not parsed again.
 
     Raises:
         MissingPathError: The directory has no manifest.
@@ -66,6 +67,8 @@ def read_tree_manifest(root: Path) -> StoredManifest:
     if not os.path.lexists(path):
         raise MissingPathError(f"{root}: no bundle and no finished run ({MANIFEST_NAME}: no such file)")
     content = read_at_most(path, max_bytes=MAX_MANIFEST_BYTES)
+    if known is not None and known.content == content:
+        return known
     return StoredManifest(content=content, record=read_manifest(content, source=str(path)))
 
 
@@ -82,8 +85,10 @@ def record_files(root: Path) -> Contents:
     return Contents(files=tuple(hash_files(root, listing)))
 
 
-def hash_files(root: Path, listing: TreeListing) -> Iterator[FileRecord]:
-    """Yield the record of each listed file that has a role."""
+def hash_files(
+    root: Path, listing: TreeListing, *, count: Callable[[int], None] = count_nothing
+) -> Iterator[FileRecord]:
+    """Yield the record of each listed file that has a role; `count` is told of the bytes that were hashed."""
     for path in sorted(listing.sizes):
         role = role_of(path)
         if role is None:
@@ -92,6 +97,7 @@ def hash_files(root: Path, listing: TreeListing) -> Iterator[FileRecord]:
         for chunk in read_chunks(root / path):
             digest.update(chunk)
             size += len(chunk)
+            count(len(chunk))
         yield FileRecord(path=path, size=size, sha256=digest.hexdigest(), role=role)
 
 

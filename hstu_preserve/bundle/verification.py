@@ -1,7 +1,5 @@
 """Says whether every byte of a bundle is the packed byte, without unpacking it."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -15,7 +13,7 @@ from hstu_preserve.bundle.tree import (
     read_tree_manifest,
     require_directory,
 )
-from hstu_preserve.bundle.walker import BundleWalker
+from hstu_preserve.bundle.walker import walk_bundle
 from hstu_preserve.errors import (
     ContentError,
     MissingPathError,
@@ -25,29 +23,36 @@ from hstu_preserve.errors import (
 )
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
-from hstu_preserve.primitives.files import open_stream
+from hstu_preserve.primitives.voice import SILENT, Meter, Voice
 from hstu_preserve.records.contents import Finding, FindingClass, compare, describe_bytes, describe_findings
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest
 from hstu_preserve.records.verification import Verification
 
 
-def verify_bundle(source: Path | BinaryIO | ByteSource) -> Verification:
+def verify_bundle(
+    source: Path | BinaryIO | ByteSource, *, known: StoredManifest | None = None, voice: Voice = SILENT
+) -> Verification:
     """Compare a packed bundle, a stream of one or an unpacked tree with its manifest, in one pass and flat memory.
+
+    Args:
+        source: The bundle.
+        known: Its manifest as it was read before; the same bytes are not parsed again.
+        voice: Shows how many bytes were read.
 
     Raises:
         MissingPathError: There is no such file.
         UnavailableError: It cannot be read.
     """
     if isinstance(source, Path) and source.is_dir():
-        return verify_tree(source)
-    with open_bundle(source) as walker:
+        return verify_tree(source, known=known, voice=voice)
+    with walk_bundle(source, known=known, voice=voice) as walker:
         for _ in walker.members():
             pass
         return walker.verification()
 
 
-def verify_tree(root: Path) -> Verification:
-    """Compare an unpacked bundle or run directory with its manifest.
+def verify_tree(root: Path, *, known: StoredManifest | None = None, voice: Voice = SILENT) -> Verification:
+    """Compare an unpacked bundle or run directory with its manifest; see `verify_bundle`.
 
     Raises:
         MissingPathError: There is no such directory.
@@ -56,7 +61,7 @@ def verify_tree(root: Path) -> Verification:
     listing, stored = TreeListing(), None
     require_directory(root)
     try:
-        stored = read_tree_manifest(root)
+        stored = read_tree_manifest(root, known=known)
         listing = list_tree(root)
     except MissingPathError:
         # Without it, nothing can be said of the other files, which may be all of a disk.
@@ -64,7 +69,8 @@ def verify_tree(root: Path) -> Verification:
     except ContentError as error:
         listing = list_tree(root)
         listing.refuse(FindingClass.BAD_MANIFEST, MANIFEST_NAME, expected=None, found=str(error))
-    records = list(hash_files(root, listing)) if stored else []
+    meter = Meter(f"reading {root.name}", total=sum(listing.sizes.values()), voice=voice)
+    records = list(hash_files(root, listing, count=meter.add)) if stored else []
     if stored:
         contents = stored.contents
         listing.findings += [*find_misplaced(contents), *compare(contents.files, records)]
@@ -112,7 +118,7 @@ def read_stored_manifest(source: Path | BinaryIO | ByteSource) -> StoredManifest
     """Return the manifest with its bytes, and so the bundle's identity; see `read_manifest_of`."""
     if isinstance(source, Path) and source.is_dir():
         return read_tree_manifest(source)
-    with open_bundle(source) as walker:
+    with walk_bundle(source) as walker:
         next(walker.members(), None)
         if walker.stored is None:
             raise walker.verification_error()
@@ -134,7 +140,7 @@ def read_member(path: Path | ByteSource, *, member: str, max_bytes: int) -> byte
         expected = find_listed(read_tree_manifest(path), member=member, max_bytes=max_bytes, source=path)
         content = read_at_most(path / member, max_bytes=max_bytes)
     else:
-        with open_bundle(path) as walker:
+        with walk_bundle(path) as walker:
             walk = walker.members()
             first = next(walk, None)
             if first is None or walker.stored is None:
@@ -170,23 +176,3 @@ def require_content(content: bytes, *, expected: Member, source: Path | ByteSour
         )
         headline = f"{source}: not what its manifest says"
         raise VerificationError(describe_findings(headline, [finding]), findings=[finding])
-
-
-@contextmanager
-def open_bundle(source: Path | BinaryIO | ByteSource) -> Iterator[BundleWalker]:
-    """Open a bundle for one walk; a stream is not closed.
-
-    Raises:
-        MissingPathError: There is no such file.
-        UnavailableError: It cannot be read.
-    """
-    if isinstance(source, ByteSource):
-        with source.open() as remote, closing(BundleWalker(remote, source=source.place)) as walker:
-            yield walker
-        return
-    if not isinstance(source, Path):
-        with closing(BundleWalker(source, source="-")) as walker:
-            yield walker
-        return
-    with open_stream(source) as stream, closing(BundleWalker(stream, source=str(source))) as walker:
-        yield walker

@@ -1,8 +1,10 @@
 """The one pass over a packed bundle, front to back: verification and extraction are both consumers of it."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from hstu_preserve.bundle.compression import GZIP_HEADER, GzipReader
@@ -13,6 +15,9 @@ from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_heade
 from hstu_preserve.bundle.layout import Member, StoredManifest, find_misplaced, list_members
 from hstu_preserve.bundle.tree import CHUNK_BYTES, MAX_MANIFEST_BYTES
 from hstu_preserve.errors import ContentError, VerificationError
+from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.primitives.files import open_stream
+from hstu_preserve.primitives.voice import SILENT, Meter, Voice, count_nothing
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding, FindingClass, describe_bytes
 from hstu_preserve.records.manifest import MANIFEST_NAME, read_manifest
@@ -35,14 +40,28 @@ class MemberContent:
 class BundleWalker:
     """Reads a bundle once and compares it with what its manifest says.
 
+    Args:
+        stream: A packed bundle.
+        source: Its name, for messages.
+        known: The manifest as it was read before; the same bytes are not parsed again.
+        count: Is told of compressed bytes as they are read.
+
     Iterate over `members()`; the content of each may be consumed, what is not is read all the same. Only expected
     members come out, each at most once and never longer than announced. Differences gather in `findings`; those of a
     member are complete when the next one is asked for.
     """
 
-    def __init__(self, stream: BinaryIO, *, source: str) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        source: str,
+        known: StoredManifest | None = None,
+        count: Callable[[int], None] = count_nothing,
+    ) -> None:
         self.source = source
-        self.reader = GzipReader(stream, source=source)
+        self.known = known
+        self.reader = GzipReader(stream, source=source, count=count)
         self.reader.limit = ALLOWANCE_BYTES
         self.stored: StoredManifest | None = None
         self.findings: list[Finding] = []
@@ -112,6 +131,8 @@ class BundleWalker:
         content = self.reader.read_exactly(header.size)
         self._read_padding(header.size)
         self._count(len(content))
+        if self.known is not None and self.known.content == content:
+            return self.known
         try:
             record = read_manifest(content, source=MANIFEST_NAME)
         except ContentError as error:
@@ -232,3 +253,31 @@ class BundleWalker:
         """Count a member whose content was hashed."""
         self.members_checked += 1
         self.bytes_checked += size
+
+
+@contextmanager
+def walk_bundle(
+    source: Path | BinaryIO | ByteSource, *, known: StoredManifest | None = None, voice: Voice = SILENT
+) -> Iterator[BundleWalker]:
+    """Open a bundle for one walk; a stream is not closed.
+
+    Args:
+        source: A file here or on the Hub, or a stream.
+        known: The manifest as it was read before; the same bytes are not parsed again.
+        voice: Shows how many of the compressed bytes were read; of a stream, nobody knows how many there are.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UnavailableError: It cannot be read.
+    """
+    with ExitStack() as stack:
+        count = count_nothing
+        if isinstance(source, ByteSource):
+            stream, name, size = stack.enter_context(source.open()), source.place, source.size
+            count = Meter(f"reading {source.name}", total=size, voice=voice).add
+        elif isinstance(source, Path):
+            stream, name = stack.enter_context(open_stream(source)), str(source)
+            count = Meter(f"reading {source.name}", total=source.stat().st_size, voice=voice).add
+        else:
+            stream, name = source, "-"
+        yield stack.enter_context(closing(BundleWalker(stream, source=name, known=known, count=count)))

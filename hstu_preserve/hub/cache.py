@@ -12,7 +12,7 @@ What the user sees is a link to the same content, so an editor that writes in pl
 file from here therefore compares: its time of writing, and its digest where that is another.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,32 +24,38 @@ from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.hub.content_digests import hash_file
 from hstu_preserve.hub.disk_space import is_there, require_space
 from hstu_preserve.hub.partial_files import PartialFile, open_partial
+from hstu_preserve.hub.repository import find_home
 from hstu_preserve.hub.second_names import give
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.paths import require_inside_bundle
 from hstu_preserve.primitives.voice import Voice
-from hstu_preserve.records.downloads import DigestKind, PublishedFile, Receipt, Snapshot
+from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Receipt, Snapshot
 
+CACHE_FOLDER = "hstu-preserve"
 CONTENT_FOLDERS = {DigestKind.SHA256: "objects", DigestKind.GIT_BLOB: "blobs"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fetched:
-    """A file that was fetched once.
+class Copy:
+    """A file of the Hub on this machine, and what it was when it was fetched.
 
     Attributes:
-        place: Where it was put.
-        receipt: What it was then.
+        path: Where it lies, below the name that it has in the repository.
+        receipt: Its digests then, and who vouched for them.
+        received: Bytes that came over the network for it in this call.
+        notice: That it is of another commit than was asked for; None if its content is the same.
     """
 
-    place: Path
+    path: Path
     receipt: Receipt
+    received: int = 0
+    notice: str | None = None
 
     @cached_property
     def is_intact(self) -> bool:
         """Whether it is still what was fetched; read only where its time of writing is another."""
         try:
-            found = self.place.stat()
+            found = self.path.stat()
             if not S_ISREG(found.st_mode) or found.st_size != self.receipt.size:
                 return False
             return str(found.st_mtime_ns) == self.receipt.mtime_ns or self.has_digest()
@@ -59,7 +65,7 @@ class Fetched:
     def has_digest(self) -> bool:
         """Whether its bytes are those of the receipt."""
         try:
-            return hash_file(self.place, kinds=()).digests()[DigestKind.SHA256] == self.receipt.sha256
+            return hash_file(self.path, kinds=()).digests()[DigestKind.SHA256] == self.receipt.sha256
         except UnavailableError:
             return False
 
@@ -67,7 +73,7 @@ class Fetched:
         """Say that it is not what was fetched, and what helps."""
         name = f"{self.receipt.repository}/{self.receipt.path}"
         return (
-            f"{self.place}: changed since it was fetched (sha256 {self.receipt.sha256} then), perhaps through a link "
+            f"{self.path}: changed since it was fetched (sha256 {self.receipt.sha256} then), perhaps through a link "
             f"to it; 'hstu-preserve download hf://{name}' fetches it again"
         )
 
@@ -102,22 +108,22 @@ class Cache:
     def find(self, repository: str, commit: str, path: str) -> Path | None:
         """Return where a fetched file lies, None where it was not fetched or was changed since."""
         found = self.look_up(repository, commit, path)
-        return found.place if found is not None and found.is_intact else None
+        return found.path if found is not None and found.is_intact else None
 
-    def look_up(self, repository: str, commit: str, path: str) -> Fetched | None:
+    def look_up(self, repository: str, commit: str, path: str) -> Copy | None:
         """Return a file that was fetched, whatever became of it."""
         receipt = self.read_receipt(repository, commit, path)
         place = self.folder(repository) / commit / "files" / require_safe(path)
-        return Fetched(place=place, receipt=receipt) if receipt is not None else None
+        return Copy(path=place, receipt=receipt) if receipt is not None else None
 
-    def list_fetched(self, repository: str, path: str) -> list[Fetched]:
+    def list_copies(self, repository: str, path: str) -> list[Copy]:
         """Return a file at every commit that it was fetched of, the last fetched first."""
-        found: dict[int, list[Fetched]] = {}
+        found: dict[int, list[Copy]] = {}
         for commit in list_names(self.folder(repository)):
-            fetched = self.look_up(repository, commit, path)
-            if fetched is not None:
+            copy = self.look_up(repository, commit, path)
+            if copy is not None:
                 place = self.receipt_path(repository, commit, path)
-                found.setdefault(place.stat().st_mtime_ns, []).append(fetched)
+                found.setdefault(place.stat().st_mtime_ns, []).append(copy)
         return [one for time in sorted(found, reverse=True) for one in found[time]]
 
     def read_receipt(self, repository: str, commit: str, path: str) -> Receipt | None:
@@ -152,13 +158,13 @@ class Cache:
         path = self.part_path(file)
         return min(path.stat().st_size, file.size) if is_there(path) else 0
 
-    def keep(self, part: PartialFile, receipt: Receipt) -> Fetched:
+    def keep(self, part: PartialFile, receipt: Receipt) -> Copy:
         """Give a whole and right file its names."""
         place = self.root / "objects" / receipt.sha256
         part.move_to(place)
         return self.name(place, receipt)
 
-    def name(self, place: Path, receipt: Receipt) -> Fetched:
+    def name(self, place: Path, receipt: Receipt) -> Copy:
         """Give an object the name that it has in a repository."""
         for one in receipt.vouched:
             if one.kind is DigestKind.GIT_BLOB:
@@ -167,11 +173,30 @@ class Cache:
         give(place, named, sha256=receipt.sha256)
         receipt = receipt.model_copy(update={"mtime_ns": str(named.stat().st_mtime_ns)})
         write_atomically(self.receipt_path(receipt.repository, receipt.commit, receipt.path), receipt.to_json())
-        return Fetched(place=named, receipt=receipt)
+        return Copy(path=named, receipt=receipt)
 
     def require_space(self, num_bytes: int) -> None:
         """Raise UnavailableError where the disk cannot take so many bytes more."""
         require_space(self.root, num_bytes, advice="make room, or name another disk with HF_HOME")
+
+
+def open_cache() -> Cache:
+    """Return the cache beside those of the Hub's other tools, below `HF_HOME`."""
+    return Cache(find_home() / CACHE_FOLDER)
+
+
+def make_receipt(
+    file: PublishedFile, *, snapshot: Snapshot, sha256: str, vouched: Iterable[KnownDigest] = ()
+) -> Receipt:
+    """Return what is remembered of a fetched file; if nobody else vouched for it, the Hub's metadata did."""
+    return Receipt(
+        repository=snapshot.repository,
+        commit=snapshot.commit,
+        path=file.path,
+        size=file.size,
+        sha256=sha256,
+        vouched=tuple(vouched) or (file.known,),
+    )
 
 
 def list_names(folder: Path) -> list[str]:

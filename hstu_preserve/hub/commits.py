@@ -136,6 +136,7 @@ class HubWriter:
         return ByteSource(
             name=file.path,
             place=f"{self.url}: {file.path}",
+            size=file.size,
             open=lambda: open_remote(file, hub=self._hub, snapshot=snapshot, policy=self._policy),
         )
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from hstu_preserve.bundle.deep_checks import require_equal, run_check
-from hstu_preserve.bundle.opening import open_tree
+from hstu_preserve.bundle.opening import VerifiedTree
 from hstu_preserve.bundle.tree import read_chunks
 from hstu_preserve.checkpoint_files.safety import require_safe_checkpoint
 from hstu_preserve.errors import ContentError
@@ -42,25 +42,17 @@ class MigratedTree:
         return [self.root / file.path for file in self.manifest.files if is_wanted(file.original_path)]
 
 
-def verify_migrated_deeply(path: Path, *, identity: str | None) -> tuple[DeepCheck, ...]:
-    """Hold what a migrated bundle, whose bytes were verified before, says against the files that it cites.
-
-    Args:
-        path: A migrated bundle, packed or not.
-        identity: The manifest digest that was verified.
+def check_migrated_tree(tree: VerifiedTree) -> tuple[DeepCheck, ...]:
+    """Compare what the manifest of a migrated bundle, whose bytes are right, says with the files that it cites.
 
     Returns:
         One check per question; a check that failed says what it expected and found.
-
-    Raises:
-        ContentError: The bundle changed since it was verified.
     """
-    with open_tree(path, identity=identity) as opened:
-        manifest = opened.stored.record
-        assert isinstance(manifest, MigratedManifest)
-        contents = read_contents(list_members(manifest, root=opened.root))
-        tree = MigratedTree(root=opened.root, manifest=manifest, contents=contents)
-        return tuple(run_check(name, partial(check, tree), root=tree.root) for name, check in CHECKS.items())
+    manifest = tree.verification.manifest
+    assert isinstance(manifest, MigratedManifest)
+    contents = read_contents(list_members(manifest, root=tree.root))
+    migrated = MigratedTree(root=tree.root, manifest=manifest, contents=contents)
+    return tuple(run_check(name, partial(check, migrated), root=tree.root) for name, check in CHECKS.items())
 
 
 def list_members(manifest: MigratedManifest, *, root: Path) -> Iterator[LegacyMember]:

@@ -1,80 +1,62 @@
-"""What was fetched before, found again without asking anybody; what was changed since is not used."""
+"""Find a file in the cache without network access; refuse one that was modified since it was fetched."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 
 from hstu_preserve.errors import ContentError, UnavailableError
-from hstu_preserve.hub.cache import Cache, Fetched
+from hstu_preserve.hub.cache import Cache, Copy, make_receipt, open_cache
 from hstu_preserve.hub.content_digests import hash_file
 from hstu_preserve.hub.repository import DEFAULT_REVISION
 from hstu_preserve.legacy.verification import LIST_NAME
-from hstu_preserve.library.published import open_cache
-from hstu_preserve.records.downloads import DigestKind, PublishedFile, Receipt, Snapshot
+from hstu_preserve.records.downloads import DigestKind, Receipt, Snapshot
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kept:
-    """A file that was fetched before.
+def find_kept(repository: str, path: str, *, revision: str | None) -> Copy | None:
+    """Return a file that was fetched before, None if it was not.
 
-    Attributes:
-        place: Where.
-        receipt: What it was when it was fetched.
-        notice: That it is not of the commit that was asked for; None where its content is the same.
-    """
-
-    place: Path
-    receipt: Receipt
-    notice: str | None = None
-
-
-def find_kept(repository: str, path: str, *, revision: str | None) -> Kept | None:
-    """Return a file that was fetched before, None where it was not.
-
-    The commit that the revision last meant goes first, then the same content of whatever commit. Where no revision but
-    the main branch is meant, what was fetched last goes for it, and the notice says of which commit it is.
+    The commit that the revision last meant goes first, then the same content of whatever commit. If no revision but
+    the main branch is meant, the file fetched last goes for it, and its notice says of which commit it is.
 
     Raises:
         ContentError: All there is was changed since it was fetched.
     """
     cache, revision = open_cache(), revision or DEFAULT_REVISION
     known = cache.read_snapshot(repository, revision=revision)
-    fetched = cache.list_fetched(repository, path)
+    fetched = cache.list_copies(repository, path)
     if known is not None and (same := find_same(known, path)) is not None:
         return same
     if known is not None and (named := name_content(path, cache=cache, snapshot=known)) is not None:
-        return Kept(place=named.place, receipt=named.receipt)
+        return named
     right = [one for one in fetched if known is not None and is_of(one, known)]
     if right:
         raise ContentError(right[0].describe_change())
     if revision != DEFAULT_REVISION:
         return None
     if (other := find_intact(fetched)) is not None:
-        return Kept(place=other.place, receipt=other.receipt, notice=describe_other(other.receipt, known=known))
+        return replace(other, notice=describe_other(other.receipt, known=known))
     if fetched:
         raise ContentError(fetched[0].describe_change())
     return None
 
 
-def find_same(snapshot: Snapshot, path: str) -> Kept | None:
+def find_same(snapshot: Snapshot, path: str) -> Copy | None:
     """Return a file that was fetched of a commit, or the same content of another one, unless it was changed since."""
-    fetched = open_cache().list_fetched(snapshot.repository, path)
-    intact = find_intact([one for one in fetched if is_of(one, snapshot)])
-    return None if intact is None else Kept(place=intact.place, receipt=intact.receipt)
+    fetched = open_cache().list_copies(snapshot.repository, path)
+    return find_intact([one for one in fetched if is_of(one, snapshot)])
 
 
-def is_of(fetched: Fetched, snapshot: Snapshot) -> bool:
+def is_of(copy: Copy, snapshot: Snapshot) -> bool:
     """Whether what was fetched is of this commit, or the same content of another one."""
-    listed = snapshot.find(fetched.receipt.path)
-    is_same = listed is not None and listed.etag in {one.hex for one in fetched.receipt.vouched}
-    return is_same or fetched.receipt.commit == snapshot.commit
+    listed = snapshot.find(copy.receipt.path)
+    is_same = listed is not None and listed.etag in {one.hex for one in copy.receipt.vouched}
+    return is_same or copy.receipt.commit == snapshot.commit
 
 
-def find_intact(fetched: list[Fetched]) -> Fetched | None:
+def find_intact(fetched: list[Copy]) -> Copy | None:
     """Return the first that is still what was fetched."""
     return next((one for one in fetched if one.is_intact), None)
 
 
-def name_content(path: str, *, cache: Cache, snapshot: Snapshot) -> Fetched | None:
+def name_content(path: str, *, cache: Cache, snapshot: Snapshot) -> Copy | None:
     """Return a file whose content was fetched under another name, if it can be given this one."""
     file = snapshot.find(path)
     place = None if file is None else cache.find_content(file)
@@ -88,18 +70,6 @@ def name_content(path: str, *, cache: Cache, snapshot: Snapshot) -> Fetched | No
         return cache.name(place, make_receipt(file, snapshot=snapshot, sha256=sha256))
     except UnavailableError:  # it is here, but the name cannot be written
         return None
-
-
-def make_receipt(file: PublishedFile, *, snapshot: Snapshot, sha256: str) -> Receipt:
-    """Return what is remembered of a content that only the Hub's metadata vouch for."""
-    return Receipt(
-        repository=snapshot.repository,
-        commit=snapshot.commit,
-        path=file.path,
-        size=file.size,
-        sha256=sha256,
-        vouched=(file.known,),
-    )
 
 
 def describe_other(receipt: Receipt, *, known: Snapshot | None) -> str:

@@ -2,28 +2,34 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.signer import check_signer, read_trusted_key
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import UsageError
-from hstu_preserve.library.targets import require_local
+from hstu_preserve.library.sources import Form, Source, find_here
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import Finding, FindingClass
-from hstu_preserve.records.downloads import Receipt
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.verification import Verification
 
 STANDARD_INPUT = "-"
+STREAM = Source(text=STANDARD_INPUT, form=Form.STREAM)
+
+if TYPE_CHECKING:
+    from hstu_preserve.bundle.signer import TrustedKey
 
 
-def verify(target: str | Path, *, public_key: Path | None = None) -> Verification:
+def verify(target: str | Path, *, public_key: Path | None = None, voice: Voice = SILENT) -> Verification:
     """Compare a bundle, run directory or standard input with its own manifest.
 
     Args:
         target: A path, `sample`, a catalog id, or `-` for a bundle on standard input.
         public_key: The key that must have signed it; None checks no signature.
+        voice: Shows how many bytes were read.
 
     Returns:
-        Every difference; `ok` where there is none. Differences raise nothing.
+        Every difference; `ok` if there is none. Differences raise nothing.
 
     Raises:
         MissingPathError: There is nothing at the path.
@@ -31,33 +37,51 @@ def verify(target: str | Path, *, public_key: Path | None = None) -> Verificatio
         UsageError: A key for standard input, beside which no signature can lie.
     """
     trusted = read_trusted_key(public_key)
-    if str(target) == STANDARD_INPUT:
+    source = STREAM if str(target) == STANDARD_INPUT else find_here(str(target), voice=voice)
+    return verify_source(source, trusted=trusted, voice=voice)
+
+
+def verify_source(source: Source, *, trusted: "TrustedKey | None", voice: Voice = SILENT) -> Verification:
+    """Compare a target with its own manifest, with what it was when it was fetched, and with a trusted key.
+
+    Raises:
+        UsageError: A key for standard input, beside which no signature can lie.
+        UnavailableError: It cannot be read.
+    """
+    if source.form is Form.STREAM:
         if trusted is not None:
             raise UsageError("-: a signature lies beside a file; name the file to check it with --public-key")
         return verify_bundle(sys.stdin.buffer)
-    local = require_local(str(target))
-    verification = compare_with_receipt(verify_bundle(local.path), local.receipt)
-    signer = check_signer(local.path, identity=verification.identity, trusted=trusted)
+    assert source.content is not None
+    return complete(verify_bundle(source.content, known=source.stored, voice=voice), source, trusted=trusted)
+
+
+def complete(verification: Verification, source: Source, *, trusted: "TrustedKey | None") -> Verification:
+    """Return a comparison with the manifest together with what receipt and signature say."""
+    verification = compare_with_receipt(verification, source)
+    if source.place is not None:  # read on the Hub, where nothing lies beside it
+        return verification
+    signer = check_signer(source.path, identity=verification.identity, trusted=trusted)
     return verification.model_copy(update={"signer": signer})
 
 
-def compare_with_receipt(verification: Verification, receipt: Receipt | None) -> Verification:
-    """Return the verification, with a finding where the bytes that were read are not those that were fetched."""
-    changes = find_changes(verification.source, verification.transport_sha256, receipt)
+def compare_with_receipt(verification: Verification, source: Source) -> Verification:
+    """Return the verification, with a finding if the bytes that were read are not those that were fetched."""
+    changes = find_changes(verification.source, verification.transport_sha256, source)
     return verification.model_copy(update={"findings": (*verification.findings, *changes)})
 
 
-def compare_legacy_with_receipt(legacy: LegacyVerification, receipt: Receipt | None) -> LegacyVerification:
-    """Return the verification, refused where the bytes that were read are not those that were fetched."""
-    changes = find_changes(legacy.source, legacy.sha256, receipt)
+def compare_legacy_with_receipt(legacy: LegacyVerification, source: Source) -> LegacyVerification:
+    """Return the verification, refused if the bytes that were read are not those that were fetched."""
+    changes = find_changes(legacy.source, legacy.sha256, source)
     if not changes:
         return legacy
     return legacy.model_copy(update={"findings": (*legacy.findings, *changes), "outcome": LegacyOutcome.REFUSED})
 
 
-def find_changes(source: str, sha256: str | None, receipt: Receipt | None) -> list[Finding]:
-    """Return what tells that the bytes of a file are no more those that were fetched."""
-    if receipt is None or sha256 in {None, receipt.sha256}:
+def find_changes(name: str, sha256: str | None, source: Source) -> list[Finding]:
+    """Return a finding if the bytes of a fetched file are no more those that were fetched."""
+    if source.copy is None or sha256 in {None, source.copy.receipt.sha256}:
         return []
-    expected = f"sha256 {receipt.sha256}, as fetched"
-    return [Finding(finding_class=FindingClass.CHANGED, path=source, expected=expected, found=f"sha256 {sha256}")]
+    expected = f"sha256 {source.copy.receipt.sha256}, as fetched"
+    return [Finding(finding_class=FindingClass.CHANGED, path=name, expected=expected, found=f"sha256 {sha256}")]

@@ -81,7 +81,7 @@ def require_identity(content: Path | ByteSource, identity: str | None, *, source
 
     if isinstance(content, Path):  # a part of a download has no name that says what it is
         place = content
-        content = ByteSource(name=source, place=source, open=lambda: place.open("rb"))
+        content = ByteSource(name=source, place=source, size=place.stat().st_size, open=lambda: place.open("rb"))
     try:
         found = read_stored_manifest(content).identity
     except ContentError as error:

@@ -9,8 +9,8 @@ from hstu_preserve.errors import ContentError, PreserveError, UnknownNameError, 
 from hstu_preserve.hub.cache import require_safe
 from hstu_preserve.hub.repository import DEFAULT_REVISION
 from hstu_preserve.library.catalog import read_catalog
-from hstu_preserve.library.published import Published, is_archive, open_published
-from hstu_preserve.library.targets import REMOTE_PREFIX, RemoteTarget, looks_like_path, parse_remote
+from hstu_preserve.library.repository import Repository, is_archive, open_repository
+from hstu_preserve.library.targets import Address, is_address, looks_like_path, parse_address
 from hstu_preserve.library.vouching import Expectation, find_of_id, join
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
@@ -58,7 +58,7 @@ class Job:
     is_list: bool = False
 
 
-def open_wanted(wanted: Wanted, *, voice: Voice = SILENT) -> Published:
+def open_wanted(wanted: Wanted, *, voice: Voice = SILENT) -> Repository:
     """Return the one repository that everything wanted is in.
 
     Raises:
@@ -67,7 +67,7 @@ def open_wanted(wanted: Wanted, *, voice: Voice = SILENT) -> Published:
         UnavailableError: The repository cannot be asked.
     """
     catalog = read_catalog()
-    remotes = [parse_remote(one) for one in wanted.ids if one.startswith(REMOTE_PREFIX)]
+    remotes = [parse_address(one) for one in wanted.ids if is_address(one)]
     named = {remote.repository for remote in remotes}
     if wanted.repository is not None:
         named.add(wanted.repository)
@@ -82,10 +82,10 @@ def open_wanted(wanted: Wanted, *, voice: Voice = SILENT) -> Published:
             f"the bundles are in several repositories ({', '.join(sorted(named))}); fetch them in several calls, or "
             "name the one that has all of them with --repo"
         )
-    return open_published(named.pop(), revision=choose_revision(wanted, remotes), voice=voice)
+    return open_repository(named.pop(), revision=choose_revision(wanted, remotes), voice=voice)
 
 
-def choose_revision(wanted: Wanted, remotes: Sequence[RemoteTarget]) -> str | None:
+def choose_revision(wanted: Wanted, remotes: Sequence[Address]) -> str | None:
     """Return the one revision that everything wanted is at; what names none is at `--revision`, or the main branch.
 
     Raises:
@@ -125,7 +125,7 @@ def find_bundle(name: str) -> BundleLocation:
     return bundle
 
 
-def list_jobs(wanted: Wanted, published: Published) -> list[Job]:
+def list_jobs(wanted: Wanted, repository: Repository) -> list[Job]:
     """Return every file to fetch, the lists that vouch for them and their signatures included.
 
     Raises:
@@ -133,49 +133,49 @@ def list_jobs(wanted: Wanted, published: Published) -> list[Job]:
         UnknownNameError: The repository holds no such archive.
     """
     catalog = read_catalog()
-    archives = [file for file in published.snapshot.files if is_archive(file.path)]
-    chosen = {one: find_archive(one, catalog=catalog, published=published) for one in wanted.ids}
+    archives = [file for file in repository.snapshot.files if is_archive(file.path)]
+    chosen = {one: find_archive(one, catalog=catalog, repository=repository) for one in wanted.ids}
     codes = find_codes(archives, catalog=catalog)
     if wanted.has_all:
         chosen |= {file.path: file for file in archives if file not in codes and file not in chosen.values()}
     if wanted.has_code:
-        chosen[f"--{CODE_WORD}"] = require_one_code(codes, published)
+        chosen[f"--{CODE_WORD}"] = require_one_code(codes, repository)
     if not chosen:
         raise UsageError("nothing to fetch: name ids, or --all, or --code; 'hstu-preserve list' shows the ids")
-    jobs = [make_job(target, file, published=published) for target, file in chosen.items()]
-    return [*jobs, *list_companions(jobs, published)]
+    jobs = [make_job(target, file, repository=repository) for target, file in chosen.items()]
+    return [*jobs, *list_companions(jobs, repository)]
 
 
-def make_job(target: str, file: PublishedFile, *, published: Published) -> Job:
+def make_job(target: str, file: PublishedFile, *, repository: Repository) -> Job:
     """Return the file with what it must be: an id is what the catalog says of it in any repository."""
-    expected = join(published.expect(file), find_of_id(target))
-    return Job(target=target, file=file, expected=expected, error=find_unsafe(file, published=published))
+    expected = join(repository.expect(file), find_of_id(target))
+    return Job(target=target, file=file, expected=expected, error=find_unsafe(file, repository=repository))
 
 
-def find_unsafe(file: PublishedFile, *, published: Published) -> ContentError | None:
+def find_unsafe(file: PublishedFile, *, repository: Repository) -> ContentError | None:
     """Return why a file may not get its name on this machine; None where it may."""
     try:
         require_safe(file.path)
     except ContentError as error:
-        return ContentError(f"{published.snapshot.repository}/{file.path}: not fetched: {error}")
+        return ContentError(f"{repository.snapshot.repository}/{file.path}: not fetched: {error}")
     return None
 
 
-def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], published: Published) -> PublishedFile:
+def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], repository: Repository) -> PublishedFile:
     """Return the file of the repository that a user means.
 
     Raises:
         UnknownNameError: There is none.
     """
     paths = [target, *(f"{target}{suffix}" for suffix in (".tar.gz", ".tgz"))]
-    if target.startswith(REMOTE_PREFIX):
-        paths = [parse_remote(target).path]
+    if is_address(target):
+        paths = [parse_address(target).path]
     elif target in catalog:
         paths = [find_bundle(target).path]
-    found = next((file for path in paths if (file := published.snapshot.find(path)) is not None), None)
+    found = next((file for path in paths if (file := repository.snapshot.find(path)) is not None), None)
     if found is None:
-        known = [*catalog, *(file.path for file in published.snapshot.files)]
-        where = f"{published.snapshot.repository} at {published.snapshot.commit}"
+        known = [*catalog, *(file.path for file in repository.snapshot.files)]
+        where = f"{repository.snapshot.repository} at {repository.snapshot.commit}"
         raise UnknownNameError(kind=f"id or file of {where}", name=target, known=known)
     return found
 
@@ -191,7 +191,7 @@ def is_code(path: str) -> bool:
     return CODE_NAME.search(PurePosixPath(path).name.casefold()) is not None
 
 
-def require_one_code(codes: Sequence[PublishedFile], published: Published) -> PublishedFile:
+def require_one_code(codes: Sequence[PublishedFile], repository: Repository) -> PublishedFile:
     """Return the code archive.
 
     Raises:
@@ -200,17 +200,17 @@ def require_one_code(codes: Sequence[PublishedFile], published: Published) -> Pu
     if len(codes) != 1:
         found = ", ".join(file.path for file in codes) or "none"
         raise UsageError(
-            f"--code: {published.snapshot.repository} has no one code archive (found {found}); name the file"
+            f"--code: {repository.snapshot.repository} has no one code archive (found {found}); name the file"
         )
     return codes[0]
 
 
-def list_companions(jobs: Sequence[Job], published: Published) -> list[Job]:
+def list_companions(jobs: Sequence[Job], repository: Repository) -> list[Job]:
     """Return the lists that vouch for the files, and the signatures that lie beside them."""
     sources = {one.source for job in jobs for one in job.expected.listed}
-    lists = [name for name in published.lists if any(source.startswith(f"{name} (") for source in sources)]
+    lists = [name for name in repository.lists if any(source.startswith(f"{name} (") for source in sources)]
     signatures = [f"{job.file.path}{SIGNATURE_SUFFIX}" for job in jobs if job.error is None]
-    files = [published.snapshot.find(name) for name in (*lists, *signatures)]
+    files = [repository.snapshot.find(name) for name in (*lists, *signatures)]
     return [
         Job(target=file.path, file=file, expected=Expectation(), is_list=file.path in lists)
         for file in files
@@ -218,12 +218,12 @@ def list_companions(jobs: Sequence[Job], published: Published) -> list[Job]:
     ]
 
 
-def list_notes(wanted: Wanted, published: Published) -> Iterator[str]:
+def list_notes(wanted: Wanted, repository: Repository) -> Iterator[str]:
     """Yield what the user should know of what is not fetched, or not read."""
-    archives = [file for file in published.snapshot.files if is_archive(file.path)]
+    archives = [file for file in repository.snapshot.files if is_archive(file.path)]
     if wanted.has_all and not wanted.has_code and (codes := find_codes(archives, catalog=read_catalog())):
         left = ", ".join(file.path for file in codes)
         yield f"--all leaves out what is called code ({left}); fetch it with --code, or by its name"
-    for one in published.lists.values():
+    for one in repository.lists.values():
         if one.problem is not None:
             yield f"{one.problem}; it names nothing that was wanted, and is passed over"

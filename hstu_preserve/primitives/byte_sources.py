@@ -13,11 +13,13 @@ class ByteSource:
     Attributes:
         name: The file's name, without folders.
         place: Where it is, for messages.
+        size: In bytes.
         open: Begins to read it; what is not read is not fetched.
     """
 
     name: str
     place: str
+    size: int
     open: Callable[[], AbstractContextManager[BinaryIO]]
 
     def __str__(self) -> str:

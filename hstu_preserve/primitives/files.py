@@ -14,6 +14,8 @@ from typing import IO, BinaryIO
 
 from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError
 
+MAX_NAME_CHARACTERS = 100
+"""Of a path's own name in the name of its temporary: a file system's limit is 255 bytes for both together."""
 TEMPORARY_ENDING = re.compile(r"[a-z0-9_]{8}\.tmp")
 """What `tempfile` draws, and our suffix."""
 
@@ -29,7 +31,7 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     """
     try:
         make_directory(path.parent)
-        handle, temporary_name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        handle, temporary_name = tempfile.mkstemp(prefix=begin_temporary_name(path), suffix=".tmp", dir=path.parent)
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
     temporary = Path(temporary_name)
@@ -45,6 +47,11 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
     finally:
         temporary.unlink(missing_ok=True)
     flush_directory(path.parent)
+
+
+def begin_temporary_name(path: Path) -> str:
+    """Return how the names of all temporaries of a path begin."""
+    return f".{path.name[:MAX_NAME_CHARACTERS]}."
 
 
 def make_directory(directory: Path) -> None:
@@ -171,7 +178,7 @@ def remove_leftovers(directory: Path) -> list[Path]:
 
 def list_leftovers(path: Path) -> list[Path]:
     """Return what killed writers of `path` left beside it: files and folders not yet renamed to it."""
-    beginning = f".{path.name}."
+    beginning = begin_temporary_name(path)
     return sorted(
         other
         for other in path.parent.glob(".*.tmp")

@@ -1,14 +1,18 @@
-"""Folders that take their name when they are whole: who is writing one holds its lock, so that litter can be told."""
+"""Write a folder under a temporary name and rename it when it is complete.
+
+The writer holds a lock on it, so that leftovers of killed processes can be told from a folder that is being written.
+"""
 
 import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hstu_preserve.primitives.files import (
+    begin_temporary_name,
     current_umask,
     flush_directory,
     list_leftovers,
@@ -19,11 +23,19 @@ from hstu_preserve.primitives.files import (
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+def require_nothing() -> None:
+    """Let a folder take its name whatever came into being meanwhile; the system refuses to replace a filled one."""
+
+
 @contextmanager
-def whole_folder(directory: Path) -> Iterator[Path]:
+def whole_folder(directory: Path, *, require_free: Callable[[], None] = require_nothing) -> Iterator[Path]:
     """Yield a folder that becomes `directory` when the block ends without an error; an empty one may be there already.
 
     What killed processes left of earlier attempts at the same directory is removed.
+
+    Args:
+        directory: The folder's final name.
+        require_free: Raises if something came into being under that name; called right before the renaming.
 
     Raises:
         UnavailableError: It cannot be written.
@@ -37,6 +49,7 @@ def whole_folder(directory: Path) -> Iterator[Path]:
         with refuse_unwritable(directory):
             temporary.chmod(0o777 & ~current_umask())
             flush_directory(temporary)
+            require_free()
             temporary.replace(directory)
     flush_directory(directory.parent)
 
@@ -50,7 +63,7 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
     """
     while True:
         # Not mkdtemp: a signal could come between the folder and the `try` that removes it.
-        temporary = directory.parent / f".{directory.name}.{secrets.token_hex(4)}.tmp"
+        temporary = directory.parent / f"{begin_temporary_name(directory)}{secrets.token_hex(4)}.tmp"
         try:
             temporary.mkdir(mode=0o700)
             if (descriptor := hold_folder(temporary)) is not None:

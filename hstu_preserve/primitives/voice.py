@@ -45,3 +45,26 @@ class Voice:
 
 
 SILENT = Voice()
+
+
+class Meter:
+    """Adds up the bytes of one piece of work, and shows how many of them are done.
+
+    Args:
+        activity: What is being done.
+        total: Bytes in all.
+        voice: Shows the progress.
+    """
+
+    def __init__(self, activity: str, *, total: int, voice: Voice) -> None:
+        self.activity, self.total, self.voice = activity, total, voice
+        self.completed = 0
+
+    def add(self, num_bytes: int) -> None:
+        """Count bytes; a negative number takes back what has to be done again."""
+        self.completed += num_bytes
+        self.voice.show(Progress(activity=self.activity, completed=self.completed, total=self.total, in_bytes=True))
+
+
+def count_nothing(num_bytes: int) -> None:
+    """Count no bytes."""

@@ -8,12 +8,13 @@ from hstu_preserve.bundle.names import choose_name
 from hstu_preserve.bundle.signer import SIGNATURE_SUFFIX
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
-from hstu_preserve.legacy.recognition import require_native
+from hstu_preserve.legacy.recognition import describe_legacy
 from hstu_preserve.library.catalog import read_catalog
-from hstu_preserve.library.targets import require_local
-from hstu_preserve.library.verification import verify
+from hstu_preserve.library.sources import Form, Source
+from hstu_preserve.library.verification import verify_source
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.downloads import DigestKind
 from hstu_preserve.records.manifest import AnyManifest, MigratedManifest
@@ -29,26 +30,25 @@ NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]*({'|'.join(map(re.escape, ARCHIVE
 """What a bundle on the Hub may be called: what every shell, address and renderer takes as it stands."""
 
 
-def write_card_of(target: str | Path) -> str:
+def write_card_of(source: Source) -> str:
     """Return the model card of one bundle or run directory, which is verified first.
 
     Raises:
         UsageError: A legacy archive, which says too little of itself.
         VerificationError: It is not what its manifest says.
     """
-    path = require_local(str(target)).path
-    verification = verify_whole(path)
-    return write_model_card([describe_here(path, verification)], repository=None)
+    return write_model_card([describe_here(source.path, verify_whole(source))], repository=None)
 
 
-def verify_whole(path: Path) -> Verification:
+def verify_whole(source: Source, *, voice: Voice = SILENT) -> Verification:
     """Return the verification of a bundle that is whole, its signature included.
 
     Raises:
         VerificationError: It is a legacy archive, not what its manifest says, or its signature is not for it.
     """
-    require_native(path)
-    verification = verify(path)
+    if source.form is Form.LEGACY:
+        raise VerificationError(describe_legacy(source.path))
+    verification = verify_source(source, trusted=None, voice=voice)
     if not verification.ok:
         raise VerificationError(verification.describe(), findings=verification.findings)
     return verification

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hstu_preserve.bundle.signer import SIGNATURE_SUFFIX, signature_path
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError, VerificationError
-from hstu_preserve.library.targets import require_local
+from hstu_preserve.library.sources import Source, find_here
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.publication.model_cards import describe_here, verify_whole
@@ -41,7 +41,7 @@ def prepare_all(bundles: Sequence[str | Path]) -> list[PreparedBundle]:
     errors: list[PreserveError] = []
     for bundle in bundles:
         try:
-            prepared.append(prepare(require_local(str(bundle)).path))
+            prepared.append(prepare(find_here(str(bundle))))
         except PreserveError as error:
             errors.append(error)
     if errors:
@@ -62,16 +62,17 @@ def join_errors(errors: Sequence[PreserveError]) -> PreserveError:
     return UsageError(text) if any(isinstance(error, UsageError) for error in errors) else UnavailableError(text)
 
 
-def prepare(path: Path) -> PreparedBundle:
+def prepare(source: Source) -> PreparedBundle:
     """Return a bundle that is whole and may travel.
 
     Raises:
         UsageError: A directory or a legacy archive.
         ContentError: It is not what its manifest says, or holds what may not be redistributed.
     """
+    path = source.path
     if path.is_dir():
         raise UsageError(f"{path}: a directory; 'hstu-preserve pack' makes a bundle of it")
-    verification = verify_whole(path)
+    verification = verify_whole(source)
     described = describe_here(path, verification)
     require_redistributable(path, described.record)
     place = signature_path(path)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from hstu_preserve.bundle.layout import (
     RUN_RECORD,
     STEPS,
 )
+from hstu_preserve.bundle.opening import VerifiedTree
 from hstu_preserve.data.batches import locate_targets
 from hstu_preserve.data.finding import open_store_for_bundle
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
@@ -28,31 +28,29 @@ from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.model.upstream_weights import build_for_weights
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.environment import EnvironmentRecord
-from hstu_preserve.records.manifest import RunRecord
+from hstu_preserve.records.manifest import Manifest, RunRecord
 from hstu_preserve.records.verification import DeepCheck
-from hstu_preserve.reruns.opened_bundle import OpenedBundle, open_bundle
+from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint, state_digest
 from hstu_preserve.training.resumability import require_resumable
 
 EVENT_FILES = "events.out.tfevents.*"
 
 
-def verify_deeply(path: Path, *, identity: str | None) -> tuple[DeepCheck, ...]:
-    """Hold the parts of a bundle, whose bytes were verified before, against each other.
-
-    Args:
-        path: A bundle or run directory.
-        identity: The manifest digest that was verified.
+def check_tree(tree: VerifiedTree) -> tuple[DeepCheck, ...]:
+    """Compare the parts of a run's bundle, whose bytes are those of its manifest, with each other.
 
     Returns:
         One check per question; a check that failed says what it expected and found.
-
-    Raises:
-        ContentError: The bundle changed since it was verified.
-        UnavailableError: No torch.
     """
-    with open_bundle(path, identity=identity) as bundle:
-        return tuple(run_check(name, partial(check, bundle), root=bundle.root) for name, check in CHECKS.items())
+    manifest = tree.verification.manifest
+    assert isinstance(manifest, Manifest)
+    return check_bundle(OpenedBundle(root=tree.root, manifest=manifest))
+
+
+def check_bundle(bundle: OpenedBundle) -> tuple[DeepCheck, ...]:
+    """Compare the parts of an opened bundle with each other."""
+    return tuple(run_check(name, partial(check, bundle), root=bundle.root) for name, check in CHECKS.items())
 
 
 def check_chain(bundle: OpenedBundle) -> str:

@@ -1,104 +1,101 @@
 """Re-run a bundle on the rungs that were asked for, and gather the verdicts."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hstu_preserve.bundle.layout import RUN_RECORD
+from hstu_preserve.bundle.opening import VerifiedTree, open_verified
+from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.compute.machine import describe_environment
-from hstu_preserve.library.verification import verify
+from hstu_preserve.library.sources import Source
+from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.voice import Voice
-from hstu_preserve.primitives.wording import printable
-from hstu_preserve.records.legacy import ShownChain
-from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
+from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, Manifest
 from hstu_preserve.records.results import Reproduction
-from hstu_preserve.records.verdict import Rung, Verdict
-from hstu_preserve.records.verification import Verification
+from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.native import NativeRunner
-from hstu_preserve.reruns.opened_bundle import open_bundle
-from hstu_preserve.verdict.rungs import choose_exit_code, judge_bytes, judge_signer, not_run
+from hstu_preserve.reruns.opened_bundle import OpenedBundle
+from hstu_preserve.verdict.integrity import RERUN_RUNGS, judge_integrity
+from hstu_preserve.verdict.rungs import choose_exit_code
 
-RUNGS = {
+JUDGES = {
     "evaluation": NativeRunner.judge_evaluation,
     "resume": NativeRunner.judge_resume,
     "training": NativeRunner.judge_training,
 }
+assert JUDGES.keys() == RERUN_RUNGS.keys()
 
 
-NOT_RUN_RUNGS = {
-    "evaluation": Rung.EVALUATION_NUMERIC,
-    "resume": Rung.RESUME_BITWISE,
-    "training": Rung.TRAINING_STATISTICAL,
-}
+@dataclass(frozen=True, kw_only=True)
+class Rerun:
+    """What is to be run again, and how.
+
+    Attributes:
+        rungs: Names of `RERUN_RUNGS`.
+        data: The store; None takes the bundle's own or searches for it.
+        device: `auto`, `cpu` or `cuda`.
+        public_key: The key that must have signed the bundle; None checks no signature.
+        output: The folder for ranks and runs; None keeps nothing.
+        max_steps: How many steps a resumed run takes at most; None goes to the run's end.
+    """
+
+    rungs: Sequence[str]
+    data: Path | None
+    device: str
+    public_key: Path | None
+    output: Path | None
+    max_steps: int | None
 
 
-def judge_native(
-    target: str,
-    path: Path,
-    *,
-    rungs: Sequence[str],
-    data: Path | None,
-    device: str,
-    public_key: Path | None,
-    output: Path | None,
-    max_steps: int | None,
-    voice: Voice,
-) -> Reproduction:
-    """Return the verdicts on a bundle or run directory, whose bytes are compared first."""
-    verification = verify(path, public_key=public_key)
-    identity, signer = verification.identity, verification.signer
-    assert signer is not None
-    verdicts = [
-        judge_bytes(
-            verification.findings,
-            num_members=verification.members_checked,
-            identity=identity,
-            vouched=describe_vouching(verification),
-        )
-    ]
-    if public_key is not None or not signer.ok:
-        verdicts.append(judge_signer(signer))
-    evaluation = environment = None
-    if verification.ok and isinstance(verification.manifest, MigratedManifest):
-        verdicts += explain_not_run(verification.manifest.chains, rungs=rungs)
-    elif verification.ok:
-        with open_bundle(path, identity=identity) as bundle:
-            runner = NativeRunner(bundle, data=data, device=device, output=output, max_steps=max_steps, voice=voice)
-            for name, judge in RUNGS.items():
-                if name in rungs:
-                    verdicts += judge(runner)
-            evaluation, environment = runner.evaluation, describe_environment(runner.numerics)
+def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Reproduction:
+    """Return the verdicts on a bundle or run directory, whose bytes are compared first, by the pass that unpacks it."""
+    trusted = read_trusted_key(rerun.public_key)
+    runner = None
+    with open_verified(source.path, known=source.stored, voice=voice) as tree:
+        verification = complete(tree.verification, source, trusted=trusted)
+        verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
+        if verification.ok:
+            runner = make_runner(tree, rerun, voice=voice)
+            verdicts += climb(runner, rungs=rerun.rungs)
     return Reproduction(
-        target=target,
-        path=path,
-        identity=identity,
-        title=choose_title(verification.manifest, path=path, target=target),
+        target=source.text,
+        path=source.path,
+        identity=verification.identity,
+        title=choose_title(verification.manifest, source),
         verdicts=tuple(verdicts),
-        evaluation=evaluation,
-        environment=environment,
+        evaluation=runner.evaluation if runner else None,
+        environment=describe_environment(runner.numerics) if runner else None,
         exit_code=choose_exit_code(verdicts),
     )
 
 
-def explain_not_run(chains: Sequence[ShownChain], *, rungs: Sequence[str]) -> list[Verdict]:
-    """Return why an archive cannot be re-run: gin names that no code here knows, else what it lacks."""
-    names = sorted({printable(binding.name) for chain in chains for binding in chain.unknown})
-    lack = "it names no data fingerprint and no margin that was fixed before the run"
-    reason = f"no published code reads {', '.join(names)}" if names else lack
-    sentence = f"a legacy archive cannot be re-run here: {reason}"
-    return [not_run(NOT_RUN_RUNGS[name], sentence) for name in RUNGS if name in rungs]
+def make_runner(tree: VerifiedTree, rerun: Rerun, *, voice: Voice) -> NativeRunner:
+    """Return the runner of a bundle whose bytes are right.
+
+    Raises:
+        ContentError: Data or results are not what the bundle says.
+        UnavailableError: There is no such data.
+    """
+    manifest = tree.verification.manifest
+    assert isinstance(manifest, Manifest)
+    return NativeRunner(
+        OpenedBundle(root=tree.root, manifest=manifest),
+        data=rerun.data,
+        device=rerun.device,
+        output=rerun.output,
+        max_steps=rerun.max_steps,
+        voice=voice,
+    )
 
 
-def describe_vouching(verification: Verification) -> str:
-    """Return who vouches for the bytes; of a migrated bundle, also who vouched for the archive before."""
-    signer, manifest = verification.signer, verification.manifest
-    own = signer.reason if signer is not None and signer.ok else "integrity only"
-    return f"{own}; {manifest.source.vouched}" if isinstance(manifest, MigratedManifest) else own
+def climb(runner: NativeRunner, *, rungs: Sequence[str]) -> list[Verdict]:
+    """Return the verdicts on the rungs that were asked for, the cheapest first."""
+    return [verdict for name, judge in JUDGES.items() if name in rungs for verdict in judge(runner)]
 
 
-def choose_title(manifest: AnyManifest | None, *, path: Path, target: str) -> str:
+def choose_title(manifest: AnyManifest | None, source: Source) -> str:
     """Return what the reproduction is of."""
-    if (path / RUN_RECORD).is_file() and not (path / MANIFEST_NAME).exists():
-        return f"unfinished run {target}"
-    if isinstance(manifest, MigratedManifest):
-        return f"migrated legacy archive {manifest.source.name}"
-    return manifest.run.bundle.title if manifest else target
+    if (source.path / RUN_RECORD).is_file() and not (source.path / MANIFEST_NAME).exists():
+        return f"unfinished run {source.text}"
+    return manifest.run.bundle.title if isinstance(manifest, Manifest) else source.text

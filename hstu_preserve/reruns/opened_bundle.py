@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, STEPS
 from hstu_preserve.bundle.opening import open_tree
-from hstu_preserve.bundle.verification import read_manifest_of
 from hstu_preserve.errors import ContentError
-from hstu_preserve.legacy.recognition import require_native
+from hstu_preserve.library.sources import Source
 from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import Manifest
 
@@ -112,19 +112,14 @@ def parse_step(line: str, *, place: str) -> RecordedStep:
 
 
 @contextmanager
-def open_bundle(path: Path, *, identity: str | None) -> Iterator[OpenedBundle]:
-    """Yield the tree of a run's bundle: a directory in place, an archive unpacked beside nothing of the user's.
-
-    Args:
-        path: A bundle or run directory.
-        identity: The manifest digest that an earlier step of the same command verified; None where there was none.
+def open_run(source: Source, *, voice: Voice = SILENT) -> Iterator[OpenedBundle]:
+    """Yield the files of a run's bundle: a directory where it is, an archive unpacked into a temporary directory.
 
     Raises:
         UsageError: It is no run but a migrated legacy archive, which is not even unpacked.
         VerificationError: It is a legacy archive, or not what its manifest says.
-        ContentError: It changed since it was verified.
+        ContentError: It changed since it was looked at.
     """
-    require_native(path)
-    read_manifest_of(path)  # what is no run is refused before gigabytes are unpacked
-    with open_tree(path, identity=identity) as tree:
-        yield OpenedBundle(root=tree.root, manifest=tree.stored.manifest)
+    manifest = source.require_manifest().manifest  # what is no run is refused before gigabytes are unpacked
+    with open_tree(source.path, known=source.stored, voice=voice) as root:
+        yield OpenedBundle(root=root, manifest=manifest)

@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hstu_preserve.bundle.results import read_results
-from hstu_preserve.bundle.verification import read_stored_manifest
-from hstu_preserve.legacy.recognition import require_native
-from hstu_preserve.library.obtaining import obtain_local
+from hstu_preserve.library.sources import obtain
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
@@ -30,11 +28,9 @@ def diff(left: str | Path, right: str | Path, *, voice: Voice = SILENT) -> Bundl
         MissingPathError: There is nothing at a path.
         ContentError: A manifest cannot be read.
     """
-    paths = [obtain_local(str(target), voice=voice).path for target in (left, right)]
-    for path in paths:
-        require_native(path)
-    stored = [read_stored_manifest(path) for path in paths]
-    ours, theirs = (describe_side(path, side.record) for path, side in zip(paths, stored, strict=True))
+    sources = [obtain(str(target), voice=voice) for target in (left, right)]
+    stored = [source.require_manifest() for source in sources]
+    ours, theirs = (describe_side(source.path, side.record) for source, side in zip(sources, stored, strict=True))
     differences = (
         one
         for section in {**ours, **theirs}

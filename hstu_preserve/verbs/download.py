@@ -7,11 +7,13 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.errors import PreserveError, UsageError
+from hstu_preserve.hub.cache import Copy
 from hstu_preserve.hub.content_digests import hash_file
 from hstu_preserve.hub.disk_space import are_on_one_disk, find_existing, is_there, require_space
 from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.hub.second_names import give_new
-from hstu_preserve.library.published import Obtained, Published
+from hstu_preserve.library.fetching import fetch_file
+from hstu_preserve.library.repository import Repository
 from hstu_preserve.library.wanted import Job, Wanted, list_jobs, list_notes, open_wanted
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.records.downloads import DigestKind, DownloadedFile, DownloadReport, PublishedFile
@@ -26,11 +28,11 @@ def preview_download(wanted: Wanted) -> DownloadReport:
         UsageError: Nothing, or an unknown id, is wanted.
         UnavailableError: The repository cannot be asked.
     """
-    published = open_wanted(wanted)
-    jobs = list_jobs(wanted, published)
+    repository = open_wanted(wanted)
+    jobs = list_jobs(wanted, repository)
     files = tuple(describe(job, received=0, error=job.error) for job in jobs)
-    notes, missing = list_notes(wanted, published), count_missing(published, jobs)
-    return make_report(published, files, jobs, notes=notes, missing=missing, is_dry_run=True)
+    notes, missing = list_notes(wanted, repository), count_missing(repository, jobs)
+    return make_report(repository, files, jobs, notes=notes, missing=missing, is_dry_run=True)
 
 
 def download(wanted: Wanted, *, output: Path, voice: Voice = SILENT) -> DownloadReport:
@@ -47,23 +49,23 @@ def download(wanted: Wanted, *, output: Path, voice: Voice = SILENT) -> Download
         UnavailableError: The repository cannot be asked, or the disk has no room.
     """
     require_folder(output)
-    published = open_wanted(wanted, voice=voice)
-    published.remember()
-    jobs = list_jobs(wanted, published)
-    missing = count_missing(published, jobs)
-    require_room(jobs, missing=missing, output=output, published=published)
-    results = fetch_all(jobs, published=published, output=output, voice=voice)
-    notes = list_notes(wanted, published)
-    return make_report(published, results, jobs, notes=notes, missing=missing, is_dry_run=False)
+    repository = open_wanted(wanted, voice=voice)
+    repository.remember()
+    jobs = list_jobs(wanted, repository)
+    missing = count_missing(repository, jobs)
+    require_room(jobs, missing=missing, output=output, repository=repository)
+    results = fetch_all(jobs, repository=repository, output=output, voice=voice)
+    notes = list_notes(wanted, repository)
+    return make_report(repository, results, jobs, notes=notes, missing=missing, is_dry_run=False)
 
 
-def count_missing(published: Published, jobs: Iterable[Job]) -> int:
+def count_missing(repository: Repository, jobs: Iterable[Job]) -> int:
     """Return how many bytes are not here yet; equal contents count once."""
     contents = {job.file.etag: job.file for job in jobs if job.error is None}
-    return sum(published.count_missing(file) for file in contents.values())
+    return sum(repository.count_missing(file) for file in contents.values())
 
 
-def fetch_all(jobs: Sequence[Job], *, published: Published, output: Path, voice: Voice) -> tuple[DownloadedFile, ...]:
+def fetch_all(jobs: Sequence[Job], *, repository: Repository, output: Path, voice: Voice) -> tuple[DownloadedFile, ...]:
     """Fetch several files at once; when one thing ends them all, each stops before the next bytes."""
     total = Total(num_bytes=sum(job.file.size for job in jobs if job.error is None), voice=voice)
     first = {job.file.etag: job for job in reversed(jobs)}  # one file per content, so that no two wait for one part
@@ -72,38 +74,38 @@ def fetch_all(jobs: Sequence[Job], *, published: Published, output: Path, voice:
     with ThreadPoolExecutor(max_workers=PARALLEL_FILES) as pool:
         try:
             for some in rounds:
-                done = pool.map(lambda job: fetch_one(job, published=published, output=output, total=total), some)
+                done = pool.map(lambda job: fetch_one(job, repository=repository, output=output, total=total), some)
                 results |= {id(job): result for job, result in zip(some, done, strict=True)}
         except BaseException:
-            published.policy.stop.set()
+            repository.policy.stop.set()
             raise
     return tuple(results[id(job)] for job in jobs)
 
 
-def fetch_one(job: Job, *, published: Published, output: Path, total: "Total") -> DownloadedFile:
+def fetch_one(job: Job, *, repository: Repository, output: Path, total: "Total") -> DownloadedFile:
     """Return the result for one file, an error included."""
     if job.error is not None:
         return describe(job, received=0, error=job.error)
     counted = total.start(job.file)
     try:
-        obtained = published.obtain(job.file, expected=job.expected, listen=counted.listen)
-        place = place_file(obtained, output / PurePosixPath(job.file.path), policy=published.policy)
+        copy = fetch_file(job.file, repository=repository, expected=job.expected, count=counted.listen)
+        place = place_file(copy, output / PurePosixPath(job.file.path), policy=repository.policy)
     except PreserveError as error:
         return describe(job, received=0, error=error)
     counted.finish()
-    update = {"place": str(place), "receipt": obtained.receipt}
-    return describe(job, received=obtained.received).model_copy(update=update)
+    update = {"place": str(place), "receipt": copy.receipt}
+    return describe(job, received=copy.received).model_copy(update=update)
 
 
-def place_file(obtained: Obtained, destination: Path, *, policy: RetryPolicy) -> Path:
+def place_file(copy: Copy, destination: Path, *, policy: RetryPolicy) -> Path:
     """Let a fetched file appear where the user wants it; what stands there already is never overwritten.
 
     Raises:
         UsageError: Another file stands there.
         UnavailableError: It cannot be read or written.
     """
-    sha256, heed = obtained.receipt.sha256, partial(policy.require_going, str(destination))
-    is_new = not is_there(destination) and give_new(obtained.place, destination, sha256=sha256, heed=heed)
+    sha256, heed = copy.receipt.sha256, partial(policy.require_going, str(destination))
+    is_new = not is_there(destination) and give_new(copy.path, destination, sha256=sha256, heed=heed)
     if not is_new and not has_digest(destination, sha256, heed=heed):
         raise UsageError(f"{destination}: exists and is another file; name another folder with --output-dir")
     return destination
@@ -121,13 +123,13 @@ def require_folder(output: Path) -> None:
         raise UsageError(f"{existing}: not a folder; name one with --output-dir")
 
 
-def require_room(jobs: Iterable[Job], *, missing: int, output: Path, published: Published) -> None:
+def require_room(jobs: Iterable[Job], *, missing: int, output: Path, repository: Repository) -> None:
     """Raise UnavailableError where what is to be fetched has no room: in the cache, or as copies on another disk."""
-    if not are_on_one_disk(output, published.cache.root):
+    if not are_on_one_disk(output, repository.cache.root):
         places = {output / PurePosixPath(job.file.path): job.file.size for job in jobs if job.error is None}
         copied = sum(size for place, size in places.items() if not is_there(place))
         require_space(output, copied, advice="make room, or name another disk with --output-dir")
-    published.cache.require_space(missing)
+    repository.cache.require_space(missing)
 
 
 class Total:
@@ -189,7 +191,7 @@ def describe(job: Job, *, received: int, error: PreserveError | None = None) -> 
 
 
 def make_report(
-    published: Published,
+    repository: Repository,
     files: Sequence[DownloadedFile],
     jobs: Sequence[Job],
     *,
@@ -200,11 +202,11 @@ def make_report(
     """Return the whole."""
     assert len(files) == len(jobs)
     return DownloadReport(
-        repository=published.snapshot.repository,
-        commit=published.snapshot.commit,
+        repository=repository.snapshot.repository,
+        commit=repository.snapshot.commit,
         is_dry_run=is_dry_run,
         files=tuple(files),
         missing_bytes=missing,
-        notice=published.notice,
+        notice=repository.notice,
         notes=tuple(notes),
     )

@@ -15,12 +15,12 @@ from hstu_preserve.evaluation.one_evaluation import Evaluated, evaluators_agree
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
-from hstu_preserve.library.obtaining import obtain_local
+from hstu_preserve.library.sources import obtain
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.results import EvaluationResult
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
-from hstu_preserve.reruns.opened_bundle import open_bundle
+from hstu_preserve.reruns.opened_bundle import open_run
 
 
 def evaluate(
@@ -47,8 +47,7 @@ def evaluate(
     """
     if ranks is not None:
         require_new(ranks, option="--ranks")
-    path = obtain_local(str(target), voice=voice).path
-    with open_bundle(path, identity=None) as bundle:
+    with open_run(obtain(str(target), voice=voice), voice=voice) as bundle:
         run = bundle.manifest.run
         store = open_store_for_bundle(run.data, locate_store_for_bundle(run.data, data, carried=bundle.data))
         evaluated, numerics = evaluate_checkpoint(

@@ -4,13 +4,12 @@ from pathlib import Path
 
 from hstu_preserve.bundle.destinations import require_new
 from hstu_preserve.errors import UsageError
-from hstu_preserve.library.obtaining import obtain_local
+from hstu_preserve.library.sources import Source, obtain
 from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.publication.model_cards import write_card_of
 from hstu_preserve.records.results import ExportResult
-from hstu_preserve.reruns.opened_bundle import open_bundle
 
 META_CHECKPOINT = "meta-checkpoint"
 MODEL_CARD = "model-card"
@@ -43,20 +42,21 @@ def export(
     if format not in FORMATS:
         raise UsageError(f"--format {format}: unknown; choose {', '.join(FORMATS)}")
     require_new(output, option="--output")
-    path = obtain_local(str(target), voice=voice).path
+    source = obtain(str(target), voice=voice)
     if format == MODEL_CARD:
-        write_atomically(output, write_card_of(path).encode())
+        write_atomically(output, write_card_of(source).encode())
     else:
-        write_meta_checkpoint(path, output=output)
+        write_meta_checkpoint(source, output=output)
     return ExportResult(path=output, format=format, sha256=sha256_of_file(output))
 
 
-def write_meta_checkpoint(path: Path, *, output: Path) -> None:
+def write_meta_checkpoint(source: Source, *, output: Path) -> None:
     """Write a bundle's weights under upstream's names."""
     from hstu_preserve.model.upstream_weights import build_for_weights, to_upstream
+    from hstu_preserve.reruns.opened_bundle import open_run
     from hstu_preserve.training.checkpoint import read_checkpoint, write_checkpoint
 
-    with open_bundle(path, identity=None) as bundle:
+    with open_run(source) as bundle:
         checkpoint = read_checkpoint(bundle.checkpoint)
         model = build_for_weights(bundle.manifest.run.recipe, checkpoint.weights, source=bundle.manifest.checkpoint)
         write_checkpoint(output, {"epoch": checkpoint.epoch, "model_state_dict": to_upstream(model)})

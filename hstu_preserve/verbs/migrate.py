@@ -9,7 +9,7 @@ from hstu_preserve.bundle.tree import seal
 from hstu_preserve.errors import VerificationError
 from hstu_preserve.legacy.migration import describe_archive, extract, place_files, require_legacy, work_directory
 from hstu_preserve.legacy.verification import verify_legacy
-from hstu_preserve.library.targets import require_local
+from hstu_preserve.library.sources import find_here
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.records.contents import describe_findings
 from hstu_preserve.records.results import MigrationResult
@@ -34,7 +34,7 @@ def migrate(
         ContentError: It cannot become a bundle, or changed meanwhile; nothing is written.
         UnavailableError: It cannot be read, or the output cannot be written; nothing is left behind.
     """
-    path = require_local(str(legacy)).path
+    path = find_here(str(legacy), voice=voice).path
     require_legacy(path)
     destination = output or Path(name_migrated(path.name))
     require_new(destination, option="--output")

@@ -5,17 +5,20 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from hstu_preserve.bundle.destinations import new_folder
+from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.compute.processes import require_alone
 from hstu_preserve.errors import UsageError, VerificationError
-from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.legacy.verification import verify_legacy
-from hstu_preserve.library.obtaining import obtain_local, obtain_signature
+from hstu_preserve.library.sources import Form, Source, obtain, obtain_signature
+from hstu_preserve.library.verification import verify_source
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.primitives.wording import printable
+from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import Reproduction
-from hstu_preserve.reruns.judgement import RUNGS, explain_not_run, judge_native
+from hstu_preserve.records.verdict import Verdict
+from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_not_run, judge_integrity
 from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes
 
 DEFAULT_RUNGS = ("evaluation",)
@@ -60,55 +63,76 @@ def reproduce(
     require_known(rungs, max_steps=max_steps)
     with ExitStack() as stack:
         folder = None if output is None else stack.enter_context(new_folder(output, option="--output"))
-        path = obtain_local(str(target), voice=voice).path
-        obtain_signature(str(target), public_key=public_key, voice=voice)
-        if path.is_file() and is_legacy(path):
-            if public_key is not None:
-                raise VerificationError(f"{target}: a legacy archive, not a native bundle: nobody signed it")
-            reproduction = judge_legacy(str(target), path, rungs=rungs)
-        else:
-            reproduction = judge_native(
-                str(target),
-                path,
-                rungs=rungs,
-                data=data,
-                device=device,
-                public_key=public_key,
-                output=folder,
-                max_steps=max_steps,
-                voice=voice,
-            )
+        source = obtain(str(target), voice=voice)
+        if public_key is not None:
+            obtain_signature(source, voice=voice)
+        match source.form:
+            case Form.LEGACY:
+                reproduction = judge_legacy(source, rungs=rungs, public_key=public_key)
+            case Form.MIGRATED:
+                reproduction = judge_migrated(source, rungs=rungs, public_key=public_key, voice=voice)
+            case _:
+                from hstu_preserve.reruns.judgement import Rerun, judge_run  # needs PyTorch
+
+                rerun = Rerun(
+                    rungs=rungs, data=data, device=device, public_key=public_key, output=folder, max_steps=max_steps
+                )
+                reproduction = judge_run(source, rerun, voice=voice)
         if folder is not None:
             write_atomically(folder / RECORD_NAME, spell_as_text(reproduction).to_json())
     return reproduction
 
 
 def spell_as_text(reproduction: Reproduction) -> Reproduction:
-    """Return the record with escapes for what in its paths is no text, which no canonical JSON can hold."""
+    """Return the record with escapes for bytes in its paths that are no text, which no canonical JSON can hold."""
     path = Path(printable(str(reproduction.path)))
     return reproduction.model_copy(update={"target": printable(reproduction.target), "path": path})
 
 
 def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
     """Raise UsageError for a rung that does not exist, or a limit for one that is not climbed."""
-    unknown = [rung for rung in rungs if rung not in RUNGS]
+    unknown = [rung for rung in rungs if rung not in RERUN_RUNGS]
     if unknown:
-        raise UsageError(f"--rung {unknown[0]}: unknown; choose from {', '.join(RUNGS)}")
+        raise UsageError(f"--rung {unknown[0]}: unknown; choose from {', '.join(RERUN_RUNGS)}")
     if max_steps is not None and "resume" not in rungs:
         raise UsageError("--max-steps: limits the rung 'resume', which was not asked for; add --rung resume")
 
 
-def judge_legacy(target: str, path: Path, *, rungs: Sequence[str]) -> Reproduction:
-    """Return the verdicts on a legacy archive, which cannot be re-run: its recipe's code was never published."""
-    verification = verify_legacy(path)
+def judge_legacy(source: Source, *, rungs: Sequence[str], public_key: Path | None) -> Reproduction:
+    """Return the verdicts on a legacy archive, which cannot be re-run: its recipe's code was never published.
+
+    Raises:
+        VerificationError: A key was given.
+    """
+    if public_key is not None:
+        raise VerificationError(f"{source.text}: a legacy archive, not a native bundle: nobody signed it")
+    verification = verify_legacy(source.path)
     verdicts = [judge_legacy_bytes(verification)]
     if not verification.findings:
-        verdicts += explain_not_run(show_legacy(path, target=target).chains, rungs=rungs)
+        verdicts += explain_not_run(show_legacy(source.path, target=source.text).chains, rungs=rungs)
+    return describe_unrun(source, verdicts, identity=None, title=f"legacy archive {source.path.name}")
+
+
+def judge_migrated(source: Source, *, rungs: Sequence[str], public_key: Path | None, voice: Voice) -> Reproduction:
+    """Return the verdicts on a migrated bundle: its bytes are compared, and nothing in it can be re-run."""
+    trusted = read_trusted_key(public_key)
+    verification = verify_source(source, trusted=trusted, voice=voice)
+    verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
+    manifest = source.require_record()
+    assert isinstance(manifest, MigratedManifest)
+    if verification.ok:
+        verdicts += explain_not_run(manifest.chains, rungs=rungs)
+    title = f"migrated legacy archive {manifest.source.name}"
+    return describe_unrun(source, verdicts, identity=verification.identity, title=title)
+
+
+def describe_unrun(source: Source, verdicts: Sequence[Verdict], *, identity: str | None, title: str) -> Reproduction:
+    """Return the result for an archive of which nothing was run."""
     return Reproduction(
-        target=target,
-        path=path,
-        identity=None,
-        title=f"legacy archive {path.name}",
+        target=source.text,
+        path=source.path,
+        identity=identity,
+        title=title,
         verdicts=tuple(verdicts),
         evaluation=None,
         environment=None,

@@ -56,7 +56,7 @@ def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> Sig
     if not verification.ok:
         raise VerificationError(verification.describe(), findings=verification.findings)
     stored = read_stored_manifest(path)
-    require_same(stored, verification.identity, path=path)
+    require_same(verification.identity, stored, path=path)
     envelope = signature.sign(stored.content, private_key=private_key)
     write_atomically(destination, envelope.to_json())
     return SigningResult(bundle=path, path=destination, identity=stored.identity, keyid=envelope.signatures[0].keyid)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from hstu_preserve.bundle import extraction
 from hstu_preserve.bundle.names import BUNDLE_SUFFIX
-from hstu_preserve.errors import UsageError
-from hstu_preserve.legacy.recognition import require_native
-from hstu_preserve.library.obtaining import obtain_local
+from hstu_preserve.errors import UsageError, VerificationError
+from hstu_preserve.legacy.recognition import describe_legacy
+from hstu_preserve.library.sources import Form, obtain
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import UnpackResult
 
@@ -31,11 +31,14 @@ def unpack(
         UsageError: The output exists, the target is a directory, or the identity is no sha256.
         VerificationError: The bundle is not what its manifest says; nothing is left behind.
     """
-    source = obtain_local(str(target), voice=voice).path
-    destination = output or Path(source.name.removesuffix(BUNDLE_SUFFIX))
+    source = obtain(str(target), voice=voice)
+    destination = output or Path(source.path.name.removesuffix(BUNDLE_SUFFIX))
     expected = None if identity is None else read_identity(identity)
-    require_native(source)
-    verification = extraction.unpack(source, destination=destination, expected_identity=expected)
+    if source.form is Form.LEGACY:
+        raise VerificationError(describe_legacy(source.path))
+    verification = extraction.unpack(
+        source.path, destination=destination, expected_identity=expected, known=source.stored, voice=voice
+    )
     assert verification.identity is not None
     return UnpackResult(path=destination, identity=verification.identity, members=verification.members_checked)
 

@@ -1,17 +1,43 @@
 """Say whether every byte of a bundle is the packed byte."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.verification import verify_bundle
+from hstu_preserve.bundle.opening import open_verified
+from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
-from hstu_preserve.legacy.recognition import is_legacy
-from hstu_preserve.library.obtaining import obtain_signature
-from hstu_preserve.library.targets import REMOTE_PREFIX, LocalTarget, parse_remote, require_local
-from hstu_preserve.library.verification import STANDARD_INPUT, compare_legacy_with_receipt, compare_with_receipt, verify
+from hstu_preserve.library.sources import Form, Source, find, find_here, obtain, obtain_signature
+from hstu_preserve.library.targets import is_address
+from hstu_preserve.library.verification import (
+    STANDARD_INPUT,
+    STREAM,
+    compare_legacy_with_receipt,
+    complete,
+    verify_source,
+)
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.manifest import MigratedManifest
+from hstu_preserve.records.legacy import LegacyVerification
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
+
+if TYPE_CHECKING:
+    from hstu_preserve.bundle.signer import TrustedKey
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """Which guarantees are asked for.
+
+    Attributes:
+        deep: Whether the parts of each bundle are compared with each other, too.
+        public_key: The key that must have signed each; None checks no signature.
+        md5_list: The list that vouches for legacy archives; None takes a `MANIFEST.md` beside each.
+    """
+
+    deep: bool = False
+    public_key: Path | None = None
+    md5_list: Path | None = None
 
 
 def verify_all(
@@ -22,44 +48,26 @@ def verify_all(
     md5_list: Path | None = None,
     voice: Voice = SILENT,
 ) -> VerificationReport:
-    """Verify several targets, each in any case; what stopped one is its result.
+    """Verify several targets, each in any case; an error that stopped one is its result.
 
     Args:
         targets: As `verify` takes them.
-        deep: Hold the parts of each bundle against each other, too; needs PyTorch.
+        deep: Compare the parts of each bundle with each other, too; needs PyTorch.
         public_key: The key that must have signed each; None checks no signature.
         md5_list: The list that vouches for legacy archives; None takes a `MANIFEST.md` beside each.
-        voice: Says what will be fetched, and where the Hub does not answer.
+        voice: Shows how many bytes were read; says what will be fetched, and if the Hub does not answer.
     """
-    return VerificationReport(
-        targets=tuple(
-            verify_one(target, deep=deep, public_key=public_key, md5_list=md5_list, voice=voice) for target in targets
-        )
-    )
+    wish = Wish(deep=deep, public_key=public_key, md5_list=md5_list)
+    return VerificationReport(targets=tuple(verify_one(target, wish, voice=voice) for target in targets))
 
 
-def verify_one(
-    target: str, *, deep: bool, public_key: Path | None, md5_list: Path | None, voice: Voice
-) -> VerifiedTarget:
+def verify_one(target: str, wish: Wish, *, voice: Voice) -> VerifiedTarget:
     """Return the verification of one target, or the reason why there is none."""
-    checks: tuple[DeepCheck, ...] = ()
     try:
-        if target.startswith(REMOTE_PREFIX):
-            if not deep and public_key is None:
-                return verify_remote(target, md5_list=md5_list, voice=voice)
-            fetch_remote(target, voice=voice)
-        if target != STANDARD_INPUT:
-            obtain_signature(target, public_key=public_key, voice=voice)
-        local = None if target == STANDARD_INPUT else require_local(target)
-        if local is not None and local.notice is not None:
-            voice.say(local.notice)
-        if local is not None and is_legacy(local.path):
-            return verify_legacy_target(local, deep=deep, public_key=public_key, md5_list=md5_list)
-        if md5_list is not None:
-            raise UsageError(f"{target}: a native bundle, which has sha256 digests of its own; leave --md5-list out")
-        verification = verify(target, public_key=public_key)
-        if deep and verification.ok:
-            checks = check_deeply(target, verification)
+        source = find_wanted(target, wish, voice=voice)
+        if source.form is Form.LEGACY:
+            return report_legacy(source, verify_legacy_source(source, wish))
+        verification, checks = verify_bundle_source(source, wish, voice=voice)
     except PreserveError as error:
         return VerifiedTarget(target=target, verification=None, deep=(), error=str(error), exit_code=error.exit_code)
     passed = verification.ok and all(check.passed for check in checks)
@@ -67,71 +75,82 @@ def verify_one(
     return VerifiedTarget(target=target, verification=verification, deep=checks, error=None, exit_code=exit_code)
 
 
-def verify_remote(target: str, *, md5_list: Path | None, voice: Voice) -> VerifiedTarget:
-    """Return the verification of a bundle on the Hub, read once and not kept."""
-    from hstu_preserve.library.remote import open_target
-
-    opened = open_target(parse_remote(target), voice=voice)
-    source = opened.content
-    if is_legacy(source):
-        from hstu_preserve.legacy.verification import verify_legacy
-
-        legacy = verify_legacy(source, md5_list=md5_list or opened.digest_list, place=opened.place)
-        legacy = compare_legacy_with_receipt(legacy, opened.receipt)
-        return VerifiedTarget(
-            target=target, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
-        )
-    verification = compare_with_receipt(verify_bundle(source), opened.receipt)
-    exit_code = 0 if verification.ok else VerificationError.exit_code
-    return VerifiedTarget(target=target, verification=verification, deep=(), error=None, exit_code=exit_code)
+def find_wanted(target: str, wish: Wish, *, voice: Voice) -> Source:
+    """Return a target; a file on the Hub is read there, unless signatures or deep checks need it here."""
+    if target == STANDARD_INPUT:
+        return STREAM
+    if not is_address(target):
+        source = find_here(target, voice=voice)
+    elif wish.deep or wish.public_key is not None:
+        source = obtain(target, voice=voice)
+    else:
+        source = find(target, voice=voice)
+    if wish.public_key is not None:
+        obtain_signature(source, voice=voice)
+    return source
 
 
-def fetch_remote(target: str, *, voice: Voice) -> None:
-    """Bring a bundle on the Hub here: signatures and deep checks need more than one pass."""
-    from hstu_preserve.library.remote import fetch_missing
+def verify_bundle_source(source: Source, wish: Wish, *, voice: Voice) -> tuple[Verification, tuple[DeepCheck, ...]]:
+    """Return the verification of a bundle or run, and the deep checks if they were asked for and all bytes are right.
 
-    fetch_missing(target, voice=voice)
+    Raises:
+        UsageError: A list of md5 digests, which no bundle needs; or deep checks of standard input.
+    """
+    if wish.md5_list is not None:
+        raise UsageError(f"{source.text}: a native bundle, which has sha256 digests of its own; leave --md5-list out")
+    trusted = read_trusted_key(wish.public_key)
+    if wish.deep:
+        return verify_deeply(source, trusted=trusted, voice=voice)
+    return verify_source(source, trusted=trusted, voice=voice), ()
 
 
-def verify_legacy_target(
-    archive: LocalTarget, *, deep: bool, public_key: Path | None, md5_list: Path | None
-) -> VerifiedTarget:
-    """Return the verification of a legacy archive, which nobody signed and which has no parts to hold together.
+def verify_deeply(
+    source: Source, *, trusted: "TrustedKey | None", voice: Voice
+) -> tuple[Verification, tuple[DeepCheck, ...]]:
+    """Return the verification of a bundle and its deep checks, on the tree that the same pass unpacked.
+
+    Raises:
+        UsageError: Standard input, which can be read only once.
+    """
+    if source.form is Form.STREAM:
+        raise UsageError("verify --deep reads a bundle more than once; name a file")
+    with open_verified(source.path, known=source.stored, voice=voice) as tree:
+        verification = complete(tree.verification, source, trusted=trusted)
+        if not verification.ok:
+            return verification, ()
+        if source.form is Form.MIGRATED:
+            from hstu_preserve.legacy.consistency import check_migrated_tree
+
+            return verification, check_migrated_tree(tree)
+        from hstu_preserve.reruns.consistency import check_tree
+
+        return verification, check_tree(tree)
+
+
+def verify_legacy_source(source: Source, wish: Wish) -> LegacyVerification:
+    """Return the verification of a legacy archive, which nobody signed and which has no parts to compare.
 
     Raises:
         VerificationError: A key was given.
         UsageError: Deep checks were asked for.
     """
-    if public_key is not None:
-        raise VerificationError(f"{archive.text}: a legacy archive, not a native bundle: nobody signed it")
-    if deep:
-        raise UsageError(
-            f"{archive.text}: a legacy archive, not a native bundle: there is nothing to check with --deep"
-        )
+    kind = f"{source.text}: a legacy archive, not a native bundle"
+    if wish.public_key is not None:
+        raise VerificationError(f"{kind}: nobody signed it")
+    if wish.deep:
+        raise UsageError(f"{kind}: there is nothing to check with --deep")
     from hstu_preserve.legacy.verification import verify_legacy
     from hstu_preserve.library.kept import require_kept_list
 
-    if md5_list is None and archive.receipt is not None:
-        require_kept_list(archive.receipt)
-    legacy = compare_legacy_with_receipt(verify_legacy(archive.path, md5_list=md5_list), archive.receipt)
+    assert source.content is not None
+    if wish.md5_list is None and source.copy is not None and source.place is None:
+        require_kept_list(source.copy.receipt)
+    legacy = verify_legacy(source.content, md5_list=wish.md5_list or source.digest_list, place=source.place)
+    return compare_legacy_with_receipt(legacy, source)
+
+
+def report_legacy(source: Source, legacy: LegacyVerification) -> VerifiedTarget:
+    """Return the result for a legacy archive."""
     return VerifiedTarget(
-        target=archive.text, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
+        target=source.text, verification=None, deep=(), legacy=legacy, error=None, exit_code=legacy.exit_code
     )
-
-
-def check_deeply(target: str, verification: Verification) -> tuple[DeepCheck, ...]:
-    """Return the deep checks of a target whose bytes are as packed.
-
-    Raises:
-        UsageError: Standard input, which can be read only once.
-    """
-    if target == STANDARD_INPUT:
-        raise UsageError("verify --deep reads a bundle more than once; name a file")
-    path = require_local(target).path
-    if isinstance(verification.manifest, MigratedManifest):
-        from hstu_preserve.legacy.consistency import verify_migrated_deeply
-
-        return verify_migrated_deeply(path, identity=verification.identity)
-    from hstu_preserve.reruns.consistency import verify_deeply
-
-    return verify_deeply(path, identity=verification.identity)

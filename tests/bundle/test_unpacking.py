@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.bundle import extraction
 from hstu_preserve.bundle.archive import pack
 from hstu_preserve.bundle.extraction import unpack
 from hstu_preserve.bundle.headers import make_header
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError, VerificationError
+from hstu_preserve.primitives import temporary_folders
 from hstu_preserve.records.contents import Finding, FindingClass
 from tests.bundle.archives import Piece, compress, join, make_piece, read_pieces, snapshot
 from tests.factories import make_sealed_run
@@ -137,7 +137,7 @@ def test_a_destination_that_appears_meanwhile_is_not_replaced(bundle: Path, tmp_
         return 0o022
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(extraction, "current_umask", appear)
+        patch.setattr(temporary_folders, "current_umask", appear)
         with pytest.raises(UsageError, match="came into being"):
             unpack(bundle, destination=tmp_path / "out")
     assert not any((tmp_path / "out").iterdir())

@@ -15,7 +15,8 @@ from hstu_preserve.hub.cache import Cache
 from hstu_preserve.hub.partial_files import PartRecord
 from hstu_preserve.hub.repository import Hub
 from hstu_preserve.hub.retries import RetryPolicy
-from hstu_preserve.library.published import Published
+from hstu_preserve.library.fetching import fetch_file
+from hstu_preserve.library.repository import Repository
 from hstu_preserve.library.vouching import Expectation
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
@@ -40,18 +41,18 @@ class Reader:
     folder: Path
     token: str | None = None
 
-    def open(self, *, revision: str = "main", **patience: float) -> Published:
+    def open(self, *, revision: str = "main", **patience: float) -> Repository:
         policy = RetryPolicy(**{"first_wait_seconds": 0.002, **patience})  # type: ignore[arg-type]
         client = Hub(endpoint=self.hub.url, token=self.token)
         snapshot = client.read_snapshot(REPOSITORY, revision=revision, policy=policy)
-        return Published(snapshot=snapshot, hub=client, cache=Cache(self.folder), policy=policy)
+        return Repository(snapshot=snapshot, hub=client, cache=Cache(self.folder), policy=policy)
 
-    def obtain(self, name: str = NAME, *, published: Published | None = None, md5: str | None = None) -> bytes:
+    def obtain(self, name: str = NAME, *, published: Repository | None = None, md5: str | None = None) -> bytes:
         published = published or self.open()
         file = published.snapshot.find(name)
         assert file is not None
         listed = [KnownDigest(kind=DigestKind.MD5, hex=md5, source="a list")] if md5 else []
-        return published.obtain(file, expected=Expectation(listed=tuple(listed))).place.read_bytes()
+        return fetch_file(file, repository=published, expected=Expectation(listed=tuple(listed))).path.read_bytes()
 
     @property
     def parts(self) -> dict[str, int]:
@@ -244,9 +245,9 @@ def test_the_rest_of_another_content_is_not_taken(hub: LocalHub, reader: Reader)
     published = reader.open()
     file = published.snapshot.find(NAME)
     assert file is not None
-    obtained = published.obtain(file)
-    assert obtained.place.read_bytes() == BUNDLE
-    assert obtained.received == 400_000 + len(BUNDLE)
+    copy = fetch_file(file, repository=published)
+    assert copy.path.read_bytes() == BUNDLE
+    assert copy.received == 400_000 + len(BUNDLE)
 
 
 def test_another_run_continues_where_an_error_ended_the_first(hub: LocalHub, reader: Reader) -> None:
@@ -416,7 +417,7 @@ def test_who_comes_second_waits_and_takes_what_the_first_fetched(hub: LocalHub, 
 
 
 @pytest.fixture
-def held(reader: Reader) -> Iterator[Published]:
+def held(reader: Reader) -> Iterator[Repository]:
     """A process that holds the bundle's part and receives nothing."""
     published = reader.open()
     file = published.snapshot.find(NAME)
@@ -426,14 +427,14 @@ def held(reader: Reader) -> Iterator[Published]:
 
 
 def test_who_receives_nothing_is_not_waited_for_without_end(
-    reader: Reader, held: Published, monkeypatch: pytest.MonkeyPatch
+    reader: Reader, held: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("hstu_preserve.hub.partial_files.MAX_IDLE_SECONDS", 0.3)
     with pytest.raises(UnavailableError, match="another process holds this file"):
         reader.obtain(published=held)
 
 
-def test_waiting_ends_when_the_work_is_stopped(reader: Reader, held: Published) -> None:
+def test_waiting_ends_when_the_work_is_stopped(reader: Reader, held: Repository) -> None:
     threading.Timer(0.2, held.policy.stop.set).start()
     with pytest.raises(UnavailableError, match="stopped"):
         reader.obtain(published=held)

@@ -15,7 +15,8 @@ from hstu_preserve.errors import VerificationError
 from hstu_preserve.hub.cache import Cache
 from hstu_preserve.hub.repository import Hub
 from hstu_preserve.hub.retries import RetryPolicy
-from hstu_preserve.library.published import Published
+from hstu_preserve.library.fetching import fetch_file
+from hstu_preserve.library.repository import Repository
 from hstu_preserve.library.targets import SAMPLE_BUNDLE
 from hstu_preserve.library.vouching import Expectation
 from hstu_preserve.primitives.shipped import shipped_directory
@@ -31,25 +32,25 @@ ID, NAME = "iter8-exp4-SOTA", "iter8-exp4-SOTA.tar.gz"
 
 
 @pytest.fixture
-def published(hub: LocalHub, tmp_path: Path) -> Published:
+def published(hub: LocalHub, tmp_path: Path) -> Repository:
     hub.add(REPOSITORY, {NAME: SAMPLE, "noise.tar.gz": b"no bundle at all"})
     client = Hub(endpoint=hub.url)
     snapshot = client.read_snapshot(REPOSITORY, revision="main", policy=RetryPolicy())
-    return Published(snapshot=snapshot, hub=client, cache=Cache(tmp_path / "cache"))
+    return Repository(snapshot=snapshot, hub=client, cache=Cache(tmp_path / "cache"))
 
 
-def obtain(published: Published, name: str, identity: str | None) -> Path:
+def obtain(published: Repository, name: str, identity: str | None) -> Path:
     file = published.snapshot.find(name)
     assert file is not None
-    return published.obtain(file, expected=Expectation(identity=identity)).place
+    return fetch_file(file, repository=published, expected=Expectation(identity=identity)).path
 
 
-def test_the_named_bundle_is_kept(published: Published) -> None:
+def test_the_named_bundle_is_kept(published: Repository) -> None:
     assert obtain(published, NAME, IDENTITY).read_bytes() == SAMPLE
 
 
 @pytest.mark.parametrize("name", [NAME, "noise.tar.gz"])
-def test_another_bundle_is_not_kept(name: str, published: Published) -> None:
+def test_another_bundle_is_not_kept(name: str, published: Repository) -> None:
     with pytest.raises(VerificationError, match=f"{ANOTHER}.*") as caught:
         obtain(published, name, ANOTHER)
     assert f"{REPOSITORY}/{name}" in str(caught.value)
@@ -57,7 +58,7 @@ def test_another_bundle_is_not_kept(name: str, published: Published) -> None:
     assert kept == []
 
 
-def test_what_was_fetched_before_the_catalog_named_it_is_compared_too(published: Published) -> None:
+def test_what_was_fetched_before_the_catalog_named_it_is_compared_too(published: Repository) -> None:
     obtain(published, NAME, None)
     with pytest.raises(VerificationError, match="identity differs"):
         obtain(published, NAME, ANOTHER)

@@ -13,7 +13,7 @@ import pytest
 from hstu_preserve.bundle.archive import pack as pack_tree
 from hstu_preserve.bundle.tree import seal
 from hstu_preserve.bundle.verification import read_stored_manifest
-from hstu_preserve.library.targets import require_local
+from hstu_preserve.library.sources import find_here
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.migrate import migrate
@@ -30,7 +30,7 @@ READER = "hf_readerOfTheLocalHub"
 STRANGER = "hf_strangerAtTheLocalHub"
 REPOSITORY = "author/experiments"
 SAMPLE_NAME = "sample-hstu-synthetic.tar.gz"
-SAMPLE = require_local("sample").path
+SAMPLE = find_here("sample").path
 CARD = "README.md"
 
 

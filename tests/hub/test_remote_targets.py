@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.bundle.verification import read_stored_manifest
-from hstu_preserve.library.targets import SAMPLE_BUNDLE, RemoteTarget, parse_remote
+from hstu_preserve.library.targets import SAMPLE_BUNDLE, Address, parse_address
 from hstu_preserve.primitives.shipped import shipped_directory
 from tests.corpus.legacy.generators import Case, build
 from tests.hub.conftest import REPOSITORY, Program
@@ -53,7 +53,7 @@ def list_kept(program: Program) -> list[str]:
     ],
 )
 def test_addresses_are_read_as_the_hub_writes_them(text: str, revision: str | None, path: str) -> None:
-    assert parse_remote(text) == RemoteTarget(text=text, repository="a/b", revision=revision, path=path)
+    assert parse_address(text) == Address(text=text, repository="a/b", revision=revision, path=path)
 
 
 def test_a_pull_request_and_a_name_with_a_space_are_read(published: LocalHub, program: Program) -> None:

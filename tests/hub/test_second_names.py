@@ -13,7 +13,7 @@ from hstu_preserve.hub.cache import Cache
 from hstu_preserve.hub.disk_space import are_on_one_disk
 from hstu_preserve.hub.repository import Hub
 from hstu_preserve.hub.second_names import give, give_new
-from hstu_preserve.library.published import Published
+from hstu_preserve.library.repository import Repository
 from hstu_preserve.library.vouching import NOTHING
 from hstu_preserve.library.wanted import Job
 from hstu_preserve.primitives.digests import sha256_of_bytes
@@ -131,14 +131,14 @@ def test_of_several_at_once_one_takes_the_name(source: Path, other_disk: Path) -
 def test_room_is_looked_for_on_the_disk_that_copies_go_to(other_disk: Path, tmp_path: Path) -> None:
     file = PublishedFile(path="huge.bin", size=2**50, etag="0" * 64, kind=DigestKind.SHA256)
     snapshot = Snapshot(repository="owner/repository", commit="0" * 40, files=(file,))
-    published = Published(snapshot=snapshot, hub=Hub(), cache=Cache(tmp_path))
+    published = Repository(snapshot=snapshot, hub=Hub(), cache=Cache(tmp_path))
     jobs = [Job(target="huge.bin", file=file, expected=NOTHING)]
-    require_room(jobs, missing=0, output=tmp_path / "out", published=published)
+    require_room(jobs, missing=0, output=tmp_path / "out", repository=published)
     with pytest.raises(UnavailableError, match=f"{other_disk}.*--output-dir"):
-        require_room(jobs, missing=0, output=other_disk / "out", published=published)
+        require_room(jobs, missing=0, output=other_disk / "out", repository=published)
     (other_disk / "out").mkdir()
     (other_disk / "out" / "huge.bin").touch()
-    require_room(jobs, missing=0, output=other_disk / "out", published=published)
+    require_room(jobs, missing=0, output=other_disk / "out", repository=published)
 
 
 def test_hashing_what_is_here_ends_when_the_work_is_stopped(source: Path, other_disk: Path) -> None:

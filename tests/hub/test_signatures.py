@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.library.targets import require_local
+from hstu_preserve.library.sources import find_here
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.signing import sign
 from tests.hub.conftest import Program
@@ -21,7 +21,7 @@ OFFLINE = {"HF_HUB_OFFLINE": "1"}
 def keys(hub: LocalHub, tmp_path: Path) -> dict[str, str]:
     """Publish a signed bundle; return the public keys of its author and of somebody else."""
     bundle = tmp_path / NAME
-    shutil.copy(require_local("sample").path, bundle)
+    shutil.copy(find_here("sample").path, bundle)
     author, somebody = keygen(tmp_path / "author"), keygen(tmp_path / "somebody")
     signature = sign(bundle, key=author.path)
     files = {NAME: bundle.read_bytes(), f"{NAME}.sig": signature.path.read_bytes()}

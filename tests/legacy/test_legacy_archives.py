@@ -14,7 +14,7 @@ from hstu_preserve.errors import VerificationError
 from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.legacy.walker import open_legacy
-from hstu_preserve.library.targets import require_local
+from hstu_preserve.library.sources import find_here
 from hstu_preserve.records.legacy import ShownLegacy
 from tests.corpus.legacy.generators import CHECKPOINT, EVENTS, Case, build, read_cases
 
@@ -60,7 +60,7 @@ def test_what_only_native_bundles_have_is_refused(tmp_path: Path, capsys: pytest
 
 
 def test_a_native_bundle_is_never_read_tolerantly(tmp_path: Path) -> None:
-    sample = require_local("sample").path
+    sample = find_here("sample").path
     assert not is_legacy(sample)
     content = bytearray(sample.read_bytes())
     content[len(content) // 2] ^= 1

@@ -7,7 +7,7 @@ import pytest
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import UnknownNameError
 from hstu_preserve.library.catalog import list_chains
-from hstu_preserve.library.targets import LocalTarget, resolve_target
+from hstu_preserve.library.targets import resolve_target
 from hstu_preserve.primitives.shipped import shipped_directory
 from hstu_preserve.verbs.train import find_gin
 
@@ -21,9 +21,7 @@ def test_every_folder_of_bundles_with_a_chain_is_found_by_its_id() -> None:
 
 
 def test_the_id_of_a_recipe_without_a_published_number_names_its_chain(capsys: pytest.CaptureFixture[str]) -> None:
-    target = resolve_target(RECIPE)
-    assert isinstance(target, LocalTarget)
-    assert target.path == list_chains()[RECIPE]
+    assert resolve_target(RECIPE) == list_chains()[RECIPE]
     assert main(["show", RECIPE]) == 0
     assert "input_compression.pooling = 'chunk'" in capsys.readouterr().out
 

@@ -4,7 +4,7 @@ import tarfile
 
 import pytest
 
-from hstu_preserve.library.targets import require_local
+from hstu_preserve.library.sources import find_here
 from hstu_preserve.publication.redistribution import is_named_as_data
 
 
@@ -56,7 +56,7 @@ def test_what_is_no_data_may_have_such_words_in_its_name(path: str) -> None:
 
 
 def test_no_member_of_the_sample_is_forbidden_by_its_name() -> None:
-    with tarfile.open(require_local("sample").path) as archive:
+    with tarfile.open(find_here("sample").path) as archive:
         names = archive.getnames()
     assert "data/store.json" in names
     assert not [name for name in names if is_named_as_data(name)]

@@ -8,12 +8,19 @@ import pytest
 import torch
 
 from hstu_preserve.bundle.layout import METRICS, RANKS, RUN_RECORD, STEPS
+from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.cli.main import main
 from hstu_preserve.evaluation.ranks import read_ranks, write_ranks
 from hstu_preserve.records.evaluation import ResultsRecord
-from hstu_preserve.reruns.consistency import CHECKS, verify_deeply
+from hstu_preserve.records.verification import DeepCheck
+from hstu_preserve.reruns.consistency import CHECKS, check_tree
 from hstu_preserve.verbs.unpack import unpack
+
+
+def list_checks(path: Path) -> tuple[DeepCheck, ...]:
+    with open_verified(path, known=None) as tree:
+        return check_tree(tree)
 
 
 def reseal(tree: Path) -> None:
@@ -119,7 +126,7 @@ def test_a_contradiction_is_found_by_the_check_that_looks_for_it(
     unpack("sample", output=tree)
     contradict(tree)
     reseal(tree)
-    failed = [one.name for one in verify_deeply(tree, identity=None) if not one.passed]
+    failed = [one.name for one in list_checks(tree) if not one.passed]
     assert failed == [check]
 
 
@@ -144,9 +151,5 @@ def test_the_sample_agrees_with_itself(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_standard_input_cannot_be_read_twice(capsys: pytest.CaptureFixture[str]) -> None:
-    from hstu_preserve.errors import UsageError
-    from hstu_preserve.library.verification import verify
-    from hstu_preserve.verbs.verify import check_deeply
-
-    with pytest.raises(UsageError, match="more than once"):
-        check_deeply("-", verify("sample"))
+    assert main(["verify", "-", "--deep"]) == 2
+    assert "more than once" in "".join(capsys.readouterr())

@@ -17,7 +17,7 @@ from hstu_preserve.bundle.signer import signature_path
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
-from hstu_preserve.library.targets import require_local
+from hstu_preserve.library.sources import find_here
 from hstu_preserve.library.verification import verify
 from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.records.signature import SignerCheck, SignerOutcome
@@ -31,7 +31,7 @@ VARIABLE = "HSTU_PRESERVE_PASSPHRASE"
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     path = tmp_path / "x.tar.gz"
-    path.write_bytes(require_local("sample").path.read_bytes())
+    path.write_bytes(find_here("sample").path.read_bytes())
     return path
 
 

@@ -89,10 +89,10 @@ def count_cases() -> dict[str, int]:
 
 def make_material(folder: Path) -> Material:
     """Make keys, the signed sample and the unpacked tree below a folder."""
-    from hstu_preserve.library.targets import require_local
+    from hstu_preserve.library.sources import find_here
 
     tree, bundle, recorded = folder / "tree", folder / "sample.tar.gz", folder / "recorded.tar.gz"
-    shutil.copyfile(require_local("sample").path, bundle)
+    shutil.copyfile(find_here("sample").path, bundle)
     unpack("sample", output=tree)
     edited = forgery.Forgery.begin(tree)
     forgery.record_here(edited)

@@ -1,0 +1,233 @@
+"""Look at a TARGET once: resolve its text, find its bytes, and say by the first of them which form it has."""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hstu_preserve.bundle.layout import StoredManifest
+from hstu_preserve.bundle.tree import read_tree_manifest
+from hstu_preserve.bundle.verification import read_stored_manifest
+from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError, VerificationError
+from hstu_preserve.legacy.recognition import describe_legacy, recognise
+from hstu_preserve.library.targets import Address, locate_bundle, resolve_target
+from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.manifest import AnyManifest, MigratedManifest
+
+if TYPE_CHECKING:
+    from hstu_preserve.digest_lists.matching import FilePlace
+    from hstu_preserve.hub.cache import Copy
+    from hstu_preserve.records.catalog import CatalogEntry
+
+GIN_SUFFIX = ".gin"
+
+
+class Form(Enum):
+    """What a target is."""
+
+    TREE = "a run directory or an unpacked bundle"
+    BUNDLE = "a packed bundle"
+    MIGRATED = "a bundle, packed or not, that was migrated from a legacy archive"
+    LEGACY = "a legacy archive"
+    RECIPE = "a gin file"
+    ENTRY = "a published experiment, known by its id"
+    STREAM = "standard input"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A target that was looked at.
+
+    Attributes:
+        text: What the user typed.
+        form: What it is.
+        content: Its bytes, here or on the Hub; None of an entry and of standard input.
+        stored: The manifest of a bundle or run; None of other forms, and of one that is damaged or unfinished.
+        copy: The copy that was fetched from the Hub; None of other files.
+        entry: What the catalog says of an id that was typed.
+        place: Where the file lies as seen from its repository's list, if it is read on the Hub.
+        digest_list: That list; None if the repository has none.
+    """
+
+    text: str
+    form: Form
+    content: Path | ByteSource | None = None
+    stored: StoredManifest | None = None
+    copy: "Copy | None" = None
+    entry: "CatalogEntry | None" = None
+    place: "FilePlace | None" = None
+    digest_list: ByteSource | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it is on this machine, for whoever found it there or had it fetched."""
+        assert isinstance(self.content, Path)
+        return self.content
+
+    def require_manifest(self) -> StoredManifest:
+        """Return the manifest of a bundle or run.
+
+        Raises:
+            VerificationError: It is a legacy archive, or damaged.
+            MissingPathError: It is a directory without a manifest.
+            ContentError: Its manifest cannot be read.
+        """
+        assert self.content is not None
+        if self.form is Form.LEGACY:
+            raise VerificationError(describe_legacy(self.content))
+        return self.stored or read_stored_manifest(self.content)  # which says what is wrong with a damaged one
+
+    def require_record(self) -> AnyManifest:
+        """Return the record of `require_manifest`."""
+        return self.require_manifest().record
+
+
+def find(text: str, *, voice: Voice = SILENT) -> Source:
+    """Return what a target is, with the fewest bytes: an id is its catalog entry, a file on the Hub is read there.
+
+    Args:
+        text: What the user typed.
+        voice: Says if the Hub does not answer.
+
+    Raises:
+        UnknownNameError: No such path or id.
+        ContentError: A file on the Hub is not what the catalog says of it.
+        UnavailableError: It cannot be read, or the Hub cannot be asked.
+    """
+    named = resolve_target(text)
+    if isinstance(named, Path):
+        return look_at(named, text=text)
+    if not isinstance(named, Address):
+        return Source(text=text, form=Form.ENTRY, entry=named)
+    from hstu_preserve.library.remote import open_address  # most targets are here
+
+    remote = open_address(named, voice=voice)
+    return look_at(remote.content, text=text, copy=remote.copy, place=remote.place, digest_list=remote.digest_list)
+
+
+def find_here(text: str, *, voice: Voice = SILENT) -> Source:
+    """Return a target whose bytes are on this machine: an id or address is the copy that was fetched before.
+
+    Raises:
+        UnavailableError: It is not on this machine; the message says where it is.
+        UsageError: A catalog id, or one of our recipes, that has no bundle at all.
+        VerificationError: The copy is not what the catalog names now.
+        ContentError: The copy was changed since it was fetched.
+    """
+    named = resolve_target(text)
+    if not isinstance(named, Path):
+        return look_at_copy(named, text=text, voice=voice)
+    require_bundle(named, text=text)
+    return look_at(named, text=text)
+
+
+def obtain(text: str, *, voice: Voice = SILENT) -> Source:
+    """Return a target whose bytes are on this machine; a published bundle that is not here is fetched.
+
+    Args:
+        text: What the user typed.
+        voice: Shows the transfer; says what will be fetched, and how much, before it is.
+
+    Raises:
+        UsageError: It has no bundle at all.
+        ContentError: It is not what the digests say.
+        UnavailableError: It cannot be fetched.
+    """
+    named = resolve_target(text)
+    if not isinstance(named, Path):
+        from hstu_preserve.library.remote import fetch_missing  # most targets are here
+
+        address = locate_bundle(named, text=text)
+        fetch_missing(address, voice=voice)
+        return look_at_copy(address, text=text, voice=voice)
+    require_bundle(named, text=text)
+    return look_at(named, text=text)
+
+
+def require_bundle(path: Path, *, text: str) -> None:
+    """Raise UsageError if an id names one of our recipes, of which there is no bundle."""
+    if path.suffix == GIN_SUFFIX and not Path(text).exists():
+        raise UsageError(f"{text}: a recipe without a bundle; make one with 'hstu-preserve train {text}'")
+
+
+def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) -> Source:
+    """Return the copy of a published bundle that was fetched before; say if it is of another commit.
+
+    Raises:
+        UnavailableError: There is none.
+        UsageError: It has no bundle at all.
+        VerificationError: The copy is not what the catalog names now.
+        ContentError: The copy was changed since it was fetched.
+    """
+    from hstu_preserve.library.kept import find_kept  # most targets are no copies
+    from hstu_preserve.library.vouching import find_in_catalog, require_expected
+
+    address = locate_bundle(named, text=text)
+    copy = find_kept(address.repository, address.path, revision=address.revision)
+    if copy is None:
+        raise UnavailableError(
+            f"{text}: its bundle is not on this machine; fetch {address.path} from the Hugging Face Hub repository "
+            f"{address.repository} with 'hstu-preserve download {text}'"
+        )
+    require_expected(copy.path, find_in_catalog(address.repository, address.path), source=text)
+    if copy.notice is not None:
+        voice.say(copy.notice)
+    return look_at(copy.path, text=text, copy=copy)
+
+
+def obtain_signature(source: Source, *, voice: Voice) -> None:
+    """Bring the signature of a published bundle here, for whoever names a key.
+
+    Raises:
+        UnavailableError: It has one that cannot be fetched.
+        ContentError: The signature is not what the Hub lists.
+    """
+    if source.copy is not None:
+        from hstu_preserve.library.remote import fetch_signature  # most targets are no copies
+
+        fetch_signature(source.copy, voice=voice)
+
+
+def look_at(
+    content: Path | ByteSource,
+    *,
+    text: str,
+    copy: "Copy | None" = None,
+    place: "FilePlace | None" = None,
+    digest_list: ByteSource | None = None,
+) -> Source:
+    """Return which form some bytes have; of an archive, only the first member is read.
+
+    Raises:
+        MissingPathError: They are gone.
+        UnavailableError: They cannot be read.
+    """
+    form, stored = recognise_form(content)
+    return Source(text=text, form=form, content=content, stored=stored, copy=copy, place=place, digest_list=digest_list)
+
+
+def recognise_form(content: Path | ByteSource) -> tuple[Form, StoredManifest | None]:
+    """Return the form, and the manifest if there is one that can be read."""
+    if isinstance(content, Path) and content.is_dir():
+        stored = read_if_sealed(content)
+        return (Form.MIGRATED if is_migrated(stored) else Form.TREE), stored
+    if isinstance(content, Path) and content.suffix == GIN_SUFFIX:
+        return Form.RECIPE, None
+    recognised = recognise(content)
+    if recognised.is_legacy:
+        return Form.LEGACY, None
+    return (Form.MIGRATED if is_migrated(recognised.stored) else Form.BUNDLE), recognised.stored
+
+
+def is_migrated(stored: StoredManifest | None) -> bool:
+    """Whether a manifest is of a migrated archive."""
+    return stored is not None and isinstance(stored.record, MigratedManifest)
+
+
+def read_if_sealed(root: Path) -> StoredManifest | None:
+    """Return a directory's manifest; None if there is none that can be read, which verification will say."""
+    try:
+        return read_tree_manifest(root)
+    except (MissingPathError, ContentError):
+        return None

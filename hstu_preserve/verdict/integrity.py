@@ -1,0 +1,53 @@
+"""Judge the rungs that need no re-run: bytes and signer; and say why an archive cannot be re-run at all."""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from hstu_preserve.primitives.wording import printable
+from hstu_preserve.records.legacy import ShownChain
+from hstu_preserve.records.manifest import MigratedManifest
+from hstu_preserve.records.verdict import Rung, Verdict
+from hstu_preserve.records.verification import Verification
+from hstu_preserve.verdict.rungs import judge_bytes, judge_signer, not_run
+
+RERUN_RUNGS: Mapping[str, Rung] = MappingProxyType(
+    {
+        "evaluation": Rung.EVALUATION_NUMERIC,
+        "resume": Rung.RESUME_BITWISE,
+        "training": Rung.TRAINING_STATISTICAL,
+    }
+)
+"""What can be re-run, by the name that the user gives it; and the rung that is NOT_RUN if it cannot be."""
+
+
+def judge_integrity(verification: Verification, *, asks_for_signer: bool) -> list[Verdict]:
+    """Return the verdicts on a bundle's bytes and, if a key was named or the signature is wrong, on its signer."""
+    signer = verification.signer
+    assert signer is not None
+    verdicts = [
+        judge_bytes(
+            verification.findings,
+            num_members=verification.members_checked,
+            identity=verification.identity,
+            vouched=describe_vouching(verification),
+        )
+    ]
+    if asks_for_signer or not signer.ok:
+        verdicts.append(judge_signer(signer))
+    return verdicts
+
+
+def describe_vouching(verification: Verification) -> str:
+    """Return who vouches for the bytes; of a migrated bundle, also who vouched for the archive before."""
+    signer, manifest = verification.signer, verification.manifest
+    own = signer.reason if signer is not None and signer.ok else "integrity only"
+    return f"{own}; {manifest.source.vouched}" if isinstance(manifest, MigratedManifest) else own
+
+
+def explain_not_run(chains: Sequence[ShownChain], *, rungs: Sequence[str]) -> list[Verdict]:
+    """Return why an archive cannot be re-run: gin names that no code here knows, else what it lacks."""
+    names = sorted({printable(binding.name) for chain in chains for binding in chain.unknown})
+    lack = "it names no data fingerprint and no margin that was fixed before the run"
+    reason = f"no published code reads {', '.join(names)}" if names else lack
+    sentence = f"a legacy archive cannot be re-run here: {reason}"
+    return [not_run(rung, sentence) for name, rung in RERUN_RUNGS.items() if name in rungs]

@@ -23,8 +23,10 @@ COMMENT = re.compile(r"<!-- (.+?) -->")
 EXIT_CODE = re.compile(r"#.*\bexit code (\d+)")
 SHELL_SYNTAX = re.compile(r"[|&;<>$*?~`(){}\\]")
 OPERATORS = {"|", "||", "&&", ";", ">", ">>", "<", "&"}
-NEEDS = {"hub", "gpu", "movielens", "slurm", "installation", "torchrun", "reader"}
-"""What a block may need that the test does not have; `reader` is a file or an answer of the reader's own."""
+NEEDS = {"hub", "gpu", "movielens", "slurm", "installation"}
+"""What a block may need that the test does not have."""
+FIGURES_DIFFER = "output, figures may differ"
+OUTPUTS = {"output", FIGURES_DIFFER}
 LANGUAGES = {"sh", "python", "text", "json", "yaml", "{eval-rst}", "{toctree}"}
 
 
@@ -49,6 +51,8 @@ class Command:
     def list_calls(self) -> Iterator[list[str]]:
         """Yield the arguments of each call of the program."""
         words = self.words
+        if words[:1] == ["docker"]:  # the program's name is the image's, too
+            words = words[words.index("hstu-preserve") :] if words[1] == "run" else []
         starts = [
             index + 1
             for index, word in enumerate(words)
@@ -56,7 +60,8 @@ class Command:
         ]
         for start in starts:
             ends = [index for index in range(start, len(words)) if words[index] in OPERATORS]
-            yield words[start : min(ends, default=len(words))]
+            if arguments := words[start : min(ends, default=len(words))]:
+                yield arguments
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +92,17 @@ class Block:
     @property
     def is_output(self) -> bool:
         """Whether it shows what the last command printed."""
-        return any(comment.startswith("output") for comment in self.comments)
+        return not OUTPUTS.isdisjoint(self.comments)
 
     @property
     def has_machine_figures(self) -> bool:
         """Whether decimal numbers in the output depend on the machine."""
-        return any("figures may differ" in comment for comment in self.comments)
+        return FIGURES_DIFFER in self.comments
+
+    def list_unknown(self) -> list[str]:
+        """Return the comments that say nothing which is known: a misspelt mark would be no mark."""
+        known = {f"needs: {self.needs}", f"file: {self.file}", *OUTPUTS}
+        return [comment for comment in self.comments if comment not in known or self.needs not in {None, *NEEDS}]
 
     def find(self, beginning: str) -> str | None:
         """Return the rest of the comment that begins so."""

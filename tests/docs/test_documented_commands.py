@@ -17,7 +17,7 @@ import pytest
 
 from hstu_preserve.cli.main import main
 from hstu_preserve.cli.reference import list_commands
-from tests.docs.pages import LANGUAGES, NEEDS, ROOT, Block, Command, list_pages, make_command, read_blocks
+from tests.docs.pages import LANGUAGES, ROOT, Block, Command, list_pages, make_command, read_blocks
 
 PAGES = list_pages()
 SHOWING = [page for page in PAGES if any(block.language in {"sh", "python"} for block in read_blocks(page))]
@@ -140,7 +140,7 @@ def test_every_command_of_a_page_does_what_the_page_says(page: Path, reader: Rea
 def test_every_block_says_what_it_is(page: Path) -> None:
     for block in read_blocks(page):
         assert block.language in LANGUAGES, f"{block.place}: {block.language or 'no language'}"
-        assert block.needs is None or block.needs in NEEDS, f"{block.place}: needs {block.needs}"
+        assert not block.list_unknown(), f"{block.place}: <!-- {block.list_unknown()[0]} -->"
         if block.language == "text" and block.file is None and page != GENERATED:
             hidden = [line for line in block.text.splitlines() if line.startswith(("hstu-preserve ", "$ ", "make "))]
             assert not hidden, f"{block.place}: a command in a block of text is never run: {hidden[0]}"

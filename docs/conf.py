@@ -16,6 +16,7 @@ html_css_files = ["narrow.css"]
 html_show_sourcelink = False
 html_show_copyright = False
 
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

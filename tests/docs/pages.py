@@ -7,6 +7,7 @@ directly above a block says more; readers of the page do not see it:
     <!-- file: my.gin -->     no command: a file with this content
     <!-- output -->           the lines that the last command printed; `…` stands for anything
     <!-- output, figures may differ -->   likewise, but decimal numbers depend on the machine
+    <!-- output, wrapped -->              likewise, as a narrower terminal breaks lines
 
 `# exit code 3` at the end of a command is what it exits with; without it, 0.
 """
@@ -26,7 +27,8 @@ OPERATORS = {"|", "||", "&&", ";", ">", ">>", "<", "&"}
 NEEDS = {"hub", "gpu", "movielens", "slurm", "installation"}
 """What a block may need that the test does not have."""
 FIGURES_DIFFER = "output, figures may differ"
-OUTPUTS = {"output", FIGURES_DIFFER}
+WRAPPED = "output, wrapped"
+OUTPUTS = {"output", FIGURES_DIFFER, WRAPPED}
 LANGUAGES = {"sh", "python", "text", "json", "yaml", "{eval-rst}", "{toctree}"}
 
 
@@ -93,6 +95,11 @@ class Block:
     def is_output(self) -> bool:
         """Whether it shows what the last command printed."""
         return not OUTPUTS.isdisjoint(self.comments)
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether the lines are parts of what was printed."""
+        return WRAPPED in self.comments
 
     @property
     def has_machine_figures(self) -> bool:

@@ -9,10 +9,10 @@ TORCH_INDEX := $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
 SAMPLE := sample-hstu-synthetic
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 # What a change should pass before it is committed: the rooms that need neither training nor a hub.
-FAST_TESTS := tests/primitives tests/records tests/verdict tests/gin_recipes tests/bundle tests/event_files tests/report \
-  tests/data tests/test_api.py tests/test_generated.py
+FAST_TESTS := $(addprefix tests/,primitives records checkpoint_files event_files digest_lists verdict gin_recipes bundle data \
+  report test_api.py test_generated.py)
 
-.PHONY: reproduce help lint fix test test-fast test-slow docs bench bench-archive bench-hub bench-recipes bench-components bench-data sample generated report clean
+.PHONY: reproduce help lint fix test test-fast test-slow docs bench bench-archive bench-hub bench-recipes bench-components bench-data sample generated wheel report clean
 
 reproduce: .venv/.installed  ## install, then reproduce the embedded sample bundle (what `make` alone does)
 	@$(BIN)/hstu-preserve reproduce sample
@@ -72,6 +72,13 @@ sample: .venv/.installed  ## make the embedded sample bundle anew
 
 generated: .venv/.installed-for-tests  ## write the schemas and reference pages that come from the code
 	$(BIN)/python -m tools.generate
+
+wheel: .venv/.installed-for-tests  ## build the wheel into dist and try it in an environment of its own
+	rm -rf dist build/wheel
+	$(BIN)/python -m build --wheel --outdir dist
+	$(BIN)/python -m venv build/wheel
+	build/wheel/bin/python -m pip --disable-pip-version-check install --quiet dist/*.whl
+	cd build/wheel && bin/hstu-preserve --version && bin/hstu-preserve list > list.txt && bin/hstu-preserve verify sample
 
 report: .venv/.installed  ## write PRESERVATION_REPORT.md
 	$(BIN)/hstu-preserve report

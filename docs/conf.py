@@ -12,12 +12,13 @@ exclude_patterns = ["build"]
 html_theme = "furo"
 html_title = f"hstu-preserve {release}"
 html_static_path = ["_static"]
-html_css_files = ["narrow.css"]
+html_css_files = ["pages.css"]
 html_show_sourcelink = False
 html_show_copyright = False
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+default_role = "literal"  # docstrings write `names` as Markdown does
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True

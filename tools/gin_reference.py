@@ -57,7 +57,6 @@ PATTERNS = {
     "^[A-Za-z0-9][A-Za-z0-9._-]*$": "letters, digits, `.`, `_` and `-`",
 }
 PLAIN_TYPES = {"integer": "integer", "number": "number", "boolean": "boolean", "string": "text", "null": "`None`"}
-HEADER = "| gin name | type | default | sets | meaning |\n|---|---|---|---|---|"
 
 
 def gin_page() -> str:
@@ -73,7 +72,7 @@ def gin_page() -> str:
 
 
 def recipe_section(selector: str, rows: Sequence[RecipeBinding]) -> str:
-    """Return the table of one selector, below what is true of all its names."""
+    """Return the names of one selector, below what is true of all its names."""
     shared = {row.read_if for row in rows}
     common = shared.pop() if len(shared) == 1 else None
     switch = SWITCHES_BY_SECTION.get(rows[0].path.split(".")[0])
@@ -81,12 +80,12 @@ def recipe_section(selector: str, rows: Sequence[RecipeBinding]) -> str:
     intro = [describe_condition(common, "These names are read")] if common else []
     if switch is not None and is_component:
         intro = [f"`{switch.name} = {switch.off!r}` leaves the component out; its other names are then not read."]
-    lines = [recipe_line(row, is_common=common is not None) for row in rows]
-    return "\n".join([f"## {selector}", "", *(f"{line}\n" for line in intro), HEADER, *lines])
+    lines = [recipe_entry(row, is_common=common is not None) for row in rows]
+    return "\n".join([f"## {selector}", "", *(f"{line}\n" for line in intro), *lines])
 
 
-def recipe_line(row: RecipeBinding, *, is_common: bool) -> str:
-    """Return one name of the recipe as a line of its table; `is_common` leaves out when it is read."""
+def recipe_entry(row: RecipeBinding, *, is_common: bool) -> str:
+    """Return one name of the recipe as an entry; `is_common` leaves out when it is read."""
     field, text = find_field(row)
     kind = describe_type(field)
     switch = SWITCHES_BY_SECTION.get(row.path.split(".")[0])
@@ -95,13 +94,13 @@ def recipe_line(row: RecipeBinding, *, is_common: bool) -> str:
     remarks = [text, "" if is_common or row.read_if is None else describe_condition(row.read_if, "Read")]
     if row.idle_if:
         remarks.append(f"Without effect if {' or if '.join(map(describe_values, row.idle_if))}.")
-    return table_line(row.name, kind, show(row.default), f"`{row.path}`", " ".join(filter(None, remarks)))
+    meaning = " ".join(filter(None, remarks))
+    return list_entry(row.name, kind=kind, default=show(row.default), sets=row.path, meaning=meaning)
 
 
-def table_line(name: str, kind: str, default: str, sets: str, remark: str) -> str:
-    """Return one line of a table; a pipe in a cell is escaped."""
-    cells = (f"`{name}`", kind, default, sets, remark)
-    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+def list_entry(name: str, *, kind: str, default: str, sets: str, meaning: str) -> str:
+    """Return one name as an entry of a list: it fits a narrow screen, as a table of five columns does not."""
+    return f"* `{name}`: {kind}. Default {default}, sets `{sets}`. {meaning}".rstrip()
 
 
 def describe_condition(condition: Condition, beginning: str) -> str:
@@ -213,21 +212,21 @@ def show(value: Json) -> str:
 def policy_section(
     selector: str, record: type[Record], arguments: Iterable[str], *, defaults: Mapping[str, str]
 ) -> str:
-    """Return the table of names that no recipe holds: of a claim's policy, or of the bundle."""
+    """Return the names that no recipe holds: of a claim's policy, or of the bundle."""
     lines = []
     for argument in arguments:
         texts = find_texts(record, argument)
         kind = describe_type(annotation_of(record.model_fields[argument]))
         lines.append(
-            table_line(
+            list_entry(
                 f"{selector}.{argument}",
-                kind,
-                defaults[argument],
-                f"`{SETS[selector]}.{argument}`",
-                texts[0] if texts else "",
+                kind=kind,
+                default=defaults[argument],
+                sets=f"{SETS[selector]}.{argument}",
+                meaning=texts[0] if texts else "",
             )
         )
-    section = [f"## {selector}", "", HEADER, *lines]
+    section = [f"## {selector}", "", *lines]
     if selector == "claim":
         section += ["", f"Metrics: {', '.join(f'`{name}`' for name in METRIC_NAMES)}."]
     return "\n".join(section)

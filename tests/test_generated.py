@@ -1,18 +1,23 @@
 """What is generated is as the code would generate it now (`make generated`, `make report`)."""
 
 import json
+import re
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from hstu_preserve.cli.reference import list_commands
+from hstu_preserve.gin_recipes.bindings import KNOWN_NAMES
+from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_experiments
 from hstu_preserve.records.results import ShownBundle
 from hstu_preserve.records.schemas import PUBLISHED_RECORDS
 from hstu_preserve.report.preservation_report import HEADINGS, describe_collection
 from hstu_preserve.verbs.show import show
 from tools.generate import generated_files
+from tools.gin_reference import BUNDLE_DEFAULTS, CLAIM_DEFAULTS
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -22,10 +27,42 @@ def test_generated_files_are_fresh(path: Path) -> None:
     assert path.read_text(encoding="utf-8") == generated_files()[path], "run 'make generated'"
 
 
-def test_the_readme_names_every_command() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    for name, _ in list_commands():
-        assert f"`hstu-preserve {name}" in text
+def test_the_reference_has_every_command_with_every_option() -> None:
+    text = (ROOT / "docs" / "reference" / "commands.md").read_text(encoding="utf-8")
+    for name, command in list_commands():
+        (section,) = re.findall(rf"^## {name}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+        for parameter in command.params:
+            assert f"`{parameter.metavar if parameter.param_type_name == 'argument' else parameter.opts[0]}" in section
+
+
+def test_the_reference_has_every_gin_name() -> None:
+    text = (ROOT / "docs" / "reference" / "gin.md").read_text(encoding="utf-8")
+    for name in KNOWN_NAMES:
+        assert f"`{name}`" in text, name
+
+
+def test_the_defaults_of_claims_and_bundles_are_what_an_empty_chain_resolves_to(tmp_path: Path) -> None:
+    gin = tmp_path / "nothing.gin"
+    gin.write_text("")
+    resolution = resolve(read_chain(gin, root=None))
+    (policy,), bundle = resolution.policies, resolution.bundle
+    said = {
+        "name": policy.metric,
+        "metric": policy.metric,
+        "direction": policy.direction.value,
+        "selection_rule": policy.selection_rule.value,
+        "margin": policy.margin,
+        "margin_derivation": policy.margin_derivation,
+        "loss_tolerance": policy.loss_tolerance,
+    }
+    assert CLAIM_DEFAULTS.keys() - said.keys() == {"seeds"}
+    assert policy.name == policy.metric
+    assert policy.seeds == (resolution.recipe.training.random_seed,)
+    for argument in said.keys() - {"name"}:
+        assert CLAIM_DEFAULTS[argument].startswith(f"`{said[argument]}`"), argument
+    assert (bundle.id, bundle.title, bundle.citation) == ("nothing", "nothing", "")
+    assert BUNDLE_DEFAULTS["licence"] == f"`{bundle.licence}`"
+    assert BUNDLE_DEFAULTS["include_data"] == f"`{bundle.include_data}`"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "manifests").glob("*.json")), ids=lambda path: path.stem)

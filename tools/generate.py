@@ -1,15 +1,18 @@
-"""Write what is generated from the code: JSON Schemas and the README's command table (`make generated`)."""
+"""Write what is generated from the code: JSON Schemas and two pages of the reference (`make generated`)."""
 
 import json
 import re
 import sys
 from pathlib import Path
 
-from hstu_preserve.cli.reference import command_table
 from hstu_preserve.records.schemas import PUBLISHED_RECORDS, generate_schema
+from tools.command_reference import command_pages
+from tools.gin_reference import gin_page
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = re.compile(r"(<!-- commands -->\n).*?(<!-- /commands -->)", re.DOTALL)
+REFERENCE = ROOT / "docs" / "reference"
+GENERATED = re.compile(r"(<!-- generated: begin -->\n).*(<!-- generated: end -->)", re.DOTALL)
+"""The part of a page that is written here; what stands around it is written by hand."""
 
 
 def generated_files() -> dict[Path, str]:
@@ -18,11 +21,21 @@ def generated_files() -> dict[Path, str]:
         ROOT / "manifests" / "schema" / f"{name}.schema.json": json.dumps(generate_schema(name), indent=2) + "\n"
         for name in PUBLISHED_RECORDS
     }
-    readme = ROOT / "README.md"
-    files[readme] = COMMANDS.sub(
-        lambda match: f"{match[1]}{command_table()}\n{match[2]}", readme.read_text(encoding="utf-8")
-    )
+    for page, text in ((REFERENCE / "commands.md", command_pages()), (REFERENCE / "gin.md", gin_page())):
+        files[page] = replace_generated(page, text)
     return files
+
+
+def replace_generated(page: Path, text: str) -> str:
+    """Return a page with its generated part anew.
+
+    Raises:
+        ValueError: The page has no place for it.
+    """
+    before = page.read_text(encoding="utf-8")
+    if not GENERATED.search(before):
+        raise ValueError(f"{page}: no '<!-- generated: begin -->' and end")
+    return GENERATED.sub(lambda match: f"{match[1]}\n{text}\n\n{match[2]}", before)
 
 
 def main() -> int:

@@ -28,7 +28,7 @@ from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.evaluation import ResultsRecord
-from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.runs.durability import Durability
 from hstu_preserve.training.loop import TrainingRun
 from hstu_preserve.verbs.evaluate import evaluate
 from hstu_preserve.verbs.train import train

@@ -22,6 +22,7 @@ from hstu_preserve.records.verdict import Rung, Verdict
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
 from hstu_preserve.reruns.continuation import continue_run, find_stretch
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
+from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.training import train_chain
 from hstu_preserve.verdict.resumption import judge_resume
 from hstu_preserve.verdict.rungs import (
@@ -153,11 +154,8 @@ class NativeRunner:
         with threads, tempfile.TemporaryDirectory(prefix="hstu-preserve-") as temporary:
             chain = read_chain(self.bundle.root / self.run.gin_file, root=self.bundle.root / CONFIG_FOLDER)
             retrained = train_chain(
-                chain,
-                resolve(chain),
-                store=self.store,
+                Plan(chain=chain, resolution=resolve(chain), store=self.store, device=self.device),
                 output=(self.output or Path(temporary)) / RETRAINED_NAME,
-                device=self.device,
                 voice=self.voice,
             )
         numerics = retrained.environment.numerics

@@ -9,11 +9,11 @@ from hstu_preserve.bundle.layout import CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT,
 from hstu_preserve.compute.world import World
 from hstu_preserve.data.store import Store, open_store, verify_store, write_store
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
-from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.primitives.files import list_leftovers, read_bytes, write_atomically
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.runs.lock import hold
+from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.same_run import require_same_run
 
 
@@ -22,8 +22,7 @@ def open_run(
     output: Path,
     *,
     now: RunRecord,
-    chain: GinChain,
-    store: Store,
+    plan: Plan,
     is_resumed: bool,
     world: World,
     voice: Voice,
@@ -43,8 +42,8 @@ def open_run(
             if not is_resumed:
                 require_unused(output)  # again: another command may have begun since the first look
             if not (output / RUN_RECORD).exists():
-                clear_beginning(output, run=now, store=store)
-                write_policy(output, run=now, chain=chain, store=store)
+                clear_beginning(output, run=now, store=plan.store)
+                write_policy(output, run=now, plan=plan)
         world.wait()
         yield read_policy(output, now=now)
 
@@ -106,11 +105,11 @@ def is_copy(path: Path, *, store: Store) -> bool:
     return copy.record == store.record
 
 
-def write_policy(output: Path, *, run: RunRecord, chain: GinChain, store: Store) -> None:
+def write_policy(output: Path, *, run: RunRecord, plan: Plan) -> None:
     """Write policy, environment, gin chain and, where it may travel, the data, before the first step."""
-    for path, content in chain.files:
+    for path, content in plan.chain.files:
         write_atomically(output / CONFIG_FOLDER / path, content)
     if run.data.included and not (output / DATA_FOLDER).exists():
-        write_store(store, output / DATA_FOLDER)
+        write_store(plan.store, output / DATA_FOLDER)
     write_atomically(output / ENVIRONMENT, run.environment.to_json())
     write_atomically(output / RUN_RECORD, run.to_json())

@@ -8,13 +8,13 @@ from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.compute.machine import describe_code, describe_environment, describe_numerics
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
-from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
 from hstu_preserve.records.results import TrainingResult
+from hstu_preserve.runs.plan import Plan
 
 if TYPE_CHECKING:
     import torch
@@ -47,11 +47,9 @@ def require_redistributable(resolution: Resolution, *, store: Store) -> None:
         )
 
 
-def fix_policy(
-    chain: GinChain, resolution: Resolution, *, store: Store, device: "torch.device", num_processes: int
-) -> RunRecord:
+def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> RunRecord:
     """Return everything that is decided before the first step."""
-    recipe, record = resolution.recipe, store.record
+    recipe, resolution, record = plan.recipe, plan.resolution, plan.store.record
     dtype = "bfloat16" if recipe.model.main_module_bf16 else "float32"
     source = record.provenance.source
     md5 = record.provenance.source_md5
@@ -59,7 +57,7 @@ def fix_policy(
         bundle=resolution.bundle,
         recipe=recipe,
         recipe_sha256=recipe.digest(),
-        gin_file=f"{CONFIG_FOLDER}/{chain.entry}",
+        gin_file=f"{CONFIG_FOLDER}/{plan.chain.entry}",
         policies=resolution.policies,
         data=DataReference(
             name=record.name,

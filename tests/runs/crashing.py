@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
 from hstu_preserve.primitives.voice import Progress, Voice
-from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.runs.durability import Durability
 from hstu_preserve.verbs.train import train
 
 GIN = """

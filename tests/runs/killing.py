@@ -23,7 +23,7 @@ from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS, STEPS
 from hstu_preserve.evaluation.ranks import read_ranks
 from hstu_preserve.event_files.reader import read_scalars
 from hstu_preserve.records.manifest import CodeReference
-from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.runs.durability import Durability
 from hstu_preserve.training.checkpoint import read_checkpoint, state_digest
 
 PACKAGE = str(Path(__file__).resolve().parents[2] / "hstu_preserve")

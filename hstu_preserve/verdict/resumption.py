@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
+from hstu_preserve.verdict.bits import judge_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,23 +51,21 @@ def judge_resume(
         tolerance: The claim's, for a step's loss in another environment.
         environment_differences: How the arithmetic differs from the recorded one.
     """
-    largest = describe_largest(comparison)
-    evidence = list_facts(**asdict(comparison) | {"largest_difference": largest})
-    end = "to the end of the run" if comparison.state_sha256 else "as far as was asked"
-    if comparison.is_equal:
-        state = ", and the same final state" if comparison.state_sha256 else ""
-        reason = f"{comparison.num_steps} steps {end} with the recorded losses to the bit{state}"
-        outcome, is_required = Outcome.REPRODUCED_BITWISE, True
-    elif environment_differences:
-        reason = f"not asked of another environment ({'; '.join(environment_differences)})"
-        outcome, is_required = Outcome.NOT_RUN, False
-    else:
-        reason = f"the environment is the recorded one, yet {describe_first_difference(comparison)}"
-        outcome, is_required = Outcome.NOT_REPRODUCED, True
-    bitwise = Verdict(
-        rung=Rung.RESUME_BITWISE, outcome=outcome, claim=None, reason=reason, evidence=evidence, is_required=is_required
+    bitwise = judge_bits(
+        Rung.RESUME_BITWISE,
+        same=describe_equal_stretch(comparison) if comparison.is_equal else None,
+        differing=describe_first_difference(comparison),
+        environment_differences=environment_differences,
+        evidence=list_facts(**asdict(comparison) | {"largest_difference": describe_largest(comparison)}),
     )
-    return [bitwise] if is_required else [bitwise, judge_resume_numeric(comparison, tolerance=tolerance)]
+    return [bitwise] if bitwise.is_required else [bitwise, judge_resume_numeric(comparison, tolerance=tolerance)]
+
+
+def describe_equal_stretch(comparison: ResumeComparison) -> str:
+    """Return how far a continued run is the recorded one."""
+    end = "to the end of the run" if comparison.state_sha256 else "as far as was asked"
+    state = ", and the same final state" if comparison.state_sha256 else ""
+    return f"{comparison.num_steps} steps {end} with the recorded losses to the bit{state}"
 
 
 def describe_first_difference(comparison: ResumeComparison) -> str:

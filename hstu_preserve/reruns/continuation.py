@@ -9,7 +9,7 @@ import torch
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.data.store import Store
-from hstu_preserve.errors import ContentError
+from hstu_preserve.errors import ContentError, NotRunnableError
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.reruns.opened_bundle import OpenedBundle, RecordedStep
 from hstu_preserve.training.checkpoint import Checkpoint, capture_state, read_checkpoint, read_position, state_digest
@@ -32,10 +32,11 @@ class Stretch:
     steps: list[RecordedStep]
 
 
-def find_stretch(bundle: OpenedBundle) -> Stretch | str:
-    """Return the part of the run after its last checkpoint but one, or why there is none.
+def find_stretch(bundle: OpenedBundle) -> Stretch:
+    """Return the part of the run after its last checkpoint but one.
 
     Raises:
+        NotRunnableError: The bundle holds no such checkpoint, or does not record every step after it.
         ContentError: A checkpoint or the recorded steps are not of this run.
     """
     names = sorted(
@@ -44,7 +45,9 @@ def find_stretch(bundle: OpenedBundle) -> Stretch | str:
         if (found := re.search(r"_ep([0-9]{1,9})$", name))
     )
     if len(names) < 2:
-        return f"the bundle holds {len(names)} checkpoint after an epoch, so there is none before the last"
+        raise NotRunnableError(
+            f"the bundle holds {len(names)} checkpoint after an epoch, so there is none before the last"
+        )
     (epoch, name), (last_epoch, last_name) = names[-2:]
     start = read_end_of_epoch(bundle, name, epoch=epoch)
     end = read_end_of_epoch(bundle, last_name, epoch=last_epoch)
@@ -53,7 +56,7 @@ def find_stretch(bundle: OpenedBundle) -> Stretch | str:
         raise ContentError(f"{name}: after {first} steps, which is no step before {last_name}, after {last}")
     steps = [step for step in bundle.read_steps() if first <= step.number < last]
     if [step.number for step in steps] != list(range(first, last)):
-        return f"the bundle does not record every step between {name} and {last_name}"
+        raise NotRunnableError(f"the bundle does not record every step between {name} and {last_name}")
     return Stretch(start=start, last_epoch=last_epoch, steps=steps)
 
 

@@ -11,6 +11,7 @@ from hstu_preserve.bundle.layout import CONFIG_FOLDER
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.machine import choose_device, describe_numerics
 from hstu_preserve.data.finding import locate_store_for_bundle, open_store_for_bundle
+from hstu_preserve.errors import NotRunnableError
 from hstu_preserve.evaluation.one_evaluation import evaluators_agree
 from hstu_preserve.evaluation.ranks import compare_ranks, write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
@@ -101,13 +102,12 @@ class NativeRunner:
 
     def judge_resume(self) -> list[Verdict]:
         """Continue the run from its last checkpoint but one, and judge the losses and the final state."""
-        stretch = find_stretch(self.bundle)
-        if isinstance(stretch, str):
-            return [not_run(Rung.RESUME_BITWISE, stretch)]
-        device = choose_device(self.device)
-        masks = self.find_other_masks(device)
-        if masks is not None:
-            return [not_run(Rung.RESUME_BITWISE, masks)]
+        try:
+            stretch = find_stretch(self.bundle)
+            device = choose_device(self.device)
+            self.require_same_masks(device)
+        except NotRunnableError as why:
+            return [not_run(Rung.RESUME_BITWISE, str(why))]
         dtype = "bfloat16" if self.run.recipe.model.main_module_bf16 else "float32"
         with recorded_threads(self.run.environment.numerics):
             comparison = continue_run(
@@ -127,19 +127,25 @@ class NativeRunner:
             environment_differences=[*self.list_environment_differences(numerics), *self.list_resumptions()],
         )
 
-    def find_other_masks(self, device: torch.device) -> str | None:
-        """Return why dropout would draw other masks here, None where it does not: such losses are not comparable."""
+    def require_same_masks(self, device: torch.device) -> None:
+        """Require that dropout draws the recorded masks here: losses under other masks are not comparable.
+
+        Raises:
+            NotRunnableError: It would draw others.
+        """
         recorded = self.run.environment.numerics
         if recorded is None or not self.run.recipe.model.has_dropout:
-            return None
+            return
         if recorded.processes != 1:
-            return (
+            raise NotRunnableError(
                 f"dropout: each of the {recorded.processes} processes that trained drew masks of its own, "
                 "and this rung runs in one"
             )
         if (recorded.device == "cpu") != (device.type == "cpu"):
-            return f"dropout: masks drawn on {recorded.device} cannot be drawn again on {device.type}; name a --device"
-        return None
+            # The CPU's and the GPU's generators give other numbers for one seed.
+            raise NotRunnableError(
+                f"dropout: masks drawn on {recorded.device} cannot be drawn again on {device.type}; name a --device"
+            )
 
     def list_resumptions(self) -> list[str]:
         """Return where the recorded run itself went on in another environment."""

@@ -79,8 +79,8 @@ def describe_environment(numerics: NumericsRecord | None) -> EnvironmentRecord:
     )
 
 
-def describe_code() -> CodeReference:
-    """Return which code runs."""
+def find_running_code() -> CodeReference:
+    """Return the release and, in a checkout, the commit of the code that runs."""
     return CodeReference(version=__version__, commit=checkout_commit(), modified=checkout_is_modified())
 
 

@@ -9,6 +9,7 @@ from typing import BinaryIO, Self
 
 from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
 from hstu_preserve.errors import UnavailableError
+from hstu_preserve.event_files.framing import NAME_BEGINNING
 from hstu_preserve.event_files.writer import EventWriter
 from hstu_preserve.primitives.files import close_written, flush_directory, flush_to_disk, make_directory, open_cut
 from hstu_preserve.records.evaluation import EvaluationRecord
@@ -16,7 +17,7 @@ from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.training.loop import StepEvent
 
 EVENT_FILE_SUFFIX = "hstu-preserve"
-EVENT_FILES = "events.out.tfevents.*"
+EVENT_FILES = f"{NAME_BEGINNING}*"
 
 
 class RunLogs:
@@ -69,7 +70,7 @@ class RunLogs:
     def log_step(self, event: StepEvent, *, interval: int) -> None:
         """Record one step's losses, every `interval` steps also the learning rate, under upstream's tags.
 
-        As upstream has it, `ar_loss` is what is minimised and `main_loss` is it without auxiliary losses. The exact
+        As upstream has it, `ar_loss` is what is minimised and `main_loss` leaves the auxiliary losses out. The exact
         losses beside the event file are what is minimised.
         """
         now = time.time()

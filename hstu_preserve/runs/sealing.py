@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, METRICS
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
-from hstu_preserve.compute.machine import describe_code, describe_environment, describe_numerics
+from hstu_preserve.compute.machine import describe_environment, describe_numerics, find_running_code
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
 from hstu_preserve.gin_recipes.resolve import Resolution
@@ -50,7 +50,6 @@ def require_redistributable(resolution: Resolution, *, store: Store) -> None:
 def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> RunRecord:
     """Return everything that is decided before the first step."""
     recipe, resolution, record = plan.recipe, plan.resolution, plan.store.record
-    dtype = "bfloat16" if recipe.model.main_module_bf16 else "float32"
     source = record.provenance.source
     md5 = record.provenance.source_md5
     return RunRecord(
@@ -71,8 +70,8 @@ def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> Run
             num_ratings=record.counts.num_ratings,
             source=f"{source} (md5 {md5})" if md5 else source,
         ),
-        environment=describe_environment(describe_numerics(device, dtype=dtype, processes=num_processes)),
-        code=describe_code(),
+        environment=describe_environment(describe_numerics(device, dtype=recipe.model.dtype, processes=num_processes)),
+        code=find_running_code(),
     )
 
 

@@ -103,7 +103,7 @@ def train_counted(job: Job, kill_at: int | None, number: int, connection: Connec
     from hstu_preserve.verbs.train import train
 
     # Whoever edits the checkout meanwhile would otherwise be recorded as having gone on with other code.
-    vars(sealing)["describe_code"] = lambda: CodeReference(version="test", commit=None, modified=None)
+    vars(sealing)["find_running_code"] = lambda: CodeReference(version="test", commit=None, modified=None)
     torch.set_num_threads(job.num_threads)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, _: leave(number))

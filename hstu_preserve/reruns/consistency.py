@@ -34,8 +34,6 @@ from hstu_preserve.reruns.opened_bundle import OpenedBundle, open_bundle
 from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint, state_digest
 from hstu_preserve.training.resumability import require_resumable
 
-EVENT_FILES = "events.out.tfevents.*"
-
 
 def verify_deeply(path: Path, *, identity: str | None) -> tuple[DeepCheck, ...]:
     """Hold the parts of a bundle, whose bytes were verified before, against each other.
@@ -79,7 +77,7 @@ def check_run_records(bundle: OpenedBundle) -> str:
 
 def check_checkpoints(bundle: OpenedBundle) -> str:
     """Every checkpoint can be read safely, fits the recipe's model and belongs to this run."""
-    run, results = bundle.manifest.run, bundle.read_results()
+    run, results = bundle.manifest.run, bundle.results
     digests = set()
     names = bundle.list_members(CHECKPOINT_FOLDER)
     for name in names:
@@ -106,7 +104,7 @@ def require_fitting(checkpoint: Checkpoint, bundle: OpenedBundle, *, name: str) 
 
 def count_steps(bundle: OpenedBundle, *, until_epoch: int) -> int:
     """Return how many steps were recorded up to the end of an epoch."""
-    return sum(step.epoch <= until_epoch for step in bundle.read_steps())
+    return sum(step.epoch <= until_epoch for step in bundle.steps)
 
 
 def check_event_files(bundle: OpenedBundle) -> str:
@@ -119,7 +117,7 @@ def check_event_files(bundle: OpenedBundle) -> str:
 
 def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
     """Raise ContentError where the event files show another curve than the results record."""
-    results = bundle.read_results()
+    results = bundle.results
     shown = {(point.tag, point.step): point.value for point in points}
     for epoch in results.epochs:
         figures = epoch.metrics | {"coverage@10": epoch.coverage_at_10}
@@ -132,7 +130,7 @@ def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
 def require_steps(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
     """Raise ContentError where the event files show other losses than were recorded step by step."""
     shown = [(point.step, point.value) for point in points if point.tag == "losses/ar_loss"]
-    recorded = [(step.number, float(np.float32(step.loss))) for step in bundle.read_steps()]
+    recorded = [(step.number, float(np.float32(step.loss))) for step in bundle.steps]
     if shown != recorded:
         place = next((n for n, pair in enumerate(zip(shown, recorded, strict=False)) if pair[0] != pair[1]), None)
         where = f"first at entry {place}" if place is not None else f"{len(shown)} shown, {len(recorded)} recorded"
@@ -141,7 +139,7 @@ def require_steps(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
 
 def check_ranks(bundle: OpenedBundle) -> str:
     """The recorded ranks are the ones the metrics and claims were computed from."""
-    results, ranks = bundle.read_results(), bundle.read_ranks()
+    results, ranks = bundle.results, bundle.ranks
     require_equal(RANKS, expected=results.final.ranks_sha256, found=ranks.digest())
     require_equal("metrics from the ranks", expected=results.final.metrics, found=compute_metrics(ranks))
     for epoch in results.epochs:
@@ -154,7 +152,7 @@ def check_ranks(bundle: OpenedBundle) -> str:
 
 def check_data(bundle: OpenedBundle) -> str:
     """The data inside, if any, has the recorded fingerprint, and the ranks are of its held-out items."""
-    reference, results = bundle.manifest.run.data, bundle.read_results()
+    reference, results = bundle.manifest.run.data, bundle.results
     require_equal("data of the results", expected=reference.fingerprint, found=results.final.data_fingerprint)
     if not reference.included:
         return "not inside; named by its fingerprint"
@@ -168,7 +166,7 @@ def require_held_out_items(store: Store, bundle: OpenedBundle) -> None:
     held_out = count_held_out_events(bundle.manifest.run.recipe.dataset.protocol, part=Part.TEST)
     users = find_eligible_users(store, held_out_events=held_out)
     targets = locate_targets(store, users, held_out_events=held_out)
-    ranks = bundle.read_ranks()
+    ranks = bundle.ranks
     if not np.array_equal(ranks.user_ids, store.user_ids[users]):
         raise ContentError(f"{RANKS}: of other users than the data has")
     if not np.array_equal(ranks.target_ids, store.item_ids[targets]):

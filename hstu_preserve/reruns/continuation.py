@@ -1,12 +1,12 @@
 """Continue a bundle's run from a checkpoint before its last, and hold every loss against the recorded one."""
 
 import math
-import re
 from dataclasses import dataclass
 
 import torch
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
+from hstu_preserve.checkpoint_files.names import epoch_of_name
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError, NotRunnableError
@@ -29,7 +29,7 @@ class Stretch:
 
     start: Checkpoint
     last_epoch: int
-    steps: list[RecordedStep]
+    steps: tuple[RecordedStep, ...]
 
 
 def find_stretch(bundle: OpenedBundle) -> Stretch:
@@ -40,9 +40,7 @@ def find_stretch(bundle: OpenedBundle) -> Stretch:
         ContentError: A checkpoint or the recorded steps are not of this run.
     """
     names = sorted(
-        (int(found[1]), name)
-        for name in bundle.list_members(CHECKPOINT_FOLDER)
-        if (found := re.search(r"_ep([0-9]{1,9})$", name))
+        (epoch, name) for name in bundle.list_members(CHECKPOINT_FOLDER) if (epoch := epoch_of_name(name)) is not None
     )
     if len(names) < 2:
         raise NotRunnableError(
@@ -54,7 +52,7 @@ def find_stretch(bundle: OpenedBundle) -> Stretch:
     first, last = read_position(start).batch_id, read_position(end).batch_id
     if first >= last:
         raise ContentError(f"{name}: after {first} steps, which is no step before {last_name}, after {last}")
-    steps = [step for step in bundle.read_steps() if first <= step.number < last]
+    steps = tuple(step for step in bundle.steps if first <= step.number < last)
     if [step.number for step in steps] != list(range(first, last)):
         raise NotRunnableError(f"the bundle does not record every step between {name} and {last_name}")
     return Stretch(start=start, last_epoch=last_epoch, steps=steps)
@@ -134,7 +132,7 @@ def continue_run(
         num_equal=count_equal(losses, recorded),
         largest_difference=max(map(relative_difference, losses[:NUMERIC_STEPS], recorded), default=0.0),
         state_sha256=state_sha256,
-        recorded_sha256=bundle.read_results().state_sha256,
+        recorded_sha256=bundle.results.state_sha256,
     )
 
 

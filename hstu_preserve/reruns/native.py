@@ -69,7 +69,7 @@ class NativeRunner:
         self.store = open_store_for_bundle(
             self.run.data, locate_store_for_bundle(self.run.data, data, carried=bundle.data)
         )
-        self.recorded = bundle.read_results()
+        self.recorded = bundle.results
         self.numerics: NumericsRecord | None = None
         self.evaluation: EvaluationRecord | None = None
 
@@ -86,7 +86,7 @@ class NativeRunner:
         self.evaluation = evaluated.record
         if self.output is not None:
             write_ranks(self.output / RANKS_NAME, evaluated.ranks)
-        comparison = compare_ranks(evaluated.ranks, self.bundle.read_ranks())
+        comparison = compare_ranks(evaluated.ranks, self.bundle.ranks)
         bitwise = judge_evaluation_bitwise(
             evaluated.record,
             self.recorded.final,
@@ -108,7 +108,6 @@ class NativeRunner:
             self.require_same_masks(device)
         except NotRunnableError as why:
             return [not_run(Rung.RESUME_BITWISE, str(why))]
-        dtype = "bfloat16" if self.run.recipe.model.main_module_bf16 else "float32"
         with recorded_threads(self.run.environment.numerics):
             comparison = continue_run(
                 stretch,
@@ -119,7 +118,7 @@ class NativeRunner:
                 voice=self.voice,
             )
             with repeatable_arithmetic(tf32=self.run.recipe.training.enable_tf32):
-                numerics = describe_numerics(device, dtype=dtype)
+                numerics = describe_numerics(device, dtype=self.run.recipe.model.dtype)
         self.numerics = self.numerics or numerics
         return judge_resume(
             comparison,

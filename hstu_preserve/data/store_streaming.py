@@ -64,7 +64,10 @@ class ArrayWriter:
 def stream_arrays(
     runs: EventRuns, movies: MovieTable, *, folder: Path, name: str, tie_policy: TiePolicy, origin: Origin
 ) -> StoreRecord:
-    """Write a store's arrays to `folder` and return its record, as `build_store` would make it in memory.
+    """Write a store's arrays to `folder` and return its record.
+
+    Users and candidates are sorted by id, a user's events by time and, among equal times, by `tie_policy`
+    (`imported` keeps the given order altogether). Repeated ratings are kept as they are.
 
     Args:
         runs: All ratings.

@@ -4,7 +4,6 @@ TensorBoard's own EventAccumulator is no evidence: by default it keeps 10,000 po
 returns the undamaged beginning without an error.
 """
 
-import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,11 +43,6 @@ def read_scalars(path: Path) -> list[ScalarPoint]:
         raise MissingPathError(f"{path}: no such file") from None
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
-
-
-def parse_scalars(content: bytes, *, source: str) -> list[ScalarPoint]:
-    """Return every scalar of an event file that is in memory; see `read_scalars`."""
-    return list(iterate_scalars(io.BytesIO(content), source=source))
 
 
 def iterate_scalars(stream: BinaryIO, *, source: str) -> Iterator[ScalarPoint]:

@@ -131,11 +131,6 @@ class Losses:
         )
 
 
-def training_loss(model: Recommender, draws: Draws, *, share: Share = WHOLE) -> Tensor:
-    """Return what one step minimises; see `training_losses`."""
-    return training_losses(model, draws, share=share).total
-
-
 def training_losses(model: Recommender, draws: Draws, *, share: Share = WHOLE) -> Losses:
     """Return the weighted mean of the positions' losses, and its sum with the components' own losses.
 
@@ -154,13 +149,6 @@ def training_losses(model: Recommender, draws: Draws, *, share: Share = WHOLE) -
     if prism is None or balance is None:
         return Losses(total=main, main=main, load_balance=None)
     return Losses(total=main + prism.load_balance_weight * balance, main=main, load_balance=balance)
-
-
-def position_losses(model: Recommender, draws: Draws) -> Tensor:
-    """Return loss_T, unweighted: position t is asked for the item at t + 1, the last one for the target."""
-    encoded = model.encode(draws.histories)
-    supervised = select_supervised(model, encoded.tokens, encoded.user_BND)
-    return losses_of_positions(model, encoded, supervised, draws)
 
 
 def select_supervised(model: Recommender, tokens: Tokens, user_BND: Tensor) -> Supervised:
@@ -186,7 +174,7 @@ def locate_supervised(tokens: Tokens, *, positions: int) -> Tensor:
 
 
 def losses_of_positions(model: Recommender, encoded: Encoded, supervised: Supervised, draws: Draws) -> Tensor:
-    """Return loss_T of the recipe's softmax."""
+    """Return loss_T, unweighted: position t is asked for the item at t + 1, the last one for the target."""
     settings = model.recipe.loss
     adjustment_J = model.popularity.adjustment_J if model.popularity else None
     negative_TK = None if draws.negative_TK is None else mix_in_hard(model, encoded, supervised, draws)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from hstu_preserve.data.batches import assemble_batch
 from hstu_preserve.data.store import Store
-from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.evaluation.ranks import concatenate
 from hstu_preserve.evaluation.users import rank_users
 from hstu_preserve.inputs.histories import to_evaluation_histories
@@ -19,10 +18,12 @@ from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
-from hstu_preserve.model.objective import position_losses, select_supervised
+from hstu_preserve.model.objective import select_supervised
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.recipe import Recipe
+from tests.data.stores_in_memory import synthesize
+from tests.model.tiny_losses import position_losses
 from tests.model.tiny_models import (
     KINDS,
     MAX_ITEM_ID,

@@ -1,6 +1,5 @@
 """Input compression inside the recommender: what the encoder may see, what is supervised, and what is filtered."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -233,14 +232,6 @@ def test_the_learned_rate_of_pooling_by_age_gets_a_gradient(kind: str, pooling: 
     torch.nn.init.constant_(rates[0], 0.5)
     (gradient,) = torch.autograd.grad(mean_loss(model, make_histories(LENGTHS, recipe=model.recipe)), rates)
     assert gradient.item() != 0
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("two_threads")

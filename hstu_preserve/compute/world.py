@@ -1,6 +1,5 @@
 """The processes of one run, and how they agree."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from hstu_preserve.compute.processes import count_processes, find_rank
 from hstu_preserve.errors import LostProcessError
 
 T = TypeVar("T")
@@ -92,15 +92,10 @@ def communication_device() -> torch.device:
     return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
 
 
-def find_world() -> World:
-    """Return the processes as torchrun's environment describes them; this one alone where it did not start it."""
-    return World(rank=int(os.environ.get("RANK", "0")), size=int(os.environ.get("WORLD_SIZE", "1")))
-
-
 @contextmanager
 def join_world(device: torch.device) -> Iterator[World]:
-    """Meet the other processes that torchrun started, and part at the end; a process on its own meets nobody."""
-    world = find_world()
+    """Meet the other processes that torchrun started, and part at the end; yield ALONE if it started none."""
+    world = World(rank=find_rank(), size=count_processes())
     if world.size == 1:
         yield ALONE
         return

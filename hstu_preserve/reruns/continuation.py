@@ -32,6 +32,19 @@ class Stretch:
     steps: tuple[RecordedStep, ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Continued:
+    """What came out when a stretch was run again.
+
+    Attributes:
+        losses: One per step.
+        state_sha256: Of the state at the run's end, None if the steps ended before it.
+    """
+
+    losses: list[float]
+    state_sha256: str | None
+
+
 def find_stretch(bundle: OpenedBundle) -> Stretch:
     """Return the part of the run after its last checkpoint but one.
 
@@ -101,39 +114,56 @@ def continue_run(
         CheckpointError: Training cannot go on from the checkpoint.
     """
     recipe = bundle.manifest.run.recipe
-    wanted = stretch.steps[:max_steps]
-    losses: list[float] = []
-    state_sha256 = None
+    recorded = [step.loss for step in stretch.steps[:max_steps]]
     with repeatable_arithmetic(tf32=recipe.training.enable_tf32):
         training = TrainingRun(recipe, store, device=device)
         training.restore(stretch.start)
-        for event in training.epochs():
-            if isinstance(event, StepEvent):
-                losses.append(event.loss)
-                figures = {"loss": event.loss}
-                voice.show(Progress(activity="resuming", completed=len(losses), total=len(wanted), figures=figures))
-            elif event.epoch == stretch.last_epoch:
-                state = capture_state(
-                    training.model,
-                    training.optimizer,
-                    position=training.position.after_epoch(),
-                    recipe=recipe,
-                    data_fingerprint=store.fingerprint,
-                )
-                state_sha256 = state_digest(state)
-                break
-            if len(losses) == len(wanted) < len(stretch.steps):
-                break
-    recorded = [step.loss for step in wanted]
+        continued = take_steps(
+            training, stretch, num_wanted=len(recorded), data_fingerprint=store.fingerprint, voice=voice
+        )
     return ResumeComparison(
         checkpoint=stretch.start.path.name,
-        num_steps=len(losses),
-        num_recorded=len(wanted),
-        num_equal=count_equal(losses, recorded),
-        largest_difference=max(map(relative_difference, losses[:NUMERIC_STEPS], recorded), default=0.0),
-        state_sha256=state_sha256,
+        num_steps=len(continued.losses),
+        num_recorded=len(recorded),
+        num_equal=count_equal(continued.losses, recorded),
+        largest_difference=max(map(relative_difference, continued.losses[:NUMERIC_STEPS], recorded), default=0.0),
+        state_sha256=continued.state_sha256,
         recorded_sha256=bundle.results.state_sha256,
     )
+
+
+def take_steps(
+    training: TrainingRun, stretch: Stretch, *, num_wanted: int, data_fingerprint: str, voice: Voice
+) -> Continued:
+    """Train from where the loop is to the end of the stretch, or until fewer steps that are wanted are taken.
+
+    Args:
+        training: The loop, at the stretch's beginning.
+        stretch: The recorded part of the run.
+        num_wanted: Steps that will be compared.
+        data_fingerprint: Is part of the state.
+        voice: Shows each step.
+    """
+    losses: list[float] = []
+    for event in training.epochs():
+        if isinstance(event, StepEvent):
+            losses.append(event.loss)
+            figures = {"loss": event.loss}
+            voice.show(Progress(activity="resuming", completed=len(losses), total=num_wanted, figures=figures))
+            if len(losses) == num_wanted < len(stretch.steps):
+                break
+        elif event.epoch == stretch.last_epoch:
+            # As the run's last checkpoint has it: the epoch counts as finished, though no evaluation follows here.
+            position = training.position.after_epoch()
+            state = capture_state(
+                training.model,
+                training.optimizer,
+                position=position,
+                recipe=training.recipe,
+                data_fingerprint=data_fingerprint,
+            )
+            return Continued(losses=losses, state_sha256=state_digest(state))
+    return Continued(losses=losses, state_sha256=None)
 
 
 def count_equal(found: list[float], recorded: list[float]) -> int:

@@ -1,4 +1,4 @@
-"""The processes of one run, and how they agree."""
+"""The processes of one run: they wait for each other, agree, add up and gather."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes what is written once."""
+        """Whether this process is the one that writes the files of the run."""
         return self.rank == 0
 
     def wait(self) -> None:
@@ -88,7 +88,7 @@ ALONE = World()
 
 
 def communication_device() -> torch.device:
-    """Return where tensors must lie to be sent."""
+    """Return the device that tensors must be on to be sent."""
     return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
 
 
@@ -109,7 +109,7 @@ def join_world(device: torch.device) -> Iterator[World]:
 
 @contextmanager
 def explain_lost_processes() -> Iterator[None]:
-    """Turn what a collective operation raises when another process died into a LostProcessError."""
+    """Turn the error that a collective operation raises when another process died into a LostProcessError."""
     try:
         yield
     except RuntimeError as error:

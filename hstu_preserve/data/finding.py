@@ -82,7 +82,7 @@ def open_store_for_bundle(reference: DataReference, path: Path) -> Store:
 
 
 def require_fingerprint(store: Store, expected: str, *, path: Path) -> None:
-    """Raise DataMismatchError where the store is another than expected, showing both fingerprints."""
+    """Raise DataMismatchError if the store is another than expected, showing both fingerprints."""
     if store.fingerprint != expected:
         raise DataMismatchError(
             f"{path}: other data than the recipe or bundle names (expected fingerprint {expected}, "

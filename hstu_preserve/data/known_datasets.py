@@ -20,7 +20,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class KnownDataset:
-    """What is published about a MovieLens edition; None where nothing is."""
+    """What is published about a MovieLens edition; None if nothing is."""
 
     name: str
     layout: Layout

@@ -44,7 +44,7 @@ class Store(Sequences):
     candidate_genres: Uint8Array
     """[I, G], 1 where the item has the genre of `record.genres`."""
     candidate_years: Int16Array
-    """[I], of release; 0 where unknown."""
+    """[I], of release; 0 if unknown."""
 
     @property
     def name(self) -> str:
@@ -186,7 +186,7 @@ def map_array(path: Path, *, described: ArrayRecord) -> AnyArray:
 
 
 def require_sound_structure(store: Store, *, directory: Path) -> None:
-    """Raise DataMismatchError where the arrays do not fit together; reads the small ones only."""
+    """Raise DataMismatchError if the arrays do not fit together; reads the small ones only."""
     counts, offsets = store.record.counts, store.offsets
     events = (len(store.item_ids), len(store.half_stars), len(store.timestamps))
     num_candidates = len(store.candidate_ids)

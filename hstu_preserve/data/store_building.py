@@ -26,7 +26,7 @@ class Origin:
     source: str
     """E.g. `ml-1m.zip` or `synthetic, seed 7`."""
     source_md5: str | None
-    """Of the zip, where there was one."""
+    """Of the zip, if there was one."""
     redistributable: bool
     notice: str
     """Terms of use, in one sentence."""

@@ -102,7 +102,7 @@ def make_origin(seed: int) -> Origin:
 
 
 def require_possible(seed: int, *, num_users: int, num_items: int, num_ratings: int) -> None:
-    """Raise UsageError where no such data can exist."""
+    """Raise UsageError if no such data can exist."""
     if not 0 <= seed <= MASK_64:
         raise UsageError(f"seed must be from 0 to 2**64 - 1, found {seed}")
     if num_users < 1 or not MIN_EVENTS_PER_USER <= num_items <= MAX_SIZE // 2:

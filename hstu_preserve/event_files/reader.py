@@ -46,7 +46,7 @@ def read_scalars(path: Path) -> list[ScalarPoint]:
 
 
 def iterate_scalars(stream: BinaryIO, *, source: str) -> Iterator[ScalarPoint]:
-    """Yield every scalar of the stream; what is no scalar (histograms, texts, graphs) is passed over.
+    """Yield every scalar of the stream; histograms, texts and graphs are passed over.
 
     Raises:
         ContentError: The stream is damaged or cut off, or no event file; source and byte offset are named.
@@ -122,7 +122,7 @@ def require_whole_beginning(path: Path, *, length: int) -> None:
 
 
 def read_value(summary: Any) -> float | None:  # a Summary.Value, whose type protobuf builds at run time
-    """Return the number of a summary value, or None where it is no scalar."""
+    """Return the number of a summary value, or None if it is no scalar."""
     kind = summary.WhichOneof("value")
     if kind == "simple_value":
         return float(summary.simple_value)

@@ -46,7 +46,7 @@ class EventWriter:
 
     @classmethod
     def resume(cls, path: Path, *, length: int) -> Self:
-        """Continue an event file after its first `length` bytes; what follows them is cut off.
+        """Continue an event file after its first `length` bytes; the rest is cut off.
 
         Raises:
             UnavailableError: It cannot be written, or is shorter.

@@ -1,4 +1,4 @@
-"""Which negatives each supervised position is compared with: drawn uniformly, by popularity, or chosen for being hard.
+"""Draw the negatives of each supervised position: uniformly, by popularity, or the hardest of a pool.
 
 Hard negatives are a reconstruction: the archive named them and never published a definition. Ours are the top of a pool
 by the model's own score (dynamic negative sampling: Zhang et al., SIGIR 2013), beside uniform ones (mixed negative
@@ -37,6 +37,7 @@ def draw_in_batch(item_BN: Tensor, *, positions: int, num_negatives: int, genera
 
 def draw_from(pool: Tensor, *, positions: int, num_negatives: int, generator: Generator) -> Tensor:
     """Draw (positions, num_negatives) entries of the 1-d `pool`, uniformly with replacement."""
+    # Where the generator lives, which is the CPU in training: a GPU would draw other numbers.
     index_TK = torch.randint(pool.numel(), (positions, num_negatives), generator=generator, device=generator.device)
     return pool.index_select(0, index_TK.flatten().to(pool.device)).view(positions, num_negatives)
 
@@ -122,8 +123,8 @@ def select_hard(
 def find_highest(score_CP: Tensor, *, count: int) -> Tensor:
     """Return column_CH of the `count` highest scores of each row, highest first, of equal ones the lower column first.
 
-    What topk promises of equal scores is nothing, and to sort whole rows takes five times as long: only rows in which
-    a chosen score equals one that was left out are sorted.
+    Of equal scores, topk may return any. Sorting whole rows takes five times as long, so only those rows are sorted in
+    which a chosen score equals one that was left out.
     """
     top = torch.topk(score_CP, count, dim=1)
     ascending = top.indices.sort(dim=1).values

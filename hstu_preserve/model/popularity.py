@@ -39,9 +39,9 @@ class Popularity(nn.Module):
         items: Their counts are of training events alone.
 
     Attributes:
-        adjustment_J: Joins the items' logits; None where none is adjusted.
-        weight_J: Weight of each item as a target, before it is brought to mean 1; None where all count alike.
-        probability_I: float64, of each candidate to be drawn as a negative; None where the draw is uniform. No buffer:
+        adjustment_J: Joins the items' logits; None if none is adjusted.
+        weight_J: Weight of each item as a target, before it is brought to mean 1; None if all count alike.
+        probability_I: float64, of each candidate to be drawn as a negative; None if the draw is uniform. No buffer:
             draws are made on the CPU, and a model in bfloat16 must not round it.
     """
 
@@ -62,7 +62,7 @@ class Popularity(nn.Module):
     def weigh(self, positive_T: Tensor, *, share: Share = WHOLE) -> Tensor | None:
         """Return weight_T, with mean 1 over the whole batch, of positions by their targets (int64 ids).
 
-        None where all count alike.
+        None if all count alike.
         """
         if self.weight_J is None:
             return None
@@ -104,13 +104,13 @@ def weigh_targets(lift_I: Tensor, settings: InversePropensity) -> Tensor:
 
 
 def mix_lift(lift_I: Tensor, settings: PopularitySampler) -> Tensor:
-    """Return q · I: 1 - m + m · p^a / mean(p^a), exactly 1 where all shares are equal."""
+    """Return q · I: 1 - m + m · p^a / mean(p^a), exactly 1 if all shares are equal."""
     powered_I = (lift_I / lift_I.max()).pow(settings.power)  # by the largest, so that no power overflows
     return (1 - settings.mix) + settings.mix * (powered_I / powered_I.mean())
 
 
 def log_of_mix(lift_I: Tensor, settings: PopularitySampler) -> Tensor:
-    """Return log(q · I), exactly 0 where all shares are equal and finite whatever the power.
+    """Return log(q · I), exactly 0 if all shares are equal and finite whatever the power.
 
     Without a uniform part, q may be less than any float: such an item is never drawn, but may be the target.
     """

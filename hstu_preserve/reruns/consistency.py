@@ -1,4 +1,4 @@
-"""Does a bundle agree with itself? Its gin chain, checkpoint, event files and ranks against its manifest."""
+"""Check that a bundle agrees with itself: gin chain, checkpoints, event files, ranks and data against its manifest."""
 
 from collections.abc import Callable
 from functools import partial
@@ -67,7 +67,7 @@ def check_chain(bundle: OpenedBundle) -> str:
 
 
 def check_run_records(bundle: OpenedBundle) -> str:
-    """What was written before the first step is what the manifest says was."""
+    """The policy and the environment that were written before the first step are the manifest's."""
     run = RunRecord.from_json(bundle.read_member(RUN_RECORD), source=RUN_RECORD)
     require_equal(RUN_RECORD, expected=bundle.manifest.run.digest(), found=run.digest())
     environment = EnvironmentRecord.from_json(bundle.read_member(ENVIRONMENT), source=ENVIRONMENT)
@@ -92,7 +92,7 @@ def check_checkpoints(bundle: OpenedBundle) -> str:
 
 
 def require_fitting(checkpoint: Checkpoint, bundle: OpenedBundle, *, name: str) -> None:
-    """Raise ContentError where a checkpoint is of another model, recipe or dataset, or none to go on from."""
+    """Raise ContentError if a checkpoint is of another model, recipe or dataset, or none to go on from."""
     run = bundle.manifest.run
     require_equal(f"recipe of {name}", expected=run.recipe_sha256, found=checkpoint.recipe_sha256)
     require_equal(f"data of {name}", expected=run.data.fingerprint, found=checkpoint.data_fingerprint)
@@ -116,8 +116,9 @@ def check_event_files(bundle: OpenedBundle) -> str:
 
 
 def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
-    """Raise ContentError where the event files show another curve than the results record."""
+    """Raise ContentError if the event files show another curve than the results record."""
     results = bundle.results
+    # Event files keep single precision, to which the recorded figures are rounded here.
     shown = {(point.tag, point.step): point.value for point in points}
     for epoch in results.epochs:
         figures = epoch.metrics | {"coverage@10": epoch.coverage_at_10}
@@ -128,7 +129,7 @@ def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
 
 
 def require_steps(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
-    """Raise ContentError where the event files show other losses than were recorded step by step."""
+    """Raise ContentError if the event files show other losses than were recorded step by step."""
     shown = [(point.step, point.value) for point in points if point.tag == "losses/ar_loss"]
     recorded = [(step.number, float(np.float32(step.loss))) for step in bundle.steps]
     if shown != recorded:
@@ -162,7 +163,7 @@ def check_data(bundle: OpenedBundle) -> str:
 
 
 def require_held_out_items(store: Store, bundle: OpenedBundle) -> None:
-    """Raise ContentError where the ranks are of other users or items than the protocol holds out."""
+    """Raise ContentError if the ranks are of other users or items than the protocol holds out."""
     held_out = count_held_out_events(bundle.manifest.run.recipe.dataset.protocol, part=Part.TEST)
     users = find_eligible_users(store, held_out_events=held_out)
     targets = locate_targets(store, users, held_out_events=held_out)

@@ -34,7 +34,7 @@ class Stretch:
 
 @dataclass(frozen=True, kw_only=True)
 class Continued:
-    """What came out when a stretch was run again.
+    """The outcome of a stretch that was run again.
 
     Attributes:
         losses: One per step.
@@ -103,8 +103,8 @@ def continue_run(
     """Take the steps again and compare.
 
     Args:
-        stretch: Which.
-        bundle: Where it is recorded.
+        stretch: The steps.
+        bundle: Records them.
         store: The bundle's data.
         device: Where the model lives.
         max_steps: How many steps at most; None goes to the run's end and compares the final state, too.
@@ -135,7 +135,7 @@ def continue_run(
 def take_steps(
     training: TrainingRun, stretch: Stretch, *, num_wanted: int, data_fingerprint: str, voice: Voice
 ) -> Continued:
-    """Train from where the loop is to the end of the stretch, or until fewer steps that are wanted are taken.
+    """Train to the end of the stretch, or until as many steps are taken as are wanted, if those are fewer.
 
     Args:
         training: The loop, at the stretch's beginning.
@@ -168,13 +168,14 @@ def take_steps(
 
 def count_equal(found: list[float], recorded: list[float]) -> int:
     """Return how many values from the first on are equal to the bit."""
+    # As hexadecimal text: NaN equals itself there, and 0.0 is not -0.0.
     pairs = list(zip(found, recorded, strict=False))
     return next((place for place, (one, other) in enumerate(pairs) if one.hex() != other.hex()), len(pairs))
 
 
 def relative_difference(found: float, recorded: float) -> float:
-    """Return how far apart two losses are, as a share of the recorded one; infinite where one is not finite."""
+    """Return how far apart two losses are, as a share of the recorded one; infinite if one is not finite."""
     if found.hex() == recorded.hex():
         return 0.0
-    share = abs(found - recorded) / max(abs(recorded), 1e-30)
+    share = abs(found - recorded) / max(abs(recorded), 1e-30)  # a recorded loss may be 0
     return share if math.isfinite(share) else math.inf

@@ -1,4 +1,4 @@
-"""Re-runs with this program's code; what comes out is handed to `verdict`."""
+"""Run a bundle again with this program's code, and have `verdict` judge the outcome."""
 
 import tempfile
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class NativeRunner:
         bundle: Verified.
         data: The store, or None for the bundle's own or a search.
         device: `auto`, `cpu` or `cuda`.
-        output: Where re-run ranks and runs are kept; None keeps nothing.
+        output: The folder that keeps re-run ranks and runs; None keeps nothing.
         max_steps: How many steps a resumed run takes at most; None goes to the run's end.
         voice: Shows progress.
     """
@@ -147,7 +147,7 @@ class NativeRunner:
             )
 
     def list_resumptions(self) -> list[str]:
-        """Return where the recorded run itself went on in another environment."""
+        """Return the steps after which the recorded run itself went on in another environment, in words."""
         return [
             f"the recorded run went on after step {one.batch_id} with {', '.join(one.differences)}"
             for one in self.recorded.resumptions

@@ -1,4 +1,4 @@
-"""The beginning of a run, fixed before its first step: written once, by one command, and found again by `--resume`."""
+"""Fix a run before its first step: one command writes the beginning once, and `--resume` finds it again."""
 
 import shutil
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def open_run(
     world: World,
     voice: Voice,
 ) -> Iterator[RunRecord]:
-    """Yield what was fixed before the first step; no other command trains into the output meanwhile.
+    """Yield the record that was fixed before the first step; no other command trains into the output meanwhile.
 
     The first process of this one locks and writes for all.
 
@@ -49,7 +49,7 @@ def open_run(
 
 
 def read_policy(output: Path, *, now: RunRecord) -> RunRecord:
-    """Return what was fixed before the first step.
+    """Return the record that was fixed before the first step.
 
     Raises:
         UsageError: It is another run than would begin now.
@@ -62,14 +62,14 @@ def read_policy(output: Path, *, now: RunRecord) -> RunRecord:
 
 
 def require_unused(output: Path) -> None:
-    """Raise UsageError where the output is in use."""
+    """Raise UsageError if the output is in use."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         hint = " or go on with the run in it with --resume" if (output / RUN_RECORD).exists() else ""
         raise UsageError(f"{output}: exists and is not empty; name a new directory with --output{hint}")
 
 
 def clear_beginning(output: Path, *, run: RunRecord, store: Store) -> None:
-    """Remove what a run that was left before its first step had written by half.
+    """Remove files that a run was interrupted in writing before its first step.
 
     Raises:
         UsageError: The output holds more than such a run leaves; nothing is removed then.
@@ -106,10 +106,11 @@ def is_copy(path: Path, *, store: Store) -> bool:
 
 
 def write_policy(output: Path, *, run: RunRecord, plan: Plan) -> None:
-    """Write policy, environment, gin chain and, where it may travel, the data, before the first step."""
+    """Write policy, environment, gin chain and, if the bundle includes it, the data, before the first step."""
     for path, content in plan.chain.files:
         write_atomically(output / CONFIG_FOLDER / path, content)
     if run.data.included and not (output / DATA_FOLDER).exists():
         write_store(plan.store, output / DATA_FOLDER)
     write_atomically(output / ENVIRONMENT, run.environment.to_json())
+    # Last: a directory that holds it holds everything else that was fixed before the first step.
     write_atomically(output / RUN_RECORD, run.to_json())

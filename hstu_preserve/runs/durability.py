@@ -1,4 +1,4 @@
-"""How a run outlives the process that trains it."""
+"""The settings by which a run outlives the process that trains it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a run has found so far: kept in every checkpoint's journal, and in the results at the end."""
+"""Collect the findings of a run for every checkpoint's journal and for the results at the end."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a run writes down step by step: the event file, and every step's exact loss beside it."""
+"""Log a run step by step: an event file for TensorBoard, and every step's exact loss beside it."""
 
 import json
 import time
@@ -36,7 +36,7 @@ class RunLogs:
 
     @classmethod
     def create(cls, output: Path, *, name: str) -> Self:
-        """Begin the logs of a run; what an earlier attempt wrote before its first checkpoint is removed.
+        """Begin the logs of a run, and remove those of an attempt that ended before its first checkpoint.
 
         Raises:
             UnavailableError: They cannot be written.
@@ -70,8 +70,8 @@ class RunLogs:
     def log_step(self, event: StepEvent, *, interval: int) -> None:
         """Record one step's losses, every `interval` steps also the learning rate, under upstream's tags.
 
-        As upstream has it, `ar_loss` is what is minimised and `main_loss` leaves the auxiliary losses out. The exact
-        losses beside the event file are what is minimised.
+        As upstream has it, `ar_loss` is the loss that is minimised, and `main_loss` leaves the auxiliary losses out.
+        The file beside the event file holds the first of them, exactly.
         """
         now = time.time()
         self.writer.scalar("losses/ar_loss", value=event.loss, step=event.step, wall_time=now)
@@ -112,7 +112,7 @@ class RunLogs:
 
 @contextmanager
 def closed_on_error(stream: BinaryIO) -> Iterator[None]:
-    """Close a stream where the block ends with an error."""
+    """Close a stream if the block ends with an error."""
     with ExitStack() as stack:
         stack.enter_context(stream)
         yield

@@ -1,4 +1,4 @@
-"""Find where a run can go on: the same run as before, and its newest checkpoint that is whole."""
+"""Find the newest checkpoint of a run that is whole, and whose logs are."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +25,11 @@ from hstu_preserve.training.checkpoint import JOURNAL, Checkpoint, read_checkpoi
 
 @dataclass(frozen=True, kw_only=True)
 class ResumePoint:
-    """Where a run goes on.
+    """A checkpoint that a run can go on from.
 
     Attributes:
-        checkpoint: Its state.
-        journal: What had been written then.
+        checkpoint: The state.
+        journal: The lengths of the logs then, and what had been found.
     """
 
     checkpoint: Checkpoint
@@ -37,7 +37,7 @@ class ResumePoint:
 
 
 def find_resume_point(folder: CheckpointFolder, *, output: Path, run: RunRecord, voice: Voice) -> ResumePoint | None:
-    """Return the newest checkpoint that is whole and whose logs are, None where none was written yet.
+    """Return the newest checkpoint that is whole and whose logs are, None if none was written yet.
 
     Raises:
         UsageError, DataMismatchError: A checkpoint is of another run.
@@ -59,6 +59,7 @@ def find_resume_point(folder: CheckpointFolder, *, output: Path, run: RunRecord,
             problems.append(str(error))
             folder.unusable.add(entry.path)
             continue
+        # Not among the problems: it is whole, so that going back to an older one would hide a mix-up of runs.
         require_own(point.checkpoint, run=run)
         return point
     if problems:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def read_result(output: Path, *, warnings: tuple[str, ...]) -> TrainingResult:
-    """Return what a sealed run directory holds."""
+    """Return the result that a sealed run directory holds."""
     stored = read_tree_manifest(output)
     return TrainingResult(
         path=output,
@@ -39,7 +39,7 @@ def is_finished(output: Path) -> bool:
 
 
 def require_redistributable(resolution: Resolution, *, store: Store) -> None:
-    """Raise UsageError where the bundle would hold data that may not travel."""
+    """Raise UsageError if the bundle would hold data that may not travel."""
     if resolution.bundle.include_data and not store.record.provenance.redistributable:
         raise UsageError(
             f"bundle.include_data: {store.name} may not be redistributed ({store.record.provenance.notice}); "

@@ -1,4 +1,4 @@
-"""How each rung is judged. Policies come from the claim, which was fixed before the run; nothing here loosens them."""
+"""Judge each rung by its evidence, under the claim's policy, which was fixed before the run and is never loosened."""
 
 from collections.abc import Sequence
 

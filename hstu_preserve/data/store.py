@@ -36,7 +36,7 @@ ARRAY_DTYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Store(Sequences):
-    """Prepared data: the users' events, the items that can be recommended, and what is known about both."""
+    """Prepared data: the users' events, the items that can be recommended, and their genres and years."""
 
     record: StoreRecord
     candidate_ids: Int32Array
@@ -87,7 +87,7 @@ def assemble_store(record: StoreRecord, arrays: Mapping[str, AnyArray]) -> Store
 def new_store_folder(directory: Path) -> Iterator[Path]:
     """Yield an empty folder beside `directory` that takes its name when the block ends without an error.
 
-    What killed processes left of earlier attempts at the same directory is removed.
+    Leftovers of killed processes, from earlier attempts at the same directory, are removed.
 
     Raises:
         UsageError: The directory exists and is not empty.
@@ -121,7 +121,7 @@ def write_arrays(arrays: Mapping[str, AnyArray], folder: Path) -> None:
 
 
 def write_record(record: StoreRecord, folder: Path) -> None:
-    """Write the record, which is what makes a folder a store: last."""
+    """Write the record, last: a folder is a store once it has one."""
     write_atomically(folder / RECORD_NAME, record.to_json())
 
 

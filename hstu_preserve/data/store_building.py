@@ -1,4 +1,4 @@
-"""The parts that ratings and a movie table are made into a store with."""
+"""Arrange, check and describe ratings and a movie table as the arrays of a store."""
 
 from dataclasses import dataclass
 from typing import NoReturn
@@ -21,7 +21,7 @@ from hstu_preserve.records.store import (
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where ratings and movies came from: what the builder cannot see in them."""
+    """The origin of ratings and movies, which cannot be seen in them."""
 
     source: str
     """E.g. `ml-1m.zip` or `synthetic, seed 7`."""

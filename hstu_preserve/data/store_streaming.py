@@ -1,4 +1,4 @@
-"""A store written part by part, for ratings that need not fit into memory: the very bytes that `write_store` writes."""
+"""Write a store part by part, for ratings that need not fit into memory; the bytes are those of `write_store`."""
 
 import hashlib
 import os
@@ -72,7 +72,7 @@ def stream_arrays(
     Args:
         runs: All ratings.
         movies: The movie table.
-        folder: From `new_store_folder`; the caller writes the record once it agrees to it.
+        folder: From `new_store_folder`; the caller checks the record, then writes it.
         name: Of the data.
         tie_policy: How events of one user at the same second are ordered.
         origin: Where the data is from.

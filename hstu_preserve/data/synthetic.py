@@ -5,7 +5,7 @@ library distribution that may change, no logarithm that another libm rounds othe
 fingerprint.
 
 Items fall into groups on a ring; a user watches within a group, moves on to the next one or jumps to another, and
-prefers what is popular there: so the next item follows from the last ones, and a model can learn it.
+prefers popular items there. So the next item follows from the last ones, and a model can learn it.
 """
 
 from collections.abc import Iterator

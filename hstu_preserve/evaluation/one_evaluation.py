@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """Every user's rank and what follows from it."""
+    """Every user's rank, and the record of the metrics."""
 
     ranks: UserRanks
     record: EvaluationRecord

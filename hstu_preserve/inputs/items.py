@@ -15,7 +15,7 @@ from hstu_preserve.records.recipe import Recipe
 def describe_items(store: Store, recipe: Recipe) -> Items:
     """Return the store's items.
 
-    Popularity is counted in what the recipe's protocol trains on, before any positional sampling.
+    Popularity is counted in the events that the recipe's protocol trains on, before any positional sampling.
     """
     rows = store.max_item_id + 1
     held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)

@@ -91,7 +91,7 @@ class HstuLayer(nn.Module):
             offsets: int64, where each user's rows begin.
             bucket_BNM: As `bucket_time_gaps` gives it.
             key_weight: How much each key counts for each query, 0 if it is hidden; NM, B1NM or BHNM.
-            divisor: What attention is divided by; a number, N1 or B1N1.
+            divisor: Divides attention; a number, N1 or B1N1.
         """
         uvqk = self.activate(normalize(x_TD) @ self.uvqk)
         u, v, q, k = uvqk.split(self.split_sizes, dim=-1)

@@ -116,7 +116,7 @@ def shorten(histories: Histories, *, recent_len: int, generator: Generator) -> H
     """End each history of more than `recent_len` events at a random event: training only.
 
     The new length is uniform over recent_len…length, so that older events are supervised, too. The event at it becomes
-    the target, and what is later is padded away.
+    the target, and later events are padded away.
 
     Args:
         histories: With their targets.

@@ -21,7 +21,7 @@ class Items:
     """The items of a store.
 
     Attributes:
-        candidate_I: int64 ids of what is sampled and ranked, ascending.
+        candidate_I: int64 ids of the items that are sampled and ranked, ascending.
         genre_JG: float, 1 where the item has the genre, over the store's fixed sorted vocabulary.
         decade_J: int64, 0…NUM_DECADES - 1: decade of release, 0 if unknown.
         count_J: int64, events of the training part.

@@ -53,7 +53,7 @@ class WeightedMean(nn.Module):
         """Return token_BZD, zero for a token without events.
 
         Args:
-            embedding_BLD: What is averaged.
+            embedding_BLD: Of the events, which are averaged.
             member_BZL: bool, which events a token stands for.
             time_BL: int64 seconds.
             old_B: int64, events before the recent ones.
@@ -76,7 +76,7 @@ class WeightedMean(nn.Module):
 class ChunkPooling(nn.Module):
     """Chunks of `ratio` events, cut backwards from the boundary.
 
-    The oldest chunk may be shorter; what is older than `num_tokens` chunks is dropped.
+    The oldest chunk may be shorter; events older than `num_tokens` chunks are dropped.
     """
 
     def __init__(self, settings: InputCompressionSettings, age_weight: AgeWeight | None) -> None:

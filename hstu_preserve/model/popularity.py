@@ -7,8 +7,8 @@ events, counted with one more event per candidate, and I candidates:
     ips           weight_i = clip((p_i · I)^-α), mean 1 per batch  inverse propensity, Schnabel et al., ICML 2016
     pop_sampler   q_i = (1 - m) / I + m · p_i^a / Σ p^a, logit_i - log(q_i · I)    Yi et al., RecSys 2019
 
-The correction is for what is drawn with probability q. Hard negatives are chosen from a uniform pool, so that a recipe
-has them with an uncorrected sampler (`correct=False`) only.
+The correction is for negatives drawn with probability q. Hard negatives are chosen from a uniform pool, and a recipe
+may have them with an uncorrected sampler (`correct=False`) only.
 
 All of it is for training: inference ranks by the plain logits. Everything is computed from the lift p · I, in float64 a
 quotient of exact integers, so that uniform popularity adjusts by exactly 0 and weighs exactly 1.
@@ -32,7 +32,7 @@ from hstu_preserve.records.components import (
 
 
 class Popularity(nn.Module):
-    """What the popularity of the items changes in training.
+    """The adjusted logits, weights or draws that follow from the items' popularity, in training.
 
     Args:
         settings: Decide which of the three it is.
@@ -90,7 +90,7 @@ def measure_lift(items: Items) -> Tensor:
 
 
 def adjust_logits(lift_I: Tensor, settings: PopularityDebiasing) -> Tensor | None:
-    """Return what joins each candidate's logit: α · log(p · I), or -log(q · I) of a corrected sampler."""
+    """Return the summand of each candidate's logit: α · log(p · I), or -log(q · I) of a corrected sampler."""
     if isinstance(settings, LogitAdjustment):
         return settings.alpha * lift_I.log()
     if isinstance(settings, PopularitySampler) and settings.correct:

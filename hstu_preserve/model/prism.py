@@ -40,10 +40,10 @@ class Conditioned:
 
 
 class Prism(nn.Module):
-    """Conditions embeddings on what is known of their items.
+    """Conditions embeddings on side information of their items.
 
     Args:
-        settings: Decide the variant and what it reads.
+        settings: Decide the variant and the features that it reads.
         items: Genres, decades and counts; held outside the state dict, for they are data.
         width: D.
     """

@@ -128,7 +128,7 @@ class Recommender(nn.Module):
         return l2_normalize(table, eps=loss.l2_norm_eps) if loss.item_l2_norm else table
 
     def embed(self, histories: Histories) -> Embedded:
-        """Return the events' embeddings, conditioned by what is known beside the items' ids."""
+        """Return the events' embeddings, conditioned by side information and ratings if the recipe says so."""
         item_BL, table_JD = histories.item_BN, self.item_embedding.weight
         router_weight_BLG: Tensor | None = None
         if self.prism is None:

@@ -50,7 +50,7 @@ class OpenedBundle:
 
     @property
     def data(self) -> Path:
-        """Where the bundle's own store is, if it carries one."""
+        """The folder of the bundle's own store, if it carries one."""
         return self.root / DATA_FOLDER
 
     @cached_property
@@ -129,6 +129,6 @@ def open_bundle(path: Path, *, identity: str | None) -> Iterator[OpenedBundle]:
         ContentError: It changed since it was verified.
     """
     require_native(path)
-    read_manifest_of(path)  # what is no run is refused before gigabytes are unpacked
+    read_manifest_of(path)  # an archive of no run is refused before gigabytes are unpacked
     with open_tree(path, identity=identity) as tree:
         yield OpenedBundle(root=tree.root, manifest=tree.stored.manifest)

@@ -13,7 +13,7 @@ class RunHistory:
     """The evaluations of a run's epochs, the best epoch, and where the run went on in another environment.
 
     Args:
-        record: What was fixed before the first step; its first claim selects the best epoch.
+        record: Fixed before the first step; its first claim selects the best epoch.
     """
 
     def __init__(self, record: RunRecord) -> None:
@@ -27,7 +27,7 @@ class RunHistory:
         return self.epochs[-1].metrics["ndcg@10"] if self.epochs else None
 
     def restore(self, journal: JournalRecord) -> None:
-        """Take up what had been found when a checkpoint was written."""
+        """Take up the findings of a run as they were when a checkpoint was written."""
         self.epochs = list(journal.epochs)
         self.selection.restore(journal.best)
         self.resumptions = list(journal.resumptions)

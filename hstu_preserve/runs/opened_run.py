@@ -21,7 +21,7 @@ class OpenedRun:
 
     Attributes:
         output: The run directory.
-        record: What was fixed before the first step.
+        record: The recipe, policy and data that were fixed before the first step.
         store: The data.
         device: Where the model lives.
         world: The processes that train it; the first one writes.

@@ -10,7 +10,7 @@ from hstu_preserve.records.recipe import Recipe
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What is trained, on which data and on which device.
+    """A gin chain to train, the data and the device.
 
     Attributes:
         chain: The gin chain, which is copied into the run.

@@ -29,7 +29,7 @@ class ResumePoint:
 
     Attributes:
         checkpoint: The state.
-        journal: The lengths of the logs then, and what had been found.
+        journal: The lengths of the logs then, and the findings until then.
     """
 
     checkpoint: Checkpoint

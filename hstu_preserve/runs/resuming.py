@@ -17,7 +17,7 @@ def resume(
         run: The run directory; its voice says where the run goes on, and which checkpoints could not be used.
         training: Receives the checkpoint's state.
         folder: The run's checkpoints.
-        history: Receives what had been found until then.
+        history: Receives the findings until then.
         changes: How arithmetic and code differ from those the run began with.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Save a run while it trains: the state, a journal of what was written until then, and which checkpoints stay."""
+"""Save a run while it trains: write checkpoints with their journals, and remove those that are not kept."""
 
 import time
 from pathlib import Path

@@ -36,10 +36,10 @@ def train_chain(
     durability: Durability = Durability(),  # noqa: B008  frozen
     voice: Voice = SILENT,
 ) -> TrainingResult:
-    """Train what a gin chain resolved to on a store, and seal the run directory.
+    """Train the recipe of a plan into a run directory, and seal it.
 
     Args:
-        plan: What is trained, on which data and device.
+        plan: The gin chain, the data and the device.
         output: The run directory; must not exist, or be empty, unless a run there is resumed.
         durability: Whether to go on with the run in `output`, when checkpoints are written, and which stay.
         voice: Shows every step and evaluation; says where a resumed run goes on, and what was saved before leaving.
@@ -79,7 +79,7 @@ def train_and_seal(run: OpenedRun, *, now: RunRecord, durability: Durability) ->
 
     Args:
         run: The run directory.
-        now: What would be fixed before the first step if the run began now.
+        now: The record that would be fixed before the first step if the run began now.
         durability: Whether to go on with the run, when checkpoints are written, and which stay.
     """
     if run.world.is_first:

@@ -102,7 +102,7 @@ class TrainingRun:
         self.all_events = leave_out_held_out_events(store, recipe)
         self.users = find_eligible_users(self.events, held_out_events=0)
         self.position = START
-        """Where the run is; within an epoch until whoever received its EpochEvent asks for more."""
+        """Epochs and steps that are done; within an epoch until whoever received its EpochEvent asks for more."""
 
     @property
     def steps_per_epoch(self) -> int:

@@ -14,7 +14,7 @@ from hstu_preserve.verdict.bits import judge_bits
 def judge_bytes(
     findings: Sequence[Finding], *, num_members: int, identity: str | None, vouched: str = UNSIGNED
 ) -> Verdict:
-    """Judge whether the bytes are the packed bytes; `vouched` says in words what that vouches for."""
+    """Judge whether the bytes are the packed bytes; `vouched` says in words who vouches for them."""
     if findings:
         first = findings[0].describe()
         more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""

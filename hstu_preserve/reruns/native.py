@@ -123,7 +123,7 @@ class NativeRunner:
         return judge_resume(
             comparison,
             tolerance=min(claim.policy.loss_tolerance for claim in self.bundle.manifest.claims),
-            environment_differences=[*self.list_environment_differences(numerics), *self.list_resumptions()],
+            environment_differences=self.list_all_differences(numerics),
         )
 
     def require_same_masks(self, device: torch.device) -> None:
@@ -146,6 +146,10 @@ class NativeRunner:
                 f"dropout: masks drawn on {recorded.device} cannot be drawn again on {device.type}; name a --device"
             )
 
+    def list_all_differences(self, found: NumericsRecord | None) -> list[str]:
+        """Return how this arithmetic differs from the recorded one, and where the recorded one itself changed."""
+        return [*self.list_environment_differences(found), *self.list_resumptions()]
+
     def list_resumptions(self) -> list[str]:
         """Return the steps after which the recorded run itself went on in another environment, in words."""
         return [
@@ -165,7 +169,7 @@ class NativeRunner:
             )
         numerics = retrained.environment.numerics
         self.numerics = self.numerics or numerics
-        differences = [*self.list_environment_differences(numerics), *self.list_resumptions()]
+        differences = self.list_all_differences(numerics)
         bitwise = judge_training_bitwise(
             state_sha256=retrained.results.state_sha256,
             recorded_sha256=self.recorded.state_sha256,

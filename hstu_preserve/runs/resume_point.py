@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Never
 
 from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
 from hstu_preserve.compute.world import World
@@ -63,14 +64,24 @@ def find_resume_point(folder: CheckpointFolder, *, output: Path, run: RunRecord,
         require_own(point.checkpoint, run=run)
         return point
     if problems:
-        more = f" and {len(problems) - 1} more, as said" if len(problems) > 1 else ""
-        if more:
-            voice.say(f"warning: {problems[-1]}")
-        raise CheckpointError(
-            f"{output}: cannot be resumed, no checkpoint is usable ({problems[0]}{more}); "
-            "start again in a new directory"
-        )
+        refuse_all(problems, output=output, voice=voice)
     return None
+
+
+def refuse_all(problems: list[str], *, output: Path, voice: Voice) -> Never:
+    """Raise CheckpointError for the newest checkpoint's problem; those of older ones but the last were said before.
+
+    Args:
+        problems: One per checkpoint, the newest first.
+        output: The run directory.
+        voice: Says the last problem, if there are several.
+    """
+    more = f" and {len(problems) - 1} more, as said" if len(problems) > 1 else ""
+    if more:
+        voice.say(f"warning: {problems[-1]}")
+    raise CheckpointError(
+        f"{output}: cannot be resumed, no checkpoint is usable ({problems[0]}{more}); start again in a new directory"
+    )
 
 
 def require_logs(output: Path, *, name: str) -> None:

@@ -24,12 +24,12 @@ import torch
 
 from benchmarks.machine import machine_facts
 from hstu_preserve.data.store import Store
-from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.loop import TrainingRun
+from tests.data.stores_in_memory import synthesize
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 RESULT = Path(__file__).with_name("results") / "components.json"

@@ -22,17 +22,17 @@ from benchmarks.machine import machine_facts
 from hstu_preserve.bundle.layout import METRICS
 from hstu_preserve.bundle.layout import STEPS as STEP_LOSSES
 from hstu_preserve.compute.determinism import repeatable_arithmetic
-from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.evaluation.ranks import compare_ranks, read_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.evaluation import ResultsRecord
-from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.runs.durability import Durability
 from hstu_preserve.training.loop import TrainingRun
 from hstu_preserve.verbs.evaluate import evaluate
 from hstu_preserve.verbs.train import train
 from hstu_preserve.verbs.unpack import unpack
+from tests.data.stores_in_memory import synthesize
 
 RESULT = Path(__file__).with_name("results") / "gpu.json"
 STEPS = 20

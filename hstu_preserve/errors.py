@@ -14,6 +14,7 @@ PreserveError
 │   └── UnreachableError           4  a server does not answer at all
 ├── NotReproducedError             5  a verdict said no
 └── InconclusiveError              6  a verdict could not be reached
+    └── NotRunnableError           6  a bundle or this machine lacks what a rung needs to be run
 """
 
 from collections.abc import Iterable
@@ -103,3 +104,7 @@ class InconclusiveError(PreserveError):
     """No verdict was possible on a rung that was asked for."""
 
     exit_code = 6
+
+
+class NotRunnableError(InconclusiveError):
+    """A rung cannot be run: the bundle records too little for it, or it would compare what is not comparable."""

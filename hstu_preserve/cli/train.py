@@ -37,7 +37,7 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Train what a gin file says, into a run directory that 'pack' takes."""
-    from hstu_preserve.runs.conductor import Durability
+    from hstu_preserve.runs.durability import Durability
     from hstu_preserve.verbs.train import train
 
     with spoken_in_epochs() as voice:

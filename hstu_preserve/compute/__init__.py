@@ -1,1 +1,1 @@
-"""Where and how arithmetic is done: device, determinism, memory, processes."""
+"""The arithmetic's surroundings: device, determinism, memory, processes; `machine` and `processes` need no PyTorch."""

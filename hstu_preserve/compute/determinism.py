@@ -21,8 +21,8 @@ def derive_seed(seed: int, purpose: str, *position: int | str) -> int:
 
     Args:
         seed: The recipe's `random_seed`.
-        purpose: What is drawn, e.g. `negatives`.
-        position: Where in the run, e.g. epoch and step, or a parameter's name.
+        purpose: Of the draw, e.g. `negatives`.
+        position: Of the draw in the run, e.g. epoch and step, or a parameter's name.
     """
     text = "/".join([str(seed), purpose, *(str(part) for part in position)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
@@ -62,7 +62,7 @@ def seed_global_generators(seed: int) -> None:
 
     Nothing of ours draws from the first two; they are seeded so that a checkpoint's record of them can be compared.
     """
-    start = derive_seed(seed, "global") % 2**32
+    start = derive_seed(seed, "global") % 2**32  # NumPy takes no larger one
     random.seed(start)
     np.random.seed(start)  # noqa: NPY002  the legacy state is the one a checkpoint can be checked against
     torch.manual_seed(start)
@@ -72,11 +72,10 @@ def seed_global_generators(seed: int) -> None:
 def repeatable_arithmetic(*, tf32: bool) -> Iterator[None]:
     """Use deterministic algorithms inside the block, with TF32 as the recipe says; restore the switches after it.
 
-    On CUDA the cuBLAS workspace must be set before the first call, which is why it is set here, before any tensor.
-
     Raises:
-        UnavailableError: What is computed inside the block does not fit into memory.
+        UnavailableError: The computation inside the block does not fit into memory.
     """
+    # On CUDA it must be set before the first call of cuBLAS: here there is no tensor yet.
     os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
     before = (
         torch.are_deterministic_algorithms_enabled(),
@@ -86,7 +85,7 @@ def repeatable_arithmetic(*, tf32: bool) -> Iterator[None]:
     )
     torch.use_deterministic_algorithms(mode=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.benchmark = False  # it measures which algorithm is faster, and may choose another next time
     try:
         with sufficient_memory():
             yield

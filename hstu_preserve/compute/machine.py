@@ -49,7 +49,7 @@ def choose_device(name: str) -> "torch.device":
 
 
 def describe_numerics(device: "torch.device", *, dtype: str, processes: int = 1) -> NumericsRecord:
-    """Return what decides the last bits on this device, with the switches as they are now."""
+    """Return the facts that decide the last bits of a result on this device, with the switches as they are now."""
     import torch
 
     from hstu_preserve.model.jagged import load_operators
@@ -79,8 +79,8 @@ def describe_environment(numerics: NumericsRecord | None) -> EnvironmentRecord:
     )
 
 
-def describe_code() -> CodeReference:
-    """Return which code runs."""
+def find_running_code() -> CodeReference:
+    """Return the release and, in a checkout, the commit of the code that runs."""
     return CodeReference(version=__version__, commit=checkout_commit(), modified=checkout_is_modified())
 
 

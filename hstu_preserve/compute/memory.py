@@ -1,4 +1,4 @@
-"""A computation that does not fit into memory is what this machine lacks, not a bug."""
+"""Report a computation that does not fit into memory as something this machine lacks, not as a bug."""
 
 import re
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ OUT_OF_MEMORY = re.compile(
     r"numel: integer multiplication overflow|array is too big|maximum supported dimension",
     re.IGNORECASE,
 )
-"""How torch and numpy say so where they raise nothing more particular than RuntimeError or ValueError."""
+"""Messages of torch and numpy about it, when they raise no more particular error than RuntimeError or ValueError."""
 DECIDING = "batch size, sequence length, embedding width, number of negatives"
 
 
 @contextmanager
 def sufficient_memory() -> Iterator[None]:
-    """Say in one sentence that what is computed inside the block needs more memory than there is.
+    """Turn an error about memory inside the block into one sentence.
 
     Raises:
-        UnavailableError: It does.
+        UnavailableError: The computation needs more memory than there is.
     """
     try:
         yield
@@ -35,7 +35,7 @@ def sufficient_memory() -> Iterator[None]:
 
 
 def describe(error: Exception) -> str:
-    """Return what to do, with the amount that was asked for where it is known."""
+    """Return the sentence, with the amount that was asked for if it is known."""
     amount = re.search(r"(?:allocate|Tried to allocate) ([0-9.]+ ?\w+)", str(error), re.IGNORECASE)
     asked = f" (asked for {amount[1]})" if amount else ""
     return f"not enough memory on this machine for the recipe{asked}; what decides it: {DECIDING}"

@@ -1,6 +1,5 @@
-"""The processes of one run, and how they agree."""
+"""The processes of one run: they wait for each other, agree, add up and gather."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from hstu_preserve.compute.processes import count_processes, find_rank
 from hstu_preserve.errors import LostProcessError
 
 T = TypeVar("T")
@@ -32,7 +32,7 @@ class World:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes what is written once."""
+        """Whether this process is the one that writes the files of the run."""
         return self.rank == 0
 
     def wait(self) -> None:
@@ -88,19 +88,14 @@ ALONE = World()
 
 
 def communication_device() -> torch.device:
-    """Return where tensors must lie to be sent."""
+    """Return the device that tensors must be on to be sent."""
     return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
-
-
-def find_world() -> World:
-    """Return the processes as torchrun's environment describes them; this one alone where it did not start it."""
-    return World(rank=int(os.environ.get("RANK", "0")), size=int(os.environ.get("WORLD_SIZE", "1")))
 
 
 @contextmanager
 def join_world(device: torch.device) -> Iterator[World]:
-    """Meet the other processes that torchrun started, and part at the end; a process on its own meets nobody."""
-    world = find_world()
+    """Meet the other processes that torchrun started, and part at the end; yield ALONE if it started none."""
+    world = World(rank=find_rank(), size=count_processes())
     if world.size == 1:
         yield ALONE
         return
@@ -114,7 +109,7 @@ def join_world(device: torch.device) -> Iterator[World]:
 
 @contextmanager
 def explain_lost_processes() -> Iterator[None]:
-    """Turn what a collective operation raises when another process died into a LostProcessError."""
+    """Turn the error that a collective operation raises when another process died into a LostProcessError."""
     try:
         yield
     except RuntimeError as error:

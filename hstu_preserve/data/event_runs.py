@@ -54,7 +54,7 @@ class EventRuns:
             self.write_run()
 
     def write_run(self) -> None:
-        """Write what is pending, sorted by user."""
+        """Write the pending events, sorted by user."""
         ratings = join_ratings(self.pending)
         self.pending = []
         order = np.argsort(ratings.user_ids, kind="stable")
@@ -107,7 +107,7 @@ class EventRuns:
         return int.from_bytes(content, "little")
 
     def collect(self, starts: list[int], stops: list[int]) -> Ratings:
-        """Return what lies between the places of each run."""
+        """Return the events between the places of each run."""
         rows = np.concatenate(
             [self.read_rows(start, stop) for start, stop in zip(starts, stops, strict=True) if stop > start]
         )

@@ -52,7 +52,7 @@ def locate_store_for_bundle(reference: DataReference, data: Path | None, *, carr
     """Return where the data of a bundle is.
 
     Args:
-        reference: What the manifest says of the data.
+        reference: The data as the manifest names it.
         data: The store, or None for the one the bundle carries, else a search by fingerprint.
         carried: Where the bundle's own store is, if it carries one.
 
@@ -82,7 +82,7 @@ def open_store_for_bundle(reference: DataReference, path: Path) -> Store:
 
 
 def require_fingerprint(store: Store, expected: str, *, path: Path) -> None:
-    """Raise DataMismatchError where the store is another than expected, showing both fingerprints."""
+    """Raise DataMismatchError if the store is another than expected, showing both fingerprints."""
     if store.fingerprint != expected:
         raise DataMismatchError(
             f"{path}: other data than the recipe or bundle names (expected fingerprint {expected}, "

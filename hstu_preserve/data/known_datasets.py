@@ -1,4 +1,4 @@
-"""The MovieLens editions, and what is published about them."""
+"""The MovieLens editions: their files, their published checksums and counts."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,7 +8,7 @@ from hstu_preserve.records.store import StoreCounts
 
 
 class Layout(StrEnum):
-    """How a MovieLens edition writes its files."""
+    """The forms in which MovieLens editions write their files."""
 
     TABBED = "tabbed"
     """ml-100k: `u.data`, `u.item`, `u.genre`."""
@@ -20,7 +20,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class KnownDataset:
-    """What is published about a MovieLens edition; None where nothing is."""
+    """The published checksum and counts of a MovieLens edition; None if there are none."""
 
     name: str
     layout: Layout

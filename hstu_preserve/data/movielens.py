@@ -1,4 +1,4 @@
-r"""MovieLens' raw files read into arrays, in file order; what is malformed is named with file and line."""
+r"""Read MovieLens' raw files into arrays, in file order; a malformed line is named with file and line."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ MAX_TABLE_BYTES = 2**26
 
 @dataclass(frozen=True, kw_only=True)
 class MovieTable:
-    """The catalogue: what can be recommended, with its side information."""
+    """The catalogue: the items that can be recommended, with their side information."""
 
     item_ids: Int32Array
     genres: tuple[tuple[str, ...], ...]
@@ -152,7 +152,7 @@ def describe_line(spec: RatingsFormat) -> str:
 
 
 def refuse_line(content: bytes, *, label: str, line: int, expected: str) -> NoReturn:
-    """Raise ContentError that names file, line and what stands there."""
+    """Raise ContentError that names file and line and quotes the line."""
     found = content.split(b"\n", maxsplit=1)[0][:80].decode("latin-1")
     raise ContentError(f"{label}, line {line}: malformed (expected {expected!r}, found {found!r})")
 

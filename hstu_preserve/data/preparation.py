@@ -1,4 +1,4 @@
-"""A MovieLens download turned into a store."""
+"""Turn a MovieLens download into a store."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ GROUPLENS_NOTICE = (
 
 
 def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy, output: Path) -> Store:
-    """Turn a MovieLens edition's folder or zip into a store, and hold it against what is published about it.
+    """Turn a MovieLens edition's folder or zip into a store, and compare it with the published counts.
 
     Memory does not grow with the number of ratings; beside the store, disk space of 17 bytes for each is needed.
 

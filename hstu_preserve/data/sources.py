@@ -100,7 +100,7 @@ def open_source(path: Path, *, zip_md5: str | None) -> Iterator[Source]:
 
     Args:
         path: A folder or a zip.
-        zip_md5: What the zip must be, where that is published.
+        zip_md5: The md5 that the zip must have, if one is published.
 
     Raises:
         MissingPathError: There is nothing at `path`.
@@ -126,7 +126,7 @@ def read_line_blocks(stream: IO[bytes], *, label: str) -> Iterator[bytes]:
 
     Args:
         stream: Read to its end; memory stays within a few blocks unless one line is longer.
-        label: What the stream is, for the message.
+        label: Names the stream in the message.
 
     Raises:
         ContentError: The zip member is damaged, or a line is longer than a block.

@@ -13,7 +13,7 @@ MIN_EVENTS = 2
 
 
 class Part(StrEnum):
-    """What a batch is for."""
+    """The use of a batch."""
 
     TRAINING = "training"
     VALIDATION = "validation"

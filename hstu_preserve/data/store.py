@@ -36,7 +36,7 @@ ARRAY_DTYPES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Store(Sequences):
-    """Prepared data: the users' events, the items that can be recommended, and what is known about both."""
+    """Prepared data: the users' events, the items that can be recommended, and their genres and years."""
 
     record: StoreRecord
     candidate_ids: Int32Array
@@ -44,7 +44,7 @@ class Store(Sequences):
     candidate_genres: Uint8Array
     """[I, G], 1 where the item has the genre of `record.genres`."""
     candidate_years: Int16Array
-    """[I], of release; 0 where unknown."""
+    """[I], of release; 0 if unknown."""
 
     @property
     def name(self) -> str:
@@ -87,7 +87,7 @@ def assemble_store(record: StoreRecord, arrays: Mapping[str, AnyArray]) -> Store
 def new_store_folder(directory: Path) -> Iterator[Path]:
     """Yield an empty folder beside `directory` that takes its name when the block ends without an error.
 
-    What killed processes left of earlier attempts at the same directory is removed.
+    Leftovers of killed processes, from earlier attempts at the same directory, are removed.
 
     Raises:
         UsageError: The directory exists and is not empty.
@@ -121,7 +121,7 @@ def write_arrays(arrays: Mapping[str, AnyArray], folder: Path) -> None:
 
 
 def write_record(record: StoreRecord, folder: Path) -> None:
-    """Write the record, which is what makes a folder a store: last."""
+    """Write the record, last: a folder is a store once it has one."""
     write_atomically(folder / RECORD_NAME, record.to_json())
 
 
@@ -186,7 +186,7 @@ def map_array(path: Path, *, described: ArrayRecord) -> AnyArray:
 
 
 def require_sound_structure(store: Store, *, directory: Path) -> None:
-    """Raise DataMismatchError where the arrays do not fit together; reads the small ones only."""
+    """Raise DataMismatchError if the arrays do not fit together; reads the small ones only."""
     counts, offsets = store.record.counts, store.offsets
     events = (len(store.item_ids), len(store.half_stars), len(store.timestamps))
     num_candidates = len(store.candidate_ids)

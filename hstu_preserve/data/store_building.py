@@ -1,4 +1,4 @@
-"""Ratings and a movie table made into a store."""
+"""Arrange, check and describe ratings and a movie table as the arrays of a store."""
 
 from dataclasses import dataclass
 from typing import NoReturn
@@ -8,7 +8,6 @@ import numpy as np
 from hstu_preserve.data.arrays import AnyArray, Int32Array, Int64Array, Uint8Array
 from hstu_preserve.data.movielens import MovieTable
 from hstu_preserve.data.ratings import Ratings
-from hstu_preserve.data.store import ARRAY_DTYPES, Store, assemble_store, describe_array
 from hstu_preserve.errors import ContentError
 from hstu_preserve.records.store import (
     ArrayRecord,
@@ -22,42 +21,15 @@ from hstu_preserve.records.store import (
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where ratings and movies came from: what the builder cannot see in them."""
+    """The origin of ratings and movies, which cannot be seen in them."""
 
     source: str
     """E.g. `ml-1m.zip` or `synthetic, seed 7`."""
     source_md5: str | None
-    """Of the zip, where there was one."""
+    """Of the zip, if there was one."""
     redistributable: bool
     notice: str
     """Terms of use, in one sentence."""
-
-
-def build_store(ratings: Ratings, movies: MovieTable, *, name: str, tie_policy: TiePolicy, origin: Origin) -> Store:
-    """Sort and group the events, index the movies, and name the result by its fingerprint.
-
-    Users and candidates are sorted by id, a user's events by time and, among equal times, by `tie_policy`
-    (`imported` keeps the given order altogether). Repeated ratings are kept as they are.
-
-    Raises:
-        ContentError: No ratings, or a rated item that is not in the movie table.
-    """
-    if not len(ratings.user_ids):
-        refuse_no_ratings(name)
-    rated_ids = np.unique(ratings.item_ids)
-    require_known_items(rated_ids, movies=movies, name=name)
-    arrays = arrange_events(ratings, order=order_events(ratings, tie_policy=tie_policy)) | arrange_movies(movies)
-    arrays = {key: np.ascontiguousarray(arrays[key], dtype=dtype) for key, dtype in ARRAY_DTYPES.items()}
-    record = describe_store(
-        tuple(describe_array(key, array) for key, array in arrays.items()),
-        movies,
-        name=name,
-        num_rated_items=len(rated_ids),
-        tied_events=count_tied_events(arrays["timestamps"], offsets=arrays["offsets"]),
-        tie_policy=tie_policy,
-        origin=origin,
-    )
-    return assemble_store(record, arrays)
 
 
 def refuse_no_ratings(name: str) -> NoReturn:

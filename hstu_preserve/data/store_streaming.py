@@ -1,4 +1,4 @@
-"""A store written part by part, for ratings that need not fit into memory: the very bytes that `write_store` writes."""
+"""Write a store part by part, for ratings that need not fit into memory; the bytes are those of `write_store`."""
 
 import hashlib
 import os
@@ -64,12 +64,15 @@ class ArrayWriter:
 def stream_arrays(
     runs: EventRuns, movies: MovieTable, *, folder: Path, name: str, tie_policy: TiePolicy, origin: Origin
 ) -> StoreRecord:
-    """Write a store's arrays to `folder` and return its record, as `build_store` would make it in memory.
+    """Write a store's arrays to `folder` and return its record.
+
+    Users and candidates are sorted by id, a user's events by time and, among equal times, by `tie_policy`
+    (`imported` keeps the given order altogether). Repeated ratings are kept as they are.
 
     Args:
         runs: All ratings.
         movies: The movie table.
-        folder: From `new_store_folder`; the caller writes the record once it agrees to it.
+        folder: From `new_store_folder`; the caller checks the record, then writes it.
         name: Of the data.
         tie_policy: How events of one user at the same second are ordered.
         origin: Where the data is from.

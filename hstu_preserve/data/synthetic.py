@@ -5,7 +5,7 @@ library distribution that may change, no logarithm that another libm rounds othe
 fingerprint.
 
 Items fall into groups on a ring; a user watches within a group, moves on to the next one or jumps to another, and
-prefers what is popular there: so the next item follows from the last ones, and a model can learn it.
+prefers popular items there. So the next item follows from the last ones, and a model can learn it.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ import numpy as np
 from hstu_preserve.data.arrays import BoolArray, Int64Array, Uint64Array
 from hstu_preserve.data.event_runs import open_event_runs
 from hstu_preserve.data.movielens import MovieTable
-from hstu_preserve.data.ratings import Ratings, join_ratings
+from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
-from hstu_preserve.data.store_building import Origin, build_store
+from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.data.synthetic_draws import MASK_64, Purpose, draw, scale_below, take_bits
 from hstu_preserve.data.synthetic_items import Catalogue, make_catalogue, weigh_ranks
@@ -53,28 +53,11 @@ class SyntheticData:
     parts: Iterator[Ratings]
 
 
-def synthesize(
-    *,
-    seed: int,
-    num_users: int = DEFAULT_NUM_USERS,
-    num_items: int = DEFAULT_NUM_ITEMS,
-    num_ratings: int = DEFAULT_NUM_RATINGS,
-    name: str = DEFAULT_NAME,
-) -> Store:
-    """Return a made-up store with sessions, tied timestamps, popularity skew and a learnable order of items.
-
-    Every user has at least 5 events and rates no item twice. The data may travel: nobody's ratings are in it.
-
-    Raises:
-        UsageError: No such data can exist (too few ratings or items for the users, a negative seed).
-    """
-    data = make_data(seed, num_users=num_users, num_items=num_items, num_ratings=num_ratings)
-    ratings = join_ratings(data.parts)
-    return build_store(ratings, data.movies, name=name, tie_policy=TiePolicy.STABLE, origin=make_origin(seed))
-
-
 def write_synthetic_store(output: Path, *, seed: int, num_users: int, num_items: int, num_ratings: int) -> Store:
-    """Write what `synthesize` returns to the new directory `output`, in memory that does not grow with the ratings.
+    """Write a made-up store to the new directory `output`, in memory that does not grow with the ratings.
+
+    It has sessions, tied timestamps, popularity skew and a learnable order of items. Every user has at least 5 events
+    and rates no item twice. The data may travel: nobody's ratings are in it.
 
     Raises:
         UsageError: No such data can exist, or `output` exists and is not empty.
@@ -119,7 +102,7 @@ def make_origin(seed: int) -> Origin:
 
 
 def require_possible(seed: int, *, num_users: int, num_items: int, num_ratings: int) -> None:
-    """Raise UsageError where no such data can exist."""
+    """Raise UsageError if no such data can exist."""
     if not 0 <= seed <= MASK_64:
         raise UsageError(f"seed must be from 0 to 2**64 - 1, found {seed}")
     if num_users < 1 or not MIN_EVENTS_PER_USER <= num_items <= MAX_SIZE // 2:

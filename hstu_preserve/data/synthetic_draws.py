@@ -1,4 +1,4 @@
-"""Random draws whose stream is frozen: a SplitMix64 hash (Steele, Lea and Flood, OOPSLA 2014) of what each is for."""
+"""Random draws whose stream is frozen: a SplitMix64 hash (Steele, Lea and Flood, OOPSLA 2014) of each one's purpose."""
 
 from enum import IntEnum
 
@@ -11,7 +11,7 @@ MASK_64 = 2**64 - 1
 
 
 class Purpose(IntEnum):
-    """What a draw is for; the numbers are part of the frozen stream."""
+    """The purpose of a draw; the numbers are part of the frozen stream."""
 
     ACTIVITY = 1
     ITEM_GAP = 2

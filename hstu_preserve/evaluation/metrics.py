@@ -48,7 +48,7 @@ def compute_metrics(users: UserRanks) -> dict[str, float]:
 
 
 def exact_reciprocal_rank(users: UserRanks) -> float:
-    """Return the mean reciprocal of the exact ranks; what cannot be ranked counts 0."""
+    """Return the mean reciprocal of the exact ranks; a target that cannot be ranked counts 0."""
     rankable = users.ranks > 0
     return mean(np.where(rankable, 1.0 / np.maximum(users.ranks, 1), 0.0))
 

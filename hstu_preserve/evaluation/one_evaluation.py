@@ -1,5 +1,6 @@
 """One evaluation of a model on one part of the data: ranks, metrics and their record."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from hstu_preserve.evaluation.users import UserIndices, rank_users
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """Every user's rank and what follows from it."""
+    """Every user's rank, and the record of the metrics."""
 
     ranks: UserRanks
     record: EvaluationRecord
@@ -63,40 +65,92 @@ def evaluate_model(
     eligible = find_eligible_users(store, held_out_events=held_out)
     if not len(eligible):
         raise ContentError(f"{store.name}: no user has the {held_out + 2} events that the {part.value} part needs")
-    users = eligible
-    if num_batches is not None:
-        seed = recipe.training.random_seed
-        order = draw_order(len(eligible), seed=seed, purpose="partial_evaluation", position=epoch)
-        users = eligible[order[: num_batches * recipe.evaluation.eval_batch_size]]
-    size = recipe.evaluation.eval_batch_size
-    own = take_batches(users, size=size, world=world)
-    ranked = []
-    completed = 0
-    for batch in rank_users(model, store, own, held_out_events=held_out, device=device):
-        ranked.append(batch)
-        completed += len(batch.users.ranks)
-        voice.show(Progress(activity=f"evaluating ({part.value})", completed=completed, total=len(own)))
+    users = eligible if num_batches is None else draw_users(eligible, recipe, epoch=epoch, num_batches=num_batches)
+    own = take_batches(users, size=recipe.evaluation.eval_batch_size, world=world)
+    ranked = show_ranking(
+        rank_users(model, store, own, held_out_events=held_out, device=device), part=part, total=len(own), voice=voice
+    )
     batches = merge_batches(world.gather(ranked))
     ranks = concatenate([batch.users for batch in batches])
-    record = EvaluationRecord(
+    record = make_record(
+        ranks,
+        recipe,
+        part=part,
+        epoch=epoch,
+        data_fingerprint=store.fingerprint,
+        num_users_skipped=store.num_users - len(eligible),
+        num_candidates=len(model.candidate_I),
+        coverage_at_10=coverage([batch.is_recommended for batch in batches]),
+    )
+    return Evaluated(ranks=ranks, record=record)
+
+
+def draw_users(eligible: UserIndices, recipe: Recipe, *, epoch: int, num_batches: int) -> UserIndices:
+    """Return as many users as fill the batches, drawn by (seed, epoch)."""
+    seed = recipe.training.random_seed
+    order = draw_order(len(eligible), seed=seed, purpose="partial_evaluation", position=epoch)
+    return eligible[order[: num_batches * recipe.evaluation.eval_batch_size]]
+
+
+def show_ranking(batches: Iterable[RankedBatch], *, part: Part, total: int, voice: Voice) -> list[RankedBatch]:
+    """Return the batches once all are ranked, after showing each.
+
+    Args:
+        batches: Ranked as they are asked for.
+        part: Of the data.
+        total: Users in all batches together.
+        voice: Shows each batch.
+    """
+    ranked = []
+    completed = 0
+    for batch in batches:
+        ranked.append(batch)
+        completed += len(batch.users.ranks)
+        voice.show(Progress(activity=f"evaluating ({part.value})", completed=completed, total=total))
+    return ranked
+
+
+def make_record(
+    ranks: UserRanks,
+    recipe: Recipe,
+    *,
+    part: Part,
+    epoch: int,
+    data_fingerprint: str,
+    num_users_skipped: int,
+    num_candidates: int,
+    coverage_at_10: float,
+) -> EvaluationRecord:
+    """Return the record of an evaluation whose ranks these are.
+
+    Args:
+        ranks: Of all users that were evaluated.
+        recipe: Of the model.
+        part: Of the data.
+        epoch: Of the model.
+        data_fingerprint: Names the data.
+        num_users_skipped: Users with too few events.
+        num_candidates: Items that were ranked.
+        coverage_at_10: Share of them that was recommended.
+    """
+    return EvaluationRecord(
         protocol=recipe.dataset.protocol,
         part=part.value,
         epoch=epoch,
-        data_fingerprint=store.fingerprint,
+        data_fingerprint=data_fingerprint,
         filter_all_seen=recipe.evaluation.filter_all_seen,
         num_users=len(ranks.ranks),
-        num_users_skipped=store.num_users - len(eligible),
-        num_candidates=len(model.candidate_I),
+        num_users_skipped=num_users_skipped,
+        num_candidates=num_candidates,
         metrics=compute_metrics(ranks),
         exact_mrr=exact_reciprocal_rank(ranks),
-        coverage_at_10=coverage([batch.is_recommended for batch in batches]),
+        coverage_at_10=coverage_at_10,
         num_clamped=int((ranks.ranks_topk == MISS).sum()),
         num_unrankable=int((ranks.ranks == 0).sum()),
         num_tied=int((ranks.ties > 0).sum()),
         num_nearly_tied=int((ranks.near_ties > 0).sum()),
         ranks_sha256=ranks.digest(),
     )
-    return Evaluated(ranks=ranks, record=record)
 
 
 def take_batches(users: UserIndices, *, size: int, world: World) -> UserIndices:

@@ -13,15 +13,16 @@ from hstu_preserve.evaluation.ranks import BatchRanks
 MAX_K = 2500  # upstream's clamp
 MISS = MAX_K + 1  # upstream's rank for a target outside the top 2,500
 NEAR_TIE = 1e-6
+"""Difference of scores within which ranks may swap between implementations, batch sizes or shards."""
 COVERAGE_CUTOFF = 10
 
 
 class CandidateIndex:
-    """The catalogue that users are ranked over.
+    """The catalogue: the items among which each user's target is ranked.
 
     Args:
         candidate_I: int64 item ids, each once.
-        embedding_ID: What scores are dot products with.
+        embedding_ID: Of the candidates; a score is the dot product of user and candidate.
         max_item_id: Largest id that may occur in a history.
     """
 
@@ -32,7 +33,7 @@ class CandidateIndex:
         self.column_of_item[candidate_I] = torch.arange(len(candidate_I), device=candidate_I.device)
 
     def columns(self, item: Tensor) -> Tensor:
-        """Return the column of each item id, -1 for what is no candidate (any shape, int64)."""
+        """Return the column of each item id, -1 if it is no candidate (any shape, int64)."""
         is_known = (item >= 0) & (item < len(self.column_of_item))
         return torch.where(is_known, self.column_of_item[item.clamp(0, len(self.column_of_item) - 1)], -1)
 
@@ -116,7 +117,7 @@ def rank_topk(top: Top, *, column_B: Tensor) -> Tensor:
 
     Args:
         top: The users' top candidates.
-        column_B: int64 column of the target, -1 where it cannot be ranked.
+        column_B: int64 column of the target, -1 if it cannot be ranked.
     """
     rank_B = (top.place_BK * (top.column_BK == column_B[:, None])).sum(1)
     return torch.where((rank_B >= 1) & (rank_B <= MAX_K), rank_B, MISS)

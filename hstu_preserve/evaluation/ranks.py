@@ -38,7 +38,7 @@ Int64Array = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class BatchRanks:
-    """Ranks of one batch, int64 tensors of B users, and what stands on top of them; see `RankedBatch`."""
+    """Ranks of one batch, int64 tensors of B users, and the candidates on top of them; see `RankedBatch`."""
 
     rank: Tensor
     rank_topk: Tensor
@@ -55,7 +55,7 @@ class UserRanks:
         user_ids: Raw user ids.
         target_ids: The held-out item of each user.
         target_half_stars: Its rating, times 2.
-        ranks: Exact rank, from 1; 0 where the target was seen before or is no candidate.
+        ranks: Exact rank, from 1; 0 if the target was seen before or is no candidate.
         ranks_topk: Upstream's rank, 2,501 beyond the top 2,500.
         ties: Other candidates with exactly the target's score.
         near_ties: Other candidates within 1e-6 of the target's score, exact ties included.

@@ -38,6 +38,7 @@ def rank_users(
             chosen = users[start : start + recipe.evaluation.eval_batch_size]
             batch = assemble_evaluation_batch(recipe, store, chosen, held_out_events=held_out_events)
             histories = to_evaluation_histories(batch, device)
+            # Upstream filters the items that the model reads: a longer window filters more and makes the task easier.
             seen = batch.item_ids
             if recipe.evaluation.filter_all_seen:
                 seen = list_history_item_ids(store, chosen, held_out_events=held_out_events)
@@ -63,7 +64,7 @@ def assemble_evaluation_batch(recipe: Recipe, store: Store, users: UserIndices, 
 
 
 def join_ranks(batch: Batch, ranks: BatchRanks) -> UserRanks:
-    """Return the ranks of one batch together with whom they belong to."""
+    """Return the ranks of one batch together with the users and targets that they are of."""
     return UserRanks(
         user_ids=batch.user_ids.astype(np.int64),
         target_ids=batch.target_ids.astype(np.int64),

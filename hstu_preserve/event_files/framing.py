@@ -4,6 +4,8 @@ import struct
 
 import google_crc32c
 
+NAME_BEGINNING = "events.out.tfevents."
+"""Of an event file's name; TensorBoard reads the files whose names hold `tfevents`."""
 FILE_VERSION = "brain.Event:2"
 HEADER_BYTES = 12
 FOOTER_BYTES = 4

@@ -4,7 +4,6 @@ TensorBoard's own EventAccumulator is no evidence: by default it keeps 10,000 po
 returns the undamaged beginning without an error.
 """
 
-import io
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,13 +45,8 @@ def read_scalars(path: Path) -> list[ScalarPoint]:
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def parse_scalars(content: bytes, *, source: str) -> list[ScalarPoint]:
-    """Return every scalar of an event file that is in memory; see `read_scalars`."""
-    return list(iterate_scalars(io.BytesIO(content), source=source))
-
-
 def iterate_scalars(stream: BinaryIO, *, source: str) -> Iterator[ScalarPoint]:
-    """Yield every scalar of the stream; what is no scalar (histograms, texts, graphs) is passed over.
+    """Yield every scalar of the stream; histograms, texts and graphs are passed over.
 
     Raises:
         ContentError: The stream is damaged or cut off, or no event file; source and byte offset are named.
@@ -128,7 +122,7 @@ def require_whole_beginning(path: Path, *, length: int) -> None:
 
 
 def read_value(summary: Any) -> float | None:  # a Summary.Value, whose type protobuf builds at run time
-    """Return the number of a summary value, or None where it is no scalar."""
+    """Return the number of a summary value, or None if it is no scalar."""
     kind = summary.WhichOneof("value")
     if kind == "simple_value":
         return float(summary.simple_value)

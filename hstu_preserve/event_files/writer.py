@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from hstu_preserve.errors import UnavailableError, UsageError
-from hstu_preserve.event_files.framing import FILE_VERSION, frame_record
+from hstu_preserve.event_files.framing import FILE_VERSION, NAME_BEGINNING, frame_record
 from hstu_preserve.primitives.files import close_written, flush_directory, flush_to_disk, make_directory, open_cut
 
 
@@ -27,7 +27,7 @@ class EventWriter:
             UsageError: The file exists.
             UnavailableError: It cannot be written.
         """
-        path = directory / f"events.out.tfevents.{int(wall_time):010d}.{suffix}"
+        path = directory / f"{NAME_BEGINNING}{int(wall_time):010d}.{suffix}"
         try:
             make_directory(directory)
             writer = cls(path, path.open("xb"))
@@ -46,7 +46,7 @@ class EventWriter:
 
     @classmethod
     def resume(cls, path: Path, *, length: int) -> Self:
-        """Continue an event file after its first `length` bytes; what follows them is cut off.
+        """Continue an event file after its first `length` bytes; the rest is cut off.
 
         Raises:
             UnavailableError: It cannot be written, or is shorter.

@@ -1,4 +1,4 @@
-"""Assembled batches to the tensors that models read: the seam between `data` and `model`."""
+"""Turn assembled batches into the tensors that models read."""
 
 from dataclasses import replace
 

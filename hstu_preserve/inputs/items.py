@@ -1,4 +1,4 @@
-"""A store's items as the tensors that models read: the seam between `data` and `model`."""
+"""Turn a store's items into the tensors that models read."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from hstu_preserve.records.recipe import Recipe
 def describe_items(store: Store, recipe: Recipe) -> Items:
     """Return the store's items.
 
-    Popularity is counted in what the recipe's protocol trains on, before any positional sampling.
+    Popularity is counted in the events that the recipe's protocol trains on, before any positional sampling.
     """
     rows = store.max_item_id + 1
     held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
@@ -29,7 +29,7 @@ def describe_items(store: Store, recipe: Recipe) -> Items:
 
 
 def list_candidates(store: Store, recipe: Recipe) -> Int64Array:
-    """Return the ids, ascending, of what is sampled and ranked: the whole movie table or what somebody rated."""
+    """Return the ids, ascending, of the items that are sampled and ranked: the whole movie table, or the rated ones."""
     if recipe.dataset.candidates == "all":
         return store.candidate_ids.astype(np.int64)
     return np.flatnonzero(count_ids(store.item_ids, max_id=store.max_item_id))
@@ -43,6 +43,6 @@ def spread(values: AnyArray, *, store: Store, rows: int) -> Tensor:
 
 
 def find_decades(years: AnyArray) -> Int64Array:
-    """Return each year's place among the decades, 0 where the year is unknown (0)."""
+    """Return each year's place among the decades, 0 if the year is unknown (0)."""
     decades: Int64Array = (np.clip(years.astype(np.int64), FIRST_DECADE, LAST_DECADE) - FIRST_DECADE) // 10 + 1
     return np.where(years == 0, 0, decades)

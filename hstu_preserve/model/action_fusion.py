@@ -15,7 +15,7 @@ NUM_HALF_STARS = 10
 
 
 class ActionFusion(nn.Module):
-    """A vector for each rating, added to the item's; none where no rating is known, as for the target."""
+    """A vector for each rating, added to the item's; none if no rating is known, as for the target."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A batch of users' histories as tensors, and what an encoder reads of it."""
+"""A batch of users' histories as tensors, and the tokens that an encoder reads of it."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class Histories:
 
 @dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """What an encoder reads, left-aligned: one token per event, or fewer where old history is compressed.
+    """The tokens that an encoder reads, left-aligned: one token per event, or fewer if old history is compressed.
 
     Attributes:
         embedding_BND: The tokens, before scaling and positions.
@@ -33,8 +33,8 @@ class Tokens:
             the item at t + 1.
         time_BN: int64 seconds, non-decreasing up to the target's, which stands at position `length`.
         length_B: int64, tokens per user.
-        num_unsupervised_B: int64, leading tokens that are asked for nothing; None where all are supervised.
-        visible_BNM: bool, which tokens M a token N may see beside causality; None where causality is all.
+        num_unsupervised_B: int64, leading tokens that are asked for nothing; None if all are supervised.
+        visible_BNM: bool, which tokens M a token N may see beside causality; None if causality is all.
     """
 
     embedding_BND: Tensor

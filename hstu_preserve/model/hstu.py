@@ -41,6 +41,7 @@ def bucket_time_gaps(time_BN: Tensor) -> Tensor:
     Args:
         time_BN: int64 seconds.
     """
+    # Events of one second have no gap, of which there is no logarithm: upstream counts it as one second.
     gap_BNM = measure_time_gaps(time_BN).abs().clamp(min=1)
     return (gap_BNM.log() / TIME_BUCKET_WIDTH).long().clamp(min=0, max=NUM_TIME_BUCKETS)
 
@@ -74,6 +75,7 @@ class HstuLayer(nn.Module):
         self.operators = operators
         width = settings.item_embedding_dim
         value, query = settings.num_heads * settings.dv, settings.num_heads * settings.dqk
+        # One matrix for all four, in the order u, v, q, k of upstream's, whose checkpoints load here.
         self.split_sizes = [value, value, query, query]
         self.bias = RelativeBias(padded_length)
         self.uvqk = nn.Parameter(torch.empty(width, sum(self.split_sizes)))
@@ -88,8 +90,8 @@ class HstuLayer(nn.Module):
             x_TD: The layer's input.
             offsets: int64, where each user's rows begin.
             bucket_BNM: As `bucket_time_gaps` gives it.
-            key_weight: What each key counts for each query, 0 where it is hidden; NM, B1NM or BHNM.
-            divisor: What attention is divided by; a number, N1 or B1N1.
+            key_weight: How much each key counts for each query, 0 if it is hidden; NM, B1NM or BHNM.
+            divisor: Divides attention; a number, N1 or B1N1.
         """
         uvqk = self.activate(normalize(x_TD) @ self.uvqk)
         u, v, q, k = uvqk.split(self.split_sizes, dim=-1)
@@ -97,6 +99,7 @@ class HstuLayer(nn.Module):
         q_BNHA, k_BMHA, v_BMHV = (split_heads(t, self.heads) for t in padded)
 
         score_BHNM = torch.einsum("bnha,bmha->bhnm", q_BNHA, k_BMHA) + self.bias(bucket_BNM)[:, None]
+        # Keys are weighed after SiLU: before it, a bias that grows would turn a weight negative before it fades.
         attention_BHNM = F.silu(score_BHNM) / divisor * key_weight
         attended_BNC = torch.einsum("bhnm,bmhv->bnhv", attention_BHNM, v_BMHV).flatten(2)
         attended = normalize(self.operators.to_jagged(attended_BNC, offsets))
@@ -134,6 +137,7 @@ class HstuEncoder(nn.Module):
         self.layers = nn.ModuleList(
             HstuLayer(settings, padded_length=padded_length, operators=operators) for _ in range(settings.num_blocks)
         )
+        # No weight, as it is in upstream's checkpoints: the mask follows from the recipe.
         self.register_buffer("causal_NM", torch.ones(padded_length, padded_length).tril(), persistent=False)
 
     def forward(self, x_BND: Tensor, length_B: Tensor, time_BN: Tensor, visible_BNM: Tensor | None = None) -> Tensor:
@@ -143,7 +147,7 @@ class HstuEncoder(nn.Module):
             x_BND: Inputs.
             length_B: int64, filled positions per user.
             time_BN: int64 seconds.
-            visible_BNM: bool, which keys M a query N may see beside causality; None where causality is all.
+            visible_BNM: bool, which keys M a query N may see beside causality; None if causality is all.
         """
         offsets = self.operators.complete_cumsum(length_B)
         bucket_BNM = bucket_time_gaps(time_BN)
@@ -155,10 +159,10 @@ class HstuEncoder(nn.Module):
         return self.operators.to_padded(x_TD, offsets, self.padded_length)
 
     def find_divisor(self, visible: Tensor) -> Tensor | int:
-        """Return what attention is divided by, for `visible` (zeros and ones, NM or B1NM).
+        """Return the number that attention is divided by, for `visible` (zeros and ones, NM or B1NM).
 
-        The padded length in every published checkpoint, 211 for a history of 200, or the keys that a query sees, as
-        HSTU-Tensorflow states it.
+        It is the padded length in every published checkpoint, 211 for a history of 200, or how many keys a query sees,
+        as HSTU-Tensorflow states it.
         """
         if self.normalization == "padded_length":
             return self.padded_length
@@ -166,7 +170,7 @@ class HstuEncoder(nn.Module):
         return num_keys.to(visible.dtype)
 
     def weigh_keys(self, visible: Tensor, time_BN: Tensor) -> list[Tensor]:
-        """Return for each layer what each key counts for each query."""
+        """Return how much each key counts for each query, in each layer."""
         if self.decay is None:
             return [visible] * len(self.layers)
         decays = self.decay(measure_time_gaps(time_BN))

@@ -98,7 +98,7 @@ def list_initializers(recipe: Recipe) -> Table:
 
 
 def list_components(recipe: Recipe) -> Table:
-    """Return the distributions of what components add."""
+    """Return the distributions of the parameters that components add."""
     side_dim = recipe.prism.side_dim if recipe.prism else 1
     rate = recipe.time_decay.rate if recipe.time_decay else 0.0
     return [
@@ -107,7 +107,7 @@ def list_components(recipe: Recipe) -> Table:
         ("prism.encoder.bias", zeros),
         ("prism.fusion.router.weight", xavier_normal),
         ("prism.fusion.expand", for_each(xavier_normal)),
-        ("prism.fusion.*", zeros),
+        ("prism.fusion.*", zeros),  # every other map of the fusions is the last one of its variant
         ("action_fusion.rating", zeros),
         ("compression.*.rate", constant(rate)),
         ("compression.pooling.genre_embedding", zeros),
@@ -121,6 +121,7 @@ def list_hstu(settings: HstuSettings) -> Table:
     gated_width = settings.num_heads * settings.dv * (3 if settings.concat_ua else 1)
     return [
         ("item_embedding.weight", truncated_normal(NARROW_STD)),
+        # Upstream makes it with a truncated normal, which its reset_params overwrites.
         ("input_embedding.position.weight", xavier_normal),
         ("*.uvqk", normal),
         ("*.bias.position_weight", normal),

@@ -1,8 +1,8 @@
 """Input compression: a long history's old events become a few tokens, its recent ones stay as they are.
 
 The archive's own definition was never published; this is a reconstruction after CAUSE (arXiv:2601.19158) and PerSRec
-(arXiv:2601.03479). A history of n events ends in `recent_len` events that stay; `pooling.py` says what stands for the
-others. Only the events that stay are supervised, and each is newer than every token, so that causality is enough.
+(arXiv:2601.03479). A history of n events ends in `recent_len` events that stay; `pooling.py` makes tokens of the
+others. Only the events that stay are supervised, and each is newer than every token: the causal mask suffices.
 
 Shape suffixes: B batch, L position in the raw history, R row among token slots and then raw positions, N and M position
 in what the encoder reads, D model width.
@@ -29,7 +29,7 @@ class InputCompression(nn.Module):
         items: Knows the genres.
         width: D.
         padded_length: N.
-        age_weight: Weighs events by their age rather than their rank, where time decay pools; a submodule of this one.
+        age_weight: Weighs events by their age rather than their rank, if time decay pools; a submodule of this one.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class InputCompression(nn.Module):
         self.pooling = choose_pooling(settings, items, width=width, age_weight=age_weight)
 
     def forward(self, embedding_BLD: Tensor, histories: Histories) -> Tokens:
-        """Return what the encoder reads for histories and their embeddings, before scaling and positions."""
+        """Return the tokens of histories and their embeddings, before scaling and positions."""
         old_B = (histories.length_B - self.recent_len).clamp(min=0)
         old: OldTokens = self.pooling(embedding_BLD, histories, old_B)
         first_recent_B = old.kept_B + old.count_B
         length_B = histories.length_B - old_B + first_recent_B
 
         position_N = torch.arange(self.padded_length, device=old_B.device)
-        is_present_BN = position_N <= length_B[:, None]
+        is_present_BN = position_N <= length_B[:, None]  # the target stands at `length`
         row_BN = self.locate(old, old_B, num_positions=embedding_BLD.shape[1])
         is_token_BN = row_BN < old.token_BZD.shape[1]
         item_BR = torch.cat([torch.zeros_like(old.time_BZ), histories.item_BN], dim=1)
@@ -86,7 +86,7 @@ class InputCompression(nn.Module):
         return num_slots + torch.where(is_token_BN, from_recent_BN, event_BN)
 
     def hide_old_events(self, old: OldTokens) -> Tensor:
-        """Return visible_BNM (bool): what follows the tokens sees the old events through them only."""
+        """Return visible_BNM (bool): positions after the tokens do not see the old events, only the tokens."""
         position_N = torch.arange(self.padded_length, device=old.kept_B.device)
         is_recent_BN = position_N >= (old.kept_B + old.count_B)[:, None]
         is_old_BM = position_N < old.kept_B[:, None]
@@ -116,7 +116,7 @@ def shorten(histories: Histories, *, recent_len: int, generator: Generator) -> H
     """End each history of more than `recent_len` events at a random event: training only.
 
     The new length is uniform over recent_len…length, so that older events are supervised, too. The event at it becomes
-    the target, and what is later is padded away.
+    the target, and later events are padded away.
 
     Args:
         histories: With their targets.

@@ -1,4 +1,4 @@
-"""What a model is told of the items beside the users' histories.
+"""The items as a model knows them, beside the users' histories.
 
 Shape suffixes: J item ids from 0 (padding) to the largest, I candidates, G genres.
 """
@@ -21,9 +21,9 @@ class Items:
     """The items of a store.
 
     Attributes:
-        candidate_I: int64 ids of what is sampled and ranked, ascending.
+        candidate_I: int64 ids of the items that are sampled and ranked, ascending.
         genre_JG: float, 1 where the item has the genre, over the store's fixed sorted vocabulary.
-        decade_J: int64, 0…NUM_DECADES - 1: decade of release, 0 where unknown.
+        decade_J: int64, 0…NUM_DECADES - 1: decade of release, 0 if unknown.
         count_J: int64, events of the training part.
     """
 
@@ -44,7 +44,7 @@ class Items:
 
 
 def items_of_shape(*, max_item_id: int, num_genres: int) -> Items:
-    """Return items of which nothing is known but their number: for a model that is built to hold weights.
+    """Return items of which only the number is known, for a model that is built to hold weights.
 
     Args:
         max_item_id: The largest item id.

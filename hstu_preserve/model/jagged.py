@@ -1,4 +1,4 @@
-"""The three jagged operators: fbgemm's registered ones where they load, plain torch where not.
+"""The three jagged operators: fbgemm's registered ones if they load, plain torch where not.
 
 Shape suffixes: B batch, N padded position, T all valid positions of a batch in row order, D any width.
 """
@@ -68,7 +68,7 @@ PLAIN_OPERATORS = JaggedOperators(
 
 @cache
 def fbgemm_problem() -> str | None:
-    """Return why fbgemm's operators cannot be used here, or None where they can."""
+    """Return why fbgemm's operators cannot be used here, or None if they can."""
     try:
         with silence():
             import fbgemm_gpu  # noqa: F401  registers torch.ops.fbgemm
@@ -102,7 +102,7 @@ def installed_fbgemm() -> str:
 
 @cache
 def load_operators() -> JaggedOperators:
-    """Return fbgemm's operators where they load, else the plain ones."""
+    """Return fbgemm's operators if they load, else the plain ones."""
     if fbgemm_problem() is not None:
         return PLAIN_OPERATORS
     registered = torch.ops.fbgemm

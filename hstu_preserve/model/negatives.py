@@ -1,4 +1,4 @@
-"""Which negatives each supervised position is compared with: drawn uniformly, by popularity, or chosen for being hard.
+"""Draw the negatives of each supervised position: uniformly, by popularity, or the hardest of a pool.
 
 Hard negatives are a reconstruction: the archive named them and never published a definition. Ours are the top of a pool
 by the model's own score (dynamic negative sampling: Zhang et al., SIGIR 2013), beside uniform ones (mixed negative
@@ -37,6 +37,7 @@ def draw_in_batch(item_BN: Tensor, *, positions: int, num_negatives: int, genera
 
 def draw_from(pool: Tensor, *, positions: int, num_negatives: int, generator: Generator) -> Tensor:
     """Draw (positions, num_negatives) entries of the 1-d `pool`, uniformly with replacement."""
+    # Where the generator lives, which is the CPU in training: a GPU would draw other numbers.
     index_TK = torch.randint(pool.numel(), (positions, num_negatives), generator=generator, device=generator.device)
     return pool.index_select(0, index_TK.flatten().to(pool.device)).view(positions, num_negatives)
 
@@ -50,7 +51,7 @@ def draw_weighted(
 
     Args:
         candidate_I: int64 item ids.
-        probability_I: float64, not negative, with sum 1; what rounding leaves of it is the last candidate's.
+        probability_I: float64, not negative, with sum 1; the last candidate gets the rest that rounding leaves.
         positions: T.
         num_negatives: K.
         generator: Decides the draw; may live on another device than the candidates.
@@ -95,7 +96,7 @@ def select_hard(
         fraction: Share of the K that is hard, above 0 and up to 1.
         row_T: int64, to which of the B users a position belongs.
         history_BL: int64 ids that are no negatives of their user, the target's among them, 0 is padding; None lets all
-            items but the positive be negatives. What an evaluation holds out must not be here: that would leak it.
+            items but the positive be negatives. Held-out items must not be here: that would leak them.
     """
     wanted = round(fraction * negative_TK.shape[1])
     num_hard = min(wanted, len(pool_P))
@@ -122,8 +123,8 @@ def select_hard(
 def find_highest(score_CP: Tensor, *, count: int) -> Tensor:
     """Return column_CH of the `count` highest scores of each row, highest first, of equal ones the lower column first.
 
-    What topk promises of equal scores is nothing, and to sort whole rows takes five times as long: only rows in which
-    a chosen score equals one that was left out are sorted.
+    Of equal scores, topk may return any. Sorting whole rows takes five times as long, so only those rows are sorted in
+    which a chosen score equals one that was left out.
     """
     top = torch.topk(score_CP, count, dim=1)
     ascending = top.indices.sort(dim=1).values
@@ -138,7 +139,7 @@ def find_in_pool(item_BL: Tensor, *, pool_P: Tensor) -> Tensor:
     """Return is_found_BP (bool): which of the pool's items (ascending) are among each row's (any int64 ids)."""
     size = len(pool_P)
     column_BL = torch.searchsorted(pool_P, item_BL.contiguous()).clamp(max=size - 1)
-    # One more column takes what is not in the pool, and is cut off again.
+    # One more column takes the items that are not in the pool, and is cut off again.
     column_BL = torch.where(pool_P[column_BL] == item_BL, column_BL, size)
     found = torch.zeros(len(item_BL), size + 1, dtype=torch.bool, device=item_BL.device)
     return found.scatter(1, column_BL, value=True)[:, :-1]

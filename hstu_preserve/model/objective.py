@@ -1,4 +1,4 @@
-"""What training minimises: the recipe's loss over every supervised position, weighted and debiased as it says.
+"""Compute the loss that training minimises: the recipe's, over every supervised position, weighted and debiased.
 
 Shape suffixes: B batch, N position that the encoder reads, T supervised positions in row order, K negatives, P pool of
 hard negatives, J item ids from 0 (padding) to the largest.
@@ -28,9 +28,9 @@ class Draws:
     """A training batch with everything that was drawn for it.
 
     Attributes:
-        histories: With their targets; ended early where the recipe draws where a long history ends.
-        negative_TK: int64 ids for every supervised position, None where the loss takes all candidates.
-        pool_P: int64 ids among which hard negatives are looked for, None where none is hard.
+        histories: With their targets; ended early if the recipe draws where a long history ends.
+        negative_TK: int64 ids for every supervised position, None if the loss takes all candidates.
+        pool_P: int64 ids among which hard negatives are looked for, None if none is hard.
         own_BH: int64 ids that are no hard negatives of their user, 0 is padding; None lets every item be one.
     """
 
@@ -48,13 +48,13 @@ def draw(
     own_BH: Tensor | None,
     generator_for: Callable[[str], Generator],
 ) -> Draws:
-    """Draw what one training step needs.
+    """Draw the negatives, and where long histories end, for one training step.
 
     Args:
-        model: Its recipe decides what is drawn.
+        model: Its recipe decides which draws are made.
         histories: With their targets.
         epoch: From 0; hard negatives wait for their warm-up.
-        own_BH: int64 ids of each user's whole training sequence, target included, 0 is padding; read where hard
+        own_BH: int64 ids of each user's whole training sequence, target included, 0 is padding; read if hard
             negatives leave it out.
         generator_for: Gives each purpose a generator of its own, so that a component shifts no other's draw.
     """
@@ -62,16 +62,18 @@ def draw(
     compression, hard = recipe.input_compression, recipe.hard_negatives
     if compression and recipe.is_compressed and compression.random_boundary:
         histories = shorten(histories, recent_len=compression.recent_len, generator=generator_for("random_boundary"))
+    # One pool for all positions: one of 512 items of width 256 for each of 25,600 positions would take 13 GB.
     pool_P = None
     if hard and epoch >= hard.warmup_epochs:
         pool_P = draw_pool(model.candidate_I, size=hard.pool_size, generator=generator_for("hard_negative_pool"))
+    # The same draw with and without hard negatives, which take the places of some of these later.
     negative_TK = draw_negatives(model, histories, generator=generator_for("negatives"))
     is_excluded = hard is not None and hard.exclude_history
     return Draws(histories=histories, negative_TK=negative_TK, pool_P=pool_P, own_BH=own_BH if is_excluded else None)
 
 
 def draw_negatives(model: Recommender, histories: Histories, *, generator: Generator) -> Tensor | None:
-    """Draw negative_TK (int64) for every supervised position, None where the loss takes all candidates."""
+    """Draw negative_TK (int64) for every supervised position, None if the loss takes all candidates."""
     loss = model.recipe.loss
     if not isinstance(loss, SampledSoftmaxSettings):
         return None
@@ -97,7 +99,7 @@ class Supervised:
     """The T positions that are asked for their next item.
 
     Attributes:
-        user_TD: What the model expects there.
+        user_TD: The user there, encoded.
         positive_T: int64 ids of the true next items.
         place_T: int64, where they stand in the flattened (B × (N - 1)) tokens but the last.
     """
@@ -109,12 +111,12 @@ class Supervised:
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """The loss of one step, and what it is made of.
+    """The loss of one step and its parts.
 
     Attributes:
-        total: What is minimised.
+        total: The loss that is minimised.
         main: The weighted mean of the positions' losses, without the components' own.
-        load_balance: PRISM's, before its weight; None where there is none.
+        load_balance: PRISM's, before its weight; None if there is none.
     """
 
     total: Tensor
@@ -129,11 +131,6 @@ class Losses:
             main=self.main.detach(),
             load_balance=None if balance is None else balance.detach(),
         )
-
-
-def training_loss(model: Recommender, draws: Draws, *, share: Share = WHOLE) -> Tensor:
-    """Return what one step minimises; see `training_losses`."""
-    return training_losses(model, draws, share=share).total
 
 
 def training_losses(model: Recommender, draws: Draws, *, share: Share = WHOLE) -> Losses:
@@ -154,13 +151,6 @@ def training_losses(model: Recommender, draws: Draws, *, share: Share = WHOLE) -
     if prism is None or balance is None:
         return Losses(total=main, main=main, load_balance=None)
     return Losses(total=main + prism.load_balance_weight * balance, main=main, load_balance=balance)
-
-
-def position_losses(model: Recommender, draws: Draws) -> Tensor:
-    """Return loss_T, unweighted: position t is asked for the item at t + 1, the last one for the target."""
-    encoded = model.encode(draws.histories)
-    supervised = select_supervised(model, encoded.tokens, encoded.user_BND)
-    return losses_of_positions(model, encoded, supervised, draws)
 
 
 def select_supervised(model: Recommender, tokens: Tokens, user_BND: Tensor) -> Supervised:
@@ -186,7 +176,7 @@ def locate_supervised(tokens: Tokens, *, positions: int) -> Tensor:
 
 
 def losses_of_positions(model: Recommender, encoded: Encoded, supervised: Supervised, draws: Draws) -> Tensor:
-    """Return loss_T of the recipe's softmax."""
+    """Return loss_T, unweighted: position t is asked for the item at t + 1, the last one for the target."""
     settings = model.recipe.loss
     adjustment_J = model.popularity.adjustment_J if model.popularity else None
     negative_TK = None if draws.negative_TK is None else mix_in_hard(model, encoded, supervised, draws)
@@ -219,7 +209,7 @@ def losses_of_positions(model: Recommender, encoded: Encoded, supervised: Superv
 
 
 def mix_in_hard(model: Recommender, encoded: Encoded, supervised: Supervised, draws: Draws) -> Tensor:
-    """Return negative_TK with the hardest of the pool in the last places, where the recipe asks for them."""
+    """Return negative_TK with the hardest of the pool in the last places, if the recipe asks for them."""
     settings = model.recipe.hard_negatives
     assert draws.negative_TK is not None
     if settings is None or draws.pool_P is None:
@@ -237,7 +227,7 @@ def mix_in_hard(model: Recommender, encoded: Encoded, supervised: Supervised, dr
 
 
 def weigh(model: Recommender, tokens: Tokens, supervised: Supervised, *, share: Share) -> Tensor | None:
-    """Return weight_T with mean 1, None where every position counts alike."""
+    """Return weight_T with mean 1, None if every position counts alike."""
     weights = []
     if model.popularity is not None:
         weights.append(model.popularity.weigh(supervised.positive_T, share=share))
@@ -251,6 +241,7 @@ def weigh(model: Recommender, tokens: Tokens, supervised: Supervised, *, share: 
     found = [weight_T for weight_T in weights if weight_T is not None]
     if len(found) < 2:
         return found[0] if found else None
+    # Each has mean 1, which their product need not have.
     product_T = torch.stack(found).prod(0)
     return product_T / share.mean(product_T)
 

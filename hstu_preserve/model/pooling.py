@@ -1,4 +1,4 @@
-"""Which tokens stand for a user's old history, and what they hold: three forms of input compression.
+"""Make the tokens that stand for a user's old history: three forms of input compression.
 
 Shape suffixes: B batch, L position in the raw history, Z token slot, D model width, J item ids from 0 (padding),
 G genres.
@@ -21,7 +21,7 @@ EVENTS_PER_GENRE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class OldTokens:
-    """What stands for the events before the recent ones.
+    """The tokens that stand for the events before the recent ones.
 
     Attributes:
         token_BZD: The tokens, oldest first, right-aligned: a user has the last `count` of the Z slots.
@@ -41,7 +41,7 @@ class WeightedMean(nn.Module):
 
     Args:
         decay: δ.
-        age_weight: Gives a by the age at the newest old event instead, where time decay pools.
+        age_weight: Gives a by the age at the newest old event instead, if time decay pools.
     """
 
     def __init__(self, decay: float, age_weight: AgeWeight | None) -> None:
@@ -53,7 +53,7 @@ class WeightedMean(nn.Module):
         """Return token_BZD, zero for a token without events.
 
         Args:
-            embedding_BLD: What is averaged.
+            embedding_BLD: Of the events, which are averaged.
             member_BZL: bool, which events a token stands for.
             time_BL: int64 seconds.
             old_B: int64, events before the recent ones.
@@ -76,7 +76,7 @@ class WeightedMean(nn.Module):
 class ChunkPooling(nn.Module):
     """Chunks of `ratio` events, cut backwards from the boundary.
 
-    The oldest chunk may be shorter; what is older than `num_tokens` chunks is dropped.
+    The oldest chunk may be shorter; events older than `num_tokens` chunks are dropped.
     """
 
     def __init__(self, settings: InputCompressionSettings, age_weight: AgeWeight | None) -> None:
@@ -148,6 +148,7 @@ class CategoryPooling(nn.Module):
 
     def choose_genres(self, newest_BG: Tensor) -> Tensor:
         """Return genre_BZ (int64) in the tokens' order, from the position where each was last seen, -1 for never."""
+        # No two keys of a user are equal: genres last seen in one event keep the vocabulary's order.
         key_BG = newest_BG * self.num_genres + torch.arange(self.num_genres, device=newest_BG.device)
         return key_BG.argsort(dim=1)[:, self.num_genres - self.num_tokens :]
 

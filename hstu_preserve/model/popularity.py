@@ -7,8 +7,8 @@ events, counted with one more event per candidate, and I candidates:
     ips           weight_i = clip((p_i · I)^-α), mean 1 per batch  inverse propensity, Schnabel et al., ICML 2016
     pop_sampler   q_i = (1 - m) / I + m · p_i^a / Σ p^a, logit_i - log(q_i · I)    Yi et al., RecSys 2019
 
-The correction is for what is drawn with probability q. Hard negatives are chosen from a uniform pool, so that a recipe
-has them with an uncorrected sampler (`correct=False`) only.
+The correction is for negatives drawn with probability q. Hard negatives are chosen from a uniform pool, and a recipe
+may have them with an uncorrected sampler (`correct=False`) only.
 
 All of it is for training: inference ranks by the plain logits. Everything is computed from the lift p · I, in float64 a
 quotient of exact integers, so that uniform popularity adjusts by exactly 0 and weighs exactly 1.
@@ -32,16 +32,16 @@ from hstu_preserve.records.components import (
 
 
 class Popularity(nn.Module):
-    """What the popularity of the items changes in training.
+    """The adjusted logits, weights or draws that follow from the items' popularity, in training.
 
     Args:
         settings: Decide which of the three it is.
         items: Their counts are of training events alone.
 
     Attributes:
-        adjustment_J: Joins the items' logits; None where none is adjusted.
-        weight_J: Weight of each item as a target, before it is brought to mean 1; None where all count alike.
-        probability_I: float64, of each candidate to be drawn as a negative; None where the draw is uniform. No buffer:
+        adjustment_J: Joins the items' logits; None if none is adjusted.
+        weight_J: Weight of each item as a target, before it is brought to mean 1; None if all count alike.
+        probability_I: float64, of each candidate to be drawn as a negative; None if the draw is uniform. No buffer:
             draws are made on the CPU, and a model in bfloat16 must not round it.
     """
 
@@ -62,7 +62,7 @@ class Popularity(nn.Module):
     def weigh(self, positive_T: Tensor, *, share: Share = WHOLE) -> Tensor | None:
         """Return weight_T, with mean 1 over the whole batch, of positions by their targets (int64 ids).
 
-        None where all count alike.
+        None if all count alike.
         """
         if self.weight_J is None:
             return None
@@ -90,7 +90,7 @@ def measure_lift(items: Items) -> Tensor:
 
 
 def adjust_logits(lift_I: Tensor, settings: PopularityDebiasing) -> Tensor | None:
-    """Return what joins each candidate's logit: α · log(p · I), or -log(q · I) of a corrected sampler."""
+    """Return the summand of each candidate's logit: α · log(p · I), or -log(q · I) of a corrected sampler."""
     if isinstance(settings, LogitAdjustment):
         return settings.alpha * lift_I.log()
     if isinstance(settings, PopularitySampler) and settings.correct:
@@ -104,13 +104,13 @@ def weigh_targets(lift_I: Tensor, settings: InversePropensity) -> Tensor:
 
 
 def mix_lift(lift_I: Tensor, settings: PopularitySampler) -> Tensor:
-    """Return q · I: 1 - m + m · p^a / mean(p^a), exactly 1 where all shares are equal."""
+    """Return q · I: 1 - m + m · p^a / mean(p^a), exactly 1 if all shares are equal."""
     powered_I = (lift_I / lift_I.max()).pow(settings.power)  # by the largest, so that no power overflows
     return (1 - settings.mix) + settings.mix * (powered_I / powered_I.mean())
 
 
 def log_of_mix(lift_I: Tensor, settings: PopularitySampler) -> Tensor:
-    """Return log(q · I), exactly 0 where all shares are equal and finite whatever the power.
+    """Return log(q · I), exactly 0 if all shares are equal and finite whatever the power.
 
     Without a uniform part, q may be less than any float: such an item is never drawn, but may be the target.
     """

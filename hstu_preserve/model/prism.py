@@ -40,10 +40,10 @@ class Conditioned:
 
 
 class Prism(nn.Module):
-    """Conditions embeddings on what is known of their items.
+    """Conditions embeddings on side information of their items.
 
     Args:
-        settings: Decide the variant and what it reads.
+        settings: Decide the variant and the features that it reads.
         items: Genres, decades and counts; held outside the state dict, for they are data.
         width: D.
     """
@@ -63,7 +63,7 @@ class Prism(nn.Module):
         Args:
             embedding: (…, D), of the items.
             item: int64 (…), 0 is padding.
-            half_star: int64 (…), 0…10, 0 where unknown; read by the feature `rating` only.
+            half_star: int64 (…), 0…10, 0 if unknown; read by the feature `rating` only.
         """
         means = [
             mean(require_rating(half_star) * (item != 0) if name in EVENT_FEATURES else item)

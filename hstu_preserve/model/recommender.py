@@ -30,11 +30,11 @@ Encoder = HstuEncoder | SasrecEncoder | HstuTfEncoder
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
-    """What the model made of a batch.
+    """A batch as the model encoded it.
 
     Attributes:
-        user_BND: Normalised: what the model expects after each token.
-        tokens: What the encoder read.
+        user_BND: The user after each token, normalised; items are scored by their dot product with it.
+        tokens: The tokens that the encoder read.
         table_JD: Item embeddings that scores are made with.
         router_weight_BLG: PRISM's gates, None without experts.
     """
@@ -50,8 +50,8 @@ class Embedded:
     """Embeddings of a batch's items, and of all items.
 
     Attributes:
-        event_BLD: What the encoder reads of each event, before scaling and positions.
-        table_JD: What targets are compared with, not normalised.
+        event_BLD: Of each event, before scaling and positions.
+        table_JD: Of all items, which users are scored against; not normalised.
         router_weight_BLG: PRISM's gates, None without experts.
     """
 
@@ -65,8 +65,8 @@ class Recommender(nn.Module):
 
     Args:
         recipe: Decides every layer.
-        items: What is known of the items; the table has a row for each id from 0 (padding) to the largest.
-        operators: Jagged operators; fbgemm's where they load, by default.
+        items: Genres, decades, counts and candidates; the table has a row for each id from 0 (padding) to the largest.
+        operators: Jagged operators; fbgemm's if they load, by default.
     """
 
     candidate_I: Tensor
@@ -94,11 +94,11 @@ class Recommender(nn.Module):
             self.to(torch.bfloat16)
 
     def forward(self, histories: Histories) -> Tensor:
-        """Return normalised user_BND: what the model expects after each token."""
+        """Return user_BND, normalised: the user after each token."""
         return self.encode(histories).user_BND
 
     def encode(self, histories: Histories) -> Encoded:
-        """Return what the model expects after each token, and what it read to expect it."""
+        """Return the user after each token, together with the tokens and the item table."""
         embedded = self.embed(histories)
         tokens = self.make_tokens(embedded.event_BLD, histories)
         return Encoded(
@@ -128,12 +128,13 @@ class Recommender(nn.Module):
         return l2_normalize(table, eps=loss.l2_norm_eps) if loss.item_l2_norm else table
 
     def embed(self, histories: Histories) -> Embedded:
-        """Return the events' embeddings, conditioned by what is known beside the items' ids."""
+        """Return the events' embeddings, conditioned by side information and ratings if the recipe says so."""
         item_BL, table_JD = histories.item_BN, self.item_embedding.weight
         router_weight_BLG: Tensor | None = None
         if self.prism is None:
             event_BLD: Tensor = self.item_embedding(item_BL)
         elif self.prism.settings.apply_to == "shared":
+            # Targets and negatives, too: a positive could be told by its side information alone otherwise.
             conditioned = self.prism(table_JD, item=self.item_id_J, half_star=None)
             table_JD = conditioned.embedding
             event_BLD = F.embedding(item_BL, table_JD, padding_idx=0)
@@ -147,7 +148,7 @@ class Recommender(nn.Module):
         return Embedded(event_BLD=event_BLD, table_JD=table_JD, router_weight_BLG=router_weight_BLG)
 
     def make_tokens(self, event_BLD: Tensor, histories: Histories) -> Tokens:
-        """Return one token per event, or fewer where the recipe compresses."""
+        """Return one token per event, or fewer if the recipe compresses."""
         if self.compression is not None:
             tokens: Tokens = self.compression(event_BLD, histories)
             return tokens
@@ -190,7 +191,7 @@ def build_encoder(recipe: Recipe, *, operators: JaggedOperators) -> Encoder:
 
 
 def build_compression(recipe: Recipe, items: Items) -> InputCompression | None:
-    """Return the recipe's input compression, None where one token stands for one event."""
+    """Return the recipe's input compression, None if one token stands for one event."""
     settings, decay = recipe.input_compression, recipe.time_decay
     if settings is None or not recipe.is_compressed:
         return None

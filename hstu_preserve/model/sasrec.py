@@ -40,6 +40,7 @@ class SasrecLayer(nn.Module):
 
     def forward(self, x_BND: Tensor, hidden_NM: Tensor) -> Tensor:
         """Return x_BND after one layer; `hidden_NM` (bool) marks the keys a query may not see."""
+        # Upstream normalises the query alone, and adds the normalised one as the residual.
         query_BND = normalize(x_BND)
         attended_BND, _ = self.attention(query_BND, x_BND, x_BND, attn_mask=hidden_NM, need_weights=False)
         output: Tensor = self.feed_forward(normalize(query_BND + attended_BND))
@@ -58,7 +59,7 @@ class SasrecEncoder(nn.Module):
         self.register_buffer("hidden_NM", hidden_NM, persistent=False)
 
     def forward(self, x_BND: Tensor, is_filled_BN: Tensor) -> Tensor:
-        """Return encoded_BND for inputs x_BND, where `is_filled_BN` (bool) says that there is one."""
+        """Return encoded_BND for inputs x_BND, zero where `is_filled_BN` (bool) is False."""
         for layer in self.layers:
             x_BND = layer(x_BND, self.hidden_NM) * is_filled_BN[..., None]
         return x_BND

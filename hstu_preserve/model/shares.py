@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Share:
-    """The whole batch, on one process. What several processes share overrides the means; see `training.distributed`."""
+    """The whole batch, on one process; `training.shared_loss` overrides the means for a part of one."""
 
     def mean(self, value_T: Tensor) -> Tensor:
         """Return the mean over the whole batch, of values without gradients."""

@@ -1,7 +1,7 @@
-"""Time decay: what is long ago counts less, in attention, in a compressed token, or in the loss.
+"""Time decay: old events count less, in attention, in a compressed token, or in the loss.
 
-A reconstruction: the archive names the component and never defined it. HSTU's attention is SiLU, not softmax, so that a
-negative bias would first turn a weight negative before it fades; the decay is therefore a factor after SiLU:
+A reconstruction: the archive names the component and never defined it. HSTU's attention is SiLU, not softmax: a
+negative bias would first turn a weight negative before it fades. The decay is therefore a factor after SiLU:
 
     d = exp(-ρ · g(age)),   g(age) = log(1 + age/τ)   `power`, d = (1 + age/τ)^-ρ as in FuXi-β
                                      age/τ            `exp`
@@ -9,7 +9,7 @@ negative bias would first turn a weight negative before it fades; the decay is t
 
 Ages are int64 seconds, differences of int64 times: Unix seconds do not fit float32. A rate of 0 weighs everything 1.0.
 
-Shape suffixes: B batch, N query position, M key position, H heads (1 where all share a rate), T supervised positions,
+Shape suffixes: B batch, N query position, M key position, H heads (1 if all share a rate), T supervised positions,
 R rows of rates: layers, or 1 where layers share them.
 """
 
@@ -26,6 +26,7 @@ SMALLEST_WEIGHT = 1e-30
 
 def measure_age(age: Tensor, settings: TimeDecaySettings) -> Tensor:
     """Return g(age), float32, ≥ 0 and non-decreasing, for ages (int64 seconds ≥ 0)."""
+    # Only now float32: differences of int64 seconds fit it, the times themselves do not.
     scaled = age.float() / settings.tau_seconds
     if settings.mode == "power":
         return scaled.log1p()
@@ -33,7 +34,7 @@ def measure_age(age: Tensor, settings: TimeDecaySettings) -> Tensor:
 
 
 def fade(measured_age: Tensor, rate: Tensor | float) -> Tensor:
-    """Return exp(-rate · measured_age), in (0, 1]; exactly 1 where either is 0."""
+    """Return exp(-rate · measured_age), in (0, 1]; exactly 1 if either is 0."""
     return (-(measured_age * rate)).exp() + SMALLEST_WEIGHT
 
 
@@ -52,7 +53,7 @@ class AgeWeight(nn.Module):
 
 
 class TimeDecay(nn.Module):
-    """The decay of attention: a rate for each head where it is learned, one for all where it is not.
+    """The decay of attention: a rate for each head if it is learned, one for all if it is not.
 
     Args:
         settings: Of the decay; its `rate` is where learned rates start.
@@ -70,7 +71,7 @@ class TimeDecay(nn.Module):
         """Return decay_BHNM (float32, in (0, 1]) for each layer, or a single one that all layers share.
 
         Args:
-            age_BNM: int64 seconds; what lies in the future is as new as can be.
+            age_BNM: int64 seconds; a negative age, of an event in the future, counts as 0.
         """
         measured_B1NM = measure_age(age_BNM.clamp(min=0), self.settings)[:, None]
         if self.rate is None:

@@ -35,7 +35,7 @@ CONVOLUTION = re.compile(r"forward_layers\.\d+\._conv1d\.\d+\.weight")
 
 
 def upstream_name(name: str) -> str | None:
-    """Return upstream's name (without `module.`) of one of our parameters, None where upstream has no such thing."""
+    """Return upstream's name (without `module.`) of one of our parameters, None if upstream has no such thing."""
     for pattern, replacement in NAME_RULES:
         match = re.fullmatch(pattern, name)
         if match:

@@ -20,6 +20,11 @@ class EncoderSettings(Record):
     main_module_bf16: bool
 
     @property
+    def dtype(self) -> str:
+        """The type of the model's weights, as the environment's record names it."""
+        return "bfloat16" if self.main_module_bf16 else "float32"
+
+    @property
     def has_dropout(self) -> bool:
         """Whether training draws dropout masks."""
         return self.dropout_rate > 0

@@ -42,5 +42,4 @@ def evaluate_checkpoint(
             num_batches=None,
             voice=voice,
         )
-        dtype = "bfloat16" if recipe.model.main_module_bf16 else "float32"
-        return evaluated, describe_numerics(chosen, dtype=dtype)
+        return evaluated, describe_numerics(chosen, dtype=recipe.model.dtype)

@@ -1,4 +1,4 @@
-"""Does a bundle agree with itself? Its gin chain, checkpoint, event files and ranks against its manifest."""
+"""Check that a bundle agrees with itself: gin chain, checkpoints, event files, ranks and data against its manifest."""
 
 from collections.abc import Callable
 from functools import partial
@@ -34,8 +34,6 @@ from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint, state_digest
 from hstu_preserve.training.resumability import require_resumable
 
-EVENT_FILES = "events.out.tfevents.*"
-
 
 def check_tree(tree: VerifiedTree) -> tuple[DeepCheck, ...]:
     """Compare the parts of a run's bundle, whose bytes are those of its manifest, with each other.
@@ -67,7 +65,7 @@ def check_chain(bundle: OpenedBundle) -> str:
 
 
 def check_run_records(bundle: OpenedBundle) -> str:
-    """What was written before the first step is what the manifest says was."""
+    """The policy and the environment that were written before the first step are the manifest's."""
     run = RunRecord.from_json(bundle.read_member(RUN_RECORD), source=RUN_RECORD)
     require_equal(RUN_RECORD, expected=bundle.manifest.run.digest(), found=run.digest())
     environment = EnvironmentRecord.from_json(bundle.read_member(ENVIRONMENT), source=ENVIRONMENT)
@@ -77,7 +75,7 @@ def check_run_records(bundle: OpenedBundle) -> str:
 
 def check_checkpoints(bundle: OpenedBundle) -> str:
     """Every checkpoint can be read safely, fits the recipe's model and belongs to this run."""
-    run, results = bundle.manifest.run, bundle.read_results()
+    run, results = bundle.manifest.run, bundle.results
     digests = set()
     names = bundle.list_members(CHECKPOINT_FOLDER)
     for name in names:
@@ -92,7 +90,7 @@ def check_checkpoints(bundle: OpenedBundle) -> str:
 
 
 def require_fitting(checkpoint: Checkpoint, bundle: OpenedBundle, *, name: str) -> None:
-    """Raise ContentError where a checkpoint is of another model, recipe or dataset, or none to go on from."""
+    """Raise ContentError if a checkpoint is of another model, recipe or dataset, or none to go on from."""
     run = bundle.manifest.run
     require_equal(f"recipe of {name}", expected=run.recipe_sha256, found=checkpoint.recipe_sha256)
     require_equal(f"data of {name}", expected=run.data.fingerprint, found=checkpoint.data_fingerprint)
@@ -104,7 +102,7 @@ def require_fitting(checkpoint: Checkpoint, bundle: OpenedBundle, *, name: str) 
 
 def count_steps(bundle: OpenedBundle, *, until_epoch: int) -> int:
     """Return how many steps were recorded up to the end of an epoch."""
-    return sum(step.epoch <= until_epoch for step in bundle.read_steps())
+    return sum(step.epoch <= until_epoch for step in bundle.steps)
 
 
 def check_event_files(bundle: OpenedBundle) -> str:
@@ -116,8 +114,9 @@ def check_event_files(bundle: OpenedBundle) -> str:
 
 
 def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
-    """Raise ContentError where the event files show another curve than the results record."""
-    results = bundle.read_results()
+    """Raise ContentError if the event files show another curve than the results record."""
+    results = bundle.results
+    # Event files keep single precision, to which the recorded figures are rounded here.
     shown = {(point.tag, point.step): point.value for point in points}
     for epoch in results.epochs:
         figures = epoch.metrics | {"coverage@10": epoch.coverage_at_10}
@@ -128,9 +127,9 @@ def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
 
 
 def require_steps(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
-    """Raise ContentError where the event files show other losses than were recorded step by step."""
+    """Raise ContentError if the event files show other losses than were recorded step by step."""
     shown = [(point.step, point.value) for point in points if point.tag == "losses/ar_loss"]
-    recorded = [(step.number, float(np.float32(step.loss))) for step in bundle.read_steps()]
+    recorded = [(step.number, float(np.float32(step.loss))) for step in bundle.steps]
     if shown != recorded:
         place = next((n for n, pair in enumerate(zip(shown, recorded, strict=False)) if pair[0] != pair[1]), None)
         where = f"first at entry {place}" if place is not None else f"{len(shown)} shown, {len(recorded)} recorded"
@@ -139,7 +138,7 @@ def require_steps(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
 
 def check_ranks(bundle: OpenedBundle) -> str:
     """The recorded ranks are the ones the metrics and claims were computed from."""
-    results, ranks = bundle.read_results(), bundle.read_ranks()
+    results, ranks = bundle.results, bundle.ranks
     require_equal(RANKS, expected=results.final.ranks_sha256, found=ranks.digest())
     require_equal("metrics from the ranks", expected=results.final.metrics, found=compute_metrics(ranks))
     for epoch in results.epochs:
@@ -152,7 +151,7 @@ def check_ranks(bundle: OpenedBundle) -> str:
 
 def check_data(bundle: OpenedBundle) -> str:
     """The data inside, if any, has the recorded fingerprint, and the ranks are of its held-out items."""
-    reference, results = bundle.manifest.run.data, bundle.read_results()
+    reference, results = bundle.manifest.run.data, bundle.results
     require_equal("data of the results", expected=reference.fingerprint, found=results.final.data_fingerprint)
     if not reference.included:
         return "not inside; named by its fingerprint"
@@ -162,11 +161,11 @@ def check_data(bundle: OpenedBundle) -> str:
 
 
 def require_held_out_items(store: Store, bundle: OpenedBundle) -> None:
-    """Raise ContentError where the ranks are of other users or items than the protocol holds out."""
+    """Raise ContentError if the ranks are of other users or items than the protocol holds out."""
     held_out = count_held_out_events(bundle.manifest.run.recipe.dataset.protocol, part=Part.TEST)
     users = find_eligible_users(store, held_out_events=held_out)
     targets = locate_targets(store, users, held_out_events=held_out)
-    ranks = bundle.read_ranks()
+    ranks = bundle.ranks
     if not np.array_equal(ranks.user_ids, store.user_ids[users]):
         raise ContentError(f"{RANKS}: of other users than the data has")
     if not np.array_equal(ranks.target_ids, store.item_ids[targets]):

@@ -1,4 +1,4 @@
-"""Re-runs with this program's code; what comes out is handed to `verdict`."""
+"""Run a bundle again with this program's code, and have `verdict` judge the outcome."""
 
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from hstu_preserve.bundle.layout import CONFIG_FOLDER
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.machine import choose_device, describe_numerics
 from hstu_preserve.data.finding import locate_store_for_bundle, open_store_for_bundle
+from hstu_preserve.errors import NotRunnableError
 from hstu_preserve.evaluation.one_evaluation import evaluators_agree
 from hstu_preserve.evaluation.ranks import compare_ranks, write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
@@ -22,6 +23,7 @@ from hstu_preserve.records.verdict import Rung, Verdict
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
 from hstu_preserve.reruns.continuation import continue_run, find_stretch
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
+from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.training import train_chain
 from hstu_preserve.verdict.resumption import judge_resume
 from hstu_preserve.verdict.rungs import (
@@ -43,7 +45,7 @@ class NativeRunner:
         bundle: Verified.
         data: The store, or None for the bundle's own or a search.
         device: `auto`, `cpu` or `cuda`.
-        output: Where re-run ranks and runs are kept; None keeps nothing.
+        output: The folder that keeps re-run ranks and runs; None keeps nothing.
         max_steps: How many steps a resumed run takes at most; None goes to the run's end.
         voice: Shows progress.
     """
@@ -67,7 +69,7 @@ class NativeRunner:
         self.store = open_store_for_bundle(
             self.run.data, locate_store_for_bundle(self.run.data, data, carried=bundle.data)
         )
-        self.recorded = bundle.read_results()
+        self.recorded = bundle.results
         self.numerics: NumericsRecord | None = None
         self.evaluation: EvaluationRecord | None = None
 
@@ -84,7 +86,7 @@ class NativeRunner:
         self.evaluation = evaluated.record
         if self.output is not None:
             write_ranks(self.output / RANKS_NAME, evaluated.ranks)
-        comparison = compare_ranks(evaluated.ranks, self.bundle.read_ranks())
+        comparison = compare_ranks(evaluated.ranks, self.bundle.ranks)
         bitwise = judge_evaluation_bitwise(
             evaluated.record,
             self.recorded.final,
@@ -100,14 +102,12 @@ class NativeRunner:
 
     def judge_resume(self) -> list[Verdict]:
         """Continue the run from its last checkpoint but one, and judge the losses and the final state."""
-        stretch = find_stretch(self.bundle)
-        if isinstance(stretch, str):
-            return [not_run(Rung.RESUME_BITWISE, stretch)]
-        device = choose_device(self.device)
-        masks = self.find_other_masks(device)
-        if masks is not None:
-            return [not_run(Rung.RESUME_BITWISE, masks)]
-        dtype = "bfloat16" if self.run.recipe.model.main_module_bf16 else "float32"
+        try:
+            stretch = find_stretch(self.bundle)
+            device = choose_device(self.device)
+            self.require_same_masks(device)
+        except NotRunnableError as why:
+            return [not_run(Rung.RESUME_BITWISE, str(why))]
         with recorded_threads(self.run.environment.numerics):
             comparison = continue_run(
                 stretch,
@@ -118,30 +118,40 @@ class NativeRunner:
                 voice=self.voice,
             )
             with repeatable_arithmetic(tf32=self.run.recipe.training.enable_tf32):
-                numerics = describe_numerics(device, dtype=dtype)
+                numerics = describe_numerics(device, dtype=self.run.recipe.model.dtype)
         self.numerics = self.numerics or numerics
         return judge_resume(
             comparison,
             tolerance=min(claim.policy.loss_tolerance for claim in self.bundle.manifest.claims),
-            environment_differences=[*self.list_environment_differences(numerics), *self.list_resumptions()],
+            environment_differences=self.list_all_differences(numerics),
         )
 
-    def find_other_masks(self, device: torch.device) -> str | None:
-        """Return why dropout would draw other masks here, None where it does not: such losses are not comparable."""
+    def require_same_masks(self, device: torch.device) -> None:
+        """Require that dropout draws the recorded masks here: losses under other masks are not comparable.
+
+        Raises:
+            NotRunnableError: It would draw others.
+        """
         recorded = self.run.environment.numerics
         if recorded is None or not self.run.recipe.model.has_dropout:
-            return None
+            return
         if recorded.processes != 1:
-            return (
+            raise NotRunnableError(
                 f"dropout: each of the {recorded.processes} processes that trained drew masks of its own, "
                 "and this rung runs in one"
             )
         if (recorded.device == "cpu") != (device.type == "cpu"):
-            return f"dropout: masks drawn on {recorded.device} cannot be drawn again on {device.type}; name a --device"
-        return None
+            # The CPU's and the GPU's generators give other numbers for one seed.
+            raise NotRunnableError(
+                f"dropout: masks drawn on {recorded.device} cannot be drawn again on {device.type}; name a --device"
+            )
+
+    def list_all_differences(self, found: NumericsRecord | None) -> list[str]:
+        """Return how this arithmetic differs from the recorded one, and where the recorded one itself changed."""
+        return [*self.list_environment_differences(found), *self.list_resumptions()]
 
     def list_resumptions(self) -> list[str]:
-        """Return where the recorded run itself went on in another environment."""
+        """Return the steps after which the recorded run itself went on in another environment, in words."""
         return [
             f"the recorded run went on after step {one.batch_id} with {', '.join(one.differences)}"
             for one in self.recorded.resumptions
@@ -153,16 +163,13 @@ class NativeRunner:
         with threads, tempfile.TemporaryDirectory(prefix="hstu-preserve-") as temporary:
             chain = read_chain(self.bundle.root / self.run.gin_file, root=self.bundle.root / CONFIG_FOLDER)
             retrained = train_chain(
-                chain,
-                resolve(chain),
-                store=self.store,
+                Plan(chain=chain, resolution=resolve(chain), store=self.store, device=self.device),
                 output=(self.output or Path(temporary)) / RETRAINED_NAME,
-                device=self.device,
                 voice=self.voice,
             )
         numerics = retrained.environment.numerics
         self.numerics = self.numerics or numerics
-        differences = [*self.list_environment_differences(numerics), *self.list_resumptions()]
+        differences = self.list_all_differences(numerics)
         bitwise = judge_training_bitwise(
             state_sha256=retrained.results.state_sha256,
             recorded_sha256=self.recorded.state_sha256,

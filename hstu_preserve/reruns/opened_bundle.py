@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,11 @@ class RecordedStep:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenedBundle:
-    """A verified tree on disk.
+    """A verified tree on disk; what it records is read once, when it is first asked for.
 
     Attributes:
         root: Where its files are.
-        manifest: What they are.
+        manifest: Which files they are, and the run they are of.
     """
 
     root: Path
@@ -49,11 +50,12 @@ class OpenedBundle:
 
     @property
     def data(self) -> Path:
-        """Where the bundle's own store is, if it carries one."""
+        """The folder of the bundle's own store, if it carries one."""
         return self.root / DATA_FOLDER
 
-    def read_results(self) -> ResultsRecord:
-        """Return the recorded results.
+    @cached_property
+    def results(self) -> ResultsRecord:
+        """The recorded results.
 
         Raises:
             ContentError: The bundle records none, or others than its manifest's claims.
@@ -68,8 +70,9 @@ class OpenedBundle:
                 )
         return results
 
-    def read_ranks(self) -> "UserRanks":
-        """Return every user's recorded rank.
+    @cached_property
+    def ranks(self) -> "UserRanks":
+        """Every user's recorded rank.
 
         Raises:
             ContentError: The bundle records none.
@@ -78,14 +81,15 @@ class OpenedBundle:
 
         return read_ranks(self.read_member(RANKS), source=RANKS)
 
-    def read_steps(self) -> list[RecordedStep]:
-        """Return every recorded step.
+    @cached_property
+    def steps(self) -> tuple[RecordedStep, ...]:
+        """Every recorded step, in the order of the file.
 
         Raises:
             ContentError: The bundle records none, or a line is not a step.
         """
         lines = self.read_member(STEPS).decode("utf-8", "replace").splitlines()
-        return [parse_step(line, place=f"{STEPS}:{number}") for number, line in enumerate(lines, start=1)]
+        return tuple(parse_step(line, place=f"{STEPS}:{number}") for number, line in enumerate(lines, start=1))
 
     def list_members(self, folder: str) -> list[str]:
         """Return the paths of the members in a folder."""

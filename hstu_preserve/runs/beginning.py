@@ -1,4 +1,4 @@
-"""The beginning of a run, fixed before its first step: written once, by one command, and found again by `--resume`."""
+"""Fix a run before its first step: one command writes the beginning once, and `--resume` finds it again."""
 
 import shutil
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from hstu_preserve.bundle.layout import CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT,
 from hstu_preserve.compute.world import World
 from hstu_preserve.data.store import Store, open_store, verify_store, write_store
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
-from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.primitives.files import list_leftovers, read_bytes, write_atomically
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.runs.lock import hold
+from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.same_run import require_same_run
 
 
@@ -22,13 +22,12 @@ def open_run(
     output: Path,
     *,
     now: RunRecord,
-    chain: GinChain,
-    store: Store,
+    plan: Plan,
     is_resumed: bool,
     world: World,
     voice: Voice,
 ) -> Iterator[RunRecord]:
-    """Yield what was fixed before the first step; no other command trains into the output meanwhile.
+    """Yield the record that was fixed before the first step; no other command trains into the output meanwhile.
 
     The first process of this one locks and writes for all.
 
@@ -43,14 +42,14 @@ def open_run(
             if not is_resumed:
                 require_unused(output)  # again: another command may have begun since the first look
             if not (output / RUN_RECORD).exists():
-                clear_beginning(output, run=now, store=store)
-                write_policy(output, run=now, chain=chain, store=store)
+                clear_beginning(output, run=now, store=plan.store)
+                write_policy(output, run=now, plan=plan)
         world.wait()
         yield read_policy(output, now=now)
 
 
 def read_policy(output: Path, *, now: RunRecord) -> RunRecord:
-    """Return what was fixed before the first step.
+    """Return the record that was fixed before the first step.
 
     Raises:
         UsageError: It is another run than would begin now.
@@ -63,14 +62,14 @@ def read_policy(output: Path, *, now: RunRecord) -> RunRecord:
 
 
 def require_unused(output: Path) -> None:
-    """Raise UsageError where the output is in use."""
+    """Raise UsageError if the output is in use."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         hint = " or go on with the run in it with --resume" if (output / RUN_RECORD).exists() else ""
         raise UsageError(f"{output}: exists and is not empty; name a new directory with --output{hint}")
 
 
 def clear_beginning(output: Path, *, run: RunRecord, store: Store) -> None:
-    """Remove what a run that was left before its first step had written by half.
+    """Remove files that a run was interrupted in writing before its first step.
 
     Raises:
         UsageError: The output holds more than such a run leaves; nothing is removed then.
@@ -106,11 +105,12 @@ def is_copy(path: Path, *, store: Store) -> bool:
     return copy.record == store.record
 
 
-def write_policy(output: Path, *, run: RunRecord, chain: GinChain, store: Store) -> None:
-    """Write policy, environment, gin chain and, where it may travel, the data, before the first step."""
-    for path, content in chain.files:
+def write_policy(output: Path, *, run: RunRecord, plan: Plan) -> None:
+    """Write policy, environment, gin chain and, if the bundle includes it, the data, before the first step."""
+    for path, content in plan.chain.files:
         write_atomically(output / CONFIG_FOLDER / path, content)
     if run.data.included and not (output / DATA_FOLDER).exists():
-        write_store(store, output / DATA_FOLDER)
+        write_store(plan.store, output / DATA_FOLDER)
     write_atomically(output / ENVIRONMENT, run.environment.to_json())
+    # Last: a directory that holds it holds everything else that was fixed before the first step.
     write_atomically(output / RUN_RECORD, run.to_json())

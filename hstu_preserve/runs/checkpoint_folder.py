@@ -1,4 +1,4 @@
-"""A run's checkpoints on disk: how they are called, which are kept, which is the newest."""
+"""Name, write, list and remove the checkpoints of a run."""
 
 import re
 from collections.abc import Set as AbstractSet
@@ -10,7 +10,7 @@ from hstu_preserve.training.checkpoint import Content, write_checkpoint
 from hstu_preserve.training.position import Position
 
 NUM_FALLBACKS = 2
-"""Newest checkpoints that stay whatever else goes: the newest, and one to go back to where it turns out damaged."""
+"""How many of the newest checkpoints always stay: the newest, and one to go back to if it turns out damaged."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -20,7 +20,7 @@ class Entry:
     Attributes:
         batch_id: Steps done since the start of the run.
         is_epoch_end: Whether it stands at the end of an epoch, evaluated; else it only serves to continue.
-        path: Where it is.
+        path: Of the file.
     """
 
     batch_id: int
@@ -77,11 +77,11 @@ class CheckpointFolder:
         return path
 
     def prune(self, *, keep: AbstractSet[Path], is_finished: bool = False) -> None:
-        """Remove what is neither among the newest that are kept nor named, and what was found unusable.
+        """Remove checkpoints that are neither among the newest nor in `keep`, and those found unusable.
 
         Args:
             keep: Checkpoints that stay: the best.
-            is_finished: Whether the run is done, so that nothing has to be gone back to.
+            is_finished: Whether the run is done; no checkpoint is needed to go back to then.
 
         Raises:
             UnavailableError: A file cannot be removed.

@@ -1,4 +1,4 @@
-"""Which epoch is reported, where the validation part decides, and when waiting for a better one ends."""
+"""Select the epoch that is reported, by the validation part, and say when to stop waiting for a better one."""
 
 from collections.abc import Mapping
 
@@ -19,10 +19,10 @@ class EpochSelection:
         self.patience = patience
         self.best: SelectedEpoch | None = None
         self.best_when_saved: SelectedEpoch | None = None
-        """The best when the last checkpoint was written: what going back to that one would need."""
+        """The best when the last checkpoint was written; a run that goes back to that checkpoint needs it."""
 
     def offer(self, metrics: Mapping[str, float], *, epoch: int, checkpoint: str) -> bool:
-        """Take an epoch as the best where it is better than any before; return whether it is.
+        """Take an epoch as the best if it is better than any before; return whether it is.
 
         Args:
             metrics: Of the validation part.

@@ -13,13 +13,13 @@ from hstu_preserve.primitives.voice import Voice
 
 @contextmanager
 def hold(output: Path, *, voice: Voice) -> Iterator[None]:
-    """Make the folder `output` where it is missing, and keep other commands from training into it meanwhile.
+    """Make the folder `output` if it is missing, and keep other commands from training into it meanwhile.
 
     The folder itself is locked: unlike the files in it, nothing replaces it while a run is under way.
 
     Args:
         output: The run directory.
-        voice: Says where no lock can be had.
+        voice: Warns if no lock can be had.
 
     Raises:
         UsageError: Another process trains into it, or it is a file.
@@ -38,7 +38,7 @@ def hold(output: Path, *, voice: Voice) -> Iterator[None]:
 
 
 def is_locked(descriptor: int, *, output: Path) -> bool:
-    """Take the lock that ends with the descriptor; False where the file system has none for it.
+    """Take the lock that ends with the descriptor; False if the file system has none for it.
 
     Raises:
         UsageError: Another process has it.

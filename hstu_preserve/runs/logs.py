@@ -1,4 +1,4 @@
-"""What a run writes down step by step: the event file, and every step's exact loss beside it."""
+"""Log a run step by step: an event file for TensorBoard, and every step's exact loss beside it."""
 
 import json
 import time
@@ -9,6 +9,7 @@ from typing import BinaryIO, Self
 
 from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
 from hstu_preserve.errors import UnavailableError
+from hstu_preserve.event_files.framing import NAME_BEGINNING
 from hstu_preserve.event_files.writer import EventWriter
 from hstu_preserve.primitives.files import close_written, flush_directory, flush_to_disk, make_directory, open_cut
 from hstu_preserve.records.evaluation import EvaluationRecord
@@ -16,7 +17,7 @@ from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.training.loop import StepEvent
 
 EVENT_FILE_SUFFIX = "hstu-preserve"
-EVENT_FILES = "events.out.tfevents.*"
+EVENT_FILES = f"{NAME_BEGINNING}*"
 
 
 class RunLogs:
@@ -35,7 +36,7 @@ class RunLogs:
 
     @classmethod
     def create(cls, output: Path, *, name: str) -> Self:
-        """Begin the logs of a run; what an earlier attempt wrote before its first checkpoint is removed.
+        """Begin the logs of a run, and remove those of an attempt that ended before its first checkpoint.
 
         Raises:
             UnavailableError: They cannot be written.
@@ -69,8 +70,8 @@ class RunLogs:
     def log_step(self, event: StepEvent, *, interval: int) -> None:
         """Record one step's losses, every `interval` steps also the learning rate, under upstream's tags.
 
-        As upstream has it, `ar_loss` is what is minimised and `main_loss` is it without auxiliary losses. The exact
-        losses beside the event file are what is minimised.
+        As upstream has it, `ar_loss` is the loss that is minimised, and `main_loss` leaves the auxiliary losses out.
+        The file beside the event file holds the first of them, exactly.
         """
         now = time.time()
         self.writer.scalar("losses/ar_loss", value=event.loss, step=event.step, wall_time=now)
@@ -111,7 +112,7 @@ class RunLogs:
 
 @contextmanager
 def closed_on_error(stream: BinaryIO) -> Iterator[None]:
-    """Close a stream where the block ends with an error."""
+    """Close a stream if the block ends with an error."""
     with ExitStack() as stack:
         stack.enter_context(stream)
         yield

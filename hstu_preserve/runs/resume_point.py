@@ -1,7 +1,8 @@
-"""Find where a run can go on: the same run as before, and its newest checkpoint that is whole."""
+"""Find the newest checkpoint of a run that is whole, and whose logs are."""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Never
 
 from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
 from hstu_preserve.compute.world import World
@@ -25,11 +26,11 @@ from hstu_preserve.training.checkpoint import JOURNAL, Checkpoint, read_checkpoi
 
 @dataclass(frozen=True, kw_only=True)
 class ResumePoint:
-    """Where a run goes on.
+    """A checkpoint that a run can go on from.
 
     Attributes:
-        checkpoint: Its state.
-        journal: What had been written then.
+        checkpoint: The state.
+        journal: The lengths of the logs then, and the findings until then.
     """
 
     checkpoint: Checkpoint
@@ -37,7 +38,7 @@ class ResumePoint:
 
 
 def find_resume_point(folder: CheckpointFolder, *, output: Path, run: RunRecord, voice: Voice) -> ResumePoint | None:
-    """Return the newest checkpoint that is whole and whose logs are, None where none was written yet.
+    """Return the newest checkpoint that is whole and whose logs are, None if none was written yet.
 
     Raises:
         UsageError, DataMismatchError: A checkpoint is of another run.
@@ -59,17 +60,28 @@ def find_resume_point(folder: CheckpointFolder, *, output: Path, run: RunRecord,
             problems.append(str(error))
             folder.unusable.add(entry.path)
             continue
+        # Not among the problems: it is whole, so that going back to an older one would hide a mix-up of runs.
         require_own(point.checkpoint, run=run)
         return point
     if problems:
-        more = f" and {len(problems) - 1} more, as said" if len(problems) > 1 else ""
-        if more:
-            voice.say(f"warning: {problems[-1]}")
-        raise CheckpointError(
-            f"{output}: cannot be resumed, no checkpoint is usable ({problems[0]}{more}); "
-            "start again in a new directory"
-        )
+        refuse_all(problems, output=output, voice=voice)
     return None
+
+
+def refuse_all(problems: list[str], *, output: Path, voice: Voice) -> Never:
+    """Raise CheckpointError for the newest checkpoint's problem; those of older ones but the last were said before.
+
+    Args:
+        problems: One per checkpoint, the newest first.
+        output: The run directory.
+        voice: Says the last problem, if there are several.
+    """
+    more = f" and {len(problems) - 1} more, as said" if len(problems) > 1 else ""
+    if more:
+        voice.say(f"warning: {problems[-1]}")
+    raise CheckpointError(
+        f"{output}: cannot be resumed, no checkpoint is usable ({problems[0]}{more}); start again in a new directory"
+    )
 
 
 def require_logs(output: Path, *, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Compare what a run was begun with and what it would go on with; refuse to resume another run."""
+"""Compare a run as it began with the run that would go on; refuse to resume another run."""
 
 from pathlib import Path
 
@@ -38,7 +38,7 @@ def require_same_run(stored: RunRecord, now: RunRecord, *, output: Path) -> None
 
 
 def describe(run: RunRecord) -> dict[str, Json]:
-    """Return what must not change while a run is under way."""
+    """Return the settings that must not change while a run is under way."""
     value = run.to_json_value()
     assert isinstance(value, dict)
     numerics = run.environment.numerics

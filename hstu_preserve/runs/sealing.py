@@ -5,23 +5,23 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, METRICS
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
-from hstu_preserve.compute.machine import describe_code, describe_environment, describe_numerics
+from hstu_preserve.compute.machine import describe_environment, describe_numerics, find_running_code
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
-from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
 from hstu_preserve.records.results import TrainingResult
+from hstu_preserve.runs.plan import Plan
 
 if TYPE_CHECKING:
     import torch
 
 
 def read_result(output: Path, *, warnings: tuple[str, ...]) -> TrainingResult:
-    """Return what a sealed run directory holds."""
+    """Return the result that a sealed run directory holds."""
     stored = read_tree_manifest(output)
     return TrainingResult(
         path=output,
@@ -39,7 +39,7 @@ def is_finished(output: Path) -> bool:
 
 
 def require_redistributable(resolution: Resolution, *, store: Store) -> None:
-    """Raise UsageError where the bundle would hold data that may not travel."""
+    """Raise UsageError if the bundle would hold data that may not travel."""
     if resolution.bundle.include_data and not store.record.provenance.redistributable:
         raise UsageError(
             f"bundle.include_data: {store.name} may not be redistributed ({store.record.provenance.notice}); "
@@ -47,19 +47,16 @@ def require_redistributable(resolution: Resolution, *, store: Store) -> None:
         )
 
 
-def fix_policy(
-    chain: GinChain, resolution: Resolution, *, store: Store, device: "torch.device", num_processes: int
-) -> RunRecord:
+def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> RunRecord:
     """Return everything that is decided before the first step."""
-    recipe, record = resolution.recipe, store.record
-    dtype = "bfloat16" if recipe.model.main_module_bf16 else "float32"
+    recipe, resolution, record = plan.recipe, plan.resolution, plan.store.record
     source = record.provenance.source
     md5 = record.provenance.source_md5
     return RunRecord(
         bundle=resolution.bundle,
         recipe=recipe,
         recipe_sha256=recipe.digest(),
-        gin_file=f"{CONFIG_FOLDER}/{chain.entry}",
+        gin_file=f"{CONFIG_FOLDER}/{plan.chain.entry}",
         policies=resolution.policies,
         data=DataReference(
             name=record.name,
@@ -73,8 +70,8 @@ def fix_policy(
             num_ratings=record.counts.num_ratings,
             source=f"{source} (md5 {md5})" if md5 else source,
         ),
-        environment=describe_environment(describe_numerics(device, dtype=dtype, processes=num_processes)),
-        code=describe_code(),
+        environment=describe_environment(describe_numerics(device, dtype=recipe.model.dtype, processes=num_processes)),
+        code=find_running_code(),
     )
 
 

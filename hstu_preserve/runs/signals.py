@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM while a run trains: noted, so that it can be saved before it is left."""
+"""Note SIGINT and SIGTERM while a run trains, so that it is saved before the process leaves."""
 
 import signal
 import threading
@@ -53,7 +53,7 @@ def leave(number: int) -> Never:
 
 @contextmanager
 def listen_for_signals(voice: Voice) -> Iterator[StopRequest]:
-    """Yield what notes SIGINT and SIGTERM inside the block; outside the main thread nobody can listen."""
+    """Yield a request that SIGINT and SIGTERM make inside the block; outside the main thread nothing can make it."""
     request = StopRequest(voice)
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -1,43 +1,46 @@
 """Train a recipe into a run directory: policy first, then the steps, then the claims' values."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.machine import choose_device
 from hstu_preserve.compute.world import join_world
-from hstu_preserve.data.store import Store
 from hstu_preserve.errors import LostProcessError
-from hstu_preserve.gin_recipes.reader import GinChain
-from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.primitives.files import remove_leftovers
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.runs.beginning import open_run, require_unused
-from hstu_preserve.runs.conductor import Conduct, Durability
+from hstu_preserve.runs.checkpoint_folder import CheckpointFolder
+from hstu_preserve.runs.completion import complete
+from hstu_preserve.runs.durability import Durability
+from hstu_preserve.runs.history import RunHistory
+from hstu_preserve.runs.opened_run import OpenedRun
+from hstu_preserve.runs.plan import Plan
+from hstu_preserve.runs.resuming import resume
 from hstu_preserve.runs.same_run import list_changes
 from hstu_preserve.runs.sealing import fix_policy, is_finished, read_result, require_redistributable, seal_run
 from hstu_preserve.runs.signals import RunStopped, leave, listen_for_signals
+from hstu_preserve.training.loop import TrainingRun
+from hstu_preserve.training.run_names import model_string
 
 
 def train_chain(
-    chain: GinChain,
-    resolution: Resolution,
+    plan: Plan,
     *,
-    store: Store,
     output: Path,
-    device: str = "auto",
     durability: Durability = Durability(),  # noqa: B008  frozen
     voice: Voice = SILENT,
 ) -> TrainingResult:
-    """Train what a gin chain resolved to on a store, and seal the run directory.
+    """Train the recipe of a plan into a run directory, and seal it.
 
     Args:
-        chain: Is copied into the run.
-        resolution: What it resolved to.
-        store: The data.
+        plan: The gin chain, the data and the device.
         output: The run directory; must not exist, or be empty, unless a run there is resumed.
-        device: `auto`, `cpu` or `cuda`.
         durability: Whether to go on with the run in `output`, when checkpoints are written, and which stay.
         voice: Shows every step and evaluation; says where a resumed run goes on, and what was saved before leaving.
 
@@ -47,56 +50,74 @@ def train_chain(
         CheckpointError: The run cannot be resumed, since none of its checkpoints is whole.
         UnavailableError: No torch, no such device, or the output cannot be written.
     """
-    require_redistributable(resolution, store=store)
+    require_redistributable(plan.resolution, store=plan.store)
     if not durability.resume:
         require_unused(output)
-    chosen = choose_device(device)
-    with repeatable_arithmetic(tf32=resolution.recipe.training.enable_tf32), join_world(chosen) as world:
-        if not world.is_first:
-            voice = SILENT
-        now = fix_policy(chain, resolution, store=store, device=chosen, num_processes=world.size)
+    device = choose_device(plan.device)
+    with repeatable_arithmetic(tf32=plan.recipe.training.enable_tf32), join_world(device) as world:
+        heard = voice if world.is_first else SILENT
+        now = fix_policy(plan, device=device, num_processes=world.size)
         world.wait()  # until all have looked at the output
-        warnings = tuple(str(warning) for warning in resolution.warnings)
-        for warning in warnings:
-            voice.say(f"warning: {warning}")
+        for warning in plan.warnings:
+            heard.say(f"warning: {warning}")
         with (
-            open_run(
-                output,
-                now=now,
-                chain=chain,
-                store=store,
-                is_resumed=durability.resume,
-                world=world,
-                voice=voice,
-            ) as run,
-            listen_for_signals(voice) as stop,
+            open_run(output, now=now, plan=plan, is_resumed=durability.resume, world=world, voice=heard) as record,
+            listen_for_signals(heard) as stop,
         ):
-            if is_finished(output):
-                voice.say(f"{output}: the run is finished; nothing is left to resume")
-                return read_result(output, warnings=warnings)
-            if world.is_first:
-                remove_leftovers(output)
-            conduct = Conduct(
-                output,
-                run=run,
-                store=store,
-                device=chosen,
-                durability=durability,
-                stop=stop,
-                world=world,
-                voice=voice,
+            run = OpenedRun(
+                output=output, record=record, store=plan.store, device=device, world=world, stop=stop, voice=heard
             )
-            if durability.resume:
-                conduct.resume(changes=list_changes(run, now), voice=voice)
-            try:
-                results, checkpoint = conduct.complete()
-            except (RunStopped, LostProcessError) as error:
-                if isinstance(error, LostProcessError) and not stop.is_made:
-                    advice = "the same command with --resume goes on from the newest checkpoint"
-                    raise LostProcessError(f"{error}; {advice}") from None
-                voice.say(f"{output}: saved; the same command with --resume goes on from here")
-                leave(stop.signal_number or signal.SIGTERM)  # another process may have been the one to hear it
-            if world.is_first:
-                seal_run(output, run=run, results=results, checkpoint=checkpoint)
-            world.wait()
-    return read_result(output, warnings=warnings)
+            if is_finished(output):
+                heard.say(f"{output}: the run is finished; nothing is left to resume")
+            else:
+                train_and_seal(run, now=now, durability=durability)
+    return read_result(output, warnings=plan.warnings)
+
+
+def train_and_seal(run: OpenedRun, *, now: RunRecord, durability: Durability) -> None:
+    """Train an opened run from its beginning or its newest checkpoint to its end, and seal it.
+
+    Args:
+        run: The run directory.
+        now: The record that would be fixed before the first step if the run began now.
+        durability: Whether to go on with the run, when checkpoints are written, and which stay.
+    """
+    if run.world.is_first:
+        remove_leftovers(run.output)
+    training = TrainingRun(run.recipe, run.store, device=run.device, world=run.world)
+    folder = CheckpointFolder(
+        run.output / CHECKPOINT_FOLDER,
+        name=model_string(run.recipe),
+        steps_per_epoch=training.steps_per_epoch,
+        num_kept=durability.num_kept,
+    )
+    history = RunHistory(run.record)
+    point = None
+    if durability.resume:
+        changes = list_changes(run.record, now)
+        point = resume(run, training=training, folder=folder, history=history, changes=changes)
+    with leaving_when_stopped(run):
+        results, checkpoint = complete(
+            run, training=training, folder=folder, history=history, point=point, minutes=durability.minutes
+        )
+    if run.world.is_first:
+        seal_run(run.output, run=run.record, results=results, checkpoint=checkpoint)
+    run.world.wait()  # until the first one has sealed what all read next
+
+
+@contextmanager
+def leaving_when_stopped(run: OpenedRun) -> Iterator[None]:
+    """Say how to go on with a run that was saved before its end, and leave as the signal asks for.
+
+    Raises:
+        LostProcessError: Another process is gone, and nobody asked for it.
+        KeyboardInterrupt, SystemExit: Somebody asked the run to stop.
+    """
+    try:
+        yield
+    except (RunStopped, LostProcessError) as error:
+        if isinstance(error, LostProcessError) and not run.stop.is_made:
+            advice = "the same command with --resume goes on from the newest checkpoint"
+            raise LostProcessError(f"{error}; {advice}") from None
+        run.voice.say(f"{run.output}: saved; the same command with --resume goes on from here")
+        leave(run.stop.signal_number or signal.SIGTERM)  # another process may have been the one to hear it

@@ -1,4 +1,4 @@
-"""The training loop and what it needs to be deterministic and to continue."""
+"""Train a model: the loop, the optimizer, the checkpoint to continue from."""
 
 from hstu_preserve.primitives.environment import require_torch
 

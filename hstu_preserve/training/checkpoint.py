@@ -44,7 +44,7 @@ Content = dict[str, object]
 `recipe_sha256`, `data_fingerprint`, `world_size` and `journal`. Tensors and plain values only."""
 
 JOURNAL = "journal"
-"""Where the run's files stood: no part of the state, so that its digest leaves it out."""
+"""Where the run's files stood; no part of the state, whose digest leaves it out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +53,7 @@ class Checkpoint:
 
     Attributes:
         path: Where it was read.
-        epoch: The last finished epoch, from 0; -1 where training was left within the first.
+        epoch: The last finished epoch, from 0; -1 if training was left within the first.
         weights: Tensors by name, in our names or upstream's.
         recipe_sha256: Digest of the recipe, None in upstream's.
         data_fingerprint: Fingerprint of the store, None in upstream's.
@@ -108,10 +108,10 @@ def write_checkpoint(path: Path, content: Content) -> None:
 
 
 class WatchedStream:
-    """Keeps what ends a write, be it an error or a signal's exception: torch would replace it by an error of its own.
+    """Keeps the error or signal's exception that ends a write, which torch would replace by an error of its own.
 
     Args:
-        stream: What is written to.
+        stream: Receives what is written.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -173,7 +173,7 @@ def read_position(checkpoint: Checkpoint) -> Position:
 
 
 def load_plain_values(path: Path) -> Content:
-    """Return the mapping that a file of `torch.save` holds, an empty one where it holds something else.
+    """Return the mapping that a file of `torch.save` holds, an empty one if it holds something else.
 
     Raises:
         CheckpointError: Damaged, or it holds more than tensors and plain values.
@@ -182,6 +182,7 @@ def load_plain_values(path: Path) -> Content:
         with path.open("rb") as stream, warnings.catch_warnings():
             require_safe_stream(stream, source=path)
             warnings.simplefilter("ignore")  # of pickle protocols; what cannot be read is said below
+            # To the CPU: a checkpoint that a GPU wrote is read on machines without one, too.
             value = torch.load(stream, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)

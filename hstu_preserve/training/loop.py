@@ -1,4 +1,4 @@
-"""The training loop: yields what happened and knows no path, writer or flag."""
+"""The training loop: yields an event after each step and epoch, and knows no path, writer or flag."""
 
 import math
 from collections.abc import Iterator
@@ -45,9 +45,9 @@ class StepEvent:
     Attributes:
         epoch: From 0.
         step: From 0, over the whole run: upstream's batch id.
-        loss: What the step minimised.
+        loss: The one that the step minimised.
         main_loss: Mean over the step's supervised positions, without the components' own losses.
-        load_balance: PRISM's auxiliary loss before its weight, None where there is none.
+        load_balance: PRISM's auxiliary loss before its weight, None if there is none.
         learning_rate: The one used.
         steps_per_epoch: Steps that an epoch has.
     """
@@ -77,11 +77,11 @@ class EpochEvent:
 
 
 class TrainingRun:
-    """A model and its optimizer on the way through a recipe.
+    """Trains a model by a recipe, from the beginning or from a checkpoint.
 
     Args:
-        recipe: Decides everything.
-        store: The data; what the protocol holds out is never read.
+        recipe: All settings that decide the result.
+        store: The data; the events that the protocol holds out are never read.
         device: Where the model lives.
         world: The processes that train it together.
     """
@@ -93,6 +93,7 @@ class TrainingRun:
         self.seed = recipe.training.random_seed
         seed_global_generators(self.seed)
         self.model = Recommender(recipe, describe_items(store, recipe))
+        # By parameter name, so that adding a component shifts no other's initial weights.
         initialize(self.model, initialization_generators(self.seed))
         self.model.to(device)
         self.optimizer = make_optimizer(recipe, self.model.parameters())
@@ -101,7 +102,7 @@ class TrainingRun:
         self.all_events = leave_out_held_out_events(store, recipe)
         self.users = find_eligible_users(self.events, held_out_events=0)
         self.position = START
-        """Where the run is; within an epoch until whoever received its EpochEvent asks for more."""
+        """Epochs and steps that are done; within an epoch until whoever received its EpochEvent asks for more."""
 
     @property
     def steps_per_epoch(self) -> int:
@@ -135,6 +136,7 @@ class TrainingRun:
             for place in range(self.position.epoch_steps, len(batches)):
                 step = self.position.batch_id
                 losses, learning_rate = self.take_step(batches[place], epoch=epoch, step=step)
+                # Before the yield: whoever receives the event may save the run as it is now.
                 self.position = Position(finished_epoch=epoch - 1, epoch_steps=place + 1, batch_id=step + 1)
                 yield StepEvent(
                     epoch=epoch,
@@ -187,6 +189,7 @@ class TrainingRun:
             own_BH=self.list_own_items(users),
             generator_for=lambda purpose: make_generator(self.seed, purpose, epoch, step),
         )
+        # For each step anew: a resumed run draws the masks that it would have drawn had it never stopped.
         seed_dropout(self.seed, epoch=epoch, step=step, rank=self.world.rank)
         self.model.train()
         learning_rate = self.set_learning_rate(step)
@@ -197,7 +200,7 @@ class TrainingRun:
         return losses, learning_rate
 
     def list_own_items(self, users: npt.NDArray[np.int64]) -> Tensor | None:
-        """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None where nobody asks.
+        """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None if nobody asks.
 
         It has the events that a positional sampling drops, too: the user saw those items.
         """

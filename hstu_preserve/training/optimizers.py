@@ -22,7 +22,7 @@ class TensorFlowAdam(Optimizer):
     without gradient stays as it is; rows of a table that a gradient leaves at zero move on by their moments.
 
     Args:
-        parameters: What is optimised.
+        parameters: Those that are optimised.
         lr: η, which a schedule may change between steps.
         betas: β₁ and β₂.
         eps: ε.

@@ -1,11 +1,11 @@
-"""Where a run is on its way through a recipe."""
+"""The position of a run: its epochs and steps that are done."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """Where a run is.
+    """How many epochs and steps of a run are done.
 
     Attributes:
         finished_epoch: The last epoch that is done and evaluated, from 0; -1 before the first.

@@ -1,4 +1,4 @@
-"""Says of a checkpoint whether training can go on from it as it went on then."""
+"""Check that training can go on from a checkpoint exactly as the recorded run went on."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from hstu_preserve.errors import CheckpointError
 from hstu_preserve.training.checkpoint import Checkpoint, walk_values
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
-"""What both optimizers keep of each parameter, in its shape."""
+"""The tensors that both optimizers keep for each parameter, in its shape."""
 
 
 def require_resumable(checkpoint: Checkpoint, *, parameters: Mapping[str, Tensor], num_steps: int, source: str) -> None:
@@ -20,7 +20,7 @@ def require_resumable(checkpoint: Checkpoint, *, parameters: Mapping[str, Tensor
         checkpoint: As it was read.
         parameters: The model's, by name and in its order.
         num_steps: Steps that were recorded up to the end of the checkpoint's epoch.
-        source: What the checkpoint is, for the message.
+        source: Names the checkpoint in the message.
 
     Raises:
         CheckpointError: Something is missing or of another run.
@@ -34,14 +34,14 @@ def require_resumable(checkpoint: Checkpoint, *, parameters: Mapping[str, Tensor
 
 
 def require_finite(weights: Mapping[str, Tensor], *, source: str) -> None:
-    """Raise CheckpointError where a weight is NaN or infinite."""
+    """Raise CheckpointError if a weight is NaN or infinite."""
     for name, tensor in weights.items():
         if not bool(torch.isfinite(tensor).all()):
             raise CheckpointError(f"{source}: {name} holds NaN or infinity")
 
 
 def require_optimizer(state: object, *, parameters: Mapping[str, Tensor], steps: int, source: str) -> None:
-    """Raise CheckpointError where the optimizer's state is not of these parameters after so many steps."""
+    """Raise CheckpointError if the optimizer's state is not of these parameters after so many steps."""
     match state:
         case {"state": dict(moments), "param_groups": [{"params": list(positions)}]}:
             pass
@@ -60,7 +60,7 @@ def require_optimizer(state: object, *, parameters: Mapping[str, Tensor], steps:
 
 
 def require_moments(state: object, name: str, parameter: Tensor, *, source: str) -> int:
-    """Return the steps that a parameter took; raise CheckpointError where its moments are of another one."""
+    """Return the steps that a parameter took; raise CheckpointError if its moments are of another one."""
     if state is None:
         return 0  # it never had a gradient
     expected = describe(parameter)
@@ -75,7 +75,7 @@ def require_moments(state: object, name: str, parameter: Tensor, *, source: str)
 
 
 def require_generators(state: object, *, source: str) -> None:
-    """Raise CheckpointError where the generators' states are missing or of another form than this program captures."""
+    """Raise CheckpointError if the generators' states are missing or of another form than this program captures."""
     expected = describe_generators(capture_rng())
     found = describe_generators(state)
     differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))

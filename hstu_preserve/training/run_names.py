@@ -1,4 +1,4 @@
-"""What a run is called: upstream's description of it, which names its event files and checkpoints."""
+"""Name a run as upstream describes it; the name is part of its event files' and checkpoints' paths."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from hstu_preserve.records.recipe import (
 def model_string(recipe: Recipe) -> str:
     """Return upstream's description of a run, without the date: the checkpoint's name up to `_ep`.
 
-    What upstream does not have comes last.
+    Components that upstream does not have come last.
     """
     loss, training = recipe.loss, recipe.training
     temperature = f"-t{loss.temperature}" if loss.temperature != 1.0 else ""
@@ -32,7 +32,7 @@ def model_string(recipe: Recipe) -> str:
 
 
 def describe_loss(recipe: Recipe) -> str:
-    """Return the part of the description that names the loss and, where it samples, from what."""
+    """Return the part of the description that names the loss and, if it samples, the sampler."""
     norm = f"-l2-eps{recipe.loss.l2_norm_eps}" if recipe.loss.item_l2_norm else ""
     if not isinstance(recipe.loss, SampledSoftmaxSettings):
         return f"_full{norm}_fs"
@@ -41,7 +41,7 @@ def describe_loss(recipe: Recipe) -> str:
 
 
 def describe_negatives(recipe: Recipe) -> str:
-    """Return how many negatives there are, nothing where the loss takes all candidates."""
+    """Return how many negatives there are, nothing if the loss takes all candidates."""
     return f"-n{recipe.loss.num_negatives}" if isinstance(recipe.loss, SampledSoftmaxSettings) else ""
 
 

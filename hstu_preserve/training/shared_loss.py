@@ -1,7 +1,7 @@
 """Several processes that train one model: each takes some rows of every batch, and none takes a step of its own.
 
 Every process assembles and draws the whole batch, which costs little, and computes its rows of it; so the order of the
-users, the negatives and everything else that is drawn are those of one process, whatever their number. Losses are
+users, the negatives and every other draw are those of one process, whatever the number of processes. Losses are
 normalised by the whole batch's positions: a mean of the processes' means weighs their positions differently.
 """
 
@@ -69,7 +69,7 @@ class Step(nn.Module):
         self.model = model
 
     def forward(self, draws: Draws, share: Share) -> list[Tensor]:
-        """Return this process's part of the loss, then of the main loss and the load's balance where there is one."""
+        """Return this process's part of the loss, then of the main loss and the load's balance if there is one."""
         losses = training_losses(self.model, draws, share=share)
         if losses.load_balance is None:
             return [losses.total]

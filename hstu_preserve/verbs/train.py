@@ -10,7 +10,8 @@ from hstu_preserve.library.catalog import list_chains
 from hstu_preserve.library.targets import looks_like_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import TrainingResult
-from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.runs.durability import Durability
+from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.training import train_chain
 
 
@@ -47,15 +48,9 @@ def train(
     """
     chain = read_chain(find_gin(gin), root=gin_root)
     resolution = resolve(chain)
-    return train_chain(
-        chain,
-        resolution,
-        store=find_store_for_recipe(resolution.recipe.dataset, data),
-        output=output,
-        device=device,
-        durability=durability,
-        voice=voice,
-    )
+    store = find_store_for_recipe(resolution.recipe.dataset, data)
+    plan = Plan(chain=chain, resolution=resolution, store=store, device=device)
+    return train_chain(plan, output=output, durability=durability, voice=voice)
 
 
 def find_gin(gin: str | Path) -> Path:

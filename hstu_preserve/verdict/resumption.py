@@ -1,10 +1,11 @@
-"""How a run is judged that was continued from a checkpoint of the recorded one."""
+"""Judge a run that was continued from a checkpoint of the recorded one."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
+from hstu_preserve.verdict.bits import judge_bits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,12 +13,12 @@ class ResumeComparison:
     """A continued run beside the recorded one.
 
     Attributes:
-        checkpoint: Where it went on from.
+        checkpoint: The one that it went on from.
         num_steps: Steps taken.
         num_recorded: Steps that the recorded run took there, as far as was asked.
         num_equal: Of those taken, from the first on, with the recorded loss to the bit.
         largest_difference: Relative difference of a loss among the first `NUMERIC_STEPS`.
-        state_sha256: Of the state at the end, None where the run was not continued to its end.
+        state_sha256: Of the state at the end, None if the run was not continued to its end.
         recorded_sha256: Of the recorded state at the end.
     """
 
@@ -31,13 +32,13 @@ class ResumeComparison:
 
     @property
     def is_equal(self) -> bool:
-        """Whether every step, and the state where the end was reached, is the recorded one."""
+        """Whether every step is the recorded one, and the state, too, if the end was reached."""
         is_whole = 0 < self.num_recorded == self.num_steps == self.num_equal
         return is_whole and self.state_sha256 in {None, self.recorded_sha256}
 
 
 NUMERIC_STEPS = 10
-"""Steps whose losses are compared where arithmetic differs: later ones drift apart, however right they are."""
+"""Steps whose losses are compared if arithmetic differs: later ones drift apart, however right they are."""
 
 
 def judge_resume(
@@ -46,31 +47,29 @@ def judge_resume(
     """Judge whether the checkpoint continues as the original run did.
 
     Args:
-        comparison: What came out.
+        comparison: Of the continued run with the recorded one.
         tolerance: The claim's, for a step's loss in another environment.
         environment_differences: How the arithmetic differs from the recorded one.
     """
-    largest = describe_largest(comparison)
-    evidence = list_facts(**asdict(comparison) | {"largest_difference": largest})
-    end = "to the end of the run" if comparison.state_sha256 else "as far as was asked"
-    if comparison.is_equal:
-        state = ", and the same final state" if comparison.state_sha256 else ""
-        reason = f"{comparison.num_steps} steps {end} with the recorded losses to the bit{state}"
-        outcome, is_required = Outcome.REPRODUCED_BITWISE, True
-    elif environment_differences:
-        reason = f"not asked of another environment ({'; '.join(environment_differences)})"
-        outcome, is_required = Outcome.NOT_RUN, False
-    else:
-        reason = f"the environment is the recorded one, yet {describe_first_difference(comparison)}"
-        outcome, is_required = Outcome.NOT_REPRODUCED, True
-    bitwise = Verdict(
-        rung=Rung.RESUME_BITWISE, outcome=outcome, claim=None, reason=reason, evidence=evidence, is_required=is_required
+    bitwise = judge_bits(
+        Rung.RESUME_BITWISE,
+        same=describe_equal_stretch(comparison) if comparison.is_equal else None,
+        differing=describe_first_difference(comparison),
+        environment_differences=environment_differences,
+        evidence=list_facts(**asdict(comparison) | {"largest_difference": describe_largest(comparison)}),
     )
-    return [bitwise] if is_required else [bitwise, judge_resume_numeric(comparison, tolerance=tolerance)]
+    return [bitwise] if bitwise.is_required else [bitwise, judge_resume_numeric(comparison, tolerance=tolerance)]
+
+
+def describe_equal_stretch(comparison: ResumeComparison) -> str:
+    """Return how far a continued run is the recorded one."""
+    end = "to the end of the run" if comparison.state_sha256 else "as far as was asked"
+    state = ", and the same final state" if comparison.state_sha256 else ""
+    return f"{comparison.num_steps} steps {end} with the recorded losses to the bit{state}"
 
 
 def describe_first_difference(comparison: ResumeComparison) -> str:
-    """Return where a continued run leaves the recorded one."""
+    """Return the first difference of a continued run from the recorded one, in words."""
     if comparison.num_equal < min(comparison.num_steps, comparison.num_recorded):
         return f"step {comparison.num_equal + 1} of {comparison.num_steps} has another loss"
     if comparison.num_steps != comparison.num_recorded:

@@ -1,4 +1,4 @@
-"""How each rung is judged. Policies come from the claim, which was fixed before the run; nothing here loosens them."""
+"""Judge each rung by its evidence, under the claim's policy, which was fixed before the run and is never loosened."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,13 @@ from hstu_preserve.records.evaluation import EvaluationRecord, RankComparison
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.signature import UNSIGNED, SignerCheck, SignerOutcome
 from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict, list_facts
+from hstu_preserve.verdict.bits import judge_bits
 
 
 def judge_bytes(
     findings: Sequence[Finding], *, num_members: int, identity: str | None, vouched: str = UNSIGNED
 ) -> Verdict:
-    """Judge whether the bytes are the packed bytes; `vouched` says in words what that vouches for."""
+    """Judge whether the bytes are the packed bytes; `vouched` says in words who vouches for them."""
     if findings:
         first = findings[0].describe()
         more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
@@ -75,7 +76,7 @@ def judge_evaluation_bitwise(
     comparison: RankComparison,
     environment_differences: Sequence[str],
 ) -> Verdict:
-    """Judge whether every user has the recorded rank; asked for only where the arithmetic is the recorded one."""
+    """Judge whether every user has the recorded rank; asked for only if the arithmetic is the recorded one."""
     evidence = list_facts(
         ranks_sha256=found.ranks_sha256,
         recorded_ranks_sha256=recorded.ranks_sha256,
@@ -83,27 +84,14 @@ def judge_evaluation_bitwise(
         users_moved=comparison.num_moved,
         largest_move=comparison.largest_move,
     )
-    if found.ranks_sha256 == recorded.ranks_sha256 and found.metrics == recorded.metrics:
-        outcome, reason = Outcome.REPRODUCED_BITWISE, f"the same rank for each of {comparison.num_users} users"
-        is_required = True
-    elif environment_differences:
-        outcome, is_required = Outcome.NOT_RUN, False
-        reason = f"not asked of another environment ({'; '.join(environment_differences)})"
-    else:
-        outcome, is_required = Outcome.NOT_REPRODUCED, True
-        moved = (
-            f"{comparison.num_moved} of {comparison.num_users} users moved"
-            if comparison.same_users
-            else ("other users or targets were ranked")
-        )
-        reason = f"the environment is the recorded one, yet {moved}"
-    return Verdict(
-        rung=Rung.EVALUATION_BITWISE,
-        outcome=outcome,
-        claim=None,
-        reason=reason,
+    is_same = found.ranks_sha256 == recorded.ranks_sha256 and found.metrics == recorded.metrics
+    moved = f"{comparison.num_moved} of {comparison.num_users} users moved"
+    return judge_bits(
+        Rung.EVALUATION_BITWISE,
+        same=f"the same rank for each of {comparison.num_users} users" if is_same else None,
+        differing=moved if comparison.same_users else "other users or targets were ranked",
+        environment_differences=environment_differences,
         evidence=evidence,
-        is_required=is_required,
     )
 
 
@@ -155,23 +143,13 @@ def judge_training_bitwise(
     *, state_sha256: str, recorded_sha256: str, environment_differences: Sequence[str]
 ) -> Verdict:
     """Judge whether training anew gave the recorded state, every tensor, moment and generator."""
-    evidence = list_facts(state_sha256=state_sha256, recorded_state_sha256=recorded_sha256)
-    if state_sha256 == recorded_sha256:
-        outcome, reason = Outcome.REPRODUCED_BITWISE, "the same weights, optimizer state and generators"
-        is_required = True
-    elif environment_differences:
-        outcome, is_required = Outcome.NOT_RUN, False
-        reason = f"not asked of another environment ({'; '.join(environment_differences)})"
-    else:
-        outcome, is_required = Outcome.NOT_REPRODUCED, True
-        reason = "the environment is the recorded one, yet the final state is another"
-    return Verdict(
-        rung=Rung.TRAINING_BITWISE,
-        outcome=outcome,
-        claim=None,
-        reason=reason,
-        evidence=evidence,
-        is_required=is_required,
+    is_same = state_sha256 == recorded_sha256
+    return judge_bits(
+        Rung.TRAINING_BITWISE,
+        same="the same weights, optimizer state and generators" if is_same else None,
+        differing="the final state is another",
+        environment_differences=environment_differences,
+        evidence=list_facts(state_sha256=state_sha256, recorded_state_sha256=recorded_sha256),
     )
 
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.event_files.framing import frame_record
-from hstu_preserve.event_files.reader import parse_scalars, read_scalars
+from hstu_preserve.event_files.reader import read_scalars
 from tests.corpus.cases import Case, read_cases
 from tests.corpus.events.generators import GENERATORS, describe, honest
+from tests.event_files.parsing import parse_scalars
 
 CASES = read_cases("events")
 MAX_SECONDS = 20.0

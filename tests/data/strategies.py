@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from hstu_preserve.data.movielens import MovieTable
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import Store
-from hstu_preserve.data.store_building import Origin, build_store
+from hstu_preserve.data.store_building import Origin
 from hstu_preserve.records.store import TiePolicy
+from tests.data.stores_in_memory import build_store
 
 Event = tuple[int, int, int, int]
 """User, item, half stars, time."""

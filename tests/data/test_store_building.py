@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hstu_preserve.data.ratings import Ratings
-from hstu_preserve.data.store_building import build_store
 from hstu_preserve.errors import ContentError
 from hstu_preserve.records.store import TiePolicy
+from tests.data.stores_in_memory import build_store
 from tests.data.strategies import MOVIES, ORIGIN, Event, events, list_sequences, make_ratings, make_store
 
 policies = st.sampled_from(TiePolicy)

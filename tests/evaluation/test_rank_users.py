@@ -10,7 +10,6 @@ import torch
 from hstu_preserve.compute.determinism import initialization_generators
 from hstu_preserve.data.batches import assemble_batch
 from hstu_preserve.data.store import Store
-from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.evaluation.metrics import coverage
 from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
 from hstu_preserve.evaluation.users import rank_users
@@ -20,6 +19,7 @@ from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.strict_json import Json
+from tests.data.stores_in_memory import synthesize
 from tests.model.tiny_models import KINDS, make_model_recipe
 
 CPU = torch.device("cpu")

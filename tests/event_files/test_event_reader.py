@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError
 from hstu_preserve.event_files.framing import FILE_VERSION, frame_record, pack_checksum
-from hstu_preserve.event_files.reader import MAX_RECORD_BYTES, ScalarPoint, parse_scalars, read_scalars
+from hstu_preserve.event_files.reader import MAX_RECORD_BYTES, ScalarPoint, read_scalars
 from hstu_preserve.event_files.writer import EventWriter
+from tests.event_files.parsing import parse_scalars
 
 POINTS = st.builds(
     ScalarPoint,

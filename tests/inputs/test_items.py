@@ -9,11 +9,11 @@ from hypothesis import given
 
 from hstu_preserve.data.movielens import MovieTable
 from hstu_preserve.data.store import Store
-from hstu_preserve.data.store_building import build_store
 from hstu_preserve.inputs.items import describe_items, find_decades
 from hstu_preserve.model.items import NUM_DECADES
 from hstu_preserve.records.recipe import Protocol, Recipe
 from hstu_preserve.records.store import TiePolicy
+from tests.data.stores_in_memory import build_store
 from tests.data.strategies import MAX_ITEM, ORIGIN, Event, events, list_sequences, make_ratings, make_store
 from tests.factories import make_recipe
 

@@ -9,7 +9,8 @@ from torch import Tensor
 from hstu_preserve.model import losses
 from hstu_preserve.model.embeddings import l2_normalize
 from hstu_preserve.model.losses import full_softmax, sampled_softmax
-from hstu_preserve.model.objective import Draws, position_losses
+from hstu_preserve.model.objective import Draws
+from tests.model.tiny_losses import position_losses
 from tests.model.tiny_models import KINDS, draw_for, make_histories, make_lively_model, make_model_recipe
 
 CANDIDATES = torch.tensor([2, 3, 5, 8])

@@ -1,7 +1,6 @@
 """HSTU-TF: HSTU-Tensorflow's numbers, and what its encoder may and may not see."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -370,14 +369,6 @@ def test_the_input_and_the_gated_attention_are_dropped_in_training_only(dropped:
     torch.manual_seed(0)
     assert (model.train()(histories) - expected).abs().max() > VISIBLE
     assert torch.equal(sure.train()(histories), expected)
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("two_threads")

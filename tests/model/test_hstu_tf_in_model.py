@@ -7,7 +7,7 @@ from hstu_preserve.compute.determinism import initialization_generators
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.items import items_of_shape
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
-from hstu_preserve.model.objective import Draws, training_loss
+from hstu_preserve.model.objective import Draws
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.recipe import Recipe
 from tests.factories import make_recipe
@@ -22,6 +22,7 @@ from tests.model.tf_golden import (
     make_settings,
     normalize,
 )
+from tests.model.tiny_losses import training_loss
 
 EXACT = 1e-5
 MAX_ITEM_ID = 30

@@ -1,6 +1,5 @@
 """Input compression: which tokens stand for old history, and what nobody else may notice of it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -357,14 +356,6 @@ def test_bfloat16_embeddings_give_bfloat16_tokens_near_the_exact_ones(pooling: s
     rough = compression.to(torch.bfloat16)(embed(histories).bfloat16(), histories).embedding_BND
     assert rough.dtype == torch.bfloat16
     torch.testing.assert_close(rough.float(), exact, atol=0.05, rtol=0.02)
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -1,6 +1,5 @@
 """Input compression inside the recommender: what the encoder may see, what is supervised, and what is filtered."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -11,7 +10,6 @@ from torch import Tensor
 
 from hstu_preserve.data.batches import assemble_batch
 from hstu_preserve.data.store import Store
-from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.evaluation.ranks import concatenate
 from hstu_preserve.evaluation.users import rank_users
 from hstu_preserve.inputs.histories import to_evaluation_histories
@@ -19,10 +17,12 @@ from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
-from hstu_preserve.model.objective import position_losses, select_supervised
+from hstu_preserve.model.objective import select_supervised
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.recipe import Recipe
+from tests.data.stores_in_memory import synthesize
+from tests.model.tiny_losses import position_losses
 from tests.model.tiny_models import (
     KINDS,
     MAX_ITEM_ID,
@@ -232,14 +232,6 @@ def test_the_learned_rate_of_pooling_by_age_gets_a_gradient(kind: str, pooling: 
     torch.nn.init.constant_(rates[0], 0.5)
     (gradient,) = torch.autograd.grad(mean_loss(model, make_histories(LENGTHS, recipe=model.recipe)), rates)
     assert gradient.item() != 0
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("two_threads")

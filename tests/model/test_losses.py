@@ -11,8 +11,8 @@ from torch import Tensor
 from hstu_preserve.model.embeddings import l2_normalize
 from hstu_preserve.model.jagged import JaggedOperators
 from hstu_preserve.model.losses import sampled_softmax
-from hstu_preserve.model.objective import position_losses
 from hstu_preserve.model.recommender import Recommender
+from tests.model.tiny_losses import position_losses
 from tests.model.tiny_models import (
     KINDS,
     OPERATORS,

@@ -5,12 +5,13 @@ import torch
 from torch.optim import AdamW
 
 from hstu_preserve.model.jagged import JaggedOperators
-from hstu_preserve.model.objective import Draws, position_losses
+from hstu_preserve.model.objective import Draws
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import from_upstream_tensor, load_state, to_upstream, upstream_name
 from hstu_preserve.training.checkpoint import read_checkpoint
 from hstu_preserve.training.optimizers import ADAM_BETAS
 from tests.model.meta_golden import MAX_ITEM_ID, MetaGolden, load_golden
+from tests.model.tiny_losses import position_losses
 from tests.model.tiny_models import KINDS, OPERATORS, make_items
 
 EXACT = 1e-5

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch import Generator, Tensor
 
 from hstu_preserve.data.store import Store
-from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.items import Items, items_of_shape
 from hstu_preserve.model.negatives import draw_local
@@ -23,6 +22,7 @@ from hstu_preserve.records.components import (
     PopularityDebiasing,
     PopularitySampler,
 )
+from tests.data.stores_in_memory import synthesize
 from tests.factories import make_recipe
 
 COUNTS = (99, 3, 0, 17, 41)

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from hstu_preserve.model.jagged import plain_to_jagged
 from hstu_preserve.model.losses import sampled_softmax
-from hstu_preserve.model.objective import draw_negatives, position_losses, training_loss
+from hstu_preserve.model.objective import draw_negatives
 from hstu_preserve.model.prism import load_balance
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.strict_json import Json
+from tests.model.tiny_losses import position_losses, training_loss
 from tests.model.tiny_models import (
     KINDS,
     MAX_ITEM_ID,

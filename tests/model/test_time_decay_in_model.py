@@ -1,6 +1,5 @@
 """Time decay in the whole model: the base exactly where nothing decays, and what holds where it does."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -10,10 +9,10 @@ from torch import Tensor
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.hstu import HstuEncoder
 from hstu_preserve.model.jagged import JaggedOperators
-from hstu_preserve.model.objective import position_losses, training_loss
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import TimeDecay, project_rates
 from hstu_preserve.primitives.strict_json import Json
+from tests.model.tiny_losses import position_losses, training_loss
 from tests.model.tiny_models import (
     KINDS,
     OPERATORS,
@@ -195,14 +194,6 @@ def test_seven_hundred_events_take_a_finite_step() -> None:
     gradients = differentiate(model, histories)
     assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
     assert gradients["encoder.decay.rate"].all()
-
-
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -10,13 +10,14 @@ from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.items import NUM_DECADES, Items
 from hstu_preserve.model.jagged import PLAIN_OPERATORS, JaggedOperators, fbgemm_problem, load_operators
-from hstu_preserve.model.objective import Draws, draw_negatives, position_losses
+from hstu_preserve.model.objective import Draws, draw_negatives
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.records.encoders import SasrecSettings
 from hstu_preserve.records.recipe import Recipe
 from tests.factories import make_recipe
+from tests.model.tiny_losses import position_losses
 
 KINDS = ("HSTU", "SASRec")
 MAX_ITEM_ID = 40

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.records.store import StoreRecord, fingerprint_of
+from tests.data.stores_in_memory import synthesize
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.primitives.voice import Voice
-from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.runs.durability import Durability
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.train import train
 from tests.runs.crashing import CrashError, crash_after, resume, write_gin

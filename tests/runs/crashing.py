@@ -5,23 +5,11 @@ from pathlib import Path
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
 from hstu_preserve.primitives.voice import Progress, Voice
-from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.runs.durability import Durability
 from hstu_preserve.verbs.train import train
+from tests.runs.tiny_run import tiny_gin
 
-GIN = """
-train_fn.dataset_name = "synthetic"
-train_fn.max_sequence_length = 20
-train_fn.main_module = "HSTU"
-train_fn.item_embedding_dim = 16
-train_fn.sampling_strategy = "local"
-train_fn.num_negatives = 16
-train_fn.item_l2_norm = True
-train_fn.weight_decay = 0
-train_fn.learning_rate = 0.01
-train_fn.num_epochs = 4
-train_fn.local_batch_size = 16
-train_fn.eval_interval = 2
-"""
+GIN = tiny_gin(sampling_strategy="local", learning_rate=0.01, num_epochs=4, local_batch_size=16, eval_interval=2)
 STEPS_PER_EPOCH, NUM_STEPS = 3, 12
 
 

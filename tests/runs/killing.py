@@ -23,7 +23,7 @@ from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RANKS, STEPS
 from hstu_preserve.evaluation.ranks import read_ranks
 from hstu_preserve.event_files.reader import read_scalars
 from hstu_preserve.records.manifest import CodeReference
-from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.runs.durability import Durability
 from hstu_preserve.training.checkpoint import read_checkpoint, state_digest
 
 PACKAGE = str(Path(__file__).resolve().parents[2] / "hstu_preserve")
@@ -103,7 +103,7 @@ def train_counted(job: Job, kill_at: int | None, number: int, connection: Connec
     from hstu_preserve.verbs.train import train
 
     # Whoever edits the checkout meanwhile would otherwise be recorded as having gone on with other code.
-    vars(sealing)["describe_code"] = lambda: CodeReference(version="test", commit=None, modified=None)
+    vars(sealing)["find_running_code"] = lambda: CodeReference(version="test", commit=None, modified=None)
     torch.set_num_threads(job.num_threads)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda number, _: leave(number))

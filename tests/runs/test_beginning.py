@@ -16,7 +16,7 @@ from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.data.store import ARRAY_DTYPES, RECORD_NAME, open_store, verify_store
 from hstu_preserve.errors import UsageError
 from hstu_preserve.primitives.voice import Progress, Voice
-from hstu_preserve.runs.conductor import Durability
+from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.lock import hold
 from hstu_preserve.verbs.train import train
 from tests.runs.crashing import CrashError, list_tree

@@ -11,21 +11,18 @@ from hstu_preserve.event_files.reader import read_scalars
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.train import train
+from tests.runs.tiny_run import tiny_gin
 
-GIN = """
-train_fn.dataset_name = "synthetic"
-train_fn.max_sequence_length = 10
-train_fn.main_module = "HSTU"
-train_fn.item_embedding_dim = 8
-train_fn.num_negatives = 8
-train_fn.item_l2_norm = True
-train_fn.weight_decay = 0
-train_fn.num_epochs = 3
-train_fn.local_batch_size = 32
-train_fn.eval_batch_size = 4
-train_fn.full_eval_every_n = 2
-train_fn.partial_eval_num_iters = 1
-"""
+GIN = tiny_gin(
+    max_sequence_length=10,
+    item_embedding_dim=8,
+    num_negatives=8,
+    num_epochs=3,
+    local_batch_size=32,
+    eval_batch_size=4,
+    full_eval_every_n=2,
+    partial_eval_num_iters=1,
+)
 NUM_ITEMS = 400
 
 

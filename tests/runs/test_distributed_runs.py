@@ -22,21 +22,8 @@ from hstu_preserve.verbs.data import prepare_data, synthesize_data
 from hstu_preserve.verbs.evaluate import evaluate
 from hstu_preserve.verbs.reproduce import reproduce
 from tests.runs.killing import summarize
+from tests.runs.tiny_run import tiny_gin
 
-GIN = """
-train_fn.dataset_name = "{dataset}"
-train_fn.max_sequence_length = 20
-train_fn.main_module = "HSTU"
-train_fn.item_embedding_dim = 16
-train_fn.dropout_rate = {dropout}
-train_fn.num_negatives = 16
-train_fn.item_l2_norm = True
-train_fn.weight_decay = 0
-train_fn.learning_rate = 0.001
-train_fn.num_epochs = {num_epochs}
-train_fn.local_batch_size = 13
-train_fn.eval_batch_size = 16
-"""
 LOCAL = 'train_fn.sampling_strategy = "local"\n'
 IN_BATCH = 'train_fn.sampling_strategy = "in-batch"\nprism.variant = "film"\n'
 COMPONENTS = """
@@ -71,7 +58,15 @@ def write_gin(
     folder: Path, recipe: str = "base", *, dropout: float = 0.0, num_epochs: int = 3, dataset: str = "synthetic"
 ) -> Path:
     path = folder / "experiment.gin"
-    path.write_text(GIN.format(dropout=dropout, num_epochs=num_epochs, dataset=dataset) + RECIPES[recipe])
+    text = tiny_gin(
+        dataset_name=dataset,
+        dropout_rate=dropout,
+        learning_rate=0.001,
+        num_epochs=num_epochs,
+        local_batch_size=13,
+        eval_batch_size=16,
+    )
+    path.write_text(text + RECIPES[recipe])
     return path
 
 

@@ -8,24 +8,20 @@ import pytest
 
 from hstu_preserve.verbs.data import synthesize_data
 from tests.runs.killing import Job, Points, run, summarize
+from tests.runs.tiny_run import tiny_gin
 
-BASE = """
-train_fn.dataset_name = "synthetic"
-train_fn.max_sequence_length = 20
-train_fn.main_module = "HSTU"
-train_fn.item_embedding_dim = 16
-train_fn.dropout_rate = 0.2
-train_fn.sampling_strategy = "local"
-train_fn.num_negatives = 16
-train_fn.item_l2_norm = True
-train_fn.weight_decay = 0
-train_fn.learning_rate = 0.01
-train_fn.num_epochs = 3
-train_fn.local_batch_size = 16
-train_fn.eval_batch_size = 16
-train_fn.eval_interval = 2
-hstu_encoder.linear_dropout_rate = 0.1
-"""
+BASE = (
+    tiny_gin(
+        dropout_rate=0.2,
+        sampling_strategy="local",
+        learning_rate=0.01,
+        num_epochs=3,
+        local_batch_size=16,
+        eval_batch_size=16,
+        eval_interval=2,
+    )
+    + "hstu_encoder.linear_dropout_rate = 0.1\n"
+)
 COMPONENTS = """
 prism.variant = "film"
 hard_negatives.fraction = 0.5

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from hstu_preserve.data.synthetic import synthesize
 from hstu_preserve.evaluation.users import rank_users
 from hstu_preserve.primitives.strict_json import Json
 from hstu_preserve.training.loop import TrainingRun, select_training_events
+from tests.data.stores_in_memory import synthesize
 from tests.model.tiny_models import KINDS
 from tests.training.tiny_runs import (
     CPU,

@@ -26,21 +26,9 @@ from hstu_preserve.training.checkpoint import read_checkpoint
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.evaluate import evaluate
 from hstu_preserve.verbs.train import train
+from tests.runs.tiny_run import tiny_gin
 
-GIN = """
-train_fn.dataset_name = "synthetic"
-train_fn.max_sequence_length = 20
-train_fn.main_module = "HSTU"
-train_fn.item_embedding_dim = 16
-train_fn.sampling_strategy = "local"
-train_fn.num_negatives = 16
-train_fn.item_l2_norm = True
-train_fn.weight_decay = 0
-train_fn.learning_rate = 0.01
-train_fn.num_epochs = 6
-train_fn.local_batch_size = 32
-train_fn.eval_interval = 4
-"""
+GIN = tiny_gin(sampling_strategy="local", learning_rate=0.01, num_epochs=6, local_batch_size=32, eval_interval=4)
 NUM_USERS, NUM_EPOCHS, STEPS_PER_EPOCH = 80, 6, 3
 
 

@@ -1,0 +1,57 @@
+"""Where PyTorch is not installed, every command says so in one line or does without it; none ends in a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROGRAM = """
+import sys
+sys.modules["torch"] = None  # an import of it fails from here on, and nothing finds it
+
+from hstu_preserve.cli.main import run
+
+run()
+"""
+DEEP_VERIFICATION = ["verify", "--deep", "sample"]
+
+
+def run_without_torch(arguments: list[str], *, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["train", "sample-hstu-synthetic", "--output", "run"],
+        ["evaluate", "sample"],
+        ["reproduce", "sample"],
+        ["reproduce", "sample", "--rung", "resume", "--rung", "training"],
+        ["export", "sample", "--format", "meta-checkpoint", "--output", "x"],
+    ],
+    ids=" ".join,
+)
+def test_a_command_that_computes_says_that_it_needs_pytorch(arguments: list[str], tmp_path: Path) -> None:
+    result = run_without_torch(arguments, folder=tmp_path)
+    assert (result.returncode, result.stdout) == (4, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: PyTorch is not installed, which training and evaluation need; pip install ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_deep_verification_says_that_it_could_not_look_deeper(tmp_path: Path) -> None:
+    result = run_without_torch(DEEP_VERIFICATION, folder=tmp_path)
+    assert result.returncode == 4
+    assert "PyTorch is not installed" in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("verb", [["doctor"], ["show", "sample"], ["verify", "sample"]], ids=" ".join)
+def test_a_command_that_only_looks_does_without_it(verb: list[str], tmp_path: Path) -> None:
+    result = run_without_torch(verb, folder=tmp_path)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert verb != ["doctor"] or "PyTorch is not installed" in result.stdout

@@ -11,10 +11,13 @@ from types import FrameType
 from typing import Never
 
 from hstu_preserve.cli.output import complain
-from hstu_preserve.errors import PreserveError, UsageError
+from hstu_preserve.errors import PreserveError, UnavailableError, UsageError
+from hstu_preserve.primitives.threads import require_threads
 
 INTERRUPTED = 130
 TERMINATED = 143
+MAX_OPENBLAS_THREADS = 64
+"""What numpy's wheels are built for."""
 OBJECTS_BEFORE_COLLECTING = 100_000
 """Importing makes objects that stay: looking for garbage among them took a sixth of a short command's time."""
 
@@ -71,9 +74,20 @@ def run() -> Never:
     if "RANK" in os.environ:  # torch would tell each process that its search for unused parameters found none
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
+    do_with_fewer_threads()
     exit_code = main()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the outcome was said: an exception now would be a traceback
+        signal.signal(number, signal.SIG_DFL)
     gc.freeze()  # the process ends: a last search for garbage takes a tenth of a second and frees nothing
     sys.exit(exit_code)
+
+
+def do_with_fewer_threads() -> None:
+    """Let numpy's OpenBLAS have one thread if the system gives it too few: it would interrupt the process otherwise."""
+    try:
+        require_threads(min(os.cpu_count() or 1, MAX_OPENBLAS_THREADS) - 1, purpose="numpy")
+    except UnavailableError:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies with numpy
 
 
 def leave(number: int, frame: FrameType | None) -> Never:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.cli.output import tell
 from hstu_preserve.primitives.progress import Listener, Progress, ignore
+from hstu_preserve.primitives.threads import start_thread
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
@@ -68,6 +69,9 @@ def draw(*columns: "ProgressColumn", beginning: str) -> Iterator[Listener]:
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
+    if start_thread(lambda: None, name="probe") is None:  # the bar draws itself in one
+        yield ignore
+        return
     what = TextColumn("{task.description}")
     with Bar(what, BarColumn(), *columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(beginning, total=None, figures="")

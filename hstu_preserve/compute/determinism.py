@@ -12,6 +12,7 @@ import torch
 from torch import Generator
 
 from hstu_preserve.compute.memory import sufficient_memory
+from hstu_preserve.compute.threads import require_computing_threads
 
 CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
@@ -75,8 +76,9 @@ def repeatable_arithmetic(*, tf32: bool) -> Iterator[None]:
     On CUDA the cuBLAS workspace must be set before the first call, which is why it is set here, before any tensor.
 
     Raises:
-        UnavailableError: What is computed inside the block does not fit into memory.
+        UnavailableError: What is computed inside the block does not fit into memory, or there are too few threads.
     """
+    require_computing_threads()
     os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
     before = (
         torch.are_deterministic_algorithms_enabled(),

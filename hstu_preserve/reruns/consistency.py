@@ -16,6 +16,7 @@ from hstu_preserve.bundle.layout import (
     RUN_RECORD,
     STEPS,
 )
+from hstu_preserve.compute.threads import require_computing_threads
 from hstu_preserve.data.batches import locate_targets
 from hstu_preserve.data.finding import open_store_for_bundle
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
@@ -49,8 +50,9 @@ def verify_deeply(path: Path, *, identity: str | None) -> tuple[DeepCheck, ...]:
 
     Raises:
         ContentError: The bundle changed since it was verified.
-        UnavailableError: No torch.
+        UnavailableError: No torch, or the system gives too few threads.
     """
+    require_computing_threads()
     with open_bundle(path, identity=identity) as bundle:
         return tuple(run_check(name, partial(check, bundle), root=bundle.root) for name, check in CHECKS.items())
 

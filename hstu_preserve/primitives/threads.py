@@ -85,8 +85,8 @@ def map_in_threads(
             return [work(item) for item in items]
         return [future.result() for future in futures]
     except BaseException:
+        waiting.clear()  # before they stop: what ends early would begin the next
         stop.set()
-        waiting.clear()
         raise
     finally:
         for thread in threads:

@@ -4,7 +4,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from itertools import pairwise
 from types import FrameType
@@ -34,14 +35,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_no_empty(sys.argv[1:] if arguments is None else arguments)
         app(args=None if arguments is None else list(arguments), prog_name="hstu-preserve")
     except PreserveError as error:
-        complain(str(error))
+        with terminated_later():
+            complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
     except SystemExit as leaving:
+        if isinstance(leaving.__context__, PreserveError):  # torchrun ends a process that is on its way out of an error
+            complain(str(leaving.__context__))
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     return 0
+
+
+@contextmanager
+def terminated_later() -> Iterator[None]:
+    """Hold SIGTERM back inside the block, so that what is being said is said to its end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def require_no_empty(arguments: Sequence[str]) -> None:

@@ -93,7 +93,8 @@ def train_chain(
             try:
                 results, checkpoint = conduct.complete()
             except (RunStopped, LostProcessError) as error:
-                if isinstance(error, LostProcessError) and not stop.is_made:
+                is_saved = stop.is_made and conduct.last_checkpoint is not None
+                if isinstance(error, LostProcessError) and not is_saved:
                     advice = "the same command with --resume goes on from the newest checkpoint"
                     raise LostProcessError(f"{error}; {advice}") from None
                 announce(f"{output}: saved; the same command with --resume goes on from here")

@@ -39,7 +39,7 @@ def run(*arguments: str, cwd: Path, stdin: bytes = b"", **environment: str) -> s
         env={**os.environ, **environment},
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 

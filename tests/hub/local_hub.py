@@ -157,7 +157,7 @@ class Handler(BaseHTTPRequestHandler):
         self.fault = self.hub.choose_fault(f"{self.command} {self.path}")
         try:
             if self.fault.cut_at is None:
-                time.sleep(self.fault.stall_seconds)
+                self.stall()
             if self.fault.is_dropped:
                 self.hang_up()
             elif self.fault.status is not None:
@@ -307,9 +307,14 @@ class Handler(BaseHTTPRequestHandler):
             if self.fault.bytes_per_second:
                 time.sleep(len(piece) / self.fault.bytes_per_second)
             if len(spoiled) < len(piece):
-                time.sleep(self.fault.stall_seconds)
+                self.stall()
                 self.hang_up()
                 return
+
+    def stall(self) -> None:
+        """Wait as the fault has it."""
+        if self.fault.until is not None:
+            self.fault.until.wait()
 
     def spoil_piece(self, piece: bytes, *, offset: int) -> bytes:
         """Return a piece as the fault has it: cut, or with one bit changed."""

@@ -108,6 +108,10 @@ class LocalHub:
             files = (f for r in self.repositories.values() for c in r.commits.values() for f in c.files.values())
             return next((file for file in files if file.is_lfs and file.sha256 == sha256), None)
 
+    def count(self, pattern: str) -> int:
+        """Return how many requests match."""
+        return sum(bool(re.search(pattern, f"{one.method} {one.path}")) for one in self.requests)
+
     def count_sent(self, pattern: str = "^GET .*") -> int:
         """Return how many bytes of content were sent for the requests that match."""
         return sum(one.bytes_sent for one in self.requests if re.search(pattern, f"{one.method} {one.path}"))

@@ -218,9 +218,14 @@ def test_several_at_once_share_the_list_of_the_repository(published: LocalHub, p
     others = {f"{n}.tar.gz": BUNDLE[:1000] + bytes([n]) for n in range(4)}
     rows = "".join(f"| `{n}` | `{hashlib.md5(c, usedforsecurity=False).hexdigest()}` |\n" for n, c in others.items())
     published.add(REPOSITORY, {**others, "MANIFEST.md": f"| file | md5 |\n|---|---|\n{rows}".encode()})
-    is_waited_for = threading.Event()
-    published.spoil(Fault(pattern="GET .*/resolve/.*MANIFEST", until=is_waited_for, times=ALWAYS))
+    reading, have_all_asked, is_waited_for = "GET .*/resolve/.*MANIFEST", threading.Event(), threading.Event()
+    published.spoil(Fault(pattern=reading, until=have_all_asked, times=len(others)))  # what it says
+    published.spoil(Fault(pattern=reading, until=is_waited_for, times=ALWAYS))  # then a copy of it, fetched by one
     processes = [program.start("download", name, "--output-dir", name.partition(".")[0]) for name in others]
+    while published.count(reading) < len(others):
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.01)
+    have_all_asked.set()
     errors = [process.stderr for process in processes if process.stderr is not None]
     waiting, _, _ = select.select(errors, [], [], 600)
     assert waiting

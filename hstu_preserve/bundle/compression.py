@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import BinaryIO, Protocol
 
 from hstu_preserve.bundle.damage import DamagedError
-from hstu_preserve.bundle.inflating import Block, Damage, End, InflatingThread
+from hstu_preserve.bundle.inflating import Block, Damage, End, Inflating
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.primitives.voice import count_nothing
 from hstu_preserve.records.contents import FindingClass
@@ -76,7 +76,7 @@ class GzipReader:
         self.transport_sha256: str | None = None
         """Of the compressed bytes, once the end was reached."""
         self._transport = hashlib.sha256()
-        self._inflating: InflatingThread | None = None
+        self._inflating: Inflating | None = None
         self._is_at_end = False
         self._chunk = b""
         self._offset = 0
@@ -127,7 +127,7 @@ class GzipReader:
     def _next_content(self) -> bytes:
         """Return the next decompressed bytes; none at the end."""
         if self._inflating is None:
-            self._inflating = InflatingThread(self.stream)
+            self._inflating = Inflating(self.stream)
             weakref.finalize(self, self._inflating.request_stop)
         while not self._is_at_end:
             match self._inflating.take():

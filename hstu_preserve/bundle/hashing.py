@@ -6,6 +6,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
+from hstu_preserve.primitives.threads import start_thread
+
 CHUNKS_WAITING = 8
 
 
@@ -29,29 +31,36 @@ class BackgroundDigest:
 
 
 class HashingThread:
-    """One thread that feeds digests in the order of submission; ends with the block."""
+    """One thread that feeds digests in the order of submission; ends with the block.
+
+    If the system gives no thread, they are fed by whoever submits.
+    """
 
     def __init__(self) -> None:
         self._work: queue.Queue[tuple[hashlib._Hash, bytes] | None] = queue.Queue(maxsize=CHUNKS_WAITING)
-        self._thread = threading.Thread(target=self._feed, daemon=True)
+        self._thread: threading.Thread | None = None
 
     def submit(self, digest: "hashlib._Hash", chunk: bytes) -> None:
         """Add bytes to a digest as soon as those before are done."""
-        self._work.put((digest, chunk))
+        if self._thread is None:
+            digest.update(chunk)
+        else:
+            self._work.put((digest, chunk))
 
     def drain(self) -> None:
         """Wait until everything submitted is hashed."""
         self._work.join()
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._thread = start_thread(self._feed, name="hashing")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._work.put(None)
-        self._thread.join()
+        if self._thread is not None:
+            self._work.put(None)
+            self._thread.join()
 
     def _feed(self) -> None:
         """Feed the digests until told to end."""

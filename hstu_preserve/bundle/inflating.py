@@ -1,5 +1,7 @@
 """Inflates a gzip stream in a thread of its own, a few blocks ahead of whoever reads and hashes it.
 
+If the system gives no thread, whoever reads inflates.
+
 Inflating is the longest part of a verification and releases the interpreter's lock, as hashing does: on two cores the
 second comes for nothing. Memory stays flat, since the queue between the two is short.
 """
@@ -12,9 +14,11 @@ import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from types import ModuleType
 from typing import BinaryIO, Protocol, TypeAlias
 
+from hstu_preserve.primitives.threads import start_thread
 from hstu_preserve.records.contents import FindingClass
 
 igzip_lib: ModuleType | None
@@ -111,22 +115,27 @@ class Damage:
 Item: TypeAlias = Block | End | Damage | OSError
 
 
-class InflatingThread:
-    """Items of one stream, made ahead by a daemon thread that `close` ends.
+class Inflating:
+    """Items of one stream, made ahead by a daemon thread that `close` ends; made when asked for if there is none.
 
     Args:
-        stream: Compressed bytes; read by the thread alone.
+        stream: Compressed bytes; read by nobody else.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._items: queue.Queue[Item] = queue.Queue(maxsize=BLOCKS_AHEAD)
+        self._ahead: queue.Queue[Item] = queue.Queue(maxsize=BLOCKS_AHEAD)
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=produce, args=(stream, self._items, self._stopped), daemon=True)
-        self._thread.start()
+        self._thread = start_thread(partial(produce, stream, self._ahead, self._stopped), name="inflating")
+        self._here = inflate(RawReader(stream, self._stopped))  # begins at the first item, if it is ever asked
 
     def take(self) -> Item:
         """Return the next item; none comes after an `End`, a `Damage` or an error."""
-        return self._items.get()
+        if self._thread is not None:
+            return self._ahead.get()
+        try:
+            return next(self._here)
+        except OSError as error:
+            return error
 
     def request_stop(self) -> None:
         """Ask the thread to end before it reads any further."""
@@ -135,7 +144,8 @@ class InflatingThread:
     def close(self) -> None:
         """End the thread, whatever is still to be read."""
         self.request_stop()
-        self._thread.join()
+        if self._thread is not None:
+            self._thread.join()
 
 
 def produce(stream: BinaryIO, items: "queue.Queue[Item]", stopped: threading.Event) -> None:

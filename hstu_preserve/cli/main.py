@@ -4,17 +4,21 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from io import TextIOWrapper
 from itertools import pairwise
 from types import FrameType
 from typing import Never
 
 from hstu_preserve.cli.output import complain
-from hstu_preserve.errors import PreserveError, UsageError
+from hstu_preserve.errors import PreserveError, UnavailableError, UsageError
+from hstu_preserve.primitives.threads import require_threads
 
 INTERRUPTED = 130
 TERMINATED = 143
+MAX_OPENBLAS_THREADS = 64
+"""What numpy's wheels are built for."""
 OBJECTS_BEFORE_COLLECTING = 100_000
 """Importing makes objects that stay: looking for garbage among them took a sixth of a short command's time."""
 
@@ -31,14 +35,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_no_empty(sys.argv[1:] if arguments is None else arguments)
         app(args=None if arguments is None else list(arguments), prog_name="hstu-preserve")
     except PreserveError as error:
-        complain(str(error))
+        with terminated_later():
+            complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
     except SystemExit as leaving:
+        if isinstance(leaving.__context__, PreserveError):  # torchrun ends a process that is on its way out of an error
+            complain(str(leaving.__context__))
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     return 0
+
+
+@contextmanager
+def terminated_later() -> Iterator[None]:
+    """Hold SIGTERM back inside the block, so that what is being said is said to its end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def require_no_empty(arguments: Sequence[str]) -> None:
@@ -71,9 +88,20 @@ def run() -> Never:
     if "RANK" in os.environ:  # torch would tell each process that its search for unused parameters found none
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
+    do_with_fewer_threads()
     exit_code = main()
+    for number in (signal.SIGINT, signal.SIGTERM):  # the outcome was said: an exception now would be a traceback
+        signal.signal(number, signal.SIG_DFL)
     gc.freeze()  # the process ends: a last search for garbage takes a tenth of a second and frees nothing
     sys.exit(exit_code)
+
+
+def do_with_fewer_threads() -> None:
+    """Let numpy's OpenBLAS have one thread if the system gives it too few: it would interrupt the process otherwise."""
+    try:
+        require_threads(min(os.cpu_count() or 1, MAX_OPENBLAS_THREADS) - 1, purpose="numpy")
+    except UnavailableError:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies with numpy
 
 
 def leave(number: int, frame: FrameType | None) -> Never:

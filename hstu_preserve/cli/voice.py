@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from hstu_preserve.cli.output import tell
+from hstu_preserve.primitives.threads import start_thread
 from hstu_preserve.primitives.voice import Progress, Voice
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @contextmanager
 def spoken() -> Iterator[Voice]:
     """Yield a voice that writes sentences on stderr and draws a bar there if it is a terminal."""
-    if not sys.stderr.isatty():
+    if not can_draw():
         yield Voice(say=tell)
         return
     from rich.console import Console
@@ -34,7 +35,12 @@ def spoken() -> Iterator[Voice]:
 def spoken_in_epochs() -> Iterator[Voice]:
     """Yield a voice as `spoken` does; where no bar can be drawn, it writes a line after each epoch."""
     with spoken() as voice:
-        yield voice if sys.stderr.isatty() else Voice(say=voice.say, show=EpochLines().hear)
+        yield voice if can_draw() else Voice(say=voice.say, show=EpochLines().hear)
+
+
+def can_draw() -> bool:
+    """Whether stderr is a terminal, and a thread can be had, in which the bar draws itself."""
+    return sys.stderr.isatty() and start_thread(lambda: None, name="probe") is not None
 
 
 class Drawing:

@@ -12,6 +12,7 @@ import torch
 from torch import Generator
 
 from hstu_preserve.compute.memory import sufficient_memory
+from hstu_preserve.compute.threads import require_computing_threads
 
 CUBLAS_WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
@@ -73,8 +74,9 @@ def repeatable_arithmetic(*, tf32: bool) -> Iterator[None]:
     """Use deterministic algorithms inside the block, with TF32 as the recipe says; restore the switches after it.
 
     Raises:
-        UnavailableError: The computation inside the block does not fit into memory.
+        UnavailableError: The computation inside the block does not fit into memory, or there are too few threads.
     """
+    require_computing_threads()
     # On CUDA it must be set before the first call of cuBLAS: here there is no tensor yet.
     os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
     before = (

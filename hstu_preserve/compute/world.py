@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from hstu_preserve.compute.processes import count_processes, find_rank
+from hstu_preserve.compute.threads import require_communication_threads
 from hstu_preserve.errors import LostProcessError
 
 T = TypeVar("T")
@@ -99,6 +100,7 @@ def join_world(device: torch.device) -> Iterator[World]:
     if world.size == 1:
         yield ALONE
         return
+    require_communication_threads()
     with explain_lost_processes():
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:

@@ -27,11 +27,14 @@ from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, is_token
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.primitives.threads import require_threads
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
 
 Result = TypeVar("Result")
 
 CHUNK_BYTES = 2**20
+CLIENT_THREADS = 16
+"""The client uploads by five, and by its own transport's beside them, which ends the process if it cannot have them."""
 MAX_BYTES_IN_MEMORY = 16 * 2**20
 """Above what the Hub takes outside LFS; whatever is larger, it holds against the sha256 that it is pushed under."""
 LOGIN_ADVICE = "set HF_TOKEN to a token with write permission, or log in with 'hf auth login'"
@@ -147,9 +150,11 @@ class HubWriter:
 
         Raises:
             ContentError: A file changed since it was verified, and nothing was pushed; or the commit holds another.
+            UnavailableError: The system gives too few threads for the client, and nothing was pushed.
         """
         if not sys.stderr.isatty():
             disable_progress_bars()
+        require_threads(CLIENT_THREADS, purpose=f"{self.url}: pushing to it")
         additions = [make_addition(file) for file in files]
         with warnings.catch_warnings(), self._explained_for_good("pushing to it"), watched(self.url):
             warnings.simplefilter("ignore", DeprecationWarning)  # between the client and its own transport

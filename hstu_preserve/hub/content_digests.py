@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
-from threading import Thread
 
 from hstu_preserve.errors import UnavailableError
+from hstu_preserve.primitives.threads import start_thread
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
 
 CHUNK_BYTES = 1 << 20
@@ -41,15 +41,20 @@ class ContentHasher:
 
 @contextmanager
 def hashing_behind(hasher: ContentHasher) -> Iterator[Callable[[bytes], None]]:
-    """Yield what takes chunks to be hashed while the next ones arrive; all are hashed when the block is left."""
+    """Yield what takes chunks to be hashed while the next ones arrive; all are hashed when the block is left.
+
+    They are hashed at once if the system gives no thread for it.
+    """
     waiting: Queue[bytes | None] = Queue(maxsize=CHUNKS_AHEAD)
 
     def work() -> None:
         while (chunk := waiting.get()) is not None:
             hasher.update(chunk)
 
-    worker = Thread(target=work, name="hashing")
-    worker.start()
+    worker = start_thread(work, name="hashing")
+    if worker is None:
+        yield hasher.update
+        return
     try:
         yield waiting.put
     finally:

@@ -16,6 +16,7 @@ from hstu_preserve.bundle.layout import (
     STEPS,
 )
 from hstu_preserve.bundle.opening import VerifiedTree
+from hstu_preserve.compute.threads import require_computing_threads
 from hstu_preserve.data.batches import locate_targets
 from hstu_preserve.data.finding import open_store_for_bundle
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
@@ -47,7 +48,12 @@ def check_tree(tree: VerifiedTree) -> tuple[DeepCheck, ...]:
 
 
 def check_bundle(bundle: OpenedBundle) -> tuple[DeepCheck, ...]:
-    """Compare the parts of an opened bundle with each other."""
+    """Compare the parts of an opened bundle with each other.
+
+    Raises:
+        UnavailableError: The system gives too few threads.
+    """
+    require_computing_threads()
     return tuple(run_check(name, partial(check, bundle), root=bundle.root) for name, check in CHECKS.items())
 
 

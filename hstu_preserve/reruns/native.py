@@ -16,6 +16,7 @@ from hstu_preserve.evaluation.one_evaluation import evaluators_agree
 from hstu_preserve.evaluation.ranks import compare_ranks, write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.primitives.threads import require_threads
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
@@ -192,9 +193,14 @@ class NativeRunner:
 
 @contextmanager
 def recorded_threads(recorded: NumericsRecord | None) -> Iterator[None]:
-    """Compute with the recorded number of threads inside the block: sums are split over them."""
+    """Compute with the recorded number of threads inside the block: sums are split over them.
+
+    Raises:
+        UnavailableError: The system gives fewer.
+    """
     before = torch.get_num_threads()
     if recorded is not None:
+        require_threads(recorded.threads - 1, purpose="computing as recorded")
         torch.set_num_threads(recorded.threads)
     try:
         yield

@@ -96,7 +96,7 @@ def train_and_seal(run: OpenedRun, *, now: RunRecord, durability: Durability) ->
     if durability.resume:
         changes = list_changes(run.record, now)
         point = resume(run, training=training, folder=folder, history=history, changes=changes)
-    with leaving_when_stopped(run):
+    with leaving_when_stopped(run, folder=folder):
         results, checkpoint = complete(
             run, training=training, folder=folder, history=history, point=point, minutes=durability.minutes
         )
@@ -106,7 +106,7 @@ def train_and_seal(run: OpenedRun, *, now: RunRecord, durability: Durability) ->
 
 
 @contextmanager
-def leaving_when_stopped(run: OpenedRun) -> Iterator[None]:
+def leaving_when_stopped(run: OpenedRun, *, folder: CheckpointFolder) -> Iterator[None]:
     """Say how to go on with a run that was saved before its end, and leave as the signal asks for.
 
     Raises:
@@ -116,7 +116,8 @@ def leaving_when_stopped(run: OpenedRun) -> Iterator[None]:
     try:
         yield
     except (RunStopped, LostProcessError) as error:
-        if isinstance(error, LostProcessError) and not run.stop.is_made:
+        is_saved = run.stop.is_made and bool(folder.list_entries())
+        if isinstance(error, LostProcessError) and not is_saved:
             advice = "the same command with --resume goes on from the newest checkpoint"
             raise LostProcessError(f"{error}; {advice}") from None
         run.voice.say(f"{run.output}: saved; the same command with --resume goes on from here")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hstu_preserve.compute.machine import describe_environment, find_numerics
 from hstu_preserve.data.finding import STORES_VARIABLE
+from hstu_preserve.errors import UnavailableError
 from hstu_preserve.primitives.environment import INSTALL_TORCH, installed_versions
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.environment import NumericsRecord
@@ -33,6 +34,12 @@ def check_torch(numerics: NumericsRecord | None) -> Capability:
     if numerics is None:
         return Capability(name=name, is_available=False, detail="PyTorch is not installed", advice=INSTALL_TORCH)
     detail = f"torch {numerics.torch}, {numerics.cpu_capability}, {count(numerics.threads, 'thread')}"
+    from hstu_preserve.compute.threads import require_computing_threads
+
+    try:
+        require_computing_threads()
+    except UnavailableError as error:
+        return Capability(name=name, is_available=False, detail=detail, advice=str(error))
     return Capability(name=name, is_available=True, detail=detail, advice=None)
 
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -15,6 +14,7 @@ from hstu_preserve.hub.second_names import give_new
 from hstu_preserve.library.fetching import fetch_file
 from hstu_preserve.library.repository import Repository
 from hstu_preserve.library.wanted import Job, Wanted, list_jobs, list_notes, open_wanted
+from hstu_preserve.primitives.threads import map_in_threads
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.records.downloads import DigestKind, DownloadedFile, DownloadReport, PublishedFile
 
@@ -71,14 +71,10 @@ def fetch_all(jobs: Sequence[Job], *, repository: Repository, output: Path, voic
     first = {job.file.etag: job for job in reversed(jobs)}  # one file per content, so that no two wait for one part
     rounds = [[j for j in jobs if first[j.file.etag] is j], [j for j in jobs if first[j.file.etag] is not j]]
     results: dict[int, DownloadedFile] = {}
-    with ThreadPoolExecutor(max_workers=PARALLEL_FILES) as pool:
-        try:
-            for some in rounds:
-                done = pool.map(lambda job: fetch_one(job, repository=repository, output=output, total=total), some)
-                results |= {id(job): result for job, result in zip(some, done, strict=True)}
-        except BaseException:
-            repository.policy.stop.set()
-            raise
+    work = partial(fetch_one, repository=repository, output=output, total=total)
+    for some in rounds:
+        done = map_in_threads(work, some, max_threads=PARALLEL_FILES, stop=repository.policy.stop)
+        results |= {id(job): result for job, result in zip(some, done, strict=True)}
     return tuple(results[id(job)] for job in jobs)
 
 

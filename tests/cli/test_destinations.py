@@ -117,6 +117,6 @@ def test_an_interrupted_reproduction_leaves_nothing_that_keeps_the_same_command_
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=600)
     assert process.returncode == 130, error
     assert list(tmp_path.iterdir()) == []

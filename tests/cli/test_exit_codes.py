@@ -39,7 +39,7 @@ def run(*arguments: str, cwd: Path, stdin: bytes = b"", **environment: str) -> s
         env={**os.environ, **environment},
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
 
 
@@ -416,3 +416,27 @@ def test_a_wrong_torch_fbgemm_pair_is_one_line_of_doctor_and_no_stack_of_warning
     assert result.returncode == 0, result.stderr
     assert b"plain operators" in result.stdout
     assert b"LOUD" not in result.stderr
+
+
+TERMINATED_ON_THE_WAY_OUT = """
+import os, signal
+from hstu_preserve.cli.main import run
+from hstu_preserve.errors import UnavailableError
+from hstu_preserve.verbs import unpack as module
+
+def fail(*arguments, **named):
+    try:
+        raise UnavailableError("the disk is full")
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+module.unpack = fail
+run()
+"""
+
+
+def test_an_error_is_said_although_the_process_is_terminated_on_its_way_out(tmp_path: Path) -> None:
+    """As torchrun does to the process that failed, once another one has ended for want of it."""
+    command = [sys.executable, "-c", TERMINATED_ON_THE_WAY_OUT, "unpack", "sample", "--output", "tree"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    require_clean_failure(result, exit_code=143, says="error: the disk is full")

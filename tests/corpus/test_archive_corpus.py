@@ -196,7 +196,7 @@ def test_a_place_that_cannot_be_written_is_an_error(honest: list[Piece]) -> None
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "hstu_preserve", *arguments], cwd=cwd, capture_output=True, check=False, timeout=60
+        [sys.executable, "-m", "hstu_preserve", *arguments], cwd=cwd, capture_output=True, check=False, timeout=600
     )
 
 
@@ -247,7 +247,7 @@ def test_an_interrupt_midway_leaves_nothing(honest: list[Piece], scratch: Path) 
     (scratch / "bundle.tar.gz").write_bytes(compress(join(honest)))
     before = snapshot(scratch)
     command = [sys.executable, "-B", "-c", INTERRUPTED_MIDWAY, "unpack", "bundle.tar.gz", "--output", "out"]
-    result = subprocess.run(command, cwd=scratch, capture_output=True, timeout=60, check=False)
+    result = subprocess.run(command, cwd=scratch, capture_output=True, timeout=600, check=False)
     assert result.stdout == b"4 files\n"  # the bundle and three members
     assert result.returncode in {130, -signal.SIGINT}
     assert b"Traceback" not in result.stderr

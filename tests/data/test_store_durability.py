@@ -27,7 +27,7 @@ def test_a_full_disk_ends_a_preparation_with_4_and_leaves_nothing(tmp_path: Path
     output = tmp_path / "store"
     command = [sys.executable, "-c", FILE_LIMIT.format(limit=limit), *SYNTHESIZE, "--ratings", "50000"]
     process = subprocess.Popen([*command, "--output", str(output)], stderr=subprocess.PIPE, text=True)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == 4, said
     assert f"{output}: cannot be written" in said
     assert "Traceback" not in said
@@ -47,7 +47,7 @@ def test_a_preparation_that_is_ended_leaves_nothing_under_its_outputs_name(
     while not list(tmp_path.glob(".store.*.tmp")) and time.monotonic() < deadline:
         time.sleep(0.001)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert (process.returncode, "Traceback" in said) == (code, False), said
     assert len(list(tmp_path.iterdir())) == (number == signal.SIGKILL)
     write_synthetic_store(tmp_path / "store", seed=7, num_users=20, num_items=60, num_ratings=400)

@@ -189,7 +189,7 @@ def measure_peak(folder: Path, *, repetitions: int) -> float:
         for _ in range(repetitions):
             stream.write(rows)
     command = [sys.executable, "-c", PEAK, str(source), str(folder / "store"), str(repetitions * 100_000)]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+    printed = subprocess.run(command, check=True, capture_output=True, text=True, timeout=600).stdout
     return int(printed) / 1000
 
 

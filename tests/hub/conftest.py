@@ -23,6 +23,20 @@ def hub() -> Iterator[LocalHub]:
         yield hub
 
 
+NOTING_WAITS = """
+import os, threading
+wait = threading.Event.wait
+
+def note(self, timeout=None):
+    if timeout is not None:
+        with open(os.environ["NOTED_WAITS"], "a") as file:
+            print(timeout, file=file)
+    return wait(self, timeout)
+
+threading.Event.wait = note
+"""
+
+
 @dataclass(kw_only=True)
 class Program:
     """The program on a machine of its own: its folder, its home, its token."""
@@ -41,7 +55,7 @@ class Program:
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments, **environment)
-        out, err = (text.decode() for text in process.communicate(timeout=60))
+        out, err = (text.decode() for text in process.communicate(timeout=600))
         assert "Traceback" not in err, err
         assert TOKEN not in out + err
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
@@ -49,6 +63,23 @@ class Program:
     def run_json(self, *arguments: str, **environment: str) -> Any:
         result = self.run(*arguments, "--json", **environment)
         return json.loads(result.stdout)
+
+    def note_waits(self) -> Path:
+        """Have each process from now on note how many seconds it asks to wait; return the file that it notes them in.
+
+        How long it takes says nothing on a machine that does other work beside it.
+        """
+        folder = self.folder.parent / "noting"
+        folder.mkdir()
+        (folder / "sitecustomize.py").write_text(NOTING_WAITS)
+        noted = folder / "waits"
+        noted.touch()
+        places = (str(folder), self.environment.get("PYTHONPATH"))
+        self.environment |= {
+            "NOTED_WAITS": str(noted),
+            "PYTHONPATH": os.pathsep.join(place for place in places if place),
+        }
+        return noted
 
     @property
     def files(self) -> dict[str, bytes]:
@@ -80,8 +111,8 @@ def program(hub: LocalHub, tmp_path: Path, byte_code: Path) -> Program:
         "HF_HOME": str(tmp_path / "home"),
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DOWNLOAD_TIMEOUT": "1",
-        "HF_HUB_ETAG_TIMEOUT": "1",
+        "HF_HUB_DOWNLOAD_TIMEOUT": "300",  # the hub is slow to answer if other work takes its machine
+        "HF_HUB_ETAG_TIMEOUT": "300",
         "NO_PROXY": "*",
         "PYTHONPYCACHEPREFIX": str(byte_code),
     }

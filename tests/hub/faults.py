@@ -1,6 +1,7 @@
 """What the local hub can do wrong on demand."""
 
 import re
+import threading
 from dataclasses import dataclass, field
 
 
@@ -17,7 +18,7 @@ class Fault:
         cut_at: The connection ends before this byte of the file.
         flip_at: One bit of this byte of the file is another.
         is_dropped: The connection ends without an answer.
-        stall_seconds: Wait, at `cut_at` or else before the answer.
+        until: Waited for, at `cut_at` or else before the answer; nobody need ever set it.
         is_range_ignored: A whole file for a part.
         is_condition_ignored: `If-Range` is not looked at.
         range_status: The status of an answer to a range.
@@ -33,7 +34,7 @@ class Fault:
     cut_at: int | None = None
     flip_at: int | None = None
     is_dropped: bool = False
-    stall_seconds: float = 0.0
+    until: threading.Event | None = None
     is_range_ignored: bool = False
     is_condition_ignored: bool = False
     range_status: int = 206

@@ -108,6 +108,10 @@ class LocalHub:
             files = (f for r in self.repositories.values() for c in r.commits.values() for f in c.files.values())
             return next((file for file in files if file.is_lfs and file.sha256 == sha256), None)
 
+    def count(self, pattern: str) -> int:
+        """Return how many requests match."""
+        return sum(bool(re.search(pattern, f"{one.method} {one.path}")) for one in self.requests)
+
     def count_sent(self, pattern: str = "^GET .*") -> int:
         """Return how many bytes of content were sent for the requests that match."""
         return sum(one.bytes_sent for one in self.requests if re.search(pattern, f"{one.method} {one.path}"))
@@ -157,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
         self.fault = self.hub.choose_fault(f"{self.command} {self.path}")
         try:
             if self.fault.cut_at is None:
-                time.sleep(self.fault.stall_seconds)
+                self.stall()
             if self.fault.is_dropped:
                 self.hang_up()
             elif self.fault.status is not None:
@@ -307,9 +311,14 @@ class Handler(BaseHTTPRequestHandler):
             if self.fault.bytes_per_second:
                 time.sleep(len(piece) / self.fault.bytes_per_second)
             if len(spoiled) < len(piece):
-                time.sleep(self.fault.stall_seconds)
+                self.stall()
                 self.hang_up()
                 return
+
+    def stall(self) -> None:
+        """Wait as the fault has it."""
+        if self.fault.until is not None:
+            self.fault.until.wait()
 
     def spoil_piece(self, piece: bytes, *, offset: int) -> bytes:
         """Return a piece as the fault has it: cut, or with one bit changed."""

@@ -401,10 +401,16 @@ def test_a_stale_part_never_becomes_a_file(stale: str, reader: Reader) -> None:
 
 
 def test_who_comes_second_waits_and_takes_what_the_first_fetched(hub: LocalHub, reader: Reader) -> None:
-    hub.spoil(Fault(pattern=STORAGE, bytes_per_second=2e6))
+    is_second_waiting = threading.Event()
+    hub.spoil(Fault(pattern=STORAGE, until=is_second_waiting))
     second = reader.open()
     said: list[str] = []
-    second.voice = Voice(say=said.append)
+
+    def hear(line: str) -> None:
+        said.append(line)
+        is_second_waiting.set()
+
+    second.voice = Voice(say=hear)
     first = threading.Thread(target=reader.obtain)
     first.start()
     while not reader.parts:
@@ -448,13 +454,13 @@ def test_a_part_that_becomes_a_file_before_it_is_locked_is_left_alone(
     def take_lock_late(descriptor: int) -> bool:
         if threading.current_thread().name == "late":
             is_open.set()
-            assert is_whole.wait(10)
+            assert is_whole.wait(600)
         return take_lock(descriptor)
 
     monkeypatch.setattr(partial_files, "take_lock", take_lock_late)
     late = threading.Thread(target=reader.obtain, name="late")
     late.start()
-    assert is_open.wait(10)
+    assert is_open.wait(600)
     assert reader.obtain() == BUNDLE
     hub.spoil(Fault(pattern=STORAGE, flip_at=5, times=2))  # what a second fetch would put into the finished file
     is_whole.set()

@@ -1,11 +1,14 @@
 """What only a process of its own can show: kills, interrupts, timeouts, full disks, a machine without network."""
 
 import hashlib
+import os
 import random
 import resource
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -36,7 +39,8 @@ def find_part(program: Program) -> Path | None:
 
 def wait_for_part(program: Program, num_bytes: int) -> int:
     """Wait until so many bytes are on disk."""
-    for _ in range(3000):
+    deadline = time.monotonic() + 600
+    while time.monotonic() < deadline:
         part = find_part(program)
         if part is not None and part.stat().st_size >= num_bytes:
             return part.stat().st_size
@@ -60,7 +64,9 @@ def test_after_each_kill_the_next_run_continues_from_the_last_byte(
     seed: int, published: LocalHub, program: Program
 ) -> None:
     points = sorted(random.Random(seed).sample(range(1, 3_000_000), 2))
-    published.spoil(Fault(pattern=STORAGE, bytes_per_second=1.5e6, times=len(points)))
+    for point in points:  # bytes keep coming while it is killed, but never the last ones
+        never = threading.Event()
+        published.spoil(Fault(pattern=STORAGE, bytes_per_second=1.5e6, cut_at=point + 900_000, until=never))
     kept = [kill_somewhere(program, num_bytes=point) for point in points]
     assert program.run("download", ID).returncode == 0
     assert program.files == {NAME: BUNDLE}
@@ -77,11 +83,11 @@ def test_after_each_kill_the_next_run_continues_from_the_last_byte(
 def test_an_interrupt_ends_at_once_and_keeps_what_arrived(
     number: signal.Signals, exit_code: int, published: LocalHub, program: Program
 ) -> None:
-    published.spoil(Fault(pattern=STORAGE, bytes_per_second=1e6))
+    published.spoil(Fault(pattern=STORAGE, bytes_per_second=2e5))
     process = program.start("download", ID)
     wait_for_part(program, 200_000)
     process.send_signal(number)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=600)
     assert process.returncode == exit_code
     assert b"Traceback" not in err
     assert program.files == {}
@@ -89,10 +95,8 @@ def test_an_interrupt_ends_at_once_and_keeps_what_arrived(
 
 
 def test_a_stalled_connection_is_taken_up_again(published: LocalHub, program: Program) -> None:
-    published.spoil(Fault(pattern=STORAGE, cut_at=1_000_000, stall_seconds=30))
-    begin = time.monotonic()
-    assert program.run("download", ID).returncode == 0
-    assert time.monotonic() - begin < 28
+    published.spoil(Fault(pattern=STORAGE, cut_at=1_000_000, until=threading.Event()))
+    assert program.run("download", ID, HF_HUB_DOWNLOAD_TIMEOUT="3").returncode == 0
     assert program.files == {NAME: BUNDLE}
     assert published.count_sent(STORAGE) <= len(BUNDLE) + 1_000_000
 
@@ -181,7 +185,7 @@ def test_a_hub_that_does_not_answer_does_not_keep_from_what_is_here(published: L
     unreachable = {"HF_ENDPOINT": UNREACHABLE}
     program.run("download", ID)
     (program.folder / NAME).unlink()
-    begin = time.monotonic()
+    waits = program.note_waits()
     result = program.run("download", ID, **unreachable)
     assert (result.returncode, program.files) == (0, {NAME: BUNDLE}), result.stdout + result.stderr
     assert "cannot be reached" in result.stdout
@@ -189,18 +193,18 @@ def test_a_hub_that_does_not_answer_does_not_keep_from_what_is_here(published: L
     missing = program.run("download", "another.tar.gz", **unreachable)
     assert missing.returncode == 2
     assert "unknown" in missing.stderr
-    assert time.monotonic() - begin < 12, "it waited for a hub that is not there"
+    assert waits.read_text() == "", "it waited for a hub that is not there"
 
 
 def test_what_was_listed_but_not_fetched_needs_the_hub(published: LocalHub, program: Program) -> None:
     stumble = Fault(pattern=STORAGE, status=418)
     published.spoil(stumble)
     assert program.run("download", ID).returncode == 4
-    begin = time.monotonic()
+    waits = program.note_waits()
     result = program.run("download", ID, HF_ENDPOINT=UNREACHABLE)
     assert (result.returncode, program.files) == (4, {})
     assert "cannot be reached" in result.stdout
-    assert time.monotonic() - begin < 12, "it waited for a hub that is not there"
+    assert waits.read_text() == "", "it waited for a hub that is not there"
 
 
 def test_nothing_is_fetched_twice(published: LocalHub, program: Program) -> None:
@@ -214,14 +218,21 @@ def test_several_at_once_share_the_list_of_the_repository(published: LocalHub, p
     others = {f"{n}.tar.gz": BUNDLE[:1000] + bytes([n]) for n in range(4)}
     rows = "".join(f"| `{n}` | `{hashlib.md5(c, usedforsecurity=False).hexdigest()}` |\n" for n, c in others.items())
     published.add(REPOSITORY, {**others, "MANIFEST.md": f"| file | md5 |\n|---|---|\n{rows}".encode()})
-    published.spoil(
-        Fault(pattern="GET .*/resolve/.*MANIFEST", stall_seconds=2, times=ALWAYS)
-    )  # the others come meanwhile
-    patient = {"HF_HUB_DOWNLOAD_TIMEOUT": "10"}
-    processes = [program.start("download", name, "--output-dir", name.partition(".")[0], **patient) for name in others]
-    said = [process.communicate(timeout=60) for process in processes]
+    reading, have_all_asked, is_waited_for = "GET .*/resolve/.*MANIFEST", threading.Event(), threading.Event()
+    published.spoil(Fault(pattern=reading, until=have_all_asked, times=len(others)))  # what it says
+    published.spoil(Fault(pattern=reading, until=is_waited_for, times=ALWAYS))  # then a copy of it, fetched by one
+    processes = [program.start("download", name, "--output-dir", name.partition(".")[0]) for name in others]
+    while published.count(reading) < len(others):
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.01)
+    have_all_asked.set()
+    errors = [process.stderr for process in processes if process.stderr is not None]
+    waiting, _, _ = select.select(errors, [], [], 600)
+    assert waiting
+    assert b"waiting for it" in os.read(waiting[0].fileno(), 10_000)
+    is_waited_for.set()
+    said = [process.communicate(timeout=600) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said
-    assert any(b"waiting for it" in err for _, err in said)
     assert {f"{n[0]}/{n}": others[n] for n in others}.items() <= program.files.items()
 
 

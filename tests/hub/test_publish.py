@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -371,12 +372,14 @@ def test_a_lost_race_is_told_and_a_second_run_succeeds(hub: WritingHub, publishe
 
 
 def test_a_push_between_listing_and_commit_is_not_overwritten(hub: WritingHub, publisher: Program) -> None:
-    hub.spoil(Fault(pattern="POST .*/preupload/", stall_seconds=3.0))
+    is_pushed = threading.Event()
+    hub.spoil(Fault(pattern="POST .*/preupload/", until=is_pushed))
     process = publisher.start("publish", SAMPLE_NAME, "--repo", REPOSITORY)
     while not hub.count("POST .*/preupload/"):
         assert process.poll() is None
     hub.add(REPOSITORY, {"theirs.txt": b"x"})
-    _, err = process.communicate(timeout=60)
+    is_pushed.set()
+    _, err = process.communicate(timeout=600)
     assert process.returncode == 4
     assert b"somebody pushed meanwhile" in err
     assert set(hub.list_files(REPOSITORY)) == {"theirs.txt"}
@@ -442,13 +445,15 @@ def test_what_was_pushed_before_an_error_is_named(hub: WritingHub, publisher: Pr
 
 def test_what_was_pushed_before_somebody_s_card_appeared_is_named(hub: WritingHub, publisher: Program) -> None:
     make_bundle(publisher.folder / "a.tar.gz")
-    hub.spoil(Fault(pattern=STEPS["listing"], skip=1, stall_seconds=1.0))
+    is_there = threading.Event()
+    hub.spoil(Fault(pattern=STEPS["listing"], skip=1, until=is_there))
     process = publisher.start("publish", "a.tar.gz", SAMPLE_NAME, "--repo", REPOSITORY)
     while not hub.list_titles(REPOSITORY):
         assert process.poll() is None
     commit = hub.repositories[REPOSITORY].refs["main"]
     hub.add(REPOSITORY, {CARD: b"# Theirs\n"})
-    _, err = process.communicate(timeout=60)
+    is_there.set()
+    _, err = process.communicate(timeout=600)
     told = " ".join(err.decode().split())
     assert process.returncode == 2, told
     assert "written by somebody else" in told

@@ -109,7 +109,7 @@ def test_a_commit_in_between_changes_nothing(hub: LocalHub, program: Program, fi
     while not any(one.origin == "storage" for one in hub.requests):
         process.poll()
     hub.add(REPOSITORY, dict.fromkeys(files, b"another content"))
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, out + err
     assert commit in out.decode()
     assert program.files == {name: files[name] for name in files if name not in {"README.md", CODE_NAME}}

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -95,12 +96,14 @@ def test_a_file_that_changes_while_it_is_pushed_outside_lfs_is_pushed_as_it_was_
     hub: WritingHub, publisher: Program
 ) -> None:
     hub.lfs_suffixes = (".none",)
-    hub.spoil(Fault(pattern=STEPS["preupload"], stall_seconds=1.0))
+    is_changed = threading.Event()
+    hub.spoil(Fault(pattern=STEPS["preupload"], until=is_changed))
     process = publisher.start("publish", SAMPLE_NAME, "--repo", REPOSITORY)
     while not hub.count(STEPS["preupload"]):
         assert process.poll() is None
     (publisher.folder / SAMPLE_NAME).write_bytes(OTHER)
-    out, err = process.communicate(timeout=60)
+    is_changed.set()
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0, out + err
     assert hub.list_files(REPOSITORY)[SAMPLE_NAME] == SAMPLE.read_bytes()
 

@@ -61,10 +61,6 @@ class WritingHub(LocalHub):
             tip = repository.commits[tip].parent
         return titles[:-1]
 
-    def count(self, pattern: str) -> int:
-        """Return how many requests match."""
-        return sum(bool(re.search(pattern, f"{one.method} {one.path}")) for one in self.requests)
-
 
 class WritingHandler(Handler):
     """One connection of a publisher."""

@@ -180,7 +180,7 @@ def test_processes_with_different_hash_seeds_start_from_the_same_weights() -> No
         )
         for hash_seed in ("0", "1")
     ]
-    digests = [process.communicate(timeout=120)[0] for process in processes]
+    digests = [process.communicate(timeout=600)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert len(digests[0].split()) == 2
     assert digests[0] == digests[1]

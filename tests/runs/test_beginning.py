@@ -156,7 +156,7 @@ def test_of_two_commands_that_both_found_the_output_empty_one_trains(store: Path
         start(gin, store=store, output=tmp_path / "run", command=command, last=(f"{own}:{other}",))
         for own, other in (signs, signs[::-1])
     ]
-    said = {process.wait(timeout=300): process.communicate()[1] for process in processes}
+    said = {process.wait(timeout=600): process.communicate()[1] for process in processes}
     assert said.keys() == {0, 2}, said
     assert "another process is training into it" in said[2] or "exists and is not empty" in said[2]
     assert verify_tree(tmp_path / "run").ok
@@ -169,7 +169,7 @@ def test_nothing_is_written_into_an_output_that_another_process_holds(
     output = tmp_path / "run"
     with hold(output, voice=Voice(say=pytest.fail)):
         process = start(write_gin(tmp_path), store=store, output=output, command=COMMAND, last=last)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=600)
     assert (process.returncode, "another process is training into it" in said) == (2, True), said
     assert not list(output.iterdir())
     assert not (tmp_path / ".run.lock").exists()

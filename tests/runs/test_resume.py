@@ -332,7 +332,7 @@ def test_a_full_disk_ends_a_run_with_4_and_leaves_what_was_there(
     before = list_tree(crashed / CHECKPOINT_FOLDER)
     arguments = [str(crashed.parent / "experiment.gin"), "--data", str(store), "--output", str(crashed), "--resume"]
     process = start([*arguments, "--checkpoint-minutes", "0"], prefix=("-c", FILE_LIMIT.format(limit=40_000)))
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 4, errors
     assert "cannot be written" in errors
     assert "Traceback" not in errors
@@ -346,7 +346,7 @@ def test_a_disk_that_the_logs_fill_ends_a_run_with_4(limit: int, store: Path, tm
     gin = write_gin(tmp_path, "train_fn.num_epochs = 100000\n")
     prefix = ("-c", FILE_LIMIT.format(limit=limit))
     process = start([str(gin), "--data", str(store), "--output", str(tmp_path / "run")], prefix=prefix)
-    _, errors = process.communicate(timeout=300)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == 4, errors
     assert "events.out.tfevents" in errors
     assert "cannot be written" in errors
@@ -394,8 +394,8 @@ def test_a_signal_saves_the_run_before_it_is_left(
             assert stream is not None
             stream.close()
     os.kill(process.pid, number)
-    errors = process.communicate(timeout=120)[1] if is_heard else ""
-    assert process.wait(timeout=120) == code, errors
+    errors = process.communicate(timeout=600)[1] if is_heard else ""
+    assert process.wait(timeout=600) == code, errors
     assert ("--resume" in errors) is is_heard
     assert "Traceback" not in errors
     (saved,) = (path for path in (tmp_path / "run" / CHECKPOINT_FOLDER).iterdir() if "_step" in path.name)

@@ -68,7 +68,7 @@ def test_verify_deep_exits_3_and_names_what_is_missing(case: Case, tree: Path) -
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert result.returncode == 3, result.stdout + result.stderr
     assert "Traceback" not in result.stderr

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from hstu_preserve.bundle import compression, tree, walker
-from hstu_preserve.bundle.inflating import End, InflatingThread, Item
+from hstu_preserve.bundle.inflating import End, Inflating, Item
 from hstu_preserve.cli.main import main
 from hstu_preserve.legacy import recognition
 from hstu_preserve.library import sources
@@ -27,7 +27,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
         monkeypatch.setattr(module, name, counting)
 
-    class CountingThread(InflatingThread):
+    class CountingInflating(Inflating):
         """Notes each archive that is begun, and each that is inflated to its end."""
 
         def __init__(self, *arguments: object, **named: object) -> None:
@@ -42,7 +42,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(sources, "resolve_target")
     for module in (walker, tree, recognition):
         count(module, "read_manifest")
-    monkeypatch.setattr(compression, "InflatingThread", CountingThread)
+    monkeypatch.setattr(compression, "Inflating", CountingInflating)
     return counted
 
 

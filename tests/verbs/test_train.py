@@ -205,7 +205,7 @@ def test_an_interrupted_training_leaves_no_half_written_file(
         time.sleep(0.1)
     time.sleep(0.5)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=600)
     assert process.returncode == exit_code, errors.decode()
     assert b"Traceback" not in errors
     assert not list(tmp_path.rglob("*.tmp"))

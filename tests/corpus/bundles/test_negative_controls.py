@@ -48,7 +48,7 @@ def test_each_class_is_refused_by_the_program_as_users_run_it(case: Case, materi
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert result.returncode == case.exit_code, result.stdout + result.stderr
     assert "Traceback" not in result.stderr

@@ -87,7 +87,7 @@ def test_each_class_ends_with_its_exit_code_for_a_user(case: Case, tmp_path: Pat
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=600,
     )
     assert result.returncode == case.exit_code, result.stdout + result.stderr
     assert "Traceback" not in result.stderr

@@ -10,7 +10,7 @@ from hstu_preserve.data.known_datasets import KNOWN_DATASETS
 from hstu_preserve.data.store import ARRAY_DTYPES, RECORD_NAME
 from hstu_preserve.errors import ContentError
 from hstu_preserve.records.contents import FileRecord, Role
-from hstu_preserve.records.manifest import AnyManifest, DataReference, MigratedManifest
+from hstu_preserve.records.manifest import AnyManifest, DataReference
 from hstu_preserve.records.store import StoreRecord
 
 MAX_RECORD_BYTES = 2**20
@@ -39,13 +39,12 @@ def require_redistributable(path: Path, record: AnyManifest) -> None:
     if named := sorted(file.path for file in files if is_named_as_data(file.path)):
         raise ContentError(f"{path}: holds {list_some(named)}, which may not be redistributed; pack it without them")
     carried = [file for file in files if file.role is Role.DATA]
-    if isinstance(record, MigratedManifest):
-        if carried:
-            held = list_some(file.path for file in carried)
-            raise ContentError(f"{path}: holds {held}, and nobody says that it may be redistributed")
-        return
-    if carried or record.run.data.included:
-        require_own_word(path, record.run.data, carried)
+    if record.data is not None:
+        if carried or record.data.included:
+            require_own_word(path, record.data, carried)
+    elif carried:
+        held = list_some(file.path for file in carried)
+        raise ContentError(f"{path}: holds {held}, and nobody says that it may be redistributed")
 
 
 def is_named_as_data(path: str) -> bool:

@@ -7,7 +7,7 @@ from pydantic import Field
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.legacy import LegacyVerification
-from hstu_preserve.records.manifest import AnyManifest, MigratedManifest
+from hstu_preserve.records.manifest import AnyManifest
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.signature import SignerCheck
 
@@ -40,7 +40,8 @@ class Verification(Record):
     def vouched(self) -> str:
         """What is vouched for, in words; of a migrated bundle, also who vouched for the archive before."""
         own = "integrity only, no signature was looked for" if self.signer is None else self.signer.reason
-        return f"{own}; {self.manifest.source.vouched}" if isinstance(self.manifest, MigratedManifest) else own
+        before = None if self.manifest is None else self.manifest.vouched
+        return own if before is None else f"{own}; {before}"
 
     def describe(self) -> str:
         """Return the source and everything that is wrong, one line each."""

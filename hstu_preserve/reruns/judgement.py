@@ -92,7 +92,7 @@ def describe_vouching(verification: Verification) -> str:
     """Return who vouches for the bytes; of a migrated bundle, also who vouched for the archive before."""
     signer, manifest = verification.signer, verification.manifest
     own = signer.reason if signer is not None and signer.ok else "integrity only"
-    return f"{own}; {manifest.source.vouched}" if isinstance(manifest, MigratedManifest) else own
+    return f"{own}; {manifest.vouched}" if manifest is not None and manifest.vouched is not None else own
 
 
 def choose_title(manifest: AnyManifest | None, *, path: Path, target: str) -> str:
@@ -101,4 +101,4 @@ def choose_title(manifest: AnyManifest | None, *, path: Path, target: str) -> st
         return f"unfinished run {target}"
     if isinstance(manifest, MigratedManifest):
         return f"migrated legacy archive {manifest.source.name}"
-    return manifest.run.bundle.title if manifest else target
+    return manifest.title if manifest else target

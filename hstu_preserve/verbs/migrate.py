@@ -4,12 +4,12 @@ from pathlib import Path
 
 from hstu_preserve.bundle import archive
 from hstu_preserve.bundle.destinations import require_new
-from hstu_preserve.bundle.names import name_migrated
 from hstu_preserve.bundle.tree import seal
 from hstu_preserve.errors import VerificationError
 from hstu_preserve.legacy.migration import describe_archive, extract, place_files, require_legacy, work_directory
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.targets import require_local
+from hstu_preserve.primitives.archive_names import name_migrated
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.records.contents import describe_findings
 from hstu_preserve.records.results import MigrationResult

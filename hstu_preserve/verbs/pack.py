@@ -5,7 +5,6 @@ from pathlib import Path
 from hstu_preserve.bundle import archive
 from hstu_preserve.bundle.destinations import require_new
 from hstu_preserve.bundle.layout import RUN_RECORD
-from hstu_preserve.bundle.names import choose_name
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
@@ -33,7 +32,7 @@ def pack(run: str | Path, *, output: Path | None = None) -> PackResult:
     if not (root / MANIFEST_NAME).exists():
         raise UsageError(describe_missing_manifest(root))
     stored = read_tree_manifest(root)
-    destination = output or Path(choose_name(stored.record))
+    destination = output or Path(stored.record.default_file_name)
     require_new(destination, option="--output")
     return archive.pack(root, output=destination)
 

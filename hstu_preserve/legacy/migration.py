@@ -10,10 +10,10 @@ from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, CONFIG_FOLDER, EVENTS
 from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES, read_chunks
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
+from hstu_preserve.legacy.assessment import MD5_ONLY, NOT_LISTED, SELF_VOUCHED
 from hstu_preserve.legacy.contents import read_contents
 from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.statements import list_statements
-from hstu_preserve.legacy.verification import MD5_ONLY, NOT_LISTED, SELF_VOUCHED
 from hstu_preserve.legacy.walker import LegacyMember, open_legacy
 from hstu_preserve.primitives.archive_names import strip_suffix
 from hstu_preserve.primitives.paths import require_inside_bundle

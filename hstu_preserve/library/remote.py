@@ -10,7 +10,7 @@ from hstu_preserve.bundle.signer import SIGNATURE_SUFFIX
 from hstu_preserve.digest_lists.matching import FilePlace
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.remote_stream import open_remote
-from hstu_preserve.legacy.verification import LIST_NAME
+from hstu_preserve.legacy.md5_lists import LIST_NAME
 from hstu_preserve.library.kept import find_kept, find_same
 from hstu_preserve.library.published import Published, open_published, require_agreement
 from hstu_preserve.library.targets import REMOTE_PREFIX, LocalTarget, RemoteTarget, locate_bundle, resolve_target

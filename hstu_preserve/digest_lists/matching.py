@@ -1,4 +1,4 @@
-"""What published lists of digests say of one file."""
+"""Find the entry that a list of digests has of one file."""
 
 import re
 from collections.abc import Callable, Collection
@@ -50,6 +50,7 @@ class ReadList:
         """
         if self.digests is not None:
             return None if place.path == self.name else find_listing(place, self.digests)
+        # A list that may protect this file and cannot be read must not count as one that says nothing of it.
         name = strip_suffix(PurePosixPath(place.path).name).encode()
         if re.search(rb"(?<![\w-])%b(?![\w-])" % re.escape(name), self.content):
             raise ContentError(f"{self.problem}; the list names {place.path}, and what it says of it is not known")

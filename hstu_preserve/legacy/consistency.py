@@ -58,12 +58,12 @@ def verify_migrated_deeply(path: Path, *, identity: str | None) -> tuple[DeepChe
     with open_tree(path, identity=identity) as opened:
         manifest = opened.stored.record
         assert isinstance(manifest, MigratedManifest)
-        contents = read_contents(list_members(manifest, root=opened.root))
+        contents = read_contents(list_original_members(manifest, root=opened.root))
         tree = MigratedTree(root=opened.root, manifest=manifest, contents=contents)
         return tuple(run_check(name, partial(check, tree), root=tree.root) for name, check in CHECKS.items())
 
 
-def list_members(manifest: MigratedManifest, *, root: Path) -> Iterator[LegacyMember]:
+def list_original_members(manifest: MigratedManifest, *, root: Path) -> Iterator[LegacyMember]:
     """Yield the files as the members of the archive that they were."""
     for original, file in zip(manifest.files, manifest.contents.files, strict=True):
         yield LegacyMember(path=original.original_path, size=file.size, chunks=read_chunks(root / file.path))

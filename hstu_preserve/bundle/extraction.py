@@ -12,12 +12,11 @@ from hstu_preserve.bundle.layout import BundleIdentity
 from hstu_preserve.bundle.verification import open_bundle
 from hstu_preserve.bundle.walker import BundleWalker
 from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError, VerificationError
-from hstu_preserve.primitives.files import current_umask, flush_directory
+from hstu_preserve.primitives.files import FOLDER_FLAGS, current_umask, flush_directory
 from hstu_preserve.records.contents import Finding, FindingClass, describe_findings
 from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.verification import Verification
 
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_MODE = 0o644
 

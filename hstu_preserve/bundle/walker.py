@@ -11,8 +11,9 @@ from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.bundle.found_headers import FoundHeader, describe_differences, read_header
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_header, make_padding, measure_member
 from hstu_preserve.bundle.layout import Member, StoredManifest, find_misplaced, list_members
-from hstu_preserve.bundle.tree import CHUNK_BYTES, MAX_MANIFEST_BYTES
+from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES
 from hstu_preserve.errors import ContentError, VerificationError
+from hstu_preserve.primitives.files import CHUNK_BYTES
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding, FindingClass, describe_bytes
 from hstu_preserve.records.manifest import MANIFEST_NAME, read_manifest

@@ -27,11 +27,11 @@ from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, is_token
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.primitives.files import CHUNK_BYTES
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
 
 Result = TypeVar("Result")
 
-CHUNK_BYTES = 2**20
 MAX_BYTES_IN_MEMORY = 16 * 2**20
 """Above what the Hub takes outside LFS; whatever is larger, it holds against the sha256 that it is pushed under."""
 LOGIN_ADVICE = "set HF_TOKEN to a token with write permission, or log in with 'hf auth login'"

@@ -9,9 +9,9 @@ from queue import Queue
 from threading import Thread
 
 from hstu_preserve.errors import UnavailableError
+from hstu_preserve.primitives.files import CHUNK_BYTES
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
 
-CHUNK_BYTES = 1 << 20
 CHUNKS_AHEAD = 4
 """How many chunks may wait to be hashed: what bounds the memory."""
 

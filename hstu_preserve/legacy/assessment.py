@@ -16,13 +16,14 @@ from hstu_preserve.legacy.own_manifest import (
     make_finding,
 )
 from hstu_preserve.legacy.walker import LegacyWalker
+from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.legacy import LegacyOutcome, ListedFile
+from hstu_preserve.records.signature import NOBODY_SIGNED
 
 MAX_PLACES = 5
 
 NOT_CANONICAL = "order, owners and times of the members are not canonical: other archives hold the same files"
-NOT_SIGNED = "nobody signed this"
 MD5_ONLY = "md5 is no protection against intent"
 NOT_LISTED = "the members are not listed: that none is missing cannot be known"
 SELF_VOUCHED = "the digests lie in the archive that they vouch for: integrity only"
@@ -123,7 +124,7 @@ class Assessment:
         if not entries:
             yield NOT_LISTED
         yield NOT_CANONICAL
-        yield NOT_SIGNED
+        yield NOBODY_SIGNED
         yield NO_RECIPE
 
 
@@ -137,7 +138,5 @@ def describe_unlisted(archive: LegacyWalker, *, md5_list: Md5List) -> str:
 def describe_unattributed(source: str, digests: DigestList) -> Iterator[str]:
     """Yield where a list holds digests of nothing that it plainly names; they were compared with nothing."""
     if digests.unattributed:
-        places = ", ".join(digests.unattributed[:MAX_PLACES])
-        more = len(digests.unattributed) - MAX_PLACES
-        ending = f" and {more} more" if more > 0 else ""
-        yield f"{source}: digests of nothing plainly named, not used: {places}{ending}"
+        places = list_some(digests.unattributed, at_most=MAX_PLACES)
+        yield f"{source}: digests of nothing plainly named, not used: {places}"

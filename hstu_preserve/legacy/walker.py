@@ -17,9 +17,8 @@ from hstu_preserve.bundle.content import ContentReader
 from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.bundle.found_headers import DIRECTORY, FoundHeader, read_header
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_padding
-from hstu_preserve.bundle.tree import CHUNK_BYTES
 from hstu_preserve.primitives.byte_sources import ByteSource
-from hstu_preserve.primitives.files import open_stream
+from hstu_preserve.primitives.files import CHUNK_BYTES, open_stream
 from hstu_preserve.primitives.paths import fold, require_inside_bundle
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding, FindingClass

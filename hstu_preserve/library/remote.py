@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from hstu_preserve.bundle.signer import SIGNATURE_SUFFIX
 from hstu_preserve.digest_lists.matching import FilePlace
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.remote_stream import open_remote
@@ -18,6 +17,7 @@ from hstu_preserve.library.vouching import find_in_catalog, require_expected, re
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Receipt
+from hstu_preserve.records.signature import SIGNATURE_SUFFIX
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,9 +12,11 @@ from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.published import Published, is_archive, open_published
 from hstu_preserve.library.targets import REMOTE_PREFIX, RemoteTarget, looks_like_path, parse_remote
 from hstu_preserve.library.vouching import Expectation, find_of_id, join
+from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
-from hstu_preserve.records.downloads import SIGNATURE_SUFFIX, PublishedFile
+from hstu_preserve.records.downloads import PublishedFile
+from hstu_preserve.records.signature import SIGNATURE_SUFFIX
 
 CODE_WORD = "code"
 CODE_NAME = re.compile(rf"(^|[-_.]){CODE_WORD}([-_.]|$)")
@@ -167,7 +169,7 @@ def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], published:
     Raises:
         UnknownNameError: There is none.
     """
-    paths = [target, *(f"{target}{suffix}" for suffix in (".tar.gz", ".tgz"))]
+    paths = [target, *(f"{target}{suffix}" for suffix in ARCHIVE_SUFFIXES)]
     if target.startswith(REMOTE_PREFIX):
         paths = [parse_remote(target).path]
     elif target in catalog:

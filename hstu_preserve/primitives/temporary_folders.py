@@ -9,14 +9,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hstu_preserve.primitives.files import (
+    FOLDER_FLAGS,
     current_umask,
     flush_directory,
     list_leftovers,
     make_directory,
     refuse_unwritable,
 )
-
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager

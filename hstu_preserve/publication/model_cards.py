@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.signer import SIGNATURE_SUFFIX
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
 from hstu_preserve.legacy.recognition import require_native
@@ -16,7 +15,7 @@ from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.downloads import DigestKind
 from hstu_preserve.records.manifest import AnyManifest
-from hstu_preserve.records.signature import SignerOutcome
+from hstu_preserve.records.signature import SIGNATURE_SUFFIX, SignerOutcome
 from hstu_preserve.records.verification import Verification
 from hstu_preserve.report.model_card import DescribedBundle, is_own_card, write_model_card
 

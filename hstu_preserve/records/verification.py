@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from hstu_preserve.errors import worst_exit_code
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.legacy import LegacyVerification
@@ -81,5 +82,4 @@ class VerificationReport(Record):
 
     def choose_exit_code(self) -> int:
         """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
-        codes = {target.exit_code for target in self.targets} - {0}
-        return min(codes - {2}, default=min(codes, default=0))
+        return worst_exit_code(target.exit_code for target in self.targets)

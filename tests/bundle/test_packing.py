@@ -15,10 +15,10 @@ from hstu_preserve.bundle.compression import GzipWriter
 from hstu_preserve.bundle.hashing import BackgroundDigest, HashingThread
 from hstu_preserve.bundle.headers import BLOCK_BYTES
 from hstu_preserve.bundle.layout import Member
-from hstu_preserve.bundle.tree import CHUNK_BYTES
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import ContentError, MissingPathError, UsageError, VerificationError
 from hstu_preserve.primitives.digests import sha256_of_bytes, sha256_of_file
+from hstu_preserve.primitives.files import CHUNK_BYTES
 from tests.bundle.archives import read_tar, snapshot
 from tests.factories import CHECKPOINT, TINY_RUN, make_sealed_run, write_files
 

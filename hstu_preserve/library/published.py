@@ -14,7 +14,7 @@ from hstu_preserve.hub.content_digests import ContentHasher, describe_differing,
 from hstu_preserve.hub.remote_stream import read_remote
 from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, find_home, is_offline
 from hstu_preserve.hub.retries import RetryPolicy
-from hstu_preserve.hub.transfer import fetch
+from hstu_preserve.hub.transfer import Transfer
 from hstu_preserve.library.vouching import NOTHING, Expectation, find_in_catalog, require_identity
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.files import refuse_unwritable
@@ -185,7 +185,7 @@ class Published:
             if here is not None:
                 part.remove()
                 return here
-            fetched = fetch(
+            fetched = Transfer(
                 file,
                 hub=self.hub,
                 snapshot=self.snapshot,
@@ -193,7 +193,7 @@ class Published:
                 known=listed,
                 policy=self.policy,
                 listen=listen,
-            )
+            ).complete()
             try:
                 require_identity(part.path, expected.identity, source=source)
             except VerificationError:

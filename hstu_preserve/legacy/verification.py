@@ -8,13 +8,18 @@ from hstu_preserve.legacy.assessment import Assessment
 from hstu_preserve.legacy.contents import is_manifest_path, read_beginning
 from hstu_preserve.legacy.md5_lists import read_md5_list
 from hstu_preserve.legacy.own_manifest import read_own_manifest
-from hstu_preserve.legacy.walker import LegacyWalker, open_legacy
+from hstu_preserve.legacy.walker import LegacyWalker, open_legacy, show_reading
 from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.legacy import LegacyVerification
 
 
 def verify_legacy(
-    path: str | Path | ByteSource, *, md5_list: Path | ByteSource | None = None, place: FilePlace | None = None
+    path: str | Path | ByteSource,
+    *,
+    md5_list: Path | ByteSource | None = None,
+    place: FilePlace | None = None,
+    voice: Voice = SILENT,
 ) -> LegacyVerification:
     """Read a legacy archive whole, in the tolerant profile, and compare it with the digests that exist.
 
@@ -22,6 +27,7 @@ def verify_legacy(
         path: The archive.
         md5_list: The published list, Markdown or `md5sum` lines; None takes a `MANIFEST.md` beside the archive.
         place: Where the archive lies as seen from the list; None if both are on this machine.
+        voice: Shows how much of an archive on this machine was read.
 
     Returns:
         Every difference, what was compared with what, and which guarantees are missing. Differences raise nothing.
@@ -33,7 +39,7 @@ def verify_legacy(
     """
     archive = Path(path) if isinstance(path, str) else path
     found_list = read_md5_list(archive, md5_list)  # first: it is small, and may be refused
-    with open_legacy(archive) as walker:
+    with open_legacy(archive, listen=show_reading(archive, "verifying", voice=voice)) as walker:
         texts = dict(read_texts(walker, is_manifest_path))
     assessment = Assessment(
         archive=walker,

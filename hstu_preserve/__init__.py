@@ -15,94 +15,67 @@ Every deliberate error derives from `PreserveError`, whose `exit_code` is the co
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from hstu_preserve.errors import PreserveError
-from hstu_preserve.version import __version__
+from hstu_preserve.errors import PreserveError as PreserveError
+from hstu_preserve.version import __version__ as __version__
 
+# Type checkers do not run the table below, so that they are told here; tests/test_api.py holds both equal. `X as X`
+# exports a name. At run time, `import hstu_preserve` must stay fast and import no verb.
 if TYPE_CHECKING:
-    from hstu_preserve.legacy.verification import verify_legacy
-    from hstu_preserve.library.catalog import list_experiments
-    from hstu_preserve.library.verification import verify
-    from hstu_preserve.library.wanted import Wanted
-    from hstu_preserve.verbs.data import import_data, prepare_data, show_data, synthesize_data
-    from hstu_preserve.verbs.diff import diff
-    from hstu_preserve.verbs.doctor import doctor
-    from hstu_preserve.verbs.download import download, preview_download
-    from hstu_preserve.verbs.evaluate import evaluate, evaluate_file
-    from hstu_preserve.verbs.export import export
-    from hstu_preserve.verbs.keygen import keygen
-    from hstu_preserve.verbs.migrate import migrate
-    from hstu_preserve.verbs.pack import pack
-    from hstu_preserve.verbs.publish import preview_publication, publish
-    from hstu_preserve.verbs.report import write_report
-    from hstu_preserve.verbs.reproduce import reproduce
-    from hstu_preserve.verbs.show import show
-    from hstu_preserve.verbs.signing import sign
-    from hstu_preserve.verbs.train import train
-    from hstu_preserve.verbs.unpack import unpack
+    from hstu_preserve.legacy.verification import verify_legacy as verify_legacy
+    from hstu_preserve.library.catalog import list_experiments as list_experiments
+    from hstu_preserve.library.verification import verify as verify
+    from hstu_preserve.library.wanted import Wanted as Wanted
+    from hstu_preserve.verbs.data import import_data as import_data
+    from hstu_preserve.verbs.data import prepare_data as prepare_data
+    from hstu_preserve.verbs.data import show_data as show_data
+    from hstu_preserve.verbs.data import synthesize_data as synthesize_data
+    from hstu_preserve.verbs.diff import diff as diff
+    from hstu_preserve.verbs.doctor import doctor as doctor
+    from hstu_preserve.verbs.download import download as download
+    from hstu_preserve.verbs.download import preview_download as preview_download
+    from hstu_preserve.verbs.evaluate import evaluate as evaluate
+    from hstu_preserve.verbs.evaluate import evaluate_file as evaluate_file
+    from hstu_preserve.verbs.export import export as export
+    from hstu_preserve.verbs.keygen import keygen as keygen
+    from hstu_preserve.verbs.migrate import migrate as migrate
+    from hstu_preserve.verbs.pack import pack as pack
+    from hstu_preserve.verbs.publish import preview_publication as preview_publication
+    from hstu_preserve.verbs.publish import publish as publish
+    from hstu_preserve.verbs.report import write_report as write_report
+    from hstu_preserve.verbs.reproduce import reproduce as reproduce
+    from hstu_preserve.verbs.show import show as show
+    from hstu_preserve.verbs.signing import sign as sign
+    from hstu_preserve.verbs.train import train as train
+    from hstu_preserve.verbs.unpack import unpack as unpack
 
-__all__ = [
-    "PreserveError",
-    "Wanted",
-    "__version__",
-    "diff",
-    "doctor",
-    "download",
-    "evaluate",
-    "evaluate_file",
-    "export",
-    "import_data",
-    "keygen",
-    "list_experiments",
-    "migrate",
-    "pack",
-    "prepare_data",
-    "preview_download",
-    "preview_publication",
-    "publish",
-    "reproduce",
-    "show",
-    "show_data",
-    "sign",
-    "synthesize_data",
-    "train",
-    "unpack",
-    "verify",
-    "verify_legacy",
-    "write_report",
-]
-
-MODULE_OF_VERB = {
-    "Wanted": "library.wanted",
-    "diff": "verbs.diff",
-    "doctor": "verbs.doctor",
-    "download": "verbs.download",
-    "evaluate": "verbs.evaluate",
-    "evaluate_file": "verbs.evaluate",
-    "export": "verbs.export",
-    "import_data": "verbs.data",
-    "keygen": "verbs.keygen",
-    "list_experiments": "library.catalog",
-    "migrate": "verbs.migrate",
-    "pack": "verbs.pack",
-    "prepare_data": "verbs.data",
-    "preview_download": "verbs.download",
-    "preview_publication": "verbs.publish",
-    "publish": "verbs.publish",
-    "reproduce": "verbs.reproduce",
-    "show": "verbs.show",
-    "show_data": "verbs.data",
-    "sign": "verbs.signing",
-    "synthesize_data": "verbs.data",
-    "train": "verbs.train",
-    "unpack": "verbs.unpack",
-    "verify": "library.verification",
-    "verify_legacy": "legacy.verification",
-    "write_report": "verbs.report",
+NAMES_BY_MODULE = {
+    "legacy.verification": ("verify_legacy",),
+    "library.catalog": ("list_experiments",),
+    "library.verification": ("verify",),
+    "library.wanted": ("Wanted",),
+    "verbs.data": ("import_data", "prepare_data", "show_data", "synthesize_data"),
+    "verbs.diff": ("diff",),
+    "verbs.doctor": ("doctor",),
+    "verbs.download": ("download", "preview_download"),
+    "verbs.evaluate": ("evaluate", "evaluate_file"),
+    "verbs.export": ("export",),
+    "verbs.keygen": ("keygen",),
+    "verbs.migrate": ("migrate",),
+    "verbs.pack": ("pack",),
+    "verbs.publish": ("preview_publication", "publish"),
+    "verbs.report": ("write_report",),
+    "verbs.reproduce": ("reproduce",),
+    "verbs.show": ("show",),
+    "verbs.signing": ("sign",),
+    "verbs.train": ("train",),
+    "verbs.unpack": ("unpack",),
 }
+MODULE_OF = {name: module for module, names in NAMES_BY_MODULE.items() for name in names}
+__all__ = ["PreserveError", "__version__", *MODULE_OF]  # noqa: PLE0604  # the keys are strings
 
 
 def __getattr__(name: str) -> object:
     """Import a verb's module when the verb is first asked for."""
-    if name not in MODULE_OF_VERB:
+    if name not in MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"hstu_preserve.{MODULE_OF_VERB[name]}"), name)
+    return getattr(import_module(f"{__name__}.{MODULE_OF[name]}"), name)

@@ -108,3 +108,12 @@ class InconclusiveError(PreserveError):
 
 class NotRunnableError(InconclusiveError):
     """A rung cannot be run: the bundle records too little for it, or it would compare what is not comparable."""
+
+
+def worst_exit_code(codes: Iterable[int]) -> int:
+    """Return the exit code of several results: the lowest of 3 to 6 that occurred, else 2 if it occurred, else 0.
+
+    A request that makes no sense (2) says nothing of the bytes, so that it must not hide a finding (3) on another one.
+    """
+    failed = set(codes) - {0}
+    return min(failed - {UsageError.exit_code}, default=min(failed, default=0))

@@ -1,5 +1,8 @@
 """The verbs as Python functions."""
 
+import ast
+import inspect
+
 import pytest
 
 import hstu_preserve
@@ -9,6 +12,20 @@ from hstu_preserve.records.verification import Verification
 def test_every_verb_is_a_documented_function() -> None:
     for name in hstu_preserve.__all__:
         assert getattr(hstu_preserve, name).__doc__
+
+
+def test_type_checkers_are_told_the_same_names_as_the_table_has() -> None:
+    source = ast.parse(inspect.getsource(hstu_preserve))
+    (block,) = (one for one in source.body if isinstance(one, ast.If))
+    told = {
+        alias.asname: str(line.module).removeprefix("hstu_preserve.")
+        for line in block.body
+        if isinstance(line, ast.ImportFrom)
+        for alias in line.names
+        if alias.asname == alias.name
+    }
+    assert told == hstu_preserve.MODULE_OF
+    assert {*told, "PreserveError", "__version__"} == {*hstu_preserve.__all__}
 
 
 def test_verify_returns_a_record() -> None:

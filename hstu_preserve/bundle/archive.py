@@ -1,4 +1,4 @@
-"""Packs a sealed run directory into its one canonical archive."""
+"""Pack a sealed run directory into its one canonical archive."""
 
 from pathlib import Path
 from typing import IO
@@ -10,6 +10,7 @@ from hstu_preserve.bundle.layout import Member, StoredManifest, find_misplaced, 
 from hstu_preserve.bundle.tree import TreeListing, list_tree, read_chunks, read_tree_manifest
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
 from hstu_preserve.primitives.files import atomic_writer
+from hstu_preserve.primitives.voice import SILENT, ByteProgress, Voice
 from hstu_preserve.records.contents import FindingClass, describe_bytes, describe_findings
 from hstu_preserve.records.results import PackResult
 
@@ -27,8 +28,13 @@ class HashingSink:
         self.digest.update(chunk)
 
 
-def pack(root: Path, *, output: Path) -> PackResult:
+def pack(root: Path, *, output: Path, voice: Voice = SILENT) -> PackResult:
     """Write the directory's canonical archive to `output`, whole or not at all.
+
+    Args:
+        root: The sealed directory.
+        output: The archive.
+        voice: Shows how many bytes of the files are packed, of how many.
 
     Raises:
         UsageError: `output` lies inside the directory.
@@ -41,11 +47,12 @@ def pack(root: Path, *, output: Path) -> PackResult:
     stored = read_tree_manifest(root)
     require_complete(root, stored)
     members = list_members(stored)
+    progress = ByteProgress("packing", total=sum(member.size for member in members), voice=voice)
     with atomic_writer(output) as stream, HashingThread() as hashing:
         sink = HashingSink(stream, hashing)
         writer = GzipWriter(sink)
         for member in members:
-            write_member(writer, root=root, member=member, digest=BackgroundDigest(hashing))
+            write_member(writer, root=root, member=member, digest=BackgroundDigest(hashing), progress=progress)
         writer.write(END_OF_ARCHIVE)
         writer.finish()
         transport_sha256 = sink.digest.hexdigest()
@@ -58,7 +65,9 @@ def pack(root: Path, *, output: Path) -> PackResult:
     )
 
 
-def write_member(writer: GzipWriter, *, root: Path, member: Member, digest: BackgroundDigest) -> None:
+def write_member(
+    writer: GzipWriter, *, root: Path, member: Member, digest: BackgroundDigest, progress: ByteProgress
+) -> None:
     """Write one member, hashing again, with a fresh digest, what is written.
 
     Raises:
@@ -70,6 +79,7 @@ def write_member(writer: GzipWriter, *, root: Path, member: Member, digest: Back
         if digest.size > member.size:
             break
         writer.write(chunk)
+        progress.advance(len(chunk))
     size = digest.size
     if (size, digest.hexdigest()) != (member.size, member.sha256):
         expected, found = describe_bytes(member.sha256, size=member.size), describe_bytes(digest.hexdigest(), size=size)

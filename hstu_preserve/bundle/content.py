@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from hstu_preserve.bundle.compression import GzipReader
 from hstu_preserve.bundle.damage import DamagedError
-from hstu_preserve.bundle.tree import CHUNK_BYTES
+from hstu_preserve.primitives.files import CHUNK_BYTES
 from hstu_preserve.records.contents import FindingClass
 
 

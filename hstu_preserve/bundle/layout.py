@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from hstu_preserve.errors import UsageError
 from hstu_preserve.primitives.digests import Sha256, sha256_of_bytes
 from hstu_preserve.records.contents import Contents, Finding, FindingClass, Role
-from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, AnyManifest, Manifest, MigratedManifest
+from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, AnyManifest, Manifest
 
 RUN_RECORD = "run.json"
 ENVIRONMENT = "environment.json"
@@ -58,17 +57,12 @@ class StoredManifest:
 
     @property
     def manifest(self) -> Manifest:
-        """The manifest of a run, for whoever needs a recipe, claims or data.
+        """The manifest of a run, for callers that need a recipe, claims or data.
 
         Raises:
             UsageError: The bundle was migrated from a legacy archive, which gives none of these.
         """
-        if isinstance(self.record, MigratedManifest):
-            raise UsageError(
-                f"migrated from the legacy archive {self.record.source.name}, which was no run of this program: it has "
-                "no recipe with data and policy to work on; 'hstu-preserve show' says what is known of it"
-            )
-        return self.record
+        return self.record.require_run()
 
 
 @dataclass(frozen=True, kw_only=True)

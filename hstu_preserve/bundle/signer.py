@@ -8,15 +8,19 @@ from hstu_preserve.errors import ContentError, MissingPathError
 from hstu_preserve.primitives.canonical_json import require_canonical
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.strict_json import strict_loads
-from hstu_preserve.records.signature import UNSIGNED, Envelope, SignerCheck, SignerOutcome
+from hstu_preserve.records.signature import (
+    NOBODY_SIGNED,
+    SIGNATURE_SUFFIX,
+    UNSIGNED,
+    Envelope,
+    SignerCheck,
+    SignerOutcome,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     TrustedKey: TypeAlias = Ed25519PublicKey
-
-
-SIGNATURE_SUFFIX = ".sig"
 
 
 MAX_SIGNATURE_BYTES = 2 * MAX_MANIFEST_BYTES
@@ -40,7 +44,7 @@ def check_signer(path: Path, *, identity: str | None, trusted: "TrustedKey | Non
     try:
         envelope = read_envelope(place)
     except MissingPathError:
-        reason = UNSIGNED if trusted is None else f"nobody signed this (no {place})"
+        reason = UNSIGNED if trusted is None else f"{NOBODY_SIGNED} (no {place})"
         return describe_check(SignerOutcome.UNSIGNED, reason, keyids=(), trusted=trusted)
     except ContentError as error:
         return describe_check(SignerOutcome.DAMAGED, str(error), keyids=(), trusted=trusted)

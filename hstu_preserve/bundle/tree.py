@@ -18,7 +18,7 @@ from hstu_preserve.bundle.layout import (
     role_of,
 )
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
-from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.primitives.files import CHUNK_BYTES, write_atomically
 from hstu_preserve.primitives.paths import find_colliding, require_inside_bundle
 from hstu_preserve.primitives.voice import count_nothing
 from hstu_preserve.primitives.wording import printable
@@ -27,7 +27,6 @@ from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, AnyMan
 
 MAX_MANIFEST_BYTES = 8 * 2**20
 """Some 40,000 files; a hostile manifest of this size still takes seconds and some hundred MB to refuse."""
-CHUNK_BYTES = 2**20
 
 
 @dataclass(kw_only=True)

@@ -23,7 +23,7 @@ from hstu_preserve.errors import (
 )
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
-from hstu_preserve.primitives.voice import SILENT, Meter, Voice
+from hstu_preserve.primitives.voice import SILENT, ByteProgress, Voice
 from hstu_preserve.records.contents import Finding, FindingClass, compare, describe_bytes, describe_findings
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, Manifest
 from hstu_preserve.records.verification import Verification
@@ -69,8 +69,8 @@ def verify_tree(root: Path, *, known: StoredManifest | None = None, voice: Voice
     except ContentError as error:
         listing = list_tree(root)
         listing.refuse(FindingClass.BAD_MANIFEST, MANIFEST_NAME, expected=None, found=str(error))
-    meter = Meter(f"reading {root.name}", total=sum(listing.sizes.values()), voice=voice)
-    records = list(hash_files(root, listing, count=meter.add)) if stored else []
+    progress = ByteProgress(f"reading {root.name}", total=sum(listing.sizes.values()), voice=voice)
+    records = list(hash_files(root, listing, count=progress.advance)) if stored else []
     if stored:
         contents = stored.contents
         listing.findings += [*find_misplaced(contents), *compare(contents.files, records)]

@@ -13,11 +13,11 @@ from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.bundle.found_headers import FoundHeader, describe_differences, read_header
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_header, make_padding, measure_member
 from hstu_preserve.bundle.layout import Member, StoredManifest, find_misplaced, list_members
-from hstu_preserve.bundle.tree import CHUNK_BYTES, MAX_MANIFEST_BYTES
+from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES
 from hstu_preserve.errors import ContentError, VerificationError
 from hstu_preserve.primitives.byte_sources import ByteSource
-from hstu_preserve.primitives.files import open_stream
-from hstu_preserve.primitives.voice import SILENT, Meter, Voice, count_nothing
+from hstu_preserve.primitives.files import CHUNK_BYTES, open_stream
+from hstu_preserve.primitives.voice import SILENT, ByteProgress, Voice, count_nothing
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding, FindingClass, describe_bytes
 from hstu_preserve.records.manifest import MANIFEST_NAME, read_manifest
@@ -274,10 +274,10 @@ def walk_bundle(
         count = count_nothing
         if isinstance(source, ByteSource):
             stream, name, size = stack.enter_context(source.open()), source.place, source.size
-            count = Meter(f"reading {source.name}", total=size, voice=voice).add
+            count = ByteProgress(f"reading {source.name}", total=size, voice=voice).advance
         elif isinstance(source, Path):
             stream, name = stack.enter_context(open_stream(source)), str(source)
-            count = Meter(f"reading {source.name}", total=source.stat().st_size, voice=voice).add
+            count = ByteProgress(f"reading {source.name}", total=source.stat().st_size, voice=voice).advance
         else:
             stream, name = source, "-"
         yield stack.enter_context(closing(BundleWalker(stream, source=name, known=known, count=count)))

@@ -8,12 +8,12 @@ from io import SEEK_END
 from typing import IO
 
 from hstu_preserve.errors import CheckpointError
+from hstu_preserve.primitives.files import CHUNK_BYTES
 
 # Far above any checkpoint of this kind of model; no member of a smaller file needs zip64's fields.
 MAX_FILE_BYTES = 2**32 - 2
 MAX_MEMBERS = 10_000
 MAX_PICKLE_BYTES = 8 * 2**20
-CHUNK_BYTES = 2**20
 
 END = struct.Struct("<4s4H2LH")
 END_64 = struct.Struct("<4sQ2H2L4Q")
@@ -45,14 +45,14 @@ TAR_MAGIC, TAR_MAGIC_OFFSET = b"ustar", 257
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class ZipMember:
     """One file inside the zip.
 
     Attributes:
         name: Its name without the root.
         start: Where its content starts.
         size: Its content's size in bytes.
-        crc: What its content's CRC must be.
+        crc: The CRC that its content must have.
     """
 
     name: str
@@ -74,7 +74,7 @@ def read_at(stream: IO[bytes], start: int, size: int) -> bytes:
     return content
 
 
-def read_members(stream: IO[bytes]) -> dict[str, Member]:
+def read_zip_members(stream: IO[bytes]) -> dict[str, ZipMember]:
     """Return the zip's members by name, after checking that they fill the file from its first byte to its last.
 
     Raises:
@@ -82,7 +82,7 @@ def read_members(stream: IO[bytes]) -> dict[str, Member]:
     """
     directory_start, num_members = read_end(stream)
     position, place, roots = 0, directory_start, set()
-    members: dict[str, Member] = {}
+    members: dict[str, ZipMember] = {}
     for _ in range(num_members):
         entry = read_at(stream, place, ENTRY.size)
         name_length = ENTRY.unpack(entry)[10]
@@ -90,7 +90,7 @@ def read_members(stream: IO[bytes]) -> dict[str, Member]:
         root, name = split_name(raw_name)
         if name in members:
             raise CheckpointError(f"{name}: two members of that name")
-        members[name], position = read_member(stream, entry, raw_name, position)
+        members[name], position = read_zip_member(stream, entry, raw_name, position)
         roots.add(root)
         place += ENTRY.size + name_length
     if position != directory_start:
@@ -166,7 +166,7 @@ def split_name(raw_name: bytes) -> tuple[str, str]:
     return match["root"], match["rest"]
 
 
-def read_member(stream: IO[bytes], entry: bytes, raw_name: bytes, position: int) -> tuple[Member, int]:
+def read_zip_member(stream: IO[bytes], entry: bytes, raw_name: bytes, position: int) -> tuple[ZipMember, int]:
     """Return the member that a directory entry describes, and where the next one must start.
 
     Args:
@@ -206,7 +206,7 @@ def read_member(stream: IO[bytes], entry: bytes, raw_name: bytes, position: int)
         if read_at(stream, end, DESCRIPTOR.size) != DESCRIPTOR.pack(b"PK\x07\x08", crc, size, size):
             raise CheckpointError(f"{name}: its descriptor at byte {end} disagrees with the central directory")
         end += DESCRIPTOR.size
-    return Member(name=name, start=content_start, size=size, crc=crc), end
+    return ZipMember(name=name, start=content_start, size=size, crc=crc), end
 
 
 def is_padding(extra: bytes) -> bool:
@@ -215,7 +215,7 @@ def is_padding(extra: bytes) -> bool:
     return match is not None and int.from_bytes(match["length"], "little") == len(match["filling"])
 
 
-def check_content(stream: IO[bytes], member: Member) -> None:
+def check_content(stream: IO[bytes], member: ZipMember) -> None:
     """Compare a member's content with its CRC, and a note's with what torch writes there.
 
     Raises:

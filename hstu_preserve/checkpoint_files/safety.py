@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import IO
 
-from hstu_preserve.checkpoint_files.container import check_content, read_at, read_members
+from hstu_preserve.checkpoint_files.container import check_content, read_at, read_zip_members
 from hstu_preserve.checkpoint_files.opcodes import walk_pickle
 from hstu_preserve.checkpoint_files.safetensors import is_safetensors, require_sound_header
 from hstu_preserve.errors import CheckpointError, UnavailableError
@@ -33,7 +33,7 @@ def require_safe_stream(stream: IO[bytes], *, source: Path) -> None:
         if is_safetensors(stream):
             require_sound_header(stream)
             raise CheckpointError("a safetensors file; checkpoints are read as torch.save writes them")  # noqa: TRY301
-        members = read_members(stream)
+        members = read_zip_members(stream)
         for member in members.values():
             check_content(stream, member)
         pickle = members["data.pkl"]

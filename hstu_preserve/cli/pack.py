@@ -7,6 +7,7 @@ import typer
 
 from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 
 
 def command(
@@ -22,4 +23,7 @@ def command(
     """Pack a finished run into one bundle; the same run gives the same bundle."""
     from hstu_preserve.verbs.pack import pack, pack_and_verify
 
-    emit(pack_and_verify(run, output=output) if self_test else pack(run, output=output), as_json=json)
+    act = pack_and_verify if self_test else pack
+    with spoken() as voice:
+        result = act(run, output=output, voice=voice)
+    emit(result, as_json=json)

@@ -7,6 +7,7 @@ import typer
 
 from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 
 
 def command(
@@ -25,4 +26,6 @@ def command(
     from hstu_preserve.verbs.publish import preview_publication, publish
 
     act = preview_publication if dry_run else publish
-    emit(act(bundles, repository=repository, creates=create, is_private=private), as_json=json)
+    with spoken() as voice:
+        result = act(bundles, repository=repository, creates=create, is_private=private, voice=voice)
+    emit(result, as_json=json)

@@ -28,7 +28,8 @@ def spoken() -> Iterator[Voice]:
     what = TextColumn("{task.description}", markup=False)  # a path from the Hub may look like markup
     columns = (what, BarColumn(), next(texts), TimeRemainingColumn(), next(texts))
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        yield Voice(say=tell, show=Drawing(bar).show)
+        drawing = Drawing(bar)
+        yield Voice(say=tell, show=drawing.show, step_aside=drawing.step_aside)
 
 
 @contextmanager
@@ -50,6 +51,15 @@ class Drawing:
         self.bar = bar
         self.task: TaskID | None = None
         self.activity: str | None = None
+
+    @contextmanager
+    def step_aside(self) -> Iterator[None]:
+        """Clear the bar within the block: two that draw on one terminal overwrite each other's lines."""
+        self.bar.stop()
+        try:
+            yield
+        finally:
+            self.bar.start()
 
     def show(self, event: Progress) -> None:
         """Draw one sign of progress; the remaining time is reckoned anew for each activity."""

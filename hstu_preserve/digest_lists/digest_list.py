@@ -1,4 +1,4 @@
-"""What a list of digests says: one entry per file, contradictions refused."""
+"""A list of digests that was read: one entry per file; a list that contradicts itself is refused."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from hstu_preserve.errors import ContentError
 from hstu_preserve.records.legacy import ListedFile
 
-MAX_LIST_BYTES = 2**20
-
-
+# Time and memory grow with the size. Measured at 16 MiB on a busy machine, 300,000 `md5sum` lines took 21 s and
+# 730 MiB, JSON 24 s and 820 MiB. A quarter of that is bearable for a stranger's list, with room for 75,000 files.
+MAX_LIST_BYTES = 4 * 2**20
 MAX_NAME_CHARACTERS = 4096
 
 

@@ -1,4 +1,8 @@
-"""Read file digests from a JSON manifest of unknown schema."""
+"""Read file digests from a JSON manifest of unknown schema.
+
+Nobody has published the schema of the archives' own `MANIFEST.json`, so that every spelling below is read. A spelling
+that were missing here would turn a refusal into "nothing vouches for it".
+"""
 
 import re
 from collections.abc import Sequence
@@ -9,33 +13,17 @@ from hstu_preserve.primitives.strict_json import Json, strict_loads
 from hstu_preserve.records.legacy import ListedFile
 
 PATH_KEYS = ("path", "file", "filename", "file_path", "name", "relpath", "relative_path")
-
-
 MD5_KEYS = ("md5", "md5sum", "md5_hash", "md5_hex")
-
-
 SHA256_KEYS = ("sha256", "sha256sum", "sha256_hash", "sha256_hex", "sha-256")
-
-
 ANY_DIGEST_KEYS = ("digest", "checksum", "hash")
-
-
 SIZE_KEYS = ("size", "size_bytes", "bytes", "num_bytes", "length")
-
-
 DIGEST_KEYS = frozenset({*MD5_KEYS, *SHA256_KEYS, *ANY_DIGEST_KEYS})
-
-
 CONTAINERS = frozenset(
     {"files", "checkpoints", "ckpts", "configs", "config", "events", "tb", "tensorboard", "artifacts", "contents"}
     | {"members", "checksums", "digests", "hashes", "md5s", "md5sums", "sha256s", "sha256sums", *MD5_KEYS, *SHA256_KEYS}
 )
 """Keys below which a mapping's own keys are file names."""
-
-
 SUFFIX = re.compile(r"\w\.[A-Za-z][A-Za-z0-9]{0,9}\Z")
-
-
 DIGEST_TEXT = re.compile(r"(?:(?P<kind>md5|sha256)[:=-])?(?P<hex>[0-9a-fA-F]{64}|[0-9a-fA-F]{32})", re.IGNORECASE)
 
 
@@ -76,7 +64,7 @@ class JsonSearch:
 
     def visit_entry(self, name: str, item: Json, *, place: str, container: str) -> None:
         """Take in a key and its value, where the key may be a file's name."""
-        is_name = container.casefold() in CONTAINERS or looks_like_path(name)
+        is_name = container.casefold() in CONTAINERS or looks_like_file_name(name)
         if is_name and isinstance(item, str) and DIGEST_TEXT.fullmatch(item):
             self.add(name, fields={"digest": item}, place=place)
         elif is_name and isinstance(item, dict) and DIGEST_KEYS & item.keys() and not find_text(item, PATH_KEYS):
@@ -121,7 +109,7 @@ def parse_digest(key: str, value: Json, *, place: str) -> tuple[str, str]:
     raise ContentError(f"{place}.{key}: not a digest of a known form (found {str(value)[:80]!r})")
 
 
-def looks_like_path(name: str) -> bool:
+def looks_like_file_name(name: str) -> bool:
     """Whether a key of a JSON object can only be meant as a file's name."""
     is_word = len(name) <= MAX_NAME_CHARACTERS and not any(character.isspace() for character in name)
     return is_word and ("/" in name.strip("/") or SUFFIX.search(name) is not None)

@@ -1,26 +1,30 @@
-"""Digests read out of other people's lists: Markdown, `md5sum` output, JSON of unknown schema; nothing is guessed."""
+"""Read the digests in a Markdown text, such as the published archive's `MANIFEST.md`; nothing is guessed.
+
+A table with a row for each file is the common form. List items, headings with the digest in a line below, and
+`md5sum` lines are read, too: the list of another repository may have any of these forms.
+"""
 
 import re
 
+from hstu_preserve.digest_lists.checksum_lines import find_named_file
 from hstu_preserve.digest_lists.digest_list import MAX_LIST_BYTES, DigestList, merge
 from hstu_preserve.errors import ContentError
+from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.records.legacy import ListedFile
 
+# Some patterns below take time that grows with the square of a line.
 MAX_LINE_CHARACTERS = 2000
 
 HEX = r"(?<![0-9A-Za-z])[0-9a-fA-F]{%d}(?![0-9A-Za-z])"
 MD5 = re.compile(HEX % 32)
 SHA256 = re.compile(HEX % 64)
 DIGEST = re.compile(rf"(?:{HEX % 64})|(?:{HEX % 32})")
-MD5SUM_LINE = re.compile(r"^\s*(?P<digest>[0-9a-fA-F]{64}|[0-9a-fA-F]{32})(?: [ *]|\t+)(?P<name>\S.*)$")
-BSD_LINE = re.compile(r"^\s*(?:MD5|SHA256) \((?P<name>.+)\) = (?P<digest>[0-9a-fA-F]{32,64})\s*$")
 EXACT_SIZE = re.compile(r"(?<![\w.,])(?P<size>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}) ?(?:bytes|B)\b")
 QUOTED = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\[([^\]]{1,300})\]\([^)]{0,300}\)")
 FILE_NAME = re.compile(r"(?<![\w/.~+-])[\w./~+-]*\w\.[A-Za-z][A-Za-z0-9]{0,9}(?![\w/])|(?<!\S)[\w.~+-]+(?:/[\w.~+-]+)+")
 HEADING = re.compile(r"^\s*#{1,6}\s+(?P<text>\S.*)$")
 TABLE_RULE = re.compile(r"^[\s|:-]+$")
-ARCHIVE_SUFFIXES = (".tar.gz", ".tgz")
 LABELS = re.compile(r"\b(?:md5(?:sum)?|sha-?256(?:sum)?|checksum|digest|size)\b\s*[:=]?", re.IGNORECASE)
 
 NAME_COLUMNS = frozenset({"file", "name", "path", "filename", "file name", "bundle", "archive", "tarball"})
@@ -61,7 +65,7 @@ class MarkdownReading:
                 self.found.unattributed.append(place)
             return
         if heading := HEADING.match(line):
-            self.heading = choose_name(heading["text"]) or strip_markup(heading["text"].rstrip("# \t"))
+            self.heading = choose_file_name(heading["text"]) or strip_markup(heading["text"].rstrip("# \t"))
         cells = split_row(line)
         if not cells:
             self.columns = []
@@ -71,6 +75,7 @@ class MarkdownReading:
             return
         file = self.find_file(line, cells=cells, place=place)
         if file is None:
+            # Never dropped in silence: somebody may have meant it to protect a file.
             self.found.unattributed.append(place)
         else:
             self.found.files.append(file)
@@ -79,7 +84,7 @@ class MarkdownReading:
         """Return the one file that the line gives one digest of each kind for, or None."""
         md5s, sha256s = set(MD5.findall(line)), set(SHA256.findall(line))
         if len(md5s) > 1 or len(sha256s) > 1:
-            return None
+            return None  # which of them is the file's cannot be told
         name = self.find_name(line, cells=cells)
         if not name:
             return None
@@ -93,15 +98,15 @@ class MarkdownReading:
 
     def find_name(self, line: str, *, cells: list[str]) -> str | None:
         """Return the name that the line's digest belongs to."""
-        if whole := MD5SUM_LINE.match(line) or BSD_LINE.match(line):
-            return strip_markup(whole["name"])
+        if named := find_named_file(line):
+            return strip_markup(named)
         if cells:
             for column, cell in zip(self.columns, cells, strict=False):
                 if column in NAME_COLUMNS and not DIGEST.search(cell):
-                    return choose_name(cell) or strip_markup(cell)
-            return choose_name(" ".join(cell for cell in cells if not DIGEST.search(cell)))
+                    return choose_file_name(cell) or strip_markup(cell)
+            return choose_file_name(" ".join(cell for cell in cells if not DIGEST.search(cell)))
         rest = LABELS.sub(" ", DIGEST.sub(" ", line))
-        return choose_name(rest) or (self.heading if not list_names(rest) else None)
+        return choose_file_name(rest) or (self.heading if not list_names(rest) else None)
 
     def find_size(self, line: str, *, cells: list[str]) -> int | None:
         """Return the size where it is said to be in bytes."""
@@ -132,7 +137,7 @@ def list_names(text: str) -> list[str]:
     return list(dict.fromkeys(quoted or FILE_NAME.findall(text.replace("*", " "))))
 
 
-def choose_name(text: str) -> str | None:
+def choose_file_name(text: str) -> str | None:
     """Return the one file name in the text, the one archive where there are several names, or None."""
     names = list_names(text)
     archives = [name for name in names if name.endswith(ARCHIVE_SUFFIXES)]

@@ -1,4 +1,4 @@
-"""What published lists of digests say of one file."""
+"""Find the entry that a list of digests has of one file."""
 
 import re
 from collections.abc import Callable, Collection
@@ -49,7 +49,8 @@ class ReadList:
             ContentError: It contradicts itself on the file; or it names the file, and cannot be read.
         """
         if self.digests is not None:
-            return None if place.path == self.name else find_listed(place, self.digests)
+            return None if place.path == self.name else find_listing(place, self.digests)
+        # A list that may protect this file and cannot be read must not count as one that says nothing of it.
         name = strip_suffix(PurePosixPath(place.path).name).encode()
         if re.search(rb"(?<![\w-])%b(?![\w-])" % re.escape(name), self.content):
             raise ContentError(f"{self.problem}; the list names {place.path}, and what it says of it is not known")
@@ -79,7 +80,7 @@ def locate(path: Path, *, digest_list: Path) -> FilePlace:
     return FilePlace(path=file.relative_to(folder).as_posix(), others=[path.name] if is_ambiguous else [])
 
 
-def find_listed(place: FilePlace, digests: DigestList) -> ListedFile | None:
+def find_listing(place: FilePlace, digests: DigestList) -> ListedFile | None:
     """Return what a list says of an archive, whose lines may leave its suffix out.
 
     A line is about the file at the path that it gives, seen from the list's folder. Only a line that is about no other

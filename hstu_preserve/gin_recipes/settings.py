@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from hstu_preserve.gin_recipes.bindings import UNION_TAGS
 from hstu_preserve.gin_recipes.syntax import Location, show
 from hstu_preserve.primitives.strict_json import MAX_INTEGER, Json, require_scalar_text
+from hstu_preserve.primitives.wording import cut_lines
 from hstu_preserve.records.record import Record, describe_reason
 
 MAX_PROBLEMS_SHOWN = 20
@@ -49,9 +50,7 @@ class Problems:
 
     def describe(self) -> str:
         """Return the first lines, and how many more there are."""
-        shown = list(self._lines)[:MAX_PROBLEMS_SHOWN]
-        num_hidden = len(self) - len(shown)
-        return "\n".join([*shown, f"… and {num_hidden} more"] if num_hidden else shown)
+        return "\n".join(cut_lines(list(self._lines), at_most=MAX_PROBLEMS_SHOWN))
 
 
 def to_json_value(value: object) -> Json:

@@ -27,12 +27,12 @@ from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, is_token
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
+from hstu_preserve.primitives.files import CHUNK_BYTES
 from hstu_preserve.primitives.threads import require_threads
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
 
 Result = TypeVar("Result")
 
-CHUNK_BYTES = 2**20
 CLIENT_THREADS = 16
 """The client uploads by five, and by its own transport's beside them, which ends the process if it cannot have them."""
 MAX_BYTES_IN_MEMORY = 16 * 2**20

@@ -8,10 +8,10 @@ from pathlib import Path
 from queue import Queue
 
 from hstu_preserve.errors import UnavailableError
+from hstu_preserve.primitives.files import CHUNK_BYTES
 from hstu_preserve.primitives.threads import start_thread
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
 
-CHUNK_BYTES = 1 << 20
 CHUNKS_AHEAD = 4
 """How many chunks may wait to be hashed: what bounds the memory."""
 

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hstu_preserve.errors import ContentError, UnavailableError
-from hstu_preserve.primitives.files import refuse_unwritable, write_atomically
+from hstu_preserve.primitives.files import CHUNK_BYTES, refuse_unwritable, write_atomically
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.record import Record
 
-CHUNK_BYTES = 1 << 20
 MAX_IDLE_SECONDS = 180.0
 """How long another process may receive nothing; longer than any wait of its own between two attempts."""
 POLL_SECONDS = 0.1

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hstu_preserve.errors import UnavailableError
-from hstu_preserve.hub.content_digests import CHUNK_BYTES, hash_file, heed_nothing
-from hstu_preserve.primitives.files import current_umask, flush_directory, refuse_unwritable
+from hstu_preserve.hub.content_digests import hash_file, heed_nothing
+from hstu_preserve.primitives.files import CHUNK_BYTES, current_umask, flush_directory, refuse_unwritable
 from hstu_preserve.records.downloads import DigestKind
 
 TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".fetched.", ".tmp"

@@ -1,4 +1,4 @@
-"""Fetch one file: ranged, resumed, hashed while it arrives; wrong bytes are never called a file."""
+"""Fetch one file of the Hub into a partial file: resume it, hash it while it arrives, and refuse wrong bytes."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -19,51 +19,20 @@ EXPIRED = frozenset({400, 401, 403, 404, 410})
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fetched:
-    """A whole file.
+class Transferred:
+    """A file that arrived whole and right.
 
     Attributes:
         digests: Of its content.
-        received: Bytes that came over the network.
+        received: Bytes that came over the network; what an earlier run left is not counted.
     """
 
     digests: dict[DigestKind, str]
     received: int
 
 
-def fetch(
-    file: PublishedFile,
-    *,
-    hub: Hub,
-    snapshot: Snapshot,
-    part: PartialFile,
-    known: Sequence[KnownDigest],
-    policy: RetryPolicy,
-    listen: Callable[[int], None],
-) -> Fetched:
-    """Complete a partial file and compare it with every known digest.
-
-    Args:
-        file: What to fetch.
-        hub: Where.
-        snapshot: The commit it belongs to.
-        part: What is here already, and where the rest goes.
-        known: The digests it must have; the Hub's own is always among them.
-        policy: How often to try again.
-        listen: Hears how many bytes arrived or were found.
-
-    Raises:
-        ContentError: The bytes are not what they should be, twice over; the partial file is emptied.
-        UnavailableError: Network, permission or disk; the partial file is kept.
-    """
-    transfer = Transfer(file, hub=hub, snapshot=snapshot, part=part, known=known, policy=policy, listen=listen)
-    transfer.begin()
-    transfer.run()
-    return Fetched(digests=transfer.hasher.digests(), received=transfer.received)
-
-
 class Transfer:
-    """A file on its way."""
+    """A file on its way from the Hub into a partial file on this machine."""
 
     def __init__(
         self,
@@ -76,6 +45,17 @@ class Transfer:
         policy: RetryPolicy,
         listen: Callable[[int], None],
     ) -> None:
+        """Prepare the transfer; nothing is read or asked yet.
+
+        Args:
+            file: The file to fetch.
+            hub: The Hub that has it.
+            snapshot: The commit it belongs to.
+            part: What is here already, and where the rest goes.
+            known: The digests it must have; the Hub's own is always among them.
+            policy: How often to try again.
+            listen: Hears how many bytes arrived or were found.
+        """
         self.file, self.hub, self.snapshot, self.part, self.policy, self.listen = (
             file, hub, snapshot, part, policy, listen,
         )  # fmt: skip
@@ -86,12 +66,23 @@ class Transfer:
         self.storage_etag: str | None = None
         self.hasher = self.new_hasher()
 
+    def complete(self) -> Transferred:
+        """Fetch what is missing of the file, and compare the whole with every known digest.
+
+        Raises:
+            ContentError: The bytes are not what they should be, twice over; the partial file is emptied.
+            UnavailableError: Network, permission or disk; the partial file is kept.
+        """
+        self.begin()
+        self.run()
+        return Transferred(digests=self.hasher.digests(), received=self.received)
+
     def new_hasher(self) -> ContentHasher:
         """Return a hasher that has seen nothing."""
         return ContentHasher(size=self.file.size, kinds=[one.kind for one in self.known])
 
     def begin(self) -> None:
-        """Take up what an earlier run left, or begin anew where it is of something else."""
+        """Take up what an earlier run left, or begin anew if that is a part of something else."""
         record = self.part.read_record()
         is_same = record is not None and (record.etag, record.size) == (self.file.etag, self.file.size)
         if record is None or not is_same or self.part.size > self.file.size:

@@ -50,12 +50,12 @@ def check_migrated_tree(tree: VerifiedTree) -> tuple[DeepCheck, ...]:
     """
     manifest = tree.verification.manifest
     assert isinstance(manifest, MigratedManifest)
-    contents = read_contents(list_members(manifest, root=tree.root))
+    contents = read_contents(list_original_members(manifest, root=tree.root))
     migrated = MigratedTree(root=tree.root, manifest=manifest, contents=contents)
     return tuple(run_check(name, partial(check, migrated), root=tree.root) for name, check in CHECKS.items())
 
 
-def list_members(manifest: MigratedManifest, *, root: Path) -> Iterator[LegacyMember]:
+def list_original_members(manifest: MigratedManifest, *, root: Path) -> Iterator[LegacyMember]:
     """Yield the files as the members of the archive that they were."""
     for original, file in zip(manifest.files, manifest.contents.files, strict=True):
         yield LegacyMember(path=original.original_path, size=file.size, chunks=read_chunks(root / file.path))

@@ -10,13 +10,14 @@ from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, CONFIG_FOLDER, EVENTS
 from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES, read_chunks
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
+from hstu_preserve.legacy.assessment import MD5_ONLY, NOT_LISTED, SELF_VOUCHED
 from hstu_preserve.legacy.contents import read_contents
 from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.statements import list_statements
-from hstu_preserve.legacy.verification import MD5_ONLY, NOT_LISTED, SELF_VOUCHED
-from hstu_preserve.legacy.walker import LegacyMember, open_legacy
+from hstu_preserve.legacy.walker import LegacyMember, open_legacy, show_reading
 from hstu_preserve.primitives.archive_names import strip_suffix
 from hstu_preserve.primitives.paths import require_inside_bundle
+from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Contents, FileRecord
 from hstu_preserve.records.legacy import LegacyFile, LegacyVerification
@@ -108,14 +109,17 @@ def work_directory(destination: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def extract(path: Path, files: dict[str, LegacyFile], *, destination: Path, verification: LegacyVerification) -> int:
+def extract(
+    path: Path, files: dict[str, LegacyFile], *, destination: Path, verification: LegacyVerification, voice: Voice
+) -> int:
     """Write the archive's files to their places, and return the archive's size.
 
     Raises:
         ContentError: The archive is no longer the one that was verified.
     """
     places = {file.path: place for place, file in files.items()}
-    with open_legacy(path) as walker, fresh_directory(destination) as root:
+    listen = show_reading(path, "unpacking", voice=voice)
+    with open_legacy(path, listen=listen) as walker, fresh_directory(destination) as root:
         for member in walker.members():
             if member.path not in places:
                 raise ContentError(describe_change(path))

@@ -6,7 +6,7 @@ damage, bytes after the end, bombs.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -17,10 +17,10 @@ from hstu_preserve.bundle.content import ContentReader
 from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.bundle.found_headers import DIRECTORY, FoundHeader, read_header
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_padding
-from hstu_preserve.bundle.tree import CHUNK_BYTES
 from hstu_preserve.primitives.byte_sources import ByteSource
-from hstu_preserve.primitives.files import open_stream
+from hstu_preserve.primitives.files import CHUNK_BYTES, open_stream
 from hstu_preserve.primitives.paths import fold, require_inside_bundle
+from hstu_preserve.primitives.voice import ByteProgress, Voice
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.legacy import LegacyFile
@@ -60,6 +60,10 @@ class LegacyMember:
     chunks: Iterator[bytes]
 
 
+def ignore_position(position: int) -> None:
+    """Listen to nothing."""
+
+
 class HashingSource:
     """Counts the bytes that are read from a stream, and takes their md5."""
 
@@ -83,9 +87,17 @@ class LegacyWalker:
     `findings` are complete when the iteration has ended.
     """
 
-    def __init__(self, stream: BinaryIO, *, source: str, limits: LegacyLimits = DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        stream: BinaryIO,
+        *,
+        source: str,
+        limits: LegacyLimits = DEFAULT_LIMITS,
+        listen: Callable[[int], None] = ignore_position,
+    ) -> None:
         self.source = source
         self.limits = limits
+        self.listen = listen
         self.input = HashingSource(stream)
         self.reader = GzipReader(self.input, source=source)  # type: ignore[arg-type]  # it only reads
         self.reader.limit = 2 * limits.total_bytes  # a backstop; _require_modest names the limits
@@ -93,7 +105,7 @@ class LegacyWalker:
         self.files: list[LegacyFile] = []
         self._kinds_by_name: dict[str, tuple[str, bool]] = {}
         self._num_members = 0
-        self._content = ContentReader(self.reader, guard=self._require_modest)
+        self._content = ContentReader(self.reader, guard=self._take_stock)
 
     @property
     def is_whole(self) -> bool:
@@ -124,6 +136,7 @@ class LegacyWalker:
             while (header := self._read_next_header()) is not None:
                 yield from self._read_member(header)
             self._read_end()
+            self.listen(self.input.size)
         except DamagedError as damage:
             self.findings.append(damage.finding)
 
@@ -202,6 +215,11 @@ class LegacyWalker:
                 return False
         return True
 
+    def _take_stock(self) -> None:
+        """Say how much of the archive was read, and raise where it has become a bomb."""
+        self.listen(self.input.size)
+        self._require_modest()
+
     def _require_modest(self) -> None:
         """Raise where the archive has become a bomb."""
         size, limits = self.reader.position, self.limits
@@ -242,16 +260,39 @@ def strip_dot_folder(name: str) -> str:
 
 
 @contextmanager
-def open_legacy(path: Path | ByteSource, *, limits: LegacyLimits = DEFAULT_LIMITS) -> Iterator[LegacyWalker]:
+def open_legacy(
+    path: Path | ByteSource,
+    *,
+    limits: LegacyLimits = DEFAULT_LIMITS,
+    listen: Callable[[int], None] = ignore_position,
+) -> Iterator[LegacyWalker]:
     """Open an archive for one walk in the tolerant profile.
+
+    Args:
+        path: The archive.
+        limits: Beyond them, it is taken for a bomb.
+        listen: Hears during the walk how many bytes of the archive file were read.
 
     Raises:
         MissingPathError: There is no such file.
         UnavailableError: It cannot be read.
     """
     if isinstance(path, ByteSource):
-        with path.open() as remote, closing(LegacyWalker(remote, source=path.place, limits=limits)) as walker:
+        with (
+            path.open() as remote,
+            closing(LegacyWalker(remote, source=path.place, limits=limits, listen=listen)) as walker,
+        ):
             yield walker
         return
-    with open_stream(path) as stream, closing(LegacyWalker(stream, source=str(path), limits=limits)) as walker:
+    with (
+        open_stream(path) as stream,
+        closing(LegacyWalker(stream, source=str(path), limits=limits, listen=listen)) as walker,
+    ):
         yield walker
+
+
+def show_reading(path: Path | ByteSource, activity: str, *, voice: Voice) -> Callable[[int], None]:
+    """Return a listener for `open_legacy` that shows progress; of an archive elsewhere the size is not known."""
+    if isinstance(path, ByteSource) or not path.is_file():
+        return ignore_position
+    return ByteProgress(activity, total=path.stat().st_size, voice=voice).reach

@@ -10,7 +10,7 @@ from hstu_preserve.hub.cache import Copy, make_receipt
 from hstu_preserve.hub.content_digests import describe_differing, hash_file
 from hstu_preserve.hub.partial_files import PartialFile
 from hstu_preserve.hub.repository import is_offline
-from hstu_preserve.hub.transfer import fetch
+from hstu_preserve.hub.transfer import Transfer
 from hstu_preserve.library.repository import Repository, require_agreement
 from hstu_preserve.library.vouching import NOTHING, Expectation, require_identity
 from hstu_preserve.primitives.files import refuse_unwritable
@@ -103,7 +103,7 @@ class Order:
             UnavailableError: It cannot be fetched or kept.
         """
         repository = self.repository
-        fetched = fetch(
+        fetched = Transfer(
             self.file,
             hub=repository.hub,
             snapshot=repository.snapshot,
@@ -111,7 +111,7 @@ class Order:
             known=self.expected.listed,
             policy=repository.policy,
             listen=count,
-        )
+        ).complete()
         try:
             require_identity(part.path, self.expected.identity, source=self.source)
         except VerificationError:

@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from hstu_preserve.bundle.signer import SIGNATURE_SUFFIX
 from hstu_preserve.digest_lists.matching import FilePlace
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.cache import Copy
 from hstu_preserve.hub.remote_stream import open_remote
-from hstu_preserve.legacy.verification import LIST_NAME
+from hstu_preserve.legacy.md5_lists import LIST_NAME
 from hstu_preserve.library.fetching import fetch_file
 from hstu_preserve.library.kept import find_kept, find_same
 from hstu_preserve.library.repository import Repository, open_repository, require_agreement
 from hstu_preserve.library.targets import REMOTE_PREFIX, Address
 from hstu_preserve.library.vouching import find_in_catalog, require_expected, require_identity
 from hstu_preserve.primitives.byte_sources import ByteSource
-from hstu_preserve.primitives.voice import Meter, Voice
+from hstu_preserve.primitives.voice import ByteProgress, Voice
 from hstu_preserve.records.downloads import DigestKind, PublishedFile
+from hstu_preserve.records.signature import SIGNATURE_SUFFIX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +135,8 @@ def fetch_missing(address: Address, *, voice: Voice) -> None:
         for one in repository.lists.values():
             if one.problem is not None:
                 voice.say(f"{one.problem}; it names nothing that was wanted, and is passed over")
-        meter = Meter(file.path, total=file.size, voice=voice)
-        fetch_file(file, repository=repository, expected=expected, count=meter.add)
+        progress = ByteProgress(file.path, total=file.size, voice=voice)
+        fetch_file(file, repository=repository, expected=expected, count=progress.advance)
     fetch_companions(file, repository)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 
+from hstu_preserve.digest_lists.digest_list import MAX_LIST_BYTES
 from hstu_preserve.digest_lists.matching import FilePlace, ReadList, read_list
 from hstu_preserve.errors import ContentError, UnavailableError, UnreachableError
 from hstu_preserve.hub.cache import Cache, open_cache
@@ -20,7 +21,6 @@ from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFi
 
 LISTS = ("MANIFEST.md", "SHA256SUMS", "MD5SUMS", "MANIFEST.json")
 """Files of a repository that may give digests of its others."""
-MAX_LIST_BYTES = 16 * 2**20
 
 
 @dataclass(kw_only=True)

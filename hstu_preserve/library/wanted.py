@@ -12,9 +12,11 @@ from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.repository import Repository, is_archive, open_repository
 from hstu_preserve.library.targets import Address, is_address, looks_like_path, parse_address
 from hstu_preserve.library.vouching import Expectation, find_of_id, join
+from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
-from hstu_preserve.records.downloads import SIGNATURE_SUFFIX, PublishedFile
+from hstu_preserve.records.downloads import PublishedFile
+from hstu_preserve.records.signature import SIGNATURE_SUFFIX
 
 CODE_WORD = "code"
 CODE_NAME = re.compile(rf"(^|[-_.]){CODE_WORD}([-_.]|$)")
@@ -167,7 +169,7 @@ def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], repository
     Raises:
         UnknownNameError: There is none.
     """
-    paths = [target, *(f"{target}{suffix}" for suffix in (".tar.gz", ".tgz"))]
+    paths = [target, *(f"{target}{suffix}" for suffix in ARCHIVE_SUFFIXES)]
     if is_address(target):
         paths = [parse_address(target).path]
     elif target in catalog:

@@ -16,6 +16,10 @@ from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError
 
 MAX_NAME_CHARACTERS = 100
 """Of a path's own name in the name of its temporary: a file system's limit is 255 bytes for both together."""
+CHUNK_BYTES = 2**20
+"""Bytes that are read, hashed and written at once: the memory of a walk, however large the file."""
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""Open a folder itself, never the target of a link that took its place."""
 TEMPORARY_ENDING = re.compile(r"[a-z0-9_]{8}\.tmp")
 """What `tempfile` draws, and our suffix."""
 

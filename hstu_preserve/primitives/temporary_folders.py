@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from hstu_preserve.primitives.files import (
+    FOLDER_FLAGS,
     begin_temporary_name,
     current_umask,
     flush_directory,
@@ -19,8 +20,6 @@ from hstu_preserve.primitives.files import (
     make_directory,
     refuse_unwritable,
 )
-
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def require_nothing() -> None:

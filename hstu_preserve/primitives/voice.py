@@ -1,6 +1,7 @@
-"""How a verb talks while it works: sentences and progress, silent unless somebody listens."""
+"""Let a verb talk while it works, in sentences and in progress; nobody hears it unless the caller listens."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 
@@ -38,33 +39,44 @@ class Voice:
     Attributes:
         say: Takes a sentence that the user should read, e.g. how much will be fetched, before it is.
         show: Takes the progress of whatever is being done.
+        step_aside: Clears what is drawn, for a block in which another library draws progress of its own.
     """
 
     say: Callable[[str], None] = say_nothing
     show: Callable[[Progress], None] = show_nothing
+    step_aside: Callable[[], AbstractContextManager[None]] = nullcontext
 
 
 SILENT = Voice()
 
 
-class Meter:
-    """Adds up the bytes of one piece of work, and shows how many of them are done.
+def count_nothing(num_bytes: int) -> None:
+    """Count no bytes."""
 
-    Args:
-        activity: What is being done.
-        total: Bytes in all.
-        voice: Shows the progress.
-    """
+
+STEP_BYTES = 2**20
+
+
+class ByteProgress:
+    """The progress of one activity in bytes: its beginning, at most one step a MiB, and its end."""
 
     def __init__(self, activity: str, *, total: int, voice: Voice) -> None:
         self.activity, self.total, self.voice = activity, total, voice
-        self.completed = 0
+        self.completed = self._shown = 0
+        self._show()
 
-    def add(self, num_bytes: int) -> None:
-        """Count bytes; a negative number takes back what has to be done again."""
-        self.completed += num_bytes
+    def advance(self, num_bytes: int) -> None:
+        """Count bytes that are done."""
+        self.reach(self.completed + num_bytes)
+
+    def reach(self, position: int) -> None:
+        """Take the number of bytes that are done by now; a file that grows meanwhile does not go beyond its total."""
+        self.completed = min(position, self.total)
+        is_end = self._shown < self.completed == self.total
+        # Drawing costs more than reading a small file, and an archive may have 100,000 of those.
+        if is_end or self.completed - self._shown >= STEP_BYTES:
+            self._show()
+
+    def _show(self) -> None:
+        self._shown = self.completed
         self.voice.show(Progress(activity=self.activity, completed=self.completed, total=self.total, in_bytes=True))
-
-
-def count_nothing(num_bytes: int) -> None:
-    """Count no bytes."""

@@ -1,9 +1,24 @@
-"""Numbers with their nouns, as people say them."""
+"""Write numbers, lists and names from outside as people read them."""
+
+from collections.abc import Iterable, Sequence
 
 
 def count(number: int, noun: str) -> str:
     """Return `1 thread`, `2 threads`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def list_some(items: Iterable[str], *, at_most: int) -> str:
+    """Return the first items, and how many there are beyond them: `a, b, c and 4 more`."""
+    every = list(items)
+    hidden = len(every) - at_most
+    return ", ".join(every[:at_most]) + (f" and {hidden} more" if hidden > 0 else "")
+
+
+def cut_lines(lines: Sequence[str], *, at_most: int, noun: str = "") -> list[str]:
+    """Return the first lines, and a last one that says how many there are beyond them: `… and 4 more`."""
+    hidden = len(lines) - at_most
+    return [*lines[:at_most], *([f"… and {hidden} more {noun}".rstrip()] if hidden > 0 else [])]
 
 
 MAX_SHOWN_CHARACTERS = 4096

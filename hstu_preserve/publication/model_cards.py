@@ -4,8 +4,6 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.names import choose_name
-from hstu_preserve.bundle.signer import SIGNATURE_SUFFIX
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
 from hstu_preserve.legacy.recognition import describe_legacy
@@ -17,8 +15,8 @@ from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.downloads import DigestKind
-from hstu_preserve.records.manifest import AnyManifest, MigratedManifest
-from hstu_preserve.records.signature import SignerOutcome
+from hstu_preserve.records.manifest import AnyManifest
+from hstu_preserve.records.signature import SIGNATURE_SUFFIX, SignerOutcome
 from hstu_preserve.records.verification import Verification
 from hstu_preserve.report.model_card import DescribedBundle, is_own_card, write_model_card
 
@@ -60,7 +58,7 @@ def describe_here(path: Path, verification: Verification) -> DescribedBundle:
     assert record is not None
     assert verification.identity is not None
     return DescribedBundle(
-        name=require_name(path.name if path.is_file() else choose_name(record), path=path),
+        name=require_name(path.name if path.is_file() else record.default_file_name, path=path),
         identity=verification.identity,
         record=record,
         sha256=verification.transport_sha256,
@@ -90,8 +88,8 @@ def is_name(name: str) -> bool:
 
 
 def find_entry(record: AnyManifest) -> CatalogEntry | None:
-    """Return what the catalog says of a run's id."""
-    return None if isinstance(record, MigratedManifest) else read_catalog().get(record.run.bundle.id)
+    """Return the catalog's entry for the id of a run; None if there is none."""
+    return None if record.experiment_id is None else read_catalog().get(record.experiment_id)
 
 
 def require_own_card(hub: "HubWriter", snapshot: "Snapshot") -> None:

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.bundle.signer import SIGNATURE_SUFFIX, signature_path
+from hstu_preserve.bundle.signer import signature_path
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.library.sources import Source, find_here
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.publication.model_cards import describe_here, verify_whole
 from hstu_preserve.publication.redistribution import require_redistributable
-from hstu_preserve.records.signature import Envelope
+from hstu_preserve.records.signature import SIGNATURE_SUFFIX, Envelope
 from hstu_preserve.report.model_card import DescribedBundle
 
 
@@ -35,15 +36,22 @@ class PreparedBundle:
         return f"{self.described.name}{SIGNATURE_SUFFIX}"
 
 
-def prepare_all(bundles: Sequence[str | Path]) -> list[PreparedBundle]:
-    """Verify every bundle, and report all that are not fit to be pushed."""
+def prepare_all(bundles: Sequence[str | Path], *, voice: Voice = SILENT) -> list[PreparedBundle]:
+    """Verify every bundle, and report all that are not fit to be pushed.
+
+    Args:
+        bundles: Packed bundles.
+        voice: Shows how many of them are verified.
+    """
     prepared: list[PreparedBundle] = []
     errors: list[PreserveError] = []
-    for bundle in bundles:
+    for number, bundle in enumerate(bundles):
+        voice.show(Progress(activity="verifying", completed=number, total=len(bundles)))
         try:
             prepared.append(prepare(find_here(str(bundle))))
         except PreserveError as error:
             errors.append(error)
+    voice.show(Progress(activity="verifying", completed=len(bundles), total=len(bundles)))
     if errors:
         raise join_errors(errors)
     names = [one.described.name for one in prepared]

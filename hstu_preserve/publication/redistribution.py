@@ -1,7 +1,6 @@
 """Whether a bundle holds data that may not travel."""
 
 import re
-from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.bundle.layout import DATA_FOLDER
@@ -9,11 +8,13 @@ from hstu_preserve.bundle.verification import read_member
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS
 from hstu_preserve.data.store import ARRAY_DTYPES, RECORD_NAME
 from hstu_preserve.errors import ContentError
+from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.contents import FileRecord, Role
-from hstu_preserve.records.manifest import AnyManifest, DataReference, MigratedManifest
+from hstu_preserve.records.manifest import AnyManifest, DataReference
 from hstu_preserve.records.store import StoreRecord
 
 MAX_RECORD_BYTES = 2**20
+MAX_SHOWN = 3
 DATA_NAMES = frozenset(
     {"users.dat", "tags.csv", "tags.dat", "links.csv", "u.data", "u.item", "u.user"}
     | {f"sasrec_format_by_user_{part}.csv" for part in ("train", "test")}
@@ -37,15 +38,16 @@ def require_redistributable(path: Path, record: AnyManifest) -> None:
     """
     files = record.contents.files
     if named := sorted(file.path for file in files if is_named_as_data(file.path)):
-        raise ContentError(f"{path}: holds {list_some(named)}, which may not be redistributed; pack it without them")
+        raise ContentError(
+            f"{path}: holds {list_some(named, at_most=MAX_SHOWN)}, which may not be redistributed; pack it without them"
+        )
     carried = [file for file in files if file.role is Role.DATA]
-    if isinstance(record, MigratedManifest):
-        if carried:
-            held = list_some(file.path for file in carried)
-            raise ContentError(f"{path}: holds {held}, and nobody says that it may be redistributed")
-        return
-    if carried or record.run.data.included:
-        require_own_word(path, record.run.data, carried)
+    if record.data is not None:
+        if carried or record.data.included:
+            require_own_word(path, record.data, carried)
+    elif carried:
+        held = list_some((file.path for file in carried), at_most=MAX_SHOWN)
+        raise ContentError(f"{path}: holds {held}, and nobody says that it may be redistributed")
 
 
 def is_named_as_data(path: str) -> bool:
@@ -66,9 +68,8 @@ def require_own_word(path: Path, data: DataReference, carried: list[FileRecord])
     if not data.redistributable or data.name in KNOWN_DATASETS:
         raise ContentError(refusal)
     if not data.included:
-        raise ContentError(
-            f"{path}: holds {list_some(file.path for file in carried)}, though it says it carries no data"
-        )
+        held = list_some((file.path for file in carried), at_most=MAX_SHOWN)
+        raise ContentError(f"{path}: holds {held}, though it says it carries no data")
     member = f"{DATA_FOLDER}/{RECORD_NAME}"
     if member not in {file.path for file in carried}:
         raise ContentError(f"{path}: says that it carries its data, and holds no {member}")
@@ -78,10 +79,3 @@ def require_own_word(path: Path, data: DataReference, carried: list[FileRecord])
         raise ContentError(refusal)
     if store.fingerprint != data.fingerprint:
         raise ContentError(f"{path}: carries other data than its manifest names (fingerprint {store.fingerprint})")
-
-
-def list_some(paths: Iterable[str]) -> str:
-    """Return the first paths, and how many more there are."""
-    every = list(paths)
-    more = f" and {len(every) - 3} more" if len(every) > 3 else ""
-    return ", ".join(every[:3]) + more

@@ -5,15 +5,14 @@ from typing import Annotated
 
 from pydantic import Field
 
+from hstu_preserve.errors import worst_exit_code
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.paths import BundlePath
 from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.record import Record
 
 CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-NOT_SIGNED = "integrity only, nobody signed this"
 SIGNED = "a signature lies beside it, which this did not check"
-SIGNATURE_SUFFIX = ".sig"
 
 
 class DigestKind(StrEnum):
@@ -110,5 +109,4 @@ class DownloadReport(Record):
 
     def choose_exit_code(self) -> int:
         """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
-        codes = {file.exit_code for file in self.files} - {0}
-        return min(codes - {2}, default=min(codes, default=0))
+        return worst_exit_code(file.exit_code for file in self.files)

@@ -1,10 +1,12 @@
 """The manifest of a bundle: the one record that binds all the others."""
 
-from typing import Annotated, Literal, Self, TypeAlias
+from abc import abstractmethod
+from typing import Annotated, Literal, NoReturn, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
-from hstu_preserve.errors import ContentError
+from hstu_preserve.errors import ContentError, UsageError
+from hstu_preserve.primitives.archive_names import BUNDLE_SUFFIX, name_migrated
 from hstu_preserve.primitives.canonical_json import require_canonical
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.paths import BundlePath
@@ -98,6 +100,46 @@ class BundleManifest(Record):
         """Return the paths of the contents."""
         return {file.path for file in self.contents.files}
 
+    # These follow from the stored fields. They are plain properties, so that neither the JSON nor its schema has them.
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What the bundle is, in words."""
+
+    @property
+    @abstractmethod
+    def default_file_name(self) -> str:
+        """The packed bundle's file name, if the user names no other."""
+
+    @property
+    @abstractmethod
+    def experiment_id(self) -> str | None:
+        """The id that the author chose, by which the catalog may know the bundle; None if there is none."""
+
+    @property
+    @abstractmethod
+    def licence(self) -> str | None:
+        """The licence that the author chose; None if it is not known to be one licence for the whole bundle."""
+
+    @property
+    @abstractmethod
+    def data(self) -> "DataReference | None":
+        """The data that the run used; None if nobody recorded its fingerprint, so that nothing can be run again."""
+
+    @property
+    @abstractmethod
+    def vouched(self) -> str | None:
+        """Who vouched for the archive that the bundle was made from, in words; None if it was made from a run."""
+
+    @abstractmethod
+    def require_run(self) -> "Manifest":
+        """Return the manifest of a run, for callers that need a recipe, claims or data.
+
+        Raises:
+            UsageError: The bundle was migrated from a legacy archive, which gives none of these.
+        """
+
 
 class Manifest(BundleManifest):
     """The manifest of a run: everything a stranger needs to judge the bundle."""
@@ -121,6 +163,39 @@ class Manifest(BundleManifest):
         for path in (self.checkpoint, self.run.gin_file):
             if path not in paths:
                 raise ValueError(f"{path} is named but not among the contents")
+        return self
+
+    @property
+    def title(self) -> str:
+        """The author's title."""
+        return self.run.bundle.title
+
+    @property
+    def default_file_name(self) -> str:
+        """The bundle's id, packed."""
+        return f"{self.run.bundle.id}{BUNDLE_SUFFIX}"
+
+    @property
+    def experiment_id(self) -> str:
+        """The bundle's id."""
+        return self.run.bundle.id
+
+    @property
+    def licence(self) -> str:
+        """The author's licence."""
+        return self.run.bundle.licence
+
+    @property
+    def data(self) -> DataReference:
+        """The run's data."""
+        return self.run.data
+
+    @property
+    def vouched(self) -> None:
+        """Nobody: a run is packed from its own directory."""
+
+    def require_run(self) -> "Manifest":
+        """Return this manifest."""
         return self
 
 
@@ -162,6 +237,44 @@ class MigratedManifest(BundleManifest):
     def list_originals(self) -> dict[str, OriginalFile]:
         """Return the files by their paths in the archive."""
         return {file.original_path: file for file in self.files}
+
+    @property
+    def title(self) -> str:
+        """The archive that the bundle was made from."""
+        return f"migrated from the legacy archive {self.source.name}"
+
+    @property
+    def default_file_name(self) -> str:
+        """The archive's name, marked as migrated."""
+        return name_migrated(self.source.name)
+
+    @property
+    def experiment_id(self) -> None:
+        """None: an archive's name may be anybody's choice, so it does not lead to a catalog entry."""
+
+    @property
+    def licence(self) -> None:
+        """None: what the archive states of a licence stands among the statements, and may contradict itself."""
+
+    @property
+    def data(self) -> None:
+        """None: a legacy archive has no data fingerprint."""
+
+    @property
+    def vouched(self) -> str:
+        """Who vouched for the legacy archive when it was migrated."""
+        return self.source.vouched
+
+    def require_run(self) -> NoReturn:
+        """Refuse: a legacy archive was no run of this program.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(
+            f"migrated from the legacy archive {self.source.name}, which was no run of this program: it has "
+            "no recipe with data and policy to work on; 'hstu-preserve show' says what is known of it"
+        )
 
 
 AnyManifest: TypeAlias = Manifest | MigratedManifest

@@ -12,7 +12,10 @@ from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.records.record import Record
 
 PAYLOAD_TYPE: Final = "application/vnd.hstu-preserve.manifest+json"
-UNSIGNED = "integrity only, nobody signed this"
+SIGNATURE_SUFFIX = ".sig"
+"""Added to a bundle's name, it names the file that holds the bundle's signature."""
+NOBODY_SIGNED = "nobody signed this"
+UNSIGNED = f"integrity only, {NOBODY_SIGNED}"
 
 
 def require_base64(text: str) -> str:

@@ -4,10 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from hstu_preserve.errors import worst_exit_code
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.legacy import LegacyVerification
-from hstu_preserve.records.manifest import AnyManifest, MigratedManifest
+from hstu_preserve.records.manifest import AnyManifest
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.signature import SignerCheck
 
@@ -40,7 +41,8 @@ class Verification(Record):
     def vouched(self) -> str:
         """What is vouched for, in words; of a migrated bundle, also who vouched for the archive before."""
         own = "integrity only, no signature was looked for" if self.signer is None else self.signer.reason
-        return f"{own}; {self.manifest.source.vouched}" if isinstance(self.manifest, MigratedManifest) else own
+        before = None if self.manifest is None else self.manifest.vouched
+        return own if before is None else f"{own}; {before}"
 
     def describe(self) -> str:
         """Return the source and everything that is wrong, one line each."""
@@ -80,5 +82,4 @@ class VerificationReport(Record):
 
     def choose_exit_code(self) -> int:
         """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
-        codes = {target.exit_code for target in self.targets} - {0}
-        return min(codes - {2}, default=min(codes, default=0))
+        return worst_exit_code(target.exit_code for target in self.targets)

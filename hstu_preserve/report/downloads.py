@@ -3,7 +3,8 @@
 import shlex
 from collections.abc import Iterator
 
-from hstu_preserve.records.downloads import NOT_SIGNED, SIGNATURE_SUFFIX, SIGNED, DownloadedFile, DownloadReport
+from hstu_preserve.records.downloads import SIGNED, DownloadedFile, DownloadReport
+from hstu_preserve.records.signature import SIGNATURE_SUFFIX, UNSIGNED
 from hstu_preserve.report.lines import Line
 
 
@@ -43,7 +44,7 @@ def describe_signer(file: DownloadedFile, *, signature: DownloadedFile | None) -
         check = f"hstu-preserve verify {shlex.quote(file.place or file.path)} --public-key KEY"
         yield Line(mark=f"  {SIGNED}", style="dim", text=f" ({signature.place or signature.path}); '{check}' checks it")
     elif not file.path.endswith(SIGNATURE_SUFFIX):
-        yield Line(mark=f"  {NOT_SIGNED}", style="dim", text="")
+        yield Line(mark=f"  {UNSIGNED}", style="dim", text="")
 
 
 def describe_size(num_bytes: int) -> str:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hstu_preserve.primitives.wording import printable
+from hstu_preserve.primitives.wording import cut_lines, printable
 from hstu_preserve.records.legacy import ShownChain, ShownLegacy
 from hstu_preserve.records.migration import LegacySource, Provenance, Statement
 from hstu_preserve.records.results import MigrationResult, ShownMigrated
@@ -29,8 +29,7 @@ def describe_shown_legacy(record: ShownLegacy) -> RenderableType:
     parts: list[RenderableType] = [list_fields(fields)]
     if record.manifest is not None:
         lines = json.dumps(record.manifest, indent=2, ensure_ascii=True).splitlines()
-        hidden = [f"… and {len(lines) - MAX_MANIFEST_LINES} more lines"] if len(lines) > MAX_MANIFEST_LINES else []
-        parts.append(Text("\n".join([*lines[:MAX_MANIFEST_LINES], *hidden])))
+        parts.append(Text("\n".join(cut_lines(lines, at_most=MAX_MANIFEST_LINES, noun="lines"))))
     for chain in record.chains:
         parts += [Text(), *describe_shown_chain(chain)]
     parts += [list_curves(record), list_legacy_files(record)]

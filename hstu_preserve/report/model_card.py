@@ -124,22 +124,15 @@ def write_front_matter(bundles: Sequence[DescribedBundle]) -> str:
 
 def read_licence(record: AnyManifest) -> str:
     """Return the bundle's licence in the Hub's spelling, `other` where it has none there."""
-    licence = record.run.bundle.licence.casefold() if isinstance(record, Manifest) else ""
+    licence = (record.licence or "").casefold()
     return licence if licence in HUB_LICENCES else "other"
 
 
 def write_overview(bundles: Sequence[DescribedBundle]) -> str:
     """Return the claims of all bundles as one table."""
     rows = ["| bundle | what | claimed |", "|---|---|---|"]
-    rows += [f"| {escape(one.name)} | {escape(title_of(one.record))} | {list_values(one.record)} |" for one in bundles]
+    rows += [f"| {escape(one.name)} | {escape(one.record.title)} | {list_values(one.record)} |" for one in bundles]
     return "\n".join(rows)
-
-
-def title_of(record: AnyManifest) -> str:
-    """Return the author's title, or which archive a migrated bundle was made from."""
-    if isinstance(record, MigratedManifest):
-        return f"migrated from the legacy archive {record.source.name}"
-    return record.run.bundle.title
 
 
 def list_values(record: AnyManifest) -> str:
@@ -156,7 +149,7 @@ def describe_bundle(bundle: DescribedBundle, *, repository: str | None) -> str:
     return "\n\n".join(
         [
             f"## {escape(bundle.name)}",
-            f"**{escape(title_of(record))}**",
+            f"**{escape(record.title)}**",
             *about,
             describe_check(bundle, repository=repository),
         ]
@@ -251,7 +244,7 @@ def describe_migrated(bundle: DescribedBundle, manifest: MigratedManifest) -> li
     rows += [describe_statement(one) for one in manifest.statements]
     facts = {
         "legacy archive": f"{escape(source.name)}, {source.size:,} bytes, md5 `{source.md5}`, sha256 `{source.sha256}`",
-        "vouched for": escape(source.vouched),
+        "vouched for": escape(manifest.vouched),
         "licence": describe_terms(manifest.statements, Subject.LICENCE),
         "citation": describe_terms(manifest.statements, Subject.CITATION),
     }
@@ -296,8 +289,8 @@ def describe_check(bundle: DescribedBundle, *, repository: str | None) -> str:
     lines = [f"hstu-preserve verify {bundle.name}"]
     if repository is not None:
         lines.insert(0, f"hstu-preserve download {bundle.name} --repo {repository}")
-    if isinstance(bundle.record, Manifest):
-        lines.append(f"hstu-preserve reproduce {bundle.name}{name_data(bundle.record.run.data)}")
+    if bundle.record.data is not None:
+        lines.append(f"hstu-preserve reproduce {bundle.name}{name_data(bundle.record.data)}")
     else:
         lines.append(f"hstu-preserve show {bundle.name}")
     return "\n".join(["How to check it:", "", "```", *lines, "```"])

@@ -98,4 +98,4 @@ def choose_title(manifest: AnyManifest | None, source: Source) -> str:
     """Return what the reproduction is of."""
     if (source.path / RUN_RECORD).is_file() and not (source.path / MANIFEST_NAME).exists():
         return f"unfinished run {source.text}"
-    return manifest.run.bundle.title if isinstance(manifest, Manifest) else source.text
+    return manifest.title if manifest else source.text

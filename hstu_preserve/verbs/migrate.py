@@ -4,13 +4,13 @@ from pathlib import Path
 
 from hstu_preserve.bundle import archive
 from hstu_preserve.bundle.destinations import require_new
-from hstu_preserve.bundle.names import name_migrated
 from hstu_preserve.bundle.tree import seal
 from hstu_preserve.errors import VerificationError
 from hstu_preserve.legacy.migration import describe_archive, extract, place_files, require_legacy, work_directory
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.sources import find_here
-from hstu_preserve.primitives.voice import SILENT, Progress, Voice
+from hstu_preserve.primitives.archive_names import name_migrated
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import describe_findings
 from hstu_preserve.records.results import MigrationResult
 
@@ -26,7 +26,7 @@ def migrate(
         legacy: An archive as any `tar czf` writes it.
         md5_list: What vouches for it, Markdown or `md5sum` lines; None takes a `MANIFEST.md` beside it.
         output: The bundle; None takes the archive's name with `.migrated.tar.gz`, in the current directory.
-        voice: Shows progress.
+        voice: Shows the progress of each of the three passes over the files, in bytes.
 
     Raises:
         UsageError: It is a native bundle already, or a directory, or the output exists.
@@ -38,20 +38,17 @@ def migrate(
     require_legacy(path)
     destination = output or Path(name_migrated(path.name))
     require_new(destination, option="--output")
-    tell(voice, "verifying", completed=0)
-    verification = verify_legacy(path, md5_list=md5_list)
+    verification = verify_legacy(path, md5_list=md5_list, voice=voice)
     if verification.findings:
         headline = f"{path}: not migrated, the archive is refused (tolerant profile)"
         raise VerificationError(describe_findings(headline, verification.findings), findings=verification.findings)
     files = place_files(verification.files, source=path)
     with work_directory(destination) as folder:
         tree = folder / "tree"
-        tell(voice, "unpacking", completed=1)
-        size = extract(path, files, destination=tree, verification=verification)
+        size = extract(path, files, destination=tree, verification=verification, voice=voice)
         manifest = describe_archive(path, files, tree=tree, size=size, verification=verification)
         seal(tree, manifest=manifest)
-        tell(voice, "packing", completed=2)
-        packed = archive.pack(tree, output=destination)
+        packed = archive.pack(tree, output=destination, voice=voice)
     return MigrationResult(
         bundle=packed,
         source=manifest.source,
@@ -59,8 +56,3 @@ def migrate(
         unknown=tuple(binding for chain in manifest.chains for binding in chain.unknown),
         problems=manifest.problems,
     )
-
-
-def tell(voice: Voice, activity: str, *, completed: int) -> None:
-    """Tell that one of the three steps begins."""
-    voice.show(Progress(activity=activity, completed=completed, total=3))

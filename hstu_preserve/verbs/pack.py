@@ -1,24 +1,25 @@
-"""Pack a finished run into one bundle, and unpack it again."""
+"""Pack a finished run into one bundle."""
 
 from pathlib import Path
 
 from hstu_preserve.bundle import archive
 from hstu_preserve.bundle.destinations import require_new
 from hstu_preserve.bundle.layout import RUN_RECORD
-from hstu_preserve.bundle.names import choose_name
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.results import PackResult
 
 
-def pack(run: str | Path, *, output: Path | None = None) -> PackResult:
+def pack(run: str | Path, *, output: Path | None = None, voice: Voice = SILENT) -> PackResult:
     """Write a run directory's one canonical archive.
 
     Args:
         run: The directory that `train` made, or an unpacked bundle.
         output: The bundle; None names it after `bundle.id` or the migrated archive, in the current directory.
+        voice: Shows progress, in bytes.
 
     Raises:
         MissingPathError: There is no such directory.
@@ -33,18 +34,18 @@ def pack(run: str | Path, *, output: Path | None = None) -> PackResult:
     if not (root / MANIFEST_NAME).exists():
         raise UsageError(describe_missing_manifest(root))
     stored = read_tree_manifest(root)
-    destination = output or Path(choose_name(stored.record))
+    destination = output or Path(stored.record.default_file_name)
     require_new(destination, option="--output")
-    return archive.pack(root, output=destination)
+    return archive.pack(root, output=destination, voice=voice)
 
 
-def pack_and_verify(run: str | Path, *, output: Path | None = None) -> PackResult:
+def pack_and_verify(run: str | Path, *, output: Path | None = None, voice: Voice = SILENT) -> PackResult:
     """Pack as `pack` does, then read the finished file once more and verify it; a bad one is removed.
 
     Raises:
         VerificationError: What was written is not what was packed: a fault of disk or memory.
     """
-    result = pack(run, output=output)
+    result = pack(run, output=output, voice=voice)
     verification = verify_bundle(result.path)
     if not verification.ok or verification.transport_sha256 != result.transport_sha256:
         result.path.unlink()

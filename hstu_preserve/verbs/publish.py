@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError
+from hstu_preserve.primitives.voice import SILENT, ByteProgress, Voice
 from hstu_preserve.publication.model_cards import require_own_card, write_repository_card
 from hstu_preserve.publication.preparation import PreparedBundle, prepare_all
 from hstu_preserve.records.results import PublishedBundle, PublishResult
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def publish(
-    bundles: Sequence[str | Path], *, repository: str, creates: bool = False, is_private: bool = False
+    bundles: Sequence[str | Path],
+    *,
+    repository: str,
+    creates: bool = False,
+    is_private: bool = False,
+    voice: Voice = SILENT,
 ) -> PublishResult:
     """Verify bundles, then push each with its signature and the repository's new card, as one commit.
 
@@ -28,21 +34,24 @@ def publish(
         repository: `owner/name` on the Hub.
         creates: Make the repository where it is not there.
         is_private: Make it visible to its owner only; one that is there and public is refused.
+        voice: Shows what is verified, and how many bytes of the bundles are on the Hub.
 
     Raises:
         UsageError: No packed bundle, two of one name, or a repository whose card somebody else wrote.
         ContentError: A bundle is not what its manifest says, or holds data that may not be redistributed.
         UnavailableError: Network or authorisation; or somebody pushed meanwhile.
     """
-    hub, prepared = begin(bundles, repository=repository, creates=creates, is_private=is_private)
+    hub, prepared = begin(bundles, repository=repository, creates=creates, is_private=is_private, voice=voice)
     is_created = creates and not hub.exists()
     if is_created:
         hub.create(is_private=is_private)
     published: list[PublishedBundle] = []
     try:
         require_ready(hub, is_private=is_private)
+        progress = ByteProgress("publishing", total=sum(map(measure, prepared)), voice=voice)
         for bundle in prepared:
-            published.append(push(bundle, hub=hub))  # noqa: PERF401  what was pushed before an error is named
+            published.append(push(bundle, hub=hub, voice=voice))  # one by one: an error names what was pushed before it
+            progress.advance(measure(bundle))
     except PreserveError as error:
         raise name_done(error, published, made=hub.url if is_created else None) from None
     return PublishResult(
@@ -50,11 +59,22 @@ def publish(
     )
 
 
+def measure(bundle: PreparedBundle) -> int:
+    """Return the size of a bundle's file, in bytes."""
+    assert bundle.described.size_bytes is not None
+    return bundle.described.size_bytes
+
+
 def preview_publication(
-    bundles: Sequence[str | Path], *, repository: str, creates: bool = False, is_private: bool = False
+    bundles: Sequence[str | Path],
+    *,
+    repository: str,
+    creates: bool = False,
+    is_private: bool = False,
+    voice: Voice = SILENT,
 ) -> PublishResult:
     """Return what `publish` would push, and push nothing; what it would refuse is refused."""
-    hub, prepared = begin(bundles, repository=repository, creates=creates, is_private=is_private)
+    hub, prepared = begin(bundles, repository=repository, creates=creates, is_private=is_private, voice=voice)
     is_created = creates and not hub.exists()
     if is_created:
         planned = [preview(bundle, hub=hub, snapshot=None) for bundle in prepared]
@@ -68,7 +88,7 @@ def preview_publication(
 
 
 def begin(
-    bundles: Sequence[str | Path], *, repository: str, creates: bool, is_private: bool
+    bundles: Sequence[str | Path], *, repository: str, creates: bool, is_private: bool, voice: Voice
 ) -> "tuple[HubWriter, list[PreparedBundle]]":
     """Return the way to the Hub and the bundles, all of them fit to be pushed; nothing was asked of the Hub yet."""
     if is_private and not creates:
@@ -76,7 +96,7 @@ def begin(
     from hstu_preserve.hub.commits import HubWriter, require_repository_name
 
     require_repository_name(repository)
-    prepared = prepare_all(bundles)
+    prepared = prepare_all(bundles, voice=voice)
     return HubWriter(repository), prepared
 
 
@@ -98,7 +118,7 @@ def name_done(error: PreserveError, published: Sequence[PublishedBundle], *, mad
     return next(kinds, PreserveError)("\n".join([str(error), *done]))
 
 
-def push(bundle: PreparedBundle, *, hub: "HubWriter") -> PublishedBundle:
+def push(bundle: PreparedBundle, *, hub: "HubWriter", voice: Voice) -> PublishedBundle:
     """Push one bundle onto what is there at this moment."""
     from hstu_preserve.hub.publishing import CARD, make_file
 
@@ -112,13 +132,14 @@ def push(bundle: PreparedBundle, *, hub: "HubWriter") -> PublishedBundle:
     is_signed = record.is_signed or bundle.signature_name in present
     text = write_repository_card(replace(record, is_signed=is_signed), hub=hub, snapshot=snapshot)
     card = make_file(CARD, text.encode())
-    made = hub.commit(
-        [*change.files, card],
-        deletions=change.deletions,
-        parent=snapshot.commit,
-        title=f"Publish {record.name}",
-        description=f"identity sha256:{record.identity}, verified before the push by hstu-preserve",
-    )
+    with voice.step_aside():  # the client draws the bytes that it sends
+        made = hub.commit(
+            [*change.files, card],
+            deletions=change.deletions,
+            parent=snapshot.commit,
+            title=f"Publish {record.name}",
+            description=f"identity sha256:{record.identity}, verified before the push by hstu-preserve",
+        )
     done = describe_outcome(
         bundle, change, hub=hub, snapshot=snapshot, pushed=(*(file.path for file in change.files), CARD)
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hstu_preserve.bundle.destinations import require_new, require_writable
 from hstu_preserve.compute.machine import describe_this_machine
-from hstu_preserve.errors import UsageError
+from hstu_preserve.errors import UsageError, worst_exit_code
 from hstu_preserve.library.catalog import list_experiments
 from hstu_preserve.library.targets import SAMPLE
 from hstu_preserve.primitives.files import read_bytes, write_atomically
@@ -57,7 +57,7 @@ def write_report(
         experiments=len(catalog.experiments) + len(reproductions),
         reproduced=sum(one.exit_code == 0 for one in reproductions),
         is_changed=content != before,
-        exit_code=min((one.exit_code for one in reproductions if one.exit_code), default=0),
+        exit_code=worst_exit_code(one.exit_code for one in reproductions),
     )
 
 

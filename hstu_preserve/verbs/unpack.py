@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 
 from hstu_preserve.bundle import extraction
-from hstu_preserve.bundle.names import BUNDLE_SUFFIX
 from hstu_preserve.errors import UsageError, VerificationError
 from hstu_preserve.legacy.recognition import describe_legacy
 from hstu_preserve.library.sources import Form, obtain
+from hstu_preserve.primitives.archive_names import BUNDLE_SUFFIX
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import UnpackResult
 

@@ -5,7 +5,6 @@ from types import MappingProxyType
 
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.legacy import ShownChain
-from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.verdict import Rung, Verdict
 from hstu_preserve.records.verification import Verification
 from hstu_preserve.verdict.rungs import judge_bytes, judge_signer, not_run
@@ -41,7 +40,7 @@ def describe_vouching(verification: Verification) -> str:
     """Return who vouches for the bytes; of a migrated bundle, also who vouched for the archive before."""
     signer, manifest = verification.signer, verification.manifest
     own = signer.reason if signer is not None and signer.ok else "integrity only"
-    return f"{own}; {manifest.source.vouched}" if isinstance(manifest, MigratedManifest) else own
+    return f"{own}; {manifest.vouched}" if manifest is not None and manifest.vouched is not None else own
 
 
 def explain_not_run(chains: Sequence[ShownChain], *, rungs: Sequence[str]) -> list[Verdict]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from hstu_preserve.errors import ContentError, InconclusiveError, NotReproducedError, worst_exit_code
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.evaluation import EvaluationRecord, RankComparison
@@ -204,11 +205,14 @@ def list_failed(verdicts: Sequence[Verdict]) -> list[Verdict]:
 def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
     """Return 3 for other bytes or signer, 5 for a claim that does not hold, 6 where no verdict was possible, else 0."""
     required = [verdict for verdict in verdicts if verdict.is_required]
-    refuted = {verdict.rung for verdict in required if verdict.outcome is Outcome.NOT_REPRODUCED}
-    if refuted & {Rung.BYTES, Rung.SIGNER}:
-        return 3
-    if refuted:
-        return 5
-    if not required or list_failed(required):
-        return 6
-    return 0
+    return worst_exit_code(map(find_exit_code, required)) if required else InconclusiveError.exit_code
+
+
+def find_exit_code(verdict: Verdict) -> int:
+    """Return the exit code of one verdict that was required."""
+    if verdict.outcome in PASSED:
+        return 0
+    if verdict.outcome is not Outcome.NOT_REPRODUCED:
+        return InconclusiveError.exit_code
+    is_other_content = verdict.rung in {Rung.BYTES, Rung.SIGNER}
+    return (ContentError if is_other_content else NotReproducedError).exit_code

@@ -15,10 +15,11 @@ from hstu_preserve.bundle.compression import GzipWriter
 from hstu_preserve.bundle.hashing import BackgroundDigest, HashingThread
 from hstu_preserve.bundle.headers import BLOCK_BYTES
 from hstu_preserve.bundle.layout import Member
-from hstu_preserve.bundle.tree import CHUNK_BYTES
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import ContentError, MissingPathError, UsageError, VerificationError
 from hstu_preserve.primitives.digests import sha256_of_bytes, sha256_of_file
+from hstu_preserve.primitives.files import CHUNK_BYTES
+from hstu_preserve.primitives.voice import SILENT, ByteProgress
 from tests.bundle.archives import read_tar, snapshot
 from tests.factories import CHECKPOINT, TINY_RUN, make_sealed_run, write_files
 
@@ -162,8 +163,9 @@ def test_a_file_that_grows_while_it_is_read_is_not_followed(tmp_path: Path) -> N
     (tmp_path / "log").write_bytes(bytes(5 * CHUNK_BYTES))
     writer = GzipWriter(io.BytesIO())
     member = Member(path="log", size=10, sha256=sha256_of_bytes(bytes(10)))
+    progress = ByteProgress("packing", total=member.size, voice=SILENT)
     with HashingThread() as hashing, pytest.raises(ContentError, match="changed after the manifest was written"):
-        write_member(writer, root=tmp_path, member=member, digest=BackgroundDigest(hashing))
+        write_member(writer, root=tmp_path, member=member, digest=BackgroundDigest(hashing), progress=progress)
     assert writer.size == BLOCK_BYTES
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hstu_preserve.digest_lists.digest_list import MAX_LIST_BYTES
 from hstu_preserve.digest_lists.json_lists import parse_json_list
 from hstu_preserve.digest_lists.markdown_lists import parse_markdown_list
 from hstu_preserve.errors import ContentError
@@ -65,7 +66,7 @@ def test_equal_duplicates_become_one_and_contradictions_are_refused() -> None:
         read(f"{A}  x.gz\n{B}  x.gz")
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * (2**20 + 1)], ids=["not-utf8", "too-large"])
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"x" * (MAX_LIST_BYTES + 1)], ids=["not-utf8", "too-large"])
 def test_what_is_no_list_is_refused(content: bytes) -> None:
     with pytest.raises(ContentError, match="list"):
         parse_markdown_list(content, source="list")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.digest_lists.markdown_lists import parse_markdown_list
-from hstu_preserve.digest_lists.matching import FilePlace, find_listed, locate
+from hstu_preserve.digest_lists.matching import FilePlace, find_listing, locate
 from hstu_preserve.errors import ContentError
 
 A, B = "a" * 32, "b" * 32
@@ -13,7 +13,7 @@ A, B = "a" * 32, "b" * 32
 
 def find(path: str, lines: dict[str, str], *, others: tuple[str, ...] = ()) -> str | None:
     listing = "\n".join(f"{md5}  {name}" for name, md5 in lines.items())
-    found = find_listed(FilePlace(path=path, others=others), parse_markdown_list(listing.encode(), source="list"))
+    found = find_listing(FilePlace(path=path, others=others), parse_markdown_list(listing.encode(), source="list"))
     return found.md5 if found else None
 
 

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -97,6 +99,31 @@ def make_bundle(
     seal(root, manifest=make_manifest(root, run=run))
     pack_tree(root, output=path)
     return path
+
+
+SCRIPT = f"""
+import json, hstu_preserve
+from hstu_preserve.primitives.voice import Voice
+heard = []
+voice = Voice(show=lambda step: heard.append([step.activity, step.completed, step.total]))
+hstu_preserve.publish(["{SAMPLE_NAME}"], repository="{REPOSITORY}", voice=voice)
+print(json.dumps(heard))
+"""
+
+
+def test_a_caller_hears_how_much_is_verified_and_published(hub: WritingHub, publisher: Program) -> None:
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCRIPT],
+        cwd=publisher.folder,
+        env=publisher.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    size = SAMPLE.stat().st_size
+    expected = [["verifying", 0, 1], ["verifying", 1, 1], ["publishing", 0, size], ["publishing", size, size]]
+    assert json.loads(result.stdout) == expected, result.stderr
+    assert set(hub.list_files(REPOSITORY)) == {SAMPLE_NAME, CARD}
 
 
 def test_a_bundle_is_pushed_as_one_commit_with_its_card(hub: WritingHub, publisher: Program) -> None:

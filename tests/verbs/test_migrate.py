@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import random
 import subprocess
 import sys
 import tarfile
@@ -22,7 +23,7 @@ from hstu_preserve.cli.main import main
 from hstu_preserve.errors import ContentError, PreserveError
 from hstu_preserve.legacy.consistency import CHECKS, check_migrated_tree
 from hstu_preserve.primitives.canonical_json import canonical_dumps
-from hstu_preserve.primitives.voice import Progress, Voice
+from hstu_preserve.primitives.voice import STEP_BYTES, Progress, Voice
 from hstu_preserve.records.legacy import LegacyOutcome
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.migration import Basis, Provenance, Statement, Subject
@@ -51,6 +52,7 @@ from tests.corpus.legacy.generators import (
     read_cases,
     squeeze,
 )
+from tests.listening import Listener
 
 CASES = [case for case in read_cases() if not case.limits]
 EMPTY = "no-members"
@@ -372,6 +374,19 @@ def test_what_is_disturbed_leaves_nothing(
     with pytest.raises(raised, match="changed while it was worked on" if raised is ContentError else None):
         migrate(archive, output=tmp_path / "b.tar.gz", voice=Voice(show=disturb_at_activity))
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
+
+
+def test_each_of_the_three_passes_tells_its_bytes(tmp_path: Path) -> None:
+    noise = random.Random(0).randbytes(3 * STEP_BYTES)
+    archive, listener = write_archive(tmp_path, [*make_members(), Entry(name="notes", content=noise)]), Listener()
+    bundle = migrate(archive, output=tmp_path / "b.tar.gz", voice=listener.voice).bundle.path
+    assert listener.list_activities() == ["verifying", "unpacking", "packing"]
+    listener.require_complete()
+    sizes = {one.activity: one.total for one in listener.heard}
+    assert sizes["verifying"] == sizes["unpacking"] == archive.stat().st_size
+    with tarfile.open(bundle) as tar:
+        assert sizes["packing"] == sum(member.size for member in tar)
+    assert sum(one.activity == "packing" for one in listener.heard) > 3
 
 
 def test_what_is_packed_is_what_was_verified(tmp_path: Path) -> None:

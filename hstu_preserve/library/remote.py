@@ -112,8 +112,8 @@ def open_list(repository: Repository) -> ByteSource | None:
     return ByteSource(name=LIST_NAME, place=place, size=file.size, open=lambda: nullcontext(io.BytesIO(content)))
 
 
-def fetch_missing(address: Address, *, voice: Voice) -> None:
-    """Bring a bundle into the cache if it is not there, after saying how much it is.
+def bring(address: Address, *, voice: Voice) -> Copy:
+    """Return a bundle on this machine; fetch it if it is not here, after saying how much it is.
 
     A branch is resolved anew; if the Hub cannot say what it means, the copy that is here is used.
 
@@ -121,27 +121,42 @@ def fetch_missing(address: Address, *, voice: Voice) -> None:
         ContentError: It is not what the digests say.
         UnavailableError: It cannot be fetched.
     """
-    repository = open_or_use_kept(address, voice=voice)
-    if repository is None:
-        return
-    repository.remember()
-    file = find_file(repository, address)
+    found = ask_or_use_kept(address, voice=voice)
+    if isinstance(found, Copy):
+        require_expected(found.path, find_in_catalog(address.repository, address.path), source=address.text)
+        return found
+    found.remember()
+    file = find_file(found, address)
+    copy = found.cache.look_up(address.repository, found.snapshot.commit, address.path)
+    if copy is None or not copy.is_intact:
+        copy = fetch_bundle(file, found, address=address, voice=voice)
+    else:
+        require_expected(copy.path, find_in_catalog(address.repository, address.path), source=address.text)
+    fetch_companions(file, found)
+    return copy
+
+
+def fetch_bundle(file: PublishedFile, repository: Repository, *, address: Address, voice: Voice) -> Copy:
+    """Fetch a bundle, after saying how much it is, and return it as it lies in the cache.
+
+    Raises:
+        ContentError: It is not what the digests say.
+        UnavailableError: It cannot be fetched, or there is no room.
+    """
     missing = repository.count_missing(file)
     repository.cache.require_space(missing)
     if missing:
         voice.say(f"{address.text}: fetching {missing} bytes of {address.path} from {address.repository}")
-    if missing or repository.find_here(file) is None:
-        expected = repository.expect(file)
-        for one in repository.lists.values():
-            if one.problem is not None:
-                voice.say(f"{one.problem}; it names nothing that was wanted, and is passed over")
-        progress = ByteProgress(file.path, total=file.size, voice=voice)
-        fetch_file(file, repository=repository, expected=expected, count=progress.advance)
-    fetch_companions(file, repository)
+    expected = repository.expect(file)
+    for one in repository.lists.values():
+        if one.problem is not None:
+            voice.say(f"{one.problem}; it names nothing that was wanted, and is passed over")
+    progress = ByteProgress(file.path, total=file.size, voice=voice)
+    return fetch_file(file, repository=repository, expected=expected, count=progress.advance)
 
 
-def open_or_use_kept(address: Address, *, voice: Voice) -> Repository | None:
-    """Return the repository at the commit that the Hub names now; None if the copy that is here has to do.
+def ask_or_use_kept(address: Address, *, voice: Voice) -> Repository | Copy:
+    """Return the repository at the commit that the Hub names now, or the copy that is here if that has to do.
 
     Raises:
         ContentError: The copy was changed since it was fetched, and cannot be fetched again.
@@ -151,18 +166,27 @@ def open_or_use_kept(address: Address, *, voice: Voice) -> Repository | None:
     try:
         repository = open_repository(address.repository, revision=address.revision, voice=voice)
     except UnavailableError as error:
-        if find() is None:
+        kept = find()
+        if kept is None:
             raise
         voice.say(f"{error}; used what is on this machine")
-        return None
+        return tell_notice(kept, voice=voice)
     if repository.notice is not None:
         voice.say(repository.notice)
-    if repository.is_unanswered:
-        return None if find() else repository
-    if not repository.is_remembered:
+    kept = find() if repository.is_unanswered else None
+    if kept is not None:
+        return tell_notice(kept, voice=voice)
+    if not repository.is_unanswered and not repository.is_remembered:
         commit = repository.snapshot.commit
         voice.say(f"{address.text}: {repository.revision} is commit {commit} of {address.repository}")
     return repository
+
+
+def tell_notice(copy: Copy, *, voice: Voice) -> Copy:
+    """Return a copy, after saying if it is of another commit than was asked for."""
+    if copy.notice is not None:
+        voice.say(copy.notice)
+    return copy
 
 
 def fetch_companions(file: PublishedFile, repository: Repository) -> None:

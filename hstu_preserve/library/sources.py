@@ -116,10 +116,10 @@ def find_here(text: str, *, voice: Voice = SILENT) -> Source:
         ContentError: The copy was changed since it was fetched.
     """
     named = resolve_target(text)
-    if not isinstance(named, Path):
-        return look_at_copy(named, text=text, voice=voice)
-    require_bundle(named, text=text)
-    return look_at(named, text=text)
+    if isinstance(named, Path):
+        require_bundle(named, text=text)
+        return look_at(named, text=text)
+    return look_at_copy(named, text=text, voice=voice)
 
 
 def obtain(text: str, *, voice: Voice = SILENT) -> Source:
@@ -135,14 +135,13 @@ def obtain(text: str, *, voice: Voice = SILENT) -> Source:
         UnavailableError: It cannot be fetched.
     """
     named = resolve_target(text)
-    if not isinstance(named, Path):
-        from hstu_preserve.library.remote import fetch_missing  # most targets are here
+    if isinstance(named, Path):
+        require_bundle(named, text=text)
+        return look_at(named, text=text)
+    from hstu_preserve.library.remote import bring  # most targets are here
 
-        address = locate_bundle(named, text=text)
-        fetch_missing(address, voice=voice)
-        return look_at_copy(address, text=text, voice=voice)
-    require_bundle(named, text=text)
-    return look_at(named, text=text)
+    copy = bring(locate_bundle(named, text=text), voice=voice)
+    return look_at(copy.path, text=text, copy=copy)
 
 
 def require_bundle(path: Path, *, text: str) -> None:

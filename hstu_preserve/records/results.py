@@ -1,8 +1,10 @@
 """What the verbs return: printed with `--json`, returned by the Python functions."""
 
 from pathlib import Path
+from typing import Self
 
 from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.environment import EnvironmentRecord
@@ -177,6 +179,11 @@ class Reproduction(Record):
     """The evaluation that was run again."""
     environment: EnvironmentRecord | None
     exit_code: int
+
+    def spelled_as_text(self) -> Self:
+        """Return the record with escapes for bytes in its paths that are no text, which no canonical JSON can hold."""
+        path = Path(printable(str(self.path)))
+        return self.model_copy(update={"target": printable(self.target), "path": path})
 
 
 class ExportResult(Record):

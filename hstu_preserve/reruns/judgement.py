@@ -12,12 +12,11 @@ from hstu_preserve.library.sources import Source
 from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, Manifest
-from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.native import NativeRunner
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.verdict.integrity import RERUN_RUNGS, judge_integrity
-from hstu_preserve.verdict.rungs import choose_exit_code
+from hstu_preserve.verdict.judgement import Judgement
 
 JUDGES = {
     "evaluation": NativeRunner.judge_evaluation,
@@ -48,7 +47,7 @@ class Rerun:
     max_steps: int | None
 
 
-def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Reproduction:
+def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
     """Return the verdicts on a bundle or run directory, whose bytes are compared first, by the pass that unpacks it."""
     trusted = read_trusted_key(rerun.public_key)
     runner = None
@@ -58,15 +57,12 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Reproduction:
         if verification.ok:
             runner = make_runner(tree, rerun, voice=voice)
             verdicts += climb(runner, rungs=rerun.rungs)
-    return Reproduction(
-        target=source.text,
-        path=source.path,
-        identity=verification.identity,
+    return Judgement(
         title=choose_title(verification.manifest, source),
-        verdicts=tuple(verdicts),
+        identity=verification.identity,
+        verdicts=verdicts,
         evaluation=runner.evaluation if runner else None,
         environment=describe_environment(runner.numerics) if runner else None,
-        exit_code=choose_exit_code(verdicts),
     )
 
 

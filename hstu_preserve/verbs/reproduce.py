@@ -14,11 +14,10 @@ from hstu_preserve.library.sources import Form, Source, obtain, obtain_signature
 from hstu_preserve.library.verification import verify_source
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import Reproduction
-from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_not_run, judge_integrity
+from hstu_preserve.verdict.judgement import Judgement
 from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes
 
 DEFAULT_RUNGS = ("evaluation",)
@@ -68,25 +67,29 @@ def reproduce(
             obtain_signature(source, voice=voice)
         match source.form:
             case Form.LEGACY:
-                reproduction = judge_legacy(source, rungs=rungs, public_key=public_key)
+                judgement = judge_legacy(source, rungs=rungs, public_key=public_key)
             case Form.MIGRATED:
-                reproduction = judge_migrated(source, rungs=rungs, public_key=public_key, voice=voice)
+                judgement = judge_migrated(source, rungs=rungs, public_key=public_key, voice=voice)
             case _:
                 from hstu_preserve.reruns.judgement import Rerun, judge_run  # needs PyTorch
 
                 rerun = Rerun(
                     rungs=rungs, data=data, device=device, public_key=public_key, output=folder, max_steps=max_steps
                 )
-                reproduction = judge_run(source, rerun, voice=voice)
+                judgement = judge_run(source, rerun, voice=voice)
+        reproduction = Reproduction(
+            target=source.text,
+            path=source.path,
+            identity=judgement.identity,
+            title=judgement.title,
+            verdicts=tuple(judgement.verdicts),
+            evaluation=judgement.evaluation,
+            environment=judgement.environment,
+            exit_code=choose_exit_code(judgement.verdicts),
+        )
         if folder is not None:
-            write_atomically(folder / RECORD_NAME, spell_as_text(reproduction).to_json())
+            write_atomically(folder / RECORD_NAME, reproduction.spelled_as_text().to_json())
     return reproduction
-
-
-def spell_as_text(reproduction: Reproduction) -> Reproduction:
-    """Return the record with escapes for bytes in its paths that are no text, which no canonical JSON can hold."""
-    path = Path(printable(str(reproduction.path)))
-    return reproduction.model_copy(update={"target": printable(reproduction.target), "path": path})
 
 
 def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
@@ -98,7 +101,7 @@ def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
         raise UsageError("--max-steps: limits the rung 'resume', which was not asked for; add --rung resume")
 
 
-def judge_legacy(source: Source, *, rungs: Sequence[str], public_key: Path | None) -> Reproduction:
+def judge_legacy(source: Source, *, rungs: Sequence[str], public_key: Path | None) -> Judgement:
     """Return the verdicts on a legacy archive, which cannot be re-run: its recipe's code was never published.
 
     Raises:
@@ -110,10 +113,10 @@ def judge_legacy(source: Source, *, rungs: Sequence[str], public_key: Path | Non
     verdicts = [judge_legacy_bytes(verification)]
     if not verification.findings:
         verdicts += explain_not_run(show_legacy(source.path, target=source.text).chains, rungs=rungs)
-    return describe_unrun(source, verdicts, identity=None, title=f"legacy archive {source.path.name}")
+    return Judgement(title=f"legacy archive {source.path.name}", identity=None, verdicts=verdicts)
 
 
-def judge_migrated(source: Source, *, rungs: Sequence[str], public_key: Path | None, voice: Voice) -> Reproduction:
+def judge_migrated(source: Source, *, rungs: Sequence[str], public_key: Path | None, voice: Voice) -> Judgement:
     """Return the verdicts on a migrated bundle: its bytes are compared, and nothing in it can be re-run."""
     trusted = read_trusted_key(public_key)
     verification = verify_source(source, trusted=trusted, voice=voice)
@@ -123,18 +126,4 @@ def judge_migrated(source: Source, *, rungs: Sequence[str], public_key: Path | N
     if verification.ok:
         verdicts += explain_not_run(manifest.chains, rungs=rungs)
     title = f"migrated legacy archive {manifest.source.name}"
-    return describe_unrun(source, verdicts, identity=verification.identity, title=title)
-
-
-def describe_unrun(source: Source, verdicts: Sequence[Verdict], *, identity: str | None, title: str) -> Reproduction:
-    """Return the result for an archive of which nothing was run."""
-    return Reproduction(
-        target=source.text,
-        path=source.path,
-        identity=identity,
-        title=title,
-        verdicts=tuple(verdicts),
-        evaluation=None,
-        environment=None,
-        exit_code=choose_exit_code(verdicts),
-    )
+    return Judgement(title=title, identity=verification.identity, verdicts=verdicts)

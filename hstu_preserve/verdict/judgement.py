@@ -1,0 +1,27 @@
+"""All verdicts on one target, and what they are of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.verdict import Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """The verdicts on one target.
+
+    Attributes:
+        title: What was judged.
+        identity: The sha256 of its manifest; None if it has none that can be read.
+        verdicts: One per rung and claim.
+        evaluation: What the re-evaluation found; None if nothing was evaluated.
+        environment: Where it was re-run; None if nothing was.
+    """
+
+    title: str
+    identity: str | None
+    verdicts: Sequence[Verdict]
+    evaluation: EvaluationRecord | None = None
+    environment: EnvironmentRecord | None = None

@@ -15,7 +15,7 @@ from hstu_preserve.records.manifest import MANIFEST_NAME
 
 
 def require_native(path: Path) -> None:
-    """Raise VerificationError where a file is a legacy archive, of which a bundle can be made first."""
+    """Raise VerificationError if a file is a legacy archive, of which a bundle can be made first."""
     if path.is_file() and is_legacy(path):
         raise VerificationError(f"{path}: a legacy archive; make a bundle of it with 'hstu-preserve migrate'")
 
@@ -45,12 +45,14 @@ def is_legacy(path: Path | ByteSource) -> bool:
             content = reader.read_exactly(header.size)
         except DamagedError:
             return False
+    # A manifest that cannot be read may still be of a damaged bundle of ours. Then its headers decide, which nobody
+    # else writes so, and the canonical profile names the damage.
     is_canonical = reader.header_found == GZIP_HEADER and header.raw == make_header(MANIFEST_NAME, size=header.size)
     return not is_native_manifest(content, otherwise=is_canonical)
 
 
 def is_native_manifest(content: bytes, *, otherwise: bool) -> bool:
-    """Whether a manifest says that it is of this program; `otherwise` where it cannot be read at all."""
+    """Whether a manifest says that it is of this program; `otherwise` if it cannot be read at all."""
     try:
         value = strict_loads(content, source=MANIFEST_NAME)
     except ContentError:

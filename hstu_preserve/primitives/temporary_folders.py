@@ -1,4 +1,7 @@
-"""Folders that take their name when they are whole: who is writing one holds its lock, so that litter can be told."""
+"""Write a folder under a temporary name and rename it when complete.
+
+The writer holds a lock on it, so that leftovers of killed processes can be recognised and removed.
+"""
 
 import fcntl
 import os
@@ -22,7 +25,7 @@ from hstu_preserve.primitives.files import (
 def whole_folder(directory: Path) -> Iterator[Path]:
     """Yield a folder that becomes `directory` when the block ends without an error; an empty one may be there already.
 
-    What killed processes left of earlier attempts at the same directory is removed.
+    Folders that killed processes left of earlier attempts at the same directory are removed.
 
     Raises:
         UnavailableError: It cannot be written.
@@ -63,7 +66,7 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
 
 
 def hold_folder(folder: Path) -> int | None:
-    """Return a descriptor of the folder that is locked where the file system can, None where the folder is gone.
+    """Return a descriptor of the folder that is locked where the file system can, None if the folder is gone.
 
     Between being made and being locked it looks abandoned, so another process may just be removing it.
     """

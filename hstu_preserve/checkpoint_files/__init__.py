@@ -1,1 +1,1 @@
-"""What a checkpoint file may hold, decided byte by byte before torch reads it."""
+"""Check a checkpoint file byte by byte before torch reads it."""

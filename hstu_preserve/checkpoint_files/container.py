@@ -1,4 +1,4 @@
-"""The zip that torch saves in, read byte by byte: its members fill the file, nothing else is in it."""
+"""Read the zip that torch saves in, byte by byte; refuse bytes that belong to no member."""
 
 import re
 import struct
@@ -93,6 +93,7 @@ def read_zip_members(stream: IO[bytes]) -> dict[str, ZipMember]:
         members[name], position = read_zip_member(stream, entry, raw_name, position)
         roots.add(root)
         place += ENTRY.size + name_length
+    # A gap could hold bytes that no member names, and so no CRC covers.
     if position != directory_start:
         raise CheckpointError(f"{directory_start - position} bytes between the members and the central directory")
     if len(roots) > 1:
@@ -115,6 +116,7 @@ def read_end(stream: IO[bytes]) -> tuple[int, int]:
     signature, *disks, num_here, num_members, directory_size, start, comment_size = END.unpack(
         read_at(stream, end_start, END.size)
     )
+    # A comment would allow bytes after the end record, and with them a second directory that another reader finds.
     if signature != b"PK\x05\x06" or comment_size:
         raise CheckpointError("the file does not end with a zip's end record: truncated, or bytes after it")
     if any(disks) or num_here != num_members:

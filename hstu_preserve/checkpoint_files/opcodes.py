@@ -1,4 +1,4 @@
-"""Pickles walked opcode by opcode before torch may load them: only what describes tensors and plain values passes.
+"""Walk a pickle opcode by opcode before torch may load it; let only tensors and plain values pass.
 
 Nothing is unpickled here: an opcode only moves descriptions of values about. The list of opcodes and globals is what
 torch 2.13 writes for upstream's checkpoints and for ours (pickle protocol 2); whatever else a file holds is refused.

@@ -1,6 +1,6 @@
-"""Recognises a safetensors file and says what is wrong with its header; its tensors are never read.
+"""Recognise a safetensors file and say what is wrong with its header; its tensors are never read.
 
-Checkpoints are what `torch.save` writes; a safetensors file in their place is refused, by its damage where it has one.
+Checkpoints are what `torch.save` writes; a safetensors file in their place is refused, by its damage if it has one.
 The form is that of huggingface/safetensors: 8 bytes of length, a JSON object, the tensors' bytes without gaps.
 """
 

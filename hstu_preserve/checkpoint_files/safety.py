@@ -1,4 +1,4 @@
-"""Say of a checkpoint file, before torch may load it, that it holds tensors and plain values and nothing else."""
+"""Refuse a checkpoint file, before torch may load it, unless it holds only tensors and plain values."""
 
 from pathlib import Path
 from typing import IO

@@ -1,4 +1,4 @@
-"""What a pickle's values are to a walk that builds none of them: kinds, shapes, sizes, and what may stand where."""
+"""Describe the values of a pickle for a walk that builds none of them: kinds, shapes, sizes, allowed places."""
 
 from dataclasses import dataclass, field
 from math import prod

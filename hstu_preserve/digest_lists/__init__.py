@@ -1,1 +1,1 @@
-"""What other people's lists of digests say of a file: parsed, and matched with the file."""
+"""Read other people's lists of digests, and find the entry that is about a file."""

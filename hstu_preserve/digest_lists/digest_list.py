@@ -1,4 +1,4 @@
-"""A list of digests that was read: one entry per file; a list that contradicts itself is refused."""
+"""Hold the entries of a list of digests, one for each file; refuse a list that contradicts itself."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field

@@ -109,7 +109,7 @@ class MarkdownReading:
         return choose_file_name(rest) or (self.heading if not list_names(rest) else None)
 
     def find_size(self, line: str, *, cells: list[str]) -> int | None:
-        """Return the size where it is said to be in bytes."""
+        """Return the size if it is said to be in bytes."""
         for column, cell in zip(self.columns, cells, strict=False):
             digits = re.sub(r"[,_\s]", "", strip_markup(cell))
             if "bytes" in column and re.fullmatch(r"[0-9]{1,15}", digits):
@@ -131,14 +131,14 @@ def strip_markup(text: str) -> str:
 
 
 def list_names(text: str) -> list[str]:
-    """Return what looks like a file name, each once; names in backticks alone where there are any."""
+    """Return what looks like a file name, each once; names in backticks alone if there are any."""
     text = LINK.sub(r"\1", text)
     quoted = [name.strip() for name in QUOTED.findall(text) if name.strip() and not DIGEST.search(name)]
     return list(dict.fromkeys(quoted or FILE_NAME.findall(text.replace("*", " "))))
 
 
 def choose_file_name(text: str) -> str | None:
-    """Return the one file name in the text, the one archive where there are several names, or None."""
+    """Return the one file name in the text, the one archive if there are several names, or None."""
     names = list_names(text)
     archives = [name for name in names if name.endswith(ARCHIVE_SUFFIXES)]
     for candidates in (names, archives):

@@ -33,8 +33,8 @@ class ReadList:
     Attributes:
         name: Where it lies there.
         content: Its bytes.
-        digests: What it says; None where it cannot be read.
-        problem: Why it cannot be read; None where it can.
+        digests: Its entries; None if it cannot be read.
+        problem: Why it cannot be read; None if it can.
     """
 
     name: str
@@ -118,6 +118,7 @@ def is_loosely(line: str, place: FilePlace) -> bool:
     stem, path = strip_suffix(line), strip_suffix(place.path)
     if "/" not in line:
         return stem == PurePosixPath(path).name and not has_namesake(place)
+    # Such a path is of the machine that wrote the list; only its end can be compared.
     is_from_elsewhere = line.startswith(("/", "~", ".."))
     return stem.endswith(f"/{path}") and (is_from_elsewhere or "/" in path)
 

@@ -1,1 +1,1 @@
-"""Recipes as authors write them: gin text in, a `Recipe` with claims out, and back."""
+"""Turn the gin text that authors write into a `Recipe` with claims, and back."""

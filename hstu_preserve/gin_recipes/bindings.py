@@ -19,7 +19,7 @@ UNION_TAGS = frozenset({*MODELS, "SampledSoftmaxLoss", "FullSoftmaxLoss", "logit
 NO_LEARNED_SIMILARITY = "learned similarities (MoL) are not supported"
 
 AUXILIARY_LOSSES: frozenset[str] = frozenset()
-"""What `train_fn.loss_weights` may weigh. None: PRISM's load balance has a weight of its own."""
+"""The losses that `train_fn.loss_weights` may weigh. None: PRISM's load balance has a weight of its own."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class RecipeBinding:
     """The field, from the recipe's root."""
     default: Json
     read_if: Condition | None = None
-    """Without it the recipe has no such field; None where it always has."""
+    """Without it the recipe has no such field; None if it always has."""
     idle_if: tuple[Condition, ...] = ()
     """With any of these, nothing reads the field: the recipe holds the default, whatever is bound."""
     never_idle: tuple[Json, ...] = ()
@@ -315,7 +315,7 @@ SWITCHES_BY_SECTION: Mapping[str, Switch] = {switch.section: switch for switch i
 
 
 def find_unmet(row: RecipeBinding, value_of: Callable[[str], Json]) -> Condition | None:
-    """Return the condition without which the row is not read, or None where it is read.
+    """Return the condition without which the row is not read, or None if it is read.
 
     Args:
         row: The row.
@@ -330,7 +330,7 @@ def find_unmet(row: RecipeBinding, value_of: Callable[[str], Json]) -> Condition
 
 
 def find_idle(row: RecipeBinding, value_of: Callable[[str], Json]) -> Condition | None:
-    """Return the condition under which nothing reads the row's field, or None where it is read.
+    """Return the condition under which nothing reads the row's field, or None if it is read.
 
     Args:
         row: A row whose field the recipe has.

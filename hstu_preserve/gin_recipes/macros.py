@@ -1,4 +1,4 @@
-"""Macros replaced by their values: late bound as in gin, and bounded, which gin's are not."""
+"""Replace macros by their values: late bound as in gin, and bounded, which gin's are not."""
 
 from collections.abc import Mapping
 

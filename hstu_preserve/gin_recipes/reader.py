@@ -1,4 +1,4 @@
-"""Gin files read as text: a file and its includes become bindings, and nothing that they name is run or imported."""
+"""Read gin files as text: a file and its includes become bindings, and nothing that they name is run or imported."""
 
 import io
 import os
@@ -28,7 +28,7 @@ MAX_VALUE_DEPTH = 32
 MAX_ADJACENT_STRINGS = 64
 BRACKETS_OPEN, BRACKETS_CLOSE = frozenset("([{"), frozenset(")]}")
 PARSER_ERRORS = (SyntaxError, tokenize.TokenError, RecursionError, ValueError, TypeError, StopIteration)
-"""What Python's tokenizer and gin's parser raise for text that is not gin."""
+"""Raised by Python's tokenizer and gin's parser for text that is not gin."""
 MACRO = ("macro", "value")
 
 
@@ -226,7 +226,7 @@ def read_regular_file(path: Path, *, place: Location | str) -> bytes:
 
 
 def require_text(content: bytes, *, file: str, path: Path) -> None:
-    """Raise RecipeError for bytes that are no text, with the whole path: whoever repairs them must find the file."""
+    """Raise RecipeError for bytes that are no text, with the whole path, so that the file can be found and repaired."""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -252,7 +252,7 @@ def parse(content: bytes, *, file: str) -> tuple[BindingStatement | IncludeState
 
 
 def refuse_parser_bombs(text: str, *, file: str) -> None:
-    """Raise RecipeError where brackets nest too deep or strings are chained too long, before gin's parser recurses."""
+    """Raise RecipeError if brackets nest too deep or strings are chained too long, before gin's parser recurses."""
     depth = num_strings = 0
     line = 1
     try:

@@ -1,4 +1,4 @@
-"""Bindings become the recipe, the claims' policies and the bundle's settings; whatever does not fit is named."""
+"""Turn bindings into the recipe, the claims' policies and the bundle's settings; name everything that does not fit."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -65,7 +65,7 @@ RECORDS_WITH_IDLE_FIELDS: Mapping[str, type[Record]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Notice:
-    """Something the author may want to know of a binding that is no error."""
+    """A remark on a binding that is no error."""
 
     location: Location
     message: str
@@ -76,7 +76,7 @@ class Notice:
 
 @dataclass(frozen=True, kw_only=True)
 class Resolution:
-    """What a gin chain says."""
+    """The recipe, policies and bundle settings that a gin chain gives."""
 
     recipe: Recipe
     policies: tuple[ClaimPolicy, ...]

@@ -1,4 +1,4 @@
-"""Values on their way into a record: each keeps its gin name and place, so that a refusal names them."""
+"""Carry values into a record; each keeps its gin name and place, so that a refusal names them."""
 
 import json
 import math
@@ -36,7 +36,7 @@ class Setting:
 
 
 class Problems:
-    """What is wrong with a chain: one line each, each once, in the order of discovery."""
+    """The problems of a chain: one line each, each once, in the order of discovery."""
 
     def __init__(self) -> None:
         self._lines: dict[str, None] = {}
@@ -93,7 +93,7 @@ def build(kind: type[R], settings: Iterable[Setting], *, default_place: str, pro
     Args:
         kind: The record's class.
         settings: One per field.
-        default_place: What to name as the place of a default value: the entry file.
+        default_place: Named as the place of a default value: the entry file.
         problems: Refusals are added here.
     """
     settings = list(settings)
@@ -152,7 +152,7 @@ def describe_refusal(culprits: list[Setting], message: str, *, default_place: st
 
 
 def check_type(value: Json, kind: object) -> None:
-    """Raise ValueError where a value is not of its type, told in one line."""
+    """Raise ValueError if a value is not of its type, told in one line."""
     try:
         adapter: TypeAdapter[object] = TypeAdapter(kind)  # type: ignore[arg-type]  # a type, known at run time only
         adapter.validate_json(json.dumps(value), strict=True)

@@ -1,4 +1,4 @@
-"""What gin text consists of once it is read: places, bindings and the values that stand for something else."""
+"""Define the parts of gin text that was read: places, bindings, and values that stand for something else."""
 
 import reprlib
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class Binding:
 
 
 class BindingKey(NamedTuple):
-    """What a binding binds, e.g. `hr10/claim.metric`."""
+    """The name that is bound, e.g. `hr10/claim.metric`."""
 
     scope: str
     """Empty for an unscoped binding."""
@@ -69,11 +69,11 @@ class BindingKey(NamedTuple):
 
 
 def show(value: object) -> str:
-    """Return `value` as gin would spell it, cut where it is long."""
+    """Return `value` as gin would spell it, cut if it is long."""
     return _SHORT.repr(value)
 
 
 def shorten(text: str) -> str:
-    """Return `text` on one line, cut where it is long."""
+    """Return `text` on one line, cut if it is long."""
     line = " ".join(text.split())
     return line if len(line) <= 200 else f"{line[:200]}…"

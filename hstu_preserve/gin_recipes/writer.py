@@ -1,4 +1,4 @@
-"""A recipe, its claims' policies and its bundle's settings as one flat gin text."""
+"""Write a recipe, its claims' policies and its bundle's settings as one flat gin text."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -31,7 +31,7 @@ def write_gin(recipe: Recipe, policies: Sequence[ClaimPolicy], bundle: BundleSet
     Args:
         recipe: The recipe; what no model reads has its default, as in every recipe that gin text makes.
         policies: At least one, each of the recipe's protocol; the first becomes the unscoped claim.
-        bundle: What the author says of the bundle.
+        bundle: The author's settings of the bundle.
 
     Raises:
         ValueError: Gin text cannot say this: no policy, one of another protocol than the recipe's, or two of one name.

@@ -1,1 +1,1 @@
-"""The Hugging Face Hub: what is published there, and how it gets here unharmed."""
+"""Read and write repositories of the Hugging Face Hub, and compare every byte that arrives."""

@@ -1,4 +1,4 @@
-"""The body of an answer as it arrives, in pieces large enough that what is done per piece does not count."""
+"""Read a response body in pieces of up to 1 MiB, so that the cost per piece is negligible."""
 
 import socket
 import ssl
@@ -35,7 +35,7 @@ def read_body(response: "httpx.Response", *, timeout_seconds: float) -> Iterator
 
 
 def find_connection(response: "httpx.Response") -> socket.socket | None:
-    """Return the connection that a body comes over as it is; None where chunks, frames or a second TLS wrap it."""
+    """Return the connection that a body comes over as it is; None if chunks, frames or a second TLS wrap it."""
     stream = response.extensions.get("network_stream")
     is_bare = response.http_version == "HTTP/1.1" and "transfer-encoding" not in response.headers
     if stream is None or not is_bare:

@@ -1,4 +1,4 @@
-"""What was fetched, by digest: nothing is fetched twice, and it can be worked on without a network.
+"""Keep fetched files by digest, so that nothing is fetched twice and work goes on without a network.
 
 objects/<sha256>                                     contents, read-only
 blobs/<git's sha1>                                   those outside LFS, by the name that the Hub lists
@@ -8,8 +8,8 @@ repositories/<owner>--<name>/<commit>/snapshot.json  what the Hub listed there
 repositories/<owner>--<name>/<commit>/receipts/…     what was fetched of it, and who vouched
 repositories/<owner>--<name>/<commit>/files/…        the same contents under their names
 
-What the user sees is a link to the same content, so an editor that writes in place writes here, too. Whoever takes a
-file from here therefore compares: its time of writing, and its digest where that is another.
+The user's files are links to the same contents, so that an editor that writes in place changes the cache, too. Before
+a file from here is used, its time of writing is compared with the receipt, and its digest if that time differs.
 """
 
 from collections.abc import Callable, Iterable
@@ -95,7 +95,7 @@ class Cache:
         write_atomically(folder / "refs" / quote(revision, safe=""), snapshot.commit.encode())
 
     def read_snapshot(self, repository: str, *, revision: str) -> Snapshot | None:
-        """Return what a revision meant when it was last asked for, None where it never was."""
+        """Return what a revision meant when it was last asked for, None if it never was."""
         folder = self.folder(repository)
         ref = folder / "refs" / quote(revision, safe="")
         try:
@@ -106,7 +106,7 @@ class Cache:
             return None
 
     def find(self, repository: str, commit: str, path: str) -> Path | None:
-        """Return where a fetched file lies, None where it was not fetched or was changed since."""
+        """Return where a fetched file lies, None if it was not fetched or was changed since."""
         found = self.look_up(repository, commit, path)
         return found.path if found is not None and found.is_intact else None
 
@@ -139,7 +139,7 @@ class Cache:
         return self.folder(repository) / commit / "receipts" / f"{require_safe(path)}.json"
 
     def find_content(self, file: PublishedFile) -> Path | None:
-        """Return a content that was fetched under whatever name, None where it was not."""
+        """Return a content that was fetched under whatever name, None if it was not."""
         place = self.root / CONTENT_FOLDERS[file.kind] / file.etag
         return place if is_there(place) else None
 
@@ -176,7 +176,7 @@ class Cache:
         return Copy(path=named, receipt=receipt)
 
     def require_space(self, num_bytes: int) -> None:
-        """Raise UnavailableError where the disk cannot take so many bytes more."""
+        """Raise UnavailableError if the disk cannot take so many bytes more."""
         require_space(self.root, num_bytes, advice="make room, or name another disk with HF_HOME")
 
 
@@ -200,7 +200,7 @@ def make_receipt(
 
 
 def list_names(folder: Path) -> list[str]:
-    """Return what is in a folder; nothing where there is none or it may not be seen."""
+    """Return what is in a folder; nothing if there is none or it may not be seen."""
     try:
         return sorted(one.name for one in folder.iterdir())
     except OSError:

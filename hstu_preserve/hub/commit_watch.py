@@ -1,4 +1,4 @@
-"""What the Hub answers while the client commits: what the client would do about it in silence ends the commit."""
+"""Watch the Hub's responses during a commit; fail where huggingface_hub would skip a file or sleep in silence."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

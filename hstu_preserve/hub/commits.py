@@ -79,7 +79,7 @@ class MadeCommit:
 class HubWriter:
     """One user's access to one repository on the Hub.
 
-    Every method raises UnavailableError where the Hub cannot be reached or says no; no message holds the token. What
+    Every method raises UnavailableError if the Hub cannot be reached or says no; no message holds the token. What
     only reads is tried again after a failure that may pass; what writes is not, since nobody knows how far it came.
     """
 
@@ -135,7 +135,7 @@ class HubWriter:
             raise UnavailableError(f"{self.url}: {file.path} cannot be read ({error.strerror}); run it again") from None
 
     def make_source(self, snapshot: Snapshot, file: PublishedFile) -> ByteSource:
-        """Return a file's content for whoever reads it as far as is needed."""
+        """Return a file as a source that a reader reads as far as it needs."""
         return ByteSource(
             name=file.path,
             place=f"{self.url}: {file.path}",
@@ -170,7 +170,7 @@ class HubWriter:
         return MadeCommit(commit=made.oid, url=made.commit_url)
 
     def _require_pushed(self, files: Sequence[LocalFile], *, deletions: Sequence[str], commit: str) -> None:
-        """Raise where a commit does not hold what was verified; the client's success does not say that it does."""
+        """Raise if a commit does not hold what was verified; the client's success does not say that it does."""
         try:
             snapshot = self._hub.read_snapshot(self.repository, revision=commit, policy=self._policy)
             differing = [file.path for file in files if not self._holds(snapshot, file)]

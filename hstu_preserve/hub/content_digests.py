@@ -1,4 +1,4 @@
-"""Several digests of one content, made while it arrives."""
+"""Compute several digests of one content while it arrives."""
 
 import hashlib
 import os
@@ -79,7 +79,7 @@ def hash_file(path: Path, *, kinds: Iterable[DigestKind], heed: Callable[[], Non
     Args:
         path: The file.
         kinds: Which digests, beside sha256.
-        heed: Is called again and again meanwhile, and raises where the work was stopped.
+        heed: Is called again and again meanwhile, and raises if the work was stopped.
 
     Raises:
         UnavailableError: The file cannot be read.

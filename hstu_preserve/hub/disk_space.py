@@ -1,4 +1,4 @@
-"""Whether a disk has room for what is to come."""
+"""Check that a disk has room for the files to come."""
 
 import shutil
 from pathlib import Path
@@ -30,7 +30,7 @@ def are_on_one_disk(left: Path, right: Path) -> bool:
 
 
 def require_space(folder: Path, num_bytes: int, *, advice: str) -> None:
-    """Raise UnavailableError where the disk of a folder cannot take so many bytes more; `advice` says what to do."""
+    """Raise UnavailableError if the disk of a folder cannot take so many bytes more; `advice` says what to do."""
     free = shutil.disk_usage(find_existing(folder)).free
     if num_bytes and num_bytes + SPARE_BYTES > free:
         raise UnavailableError(f"{folder}: {num_bytes} bytes are to be written and {free} are free; {advice}")

@@ -1,4 +1,4 @@
-"""A file that is not whole yet, and what it is a part of; it outlives the process that began it."""
+"""Keep the bytes of an unfinished download, and whose bytes they are; they outlive the process that began."""
 
 import fcntl
 import os
@@ -19,7 +19,7 @@ POLL_SECONDS = 0.1
 
 
 class PartRecord(Record):
-    """What a partial file is a part of; never the signed address, which is a secret for a while."""
+    """The file that a partial file belongs to; never the signed address, which is a secret while it lasts."""
 
     repository: str
     path: str
@@ -44,7 +44,7 @@ class PartialFile:
         return self.path.with_suffix(".json")
 
     def read_record(self) -> PartRecord | None:
-        """Return what it is a part of, None where that is not known."""
+        """Return what it is a part of, None if that is not known."""
         try:
             return PartRecord.from_json(self.record_path.read_bytes(), source=str(self.record_path))
         except (OSError, ContentError):
@@ -88,7 +88,7 @@ class PartialFile:
         """Give the whole file its name, read-only.
 
         The disk is not waited for, as little as other clients do. A power failure may leave the file short: the cache
-        sees that by its size and fetches it again, and whoever works on a bundle compares its bytes in any case.
+        sees that by its size and fetches it again, and every verb that works on a bundle compares its bytes.
 
         Raises:
             UnavailableError: The system refuses.
@@ -114,7 +114,7 @@ def open_partial(path: Path, *, pause: Callable[[float], None], voice: Voice) ->
 
     Args:
         path: Where it is.
-        pause: Waits so many seconds, or raises where the work was stopped.
+        pause: Waits so many seconds, or raises if the work was stopped.
         voice: Says once that another process is waited for.
 
     Raises:
@@ -130,8 +130,8 @@ def open_partial(path: Path, *, pause: Callable[[float], None], voice: Voice) ->
 def open_locked(path: Path, *, pause: Callable[[float], None], voice: Voice) -> int:
     """Return a descriptor of the file that has this name, with the lock that ends with the process.
 
-    Who held the lock before may have given the file another name meanwhile: then it is whole, others see it, and not a
-    byte of it may be touched. So the name is looked at again under the lock.
+    The process that held the lock before may have renamed the file meanwhile: then it is whole, others see it, and none
+    of its bytes may be touched. So the name is looked at again under the lock.
     """
     while True:
         with refuse_unwritable(path):
@@ -148,7 +148,7 @@ def open_locked(path: Path, *, pause: Callable[[float], None], voice: Voice) -> 
 
 
 def wait_for_lock(descriptor: int, *, path: Path, pause: Callable[[float], None], voice: Voice) -> None:
-    """Take the lock, as soon as whoever holds it is done.
+    """Take the lock as soon as no other process holds it.
 
     Raises:
         UnavailableError: Nothing arrives there.

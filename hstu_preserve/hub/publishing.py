@@ -1,4 +1,4 @@
-"""What a bundle's commit holds: the bundle, its signature, and the card; nothing that is there already."""
+"""Choose the files of a bundle's commit: the bundle, its signature and the card, unless they are there already."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,8 @@ def find_change(
 ) -> Change:
     """Return what publishing a bundle changes, the card left out.
 
-    A signature that lies there for other bytes goes together with them; one for these bytes stays, whoever publishes.
+    A signature that lies there for other bytes goes together with them; one for these bytes stays, even if this call
+    brings none.
     """
     wanted = [bundle] if signature is None else [bundle, signature]
     files = tuple(file for file in wanted if not is_published(file, present.get(file.path)))

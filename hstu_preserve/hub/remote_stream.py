@@ -1,4 +1,4 @@
-"""A file of a repository as a stream: read once, front to back, nothing kept; broken connections are taken up again."""
+"""Read a file of a repository as a stream, once, front to back; a broken connection is taken up again."""
 
 import errno
 import io
@@ -24,7 +24,7 @@ class RemoteStream(io.RawIOBase):
         self._pieces = self.receive()
         self._rest = b""
         self.wrong: ContentError | None = None
-        """Why what the Hub sends is not what it lists, where that is what went wrong."""
+        """Why what the Hub sends is not what it lists, if that is what went wrong."""
 
     def readable(self) -> bool:
         """It can be read."""
@@ -44,7 +44,7 @@ class RemoteStream(io.RawIOBase):
         return len(taken)
 
     def require_digest(self) -> None:
-        """Raise ContentError where the whole was read and is not what the Hub lists."""
+        """Raise ContentError if the whole was read and is not what the Hub lists."""
         if self.hasher.position < self.file.size:
             return
         differing = self.hasher.find_differing([self.file.known])

@@ -1,4 +1,4 @@
-"""The Hub as this program asks it: a repository at one commit, where a file is stored, and its bytes."""
+"""Ask the Hub what a repository holds at one commit and where a file is stored, and open that address."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -44,7 +44,7 @@ class Answer:
     Attributes:
         status: The HTTP status.
         headers: In any case of letters.
-        chunks: The body as it arrives, never decoded; raises PassingError where it breaks off.
+        chunks: The body as it arrives, never decoded; raises PassingError if it breaks off.
     """
 
     status: int
@@ -143,7 +143,7 @@ class Hub:
         return {**build_hf_headers(token=token, library_name="hstu-preserve"), "Accept-Encoding": "identity"}
 
     def require_sendable_token(self) -> None:
-        """Raise UnavailableError where the user's token is none that can be sent; the client would stumble over it."""
+        """Raise UnavailableError if the user's token is none that can be sent; the client would stumble over it."""
         implicit = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
         token = self.token or implicit
         if token is not None and not is_token(token):

@@ -1,4 +1,4 @@
-"""What may be tried again, how often and after which time."""
+"""Decide which failures are tried again, how often and after which time."""
 
 import random
 import threading
@@ -11,7 +11,8 @@ from typing import TypeVar
 from hstu_preserve.errors import PreserveError, UnavailableError, UnreachableError
 
 MAX_WAIT_SECONDS = 120.0
-"""Who asks for a longer wait is told to the user instead."""
+"""If a server asks for a longer wait, the call fails and says so."""
+# huggingface_hub gives up at the first 5xx answer of the storage; here it may pass.
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 Result = TypeVar("Result")
@@ -21,8 +22,8 @@ class PassingError(Exception):
     """A failure that may be gone the next time.
 
     Attributes:
-        reason: What happened, for people.
-        retry_after_seconds: What the server asked for.
+        reason: The failure, in words.
+        retry_after_seconds: The wait that the server asked for.
         spends_location: Whether the address that was asked should be resolved anew.
         is_unreachable: Whether there was not even a connection.
     """
@@ -41,10 +42,10 @@ class PassingError(Exception):
 
 
 class DiscardError(Exception):
-    """What was received is of no use: begin again from the first byte.
+    """The bytes received are of no use: begin again from the first one.
 
     Attributes:
-        error: What to raise where beginning again does not help.
+        error: Raised if beginning again does not help.
     """
 
     def __init__(self, error: PreserveError) -> None:
@@ -58,10 +59,10 @@ class RetryPolicy:
 
     Attributes:
         attempts: In a row without a single new byte.
-        attempts_to_connect: The same where there is no connection; one is enough where its absence does no harm.
+        attempts_to_connect: The same if there is no connection; one is enough where its absence does no harm.
         first_wait_seconds: Doubled from attempt to attempt.
         restarts: How often a file may begin again from its first byte.
-        stop: Set by whoever wants to end everything.
+        stop: Set to end all work at the next chance.
     """
 
     attempts: int = 5
@@ -97,7 +98,7 @@ class RetryPolicy:
         self.require_going("waiting")
 
     def require_going(self, source: str) -> None:
-        """Raise UnavailableError where the work was stopped."""
+        """Raise UnavailableError if the work was stopped."""
         if self.stop.is_set():
             raise UnavailableError(f"{source}: stopped")
 

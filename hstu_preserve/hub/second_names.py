@@ -1,4 +1,4 @@
-"""A second name for a fetched file: a link, or a compared copy on another disk; whole or not at all."""
+"""Give a fetched file a second name: by a link, or on another disk by a copy that is compared; whole or not at all."""
 
 import os
 import tempfile

@@ -15,7 +15,7 @@ from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFi
 CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<size>\d+)\Z")
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 EXPIRED = frozenset({400, 401, 403, 404, 410})
-"""What storage answers once a signed address has expired; a fresh one is asked for."""
+"""The answers of storage once a signed address has expired; a fresh address is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Transfer:
             file: The file to fetch.
             hub: The Hub that has it.
             snapshot: The commit it belongs to.
-            part: What is here already, and where the rest goes.
+            part: The bytes that are here already; the rest is added to them.
             known: The digests it must have; the Hub's own is always among them.
             policy: How often to try again.
             listen: Hears how many bytes arrived or were found.
@@ -91,6 +91,7 @@ class Transfer:
             return
         self.storage_etag = record.storage_etag
         self.furthest = self.part.size
+        # The state of a hash cannot be stored with the part, so that the bytes are hashed again.
         for chunk in self.part.chunks():
             self.policy.require_going(self.source)
             self.hasher.update(chunk)
@@ -141,6 +142,7 @@ class Transfer:
         if not self.part.size:
             return {}
         asked = {"Range": f"bytes={self.part.size}-"}
+        # Without If-Range, storage that has other content by now would send the end of another file.
         return {**asked, "If-Range": self.storage_etag} if self.storage_etag else asked
 
     def accept(self, answer: Answer) -> None:
@@ -148,7 +150,7 @@ class Transfer:
 
         Raises:
             PassingError: It may be better the next time.
-            DiscardError: What is here does not go with it.
+            DiscardError: The bytes that are here belong to something else.
             UnavailableError: It was refused for good.
         """
         if answer.status not in {200, 206}:
@@ -181,7 +183,7 @@ class Transfer:
             )
 
     def require_whole(self, headers: Mapping[str, str]) -> None:
-        """Raise DiscardError where the server is about to send another number of bytes than the Hub lists."""
+        """Raise DiscardError if the server is about to send another number of bytes than the Hub lists."""
         length = headers.get("content-length")
         if length is not None and length != str(self.file.size):
             hint = " (a Git LFS pointer instead of the file?)" if int(length) < 1024 < self.file.size else ""
@@ -239,7 +241,7 @@ def refuse(answer: Answer, *, source: str) -> Never:
 
     Raises:
         PassingError: It may be better the next time.
-        DiscardError: What is here does not go with it.
+        DiscardError: The bytes that are here belong to something else.
         UnavailableError: It was refused for good.
     """
     status = answer.status

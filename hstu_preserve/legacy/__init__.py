@@ -1,1 +1,1 @@
-"""Archives that this program did not write: recognised, read, compared, shown, made into bundles."""
+"""Recognise, read, verify and show archives that this program did not write, and make bundles of them."""

@@ -87,7 +87,8 @@ class Assessment:
 
     @property
     def outcome(self) -> LegacyOutcome:
-        """What findings and digests come to."""
+        """The outcome that follows from findings and digests."""
+        # One finding outweighs every digest that agrees: an archive that is damaged or unsafe matches nothing.
         if self.findings:
             return LegacyOutcome.REFUSED
         return LegacyOutcome.MATCHES if self.is_vouched else LegacyOutcome.UNVOUCHED

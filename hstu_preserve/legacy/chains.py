@@ -1,4 +1,4 @@
-"""Gin files of a legacy archive, read from memory: what is known in them, and what is not."""
+"""Read the gin files of a legacy archive from memory, and tell the names that this program knows from the others."""
 
 import posixpath
 from collections.abc import Mapping

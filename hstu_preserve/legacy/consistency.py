@@ -1,4 +1,4 @@
-"""Does a migrated bundle agree with itself? What its manifest says of the archive against the archive's own files."""
+"""Check a migrated bundle against itself: the manifest's statements against the archive's own files."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -29,8 +29,8 @@ class MigratedTree:
 
     Attributes:
         root: Where its files are.
-        manifest: What it says of them.
-        contents: What its files say, read anew.
+        manifest: The bundle's manifest.
+        contents: The values that its files state, read anew.
     """
 
     root: Path
@@ -84,7 +84,7 @@ def check_chains(tree: MigratedTree) -> str:
 
 
 def require_same_chain(recorded: ShownChain, found: ShownChain) -> None:
-    """Raise ContentError where a chain is not the recorded one.
+    """Raise ContentError if a chain is not the recorded one.
 
     A later release may know more names than the one that migrated; then its known part is larger and is not compared.
     """
@@ -120,7 +120,7 @@ def check_statements(tree: MigratedTree) -> str:
 
 
 def require_manifest_value(statement: Statement, contents: LegacyContents) -> None:
-    """Raise ContentError where the archive's own manifest has another value at the place."""
+    """Raise ContentError if the archive's own manifest has another value at the place."""
     require_equal(f"manifest of {statement.subject.value}", expected=statement.file, found=contents.manifest_path)
     found = follow_pointer(contents.manifest, statement.place or "")
     value: Json = keep(found) if isinstance(found, bool | int | float | str) else None

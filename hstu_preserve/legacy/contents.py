@@ -1,4 +1,4 @@
-"""What the members of a legacy archive say: its own manifest, gin chains, checkpoints' names, curves."""
+"""Read the members of a legacy archive: its own manifest, gin chains, checkpoint names and curves."""
 
 import io
 import math
@@ -32,7 +32,7 @@ MAX_TAGS = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class LegacyContents:
-    """What was read of an archive.
+    """The contents of an archive, as far as they are read.
 
     Attributes:
         manifest_path: Where its own manifest is, if it has one.
@@ -110,6 +110,7 @@ def is_event_file(path: str) -> bool:
 
 def read_beginning(member: LegacyMember) -> bytes:
     """Return the member's content, of one that is too large only so much that this is seen."""
+    # One byte beyond the limit is enough to refuse it; the rest, which may be gigabytes, is not kept.
     content = bytearray()
     for chunk in member.chunks:
         content += chunk
@@ -119,7 +120,7 @@ def read_beginning(member: LegacyMember) -> bytes:
 
 
 def choose_manifest(paths: Iterable[str]) -> str | None:
-    """Return the one at the top, or the only one a folder below; None where there is none or several."""
+    """Return the one at the top, or the only one a folder below; None if there is none or several."""
     ordered = sorted(paths, key=lambda path: path.count("/"))
     is_one = len(ordered) == 1 or (ordered and ordered[0] == MANIFEST_NAME)
     return ordered[0] if is_one else None

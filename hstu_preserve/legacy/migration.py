@@ -41,7 +41,7 @@ ARCHIVE_DOUBTS = frozenset({MD5_ONLY, NOT_LISTED, SELF_VOUCHED})
 
 
 def require_legacy(path: Path) -> None:
-    """Raise where there is nothing to migrate.
+    """Raise if there is nothing to migrate.
 
     Raises:
         UsageError: A directory, or a native bundle.
@@ -86,6 +86,7 @@ def find_top_folder(paths: Iterable[str]) -> str:
 def choose_place(path: str) -> str:
     """Return where in the bundle a file goes; no two files go to one place."""
     folder, separator, _ = path.partition("/")
+    # Below a folder of their own, other files cannot take the place of a bundle's own, such as run.json.
     return path if separator and folder in KEPT_FOLDERS else f"{LEGACY_FOLDER}/{path}"
 
 

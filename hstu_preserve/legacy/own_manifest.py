@@ -24,8 +24,8 @@ class OwnManifest:
 
     Attributes:
         path: Where it lies; None if there is none, if there are several, or if the one cannot be read.
-        digests: What it says of the archive's members.
-        findings: What is wrong with it.
+        digests: The digests it gives of the archive's members.
+        findings: Everything that is wrong with it.
         notes: Why it does not speak for the archive, though nothing is wrong.
     """
 
@@ -42,7 +42,7 @@ class OwnManifest:
 
 @dataclass(kw_only=True)
 class MemberComparison:
-    """What came of comparing an archive's members with its own manifest.
+    """The result of comparing an archive's members with its own manifest.
 
     Attributes:
         vouched: Members whose digest is as the manifest gives it.

@@ -71,6 +71,8 @@ def recognise(path: Path | ByteSource) -> Recognised:
     try:
         stored = StoredManifest(content=content, record=read_manifest(content, source=MANIFEST_NAME))
     except ContentError:
+        # A manifest that cannot be read may still be of a damaged bundle of ours. Then its headers decide, which nobody
+        # else writes so, and the canonical profile names the damage.
         is_canonical = reader.header_found == GZIP_HEADER and header.raw == make_header(MANIFEST_NAME, size=header.size)
         return Recognised(is_legacy=not is_native_manifest(content, otherwise=is_canonical))
     is_readable = header.name == MANIFEST_NAME and header.is_regular  # else the canonical walk does not take it either
@@ -78,7 +80,7 @@ def recognise(path: Path | ByteSource) -> Recognised:
 
 
 def is_native_manifest(content: bytes, *, otherwise: bool) -> bool:
-    """Whether a manifest says that it is of this program; `otherwise` where it cannot be read at all."""
+    """Whether a manifest says that it is of this program; `otherwise` if it cannot be read at all."""
     try:
         value = strict_loads(content, source=MANIFEST_NAME)
     except ContentError:

@@ -1,4 +1,4 @@
-"""What a legacy archive says of itself, by subject, each value with the place it was read at; nothing is guessed."""
+"""List the values that a legacy archive states, by subject, each with the place it was read at."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ def list_statements(contents: LegacyContents, *, name: str) -> tuple[Statement, 
     """Return every statement, by subject, and for each subject without one that it is unknown.
 
     Args:
-        contents: What was read of the archive.
+        contents: The archive's contents, as they were read.
         name: The archive's file name without its suffix.
 
     Raises:
@@ -135,7 +135,7 @@ def find_manifest_values(value: Json, *, pointer: str, key: str, file: str) -> I
 
 
 def choose_subject(key: str, value: Scalar) -> Subject | None:
-    """Return what a key and its value are about, None where that is not plain."""
+    """Return what a key and its value are about, None if that is not plain."""
     word = re.sub(r"[-\s]+", "_", key.casefold())
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if METRIC_KEY.fullmatch(word):
@@ -159,7 +159,7 @@ def find_bindings(chain: ShownChain) -> Iterator[Statement]:
 
 
 def follow_pointer(value: Json, pointer: str) -> Json:
-    """Return what a JSON pointer (RFC 6901) points at, None where there is nothing."""
+    """Return what a JSON pointer (RFC 6901) points at, None if there is nothing."""
     for word in pointer.split("/")[1:]:
         name = word.replace("~1", "/").replace("~0", "~")
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The tolerant reading profile: an archive as any `tar czf` writes it, in one pass, only files and folders taken.
+"""Read an archive as any `tar czf` writes it (the tolerant profile), in one pass; take only files and folders.
 
 Order, owner, mode, time, a leading `./`, folders, GNU long names, PAX headers and tape padding are all accepted. What a
 reader could be tricked with is refused and named: links, special and sparse files, unsafe, repeated or colliding names,
@@ -151,6 +151,7 @@ class LegacyWalker:
             return None
         if header.damage:
             raise self.reader.damage(FindingClass.NOT_CANONICAL, expected="a tar header", found=header.damage)
+        # Legal PAX, but one header at the beginning could give every later member another name or size.
         if moving := header.global_names & PLACING_NAMES:
             found = f"a global header that sets {', '.join(sorted(moving))} of every later member"
             raise self.reader.damage(FindingClass.NOT_CANONICAL, expected="a header of its own", found=found)
@@ -168,6 +169,7 @@ class LegacyWalker:
         if header.kind == DIRECTORY:
             return
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        # A migrated bundle has sha256 digests; the published lists give md5 only. One pass gives both.
         chunks = self._content.chunks(header.content_size, digests=(sha256, md5))
         if is_taken:
             yield LegacyMember(path=path, size=header.size, chunks=chunks)
@@ -216,12 +218,12 @@ class LegacyWalker:
         return True
 
     def _take_stock(self) -> None:
-        """Say how much of the archive was read, and raise where it has become a bomb."""
+        """Say how much of the archive was read, and raise if it has become a bomb."""
         self.listen(self.input.size)
         self._require_modest()
 
     def _require_modest(self) -> None:
-        """Raise where the archive has become a bomb."""
+        """Raise if the archive has become a bomb."""
         size, limits = self.reader.position, self.limits
         if size > limits.total_bytes:
             expected = f"at most {limits.total_bytes} bytes of tar"

@@ -1,1 +1,1 @@
-"""Small pure tools that know nothing of recipes, models or bundles."""
+"""Offer small tools that know nothing of recipes, models or bundles."""

@@ -1,4 +1,4 @@
-"""The file names of archives: their suffixes, and the names that bundles get."""
+"""Name archive files: their suffixes, and the names that bundles get."""
 
 BUNDLE_SUFFIX = ".tar.gz"
 ARCHIVE_SUFFIXES = (BUNDLE_SUFFIX, ".tgz")

@@ -1,4 +1,4 @@
-"""Something that can be read front to back more than once, though it is no file on this machine."""
+"""Hold a source of bytes outside this machine that can be read front to back more than once."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

@@ -1,4 +1,4 @@
-"""The one canonical text of a JSON value (RFC 8785), so that it can be hashed and signed."""
+"""Write the one canonical text of a JSON value (RFC 8785), so that it can be hashed and signed."""
 
 import rfc8785
 

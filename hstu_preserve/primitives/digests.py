@@ -1,4 +1,4 @@
-"""sha256 of bytes, files and arrays."""
+"""Compute sha256 digests of bytes and files."""
 
 import hashlib
 from pathlib import Path

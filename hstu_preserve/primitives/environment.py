@@ -1,4 +1,4 @@
-"""Facts about the interpreter, the packages and the checkout, without importing any of them."""
+"""Find facts about the interpreter, the packages and the checkout, without importing any of them."""
 
 import importlib.util
 import platform
@@ -65,18 +65,18 @@ def platform_name() -> str:
 
 
 def checkout_commit() -> str | None:
-    """Return the commit of the checkout the package runs from, None where it is installed."""
+    """Return the commit of the checkout the package runs from, None if it is installed."""
     return run_git("rev-parse", "HEAD")
 
 
 def checkout_is_modified() -> bool | None:
-    """Return whether the checkout has uncommitted changes, None where there is none."""
+    """Return whether the checkout has uncommitted changes, None if there is none."""
     status = run_git("status", "--porcelain", "--untracked-files=no")
     return None if status is None else bool(status)
 
 
 def run_git(*arguments: str) -> str | None:
-    """Return git's output in the package's checkout, None where there is no checkout or no git."""
+    """Return git's output in the package's checkout, None if there is no checkout or no git."""
     root: Path = PACKAGE.parent
     if not (root / ".git").exists():
         return None

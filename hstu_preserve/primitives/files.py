@@ -1,4 +1,4 @@
-"""Files written whole or not at all."""
+"""Write files whole or not at all, and read them with errors that name the file."""
 
 import os
 import re
@@ -21,7 +21,7 @@ CHUNK_BYTES = 2**20
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """Open a folder itself, never the target of a link that took its place."""
 TEMPORARY_ENDING = re.compile(r"[a-z0-9_]{8}\.tmp")
-"""What `tempfile` draws, and our suffix."""
+"""The eight characters that `tempfile` draws, and our suffix."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Paths inside a bundle: one canonical spelling, never outside."""
+"""Check paths inside a bundle: one canonical spelling, never outside."""
 
 import unicodedata
 from collections.abc import Iterable

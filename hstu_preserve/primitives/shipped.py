@@ -1,4 +1,4 @@
-"""Where the catalog and the sample bundle are: inside the installed package, or in place in a checkout."""
+"""Find the catalog and the sample bundle: inside the installed package, or in place in a checkout."""
 
 from pathlib import Path
 

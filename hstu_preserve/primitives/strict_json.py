@@ -1,4 +1,4 @@
-"""JSON read strictly: what two readers could understand differently is refused."""
+"""Read JSON strictly: refuse a text that two readers could understand differently."""
 
 import json
 import math
@@ -22,7 +22,7 @@ def strict_loads(content: bytes, *, source: str) -> Json:
 
     Args:
         content: The stored bytes.
-        source: What the bytes are, for the message.
+        source: The origin of the bytes, for the message.
 
     Raises:
         ContentError: The text is not strict JSON; the message names the source and the reason.
@@ -49,7 +49,7 @@ def strict_loads(content: bytes, *, source: str) -> Json:
 
 
 def require_shallow(text: str) -> None:
-    """Raise ValueError where brackets nest deeper than `MAX_DEPTH`, before a recursive parser sees them."""
+    """Raise ValueError if brackets nest deeper than `MAX_DEPTH`, before a recursive parser sees them."""
     depth = 0
     inside_string = escaped = False
     for character in text:
@@ -101,7 +101,7 @@ def finite_float(digits: str) -> float:
 
 
 def require_scalar_text(value: Json) -> None:
-    """Raise ValueError where a string holds a lone surrogate (an escape that is no character)."""
+    """Raise ValueError if a string holds a lone surrogate (an escape that is no character)."""
     match value:
         case str():
             if any("\ud800" <= character <= "\udfff" for character in value):

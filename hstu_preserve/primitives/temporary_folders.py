@@ -30,7 +30,7 @@ def require_nothing() -> None:
 def whole_folder(directory: Path, *, require_free: Callable[[], None] = require_nothing) -> Iterator[Path]:
     """Yield a folder that becomes `directory` when the block ends without an error; an empty one may be there already.
 
-    What killed processes left of earlier attempts at the same directory is removed.
+    Folders that killed processes left of earlier attempts at the same directory are removed.
 
     Args:
         directory: The folder's final name.
@@ -76,7 +76,7 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
 
 
 def hold_folder(folder: Path) -> int | None:
-    """Return a descriptor of the folder that is locked where the file system can, None where the folder is gone.
+    """Return a descriptor of the folder that is locked where the file system can, None if the folder is gone.
 
     Between being made and being locked it looks abandoned, so another process may just be removing it.
     """

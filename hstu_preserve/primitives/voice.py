@@ -10,10 +10,10 @@ class Progress:
     """How far one long piece of work has come.
 
     Attributes:
-        activity: What is being done, e.g. `epoch 3`.
+        activity: The work that is going on, e.g. `epoch 3`.
         completed: Units done.
         total: Units in all.
-        figures: What can be said of the result so far, e.g. `{"loss": 5.1}`.
+        figures: Figures of the result so far, e.g. `{"loss": 5.1}`.
         in_bytes: Whether the units are bytes.
     """
 
@@ -34,7 +34,7 @@ def show_nothing(progress: Progress) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """Where a verb's talk goes; whoever listens decides whether anything is shown.
+    """Two channels for a verb's talk; the caller decides what becomes of it.
 
     Attributes:
         say: Takes a sentence that the user should read, e.g. how much will be fetched, before it is.

@@ -1,1 +1,1 @@
-"""What goes to the Hub with a bundle, and what may not travel."""
+"""Prepare bundles for the Hub: verify them, write their card, and refuse data that may not be redistributed."""

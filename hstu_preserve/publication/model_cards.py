@@ -1,4 +1,4 @@
-"""Model cards: of a bundle that is here, or of a repository on the Hub with one more bundle."""
+"""Gather the facts of a model card: of a bundle on this machine, or of a repository with one more bundle."""
 
 import re
 from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hstu_preserve.records.downloads import PublishedFile, Snapshot
 
 NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]*({'|'.join(map(re.escape, ARCHIVE_SUFFIXES))})")
-"""What a bundle on the Hub may be called: what every shell, address and renderer takes as it stands."""
+"""The names that a bundle on the Hub may have: those that no shell, address or renderer needs to escape."""
 
 
 def write_card_of(source: Source) -> str:
@@ -93,7 +93,7 @@ def find_entry(record: AnyManifest) -> CatalogEntry | None:
 
 
 def require_own_card(hub: "HubWriter", snapshot: "Snapshot") -> None:
-    """Raise UsageError where a repository's card is somebody's own text."""
+    """Raise UsageError if a repository's card is somebody's own text."""
     from hstu_preserve.hub.publishing import CARD
 
     card = snapshot.find(CARD)
@@ -125,7 +125,7 @@ def describe_there(file: "PublishedFile", *, hub: "HubWriter", snapshot: "Snapsh
     try:
         stored = read_stored_manifest(hub.make_source(snapshot, file))
     except ContentError:
-        return None
+        return None  # an archive that is no bundle is only named on the card
     is_in_lfs = file.kind is DigestKind.SHA256
     return DescribedBundle(
         name=file.path,

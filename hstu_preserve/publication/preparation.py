@@ -22,8 +22,8 @@ class PreparedBundle:
 
     Attributes:
         path: Where it is.
-        described: What the card says of it; its file is whole.
-        signature: The content of the file beside it; None where there is none.
+        described: The facts that the card gives of it.
+        signature: The content of the file beside it; None if there is none.
     """
 
     path: Path
@@ -91,6 +91,6 @@ def prepare(source: Source) -> PreparedBundle:
 
 
 def require_signature_of(content: bytes, described: DescribedBundle, *, place: Path) -> None:
-    """Raise ContentError where the signature that will travel is not the one that was looked at."""
+    """Raise ContentError if the signature that will travel is not the one that was looked at."""
     if sha256_of_bytes(Envelope.from_json(content, source=str(place)).manifest_content) != described.identity:
         raise ContentError(f"{place}: changed while it was read; nothing was pushed")

@@ -1,4 +1,4 @@
-"""Whether a bundle holds data that may not travel."""
+"""Refuse bundles that hold data which may not be redistributed."""
 
 import re
 from pathlib import Path, PurePosixPath
@@ -21,7 +21,7 @@ DATA_NAMES = frozenset(
 )
 """Files of MovieLens, and what upstream's preprocessing makes of them; their rows are the data itself."""
 DATA_WORDS = ("ratings", "movies", "genome-scores", "genome-tags", "sasrec_format")
-"""What such a file is called by whoever renames or converts it, too: `ml-1m-ratings.parquet`."""
+"""Words that stay in the name of such a file if somebody renames or converts it: `ml-1m-ratings.parquet`."""
 TABLE = r"\.(csv|tsv|dat|txt|json|jsonl|npy|npz|parquet|feather|arrow|h5|hdf5|pkl|pickle|pt|db|sqlite|inter)"
 ARCHIVE = r"\.(zip|tar|tgz|tbz2?|txz|7z|rar)"
 COMPRESSION = re.compile(r"\.(gz|bz2|xz|zst|lzma|lz4|z|zip|7z)\Z")
@@ -31,10 +31,10 @@ STORE_NAMES = frozenset({RECORD_NAME, *(f"{name}.npy" for name in ARRAY_DTYPES)}
 
 
 def require_redistributable(path: Path, record: AnyManifest) -> None:
-    """Raise ContentError where a bundle, verified before, holds data that may not be redistributed.
+    """Raise ContentError if a bundle, verified before, holds data that may not be redistributed.
 
-    What the author says of the data is held against its name, against the store's own record and against the names of
-    all files: a wrong word of an author does not make MovieLens travel.
+    The author's word on the data is compared with its name, with the store's own record and with the names of all
+    files, so that a wrong word does not put MovieLens on the Hub.
     """
     files = record.contents.files
     if named := sorted(file.path for file in files if is_named_as_data(file.path)):

@@ -1,1 +1,1 @@
-"""Every record that is written to disk, and its schema."""
+"""Define every record that is written to disk or printed with `--json`, and its schema."""

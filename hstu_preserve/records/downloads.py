@@ -1,4 +1,4 @@
-"""What is published on the Hub, what was fetched from it, and who vouched for the bytes."""
+"""Record the files that the Hub has, the files that were fetched from it, and who vouched for their bytes."""
 
 from enum import StrEnum
 from typing import Annotated

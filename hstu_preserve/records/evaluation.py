@@ -1,4 +1,4 @@
-"""What one evaluation found: metrics, and the digest of every user's rank."""
+"""Record the result of one evaluation: metrics, and the digest of every user's rank."""
 
 from dataclasses import dataclass
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Records as flat tables of values, so that two of them can be compared field by field."""
+"""Flatten records to tables of values, so that two of them can be compared field by field."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Where a run's files stood when a checkpoint was written: what a resumed run cuts them back to."""
+"""Record how long a run's files were when a checkpoint was written; a resumed run cuts them back to that length."""
 
 from hstu_preserve.primitives.paths import BundlePath
 from hstu_preserve.records.evaluation import EvaluationRecord, Resumption

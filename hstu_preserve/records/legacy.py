@@ -1,4 +1,4 @@
-"""What is known of a legacy archive: the published `.tar.gz` files, which no manifest of this program describes."""
+"""Record what was read in a legacy archive: a published `.tar.gz`, which no manifest of this program describes."""
 
 from enum import StrEnum
 from typing import Annotated

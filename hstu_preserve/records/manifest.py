@@ -297,6 +297,7 @@ def read_manifest(content: bytes, *, source: str) -> AnyManifest:
             f"{source}: schema_version {version} is newer than {SCHEMA_VERSION}, the newest this release reads; "
             "install a newer hstu-preserve"
         )
+    # Of the parsed value, not of a record: a record's defaults may change between versions, the stored bytes may not.
     require_canonical(content, value, source=source)
     return choose_form(value, source=source).from_json(content, source=source)
 

@@ -1,4 +1,4 @@
-"""What a migrated bundle says of the legacy archive that it was made from: each value with where it comes from."""
+"""Record what a migrated bundle's source said of itself, each value with where it comes from."""
 
 from enum import StrEnum
 from typing import Annotated, Self

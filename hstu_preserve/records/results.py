@@ -1,4 +1,4 @@
-"""What the verbs return: printed with `--json`, returned by the Python functions."""
+"""Record the results of the verbs, which `--json` prints and the Python functions return."""
 
 from pathlib import Path
 from typing import Self

@@ -1,4 +1,4 @@
-"""A detached signature on disk, and what checking one found."""
+"""Record a detached signature, and the result of checking one."""
 
 import base64
 import binascii

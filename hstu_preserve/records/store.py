@@ -1,4 +1,4 @@
-"""What `store.json` says of prepared data: its arrays, its fingerprint and where it came from."""
+"""Record prepared data (`store.json`): its arrays, its fingerprint and where it came from."""
 
 from enum import StrEnum
 from typing import Annotated, Self

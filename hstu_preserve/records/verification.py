@@ -1,4 +1,4 @@
-"""What verifying bundles found: of one, read once, and of several targets."""
+"""Record the verification of one bundle, and of several targets."""
 
 from typing import Annotated
 

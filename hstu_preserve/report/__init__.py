@@ -1,1 +1,1 @@
-"""Records to what people read."""
+"""Turn records into text that people read."""

@@ -1,4 +1,4 @@
-"""Bundles as text: what one holds, how two differ, what was packed, unpacked, exported, signed and published."""
+"""Describe bundles: the contents of one, the differences of two, and the results of packing, signing and the like."""
 
 from rich import box
 from rich.console import Group, RenderableType

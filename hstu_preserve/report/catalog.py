@@ -1,4 +1,4 @@
-"""Catalog entries as text: what was published, by whom, and how much it gains."""
+"""Describe catalog entries: what was published, by whom, and how much it gains."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ LEAST_WIDTH = 130
 
 
 def describe_listing(record: CatalogListing) -> RenderableType:
-    """Return the catalog, one line per experiment where there is room, else with the recipe below its id."""
+    """Return the catalog, one line per experiment if there is room, else with the recipe below its id."""
     table = FittingWidth(
         wide=list_wide(record.experiments), narrow=list_narrow(record.experiments), least_width=LEAST_WIDTH
     )
@@ -53,7 +53,7 @@ def list_narrow(experiments: Iterable[ListedExperiment]) -> Table:
 
 
 def list_figures(one: ListedExperiment) -> tuple[str, str]:
-    """Return the published value and its gain, empty where there is none."""
+    """Return the published value and its gain, empty if there is none."""
     value = f"{one.ndcg10:.4f}" if one.ndcg10 is not None else ""
     return value, f"{one.gain:+.1%}" if one.gain is not None else ""
 

@@ -1,4 +1,4 @@
-"""Downloads as lines of text."""
+"""Describe downloads as lines of text."""
 
 import shlex
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def list_file(file: DownloadedFile, *, signature: DownloadedFile | None, is_dry_
 
 
 def describe_signer(file: DownloadedFile, *, signature: DownloadedFile | None) -> Iterator[Line]:
-    """Yield who vouches for more than the bytes: nobody, or whoever signed the file beside it; that was not checked."""
+    """Yield who vouches for more than the bytes: nobody, or the signer of the file beside it, which was not checked."""
     if signature is not None:
         check = f"hstu-preserve verify {shlex.quote(file.place or file.path)} --public-key KEY"
         yield Line(mark=f"  {SIGNED}", style="dim", text=f" ({signature.place or signature.path}); '{check}' checks it")

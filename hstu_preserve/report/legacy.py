@@ -1,4 +1,4 @@
-"""What legacy archives hold, as text."""
+"""Describe the contents of legacy archives, and their migration."""
 
 import json
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What is shown as lines of text: it needs no table, and so none of the time that loading rich takes."""
+"""Hold one line of text; lines need no table, and so none of the time that loading rich takes."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The model card of a repository: what its bundles claim, what they are, and how to check them.
+"""Write the model card of a repository: the claims of its bundles, their recipes and data, and how to check them.
 
 Whatever comes from a bundle is text of a stranger: it is escaped so that no renderer takes it for Markdown, HTML or
 YAML, and none of it stands in the front matter. Equal inputs give equal text.
@@ -53,7 +53,7 @@ COMPONENTS = {
     "hard_negatives": "hard negatives",
     "pop_debias": "popularity debiasing",
 }
-"""What was never defined in public, by the recipe's field: whoever trains it trains our reading of its name."""
+"""Components that were never defined in public, by the recipe's field: training one trains our reading of its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,10 +64,10 @@ class DescribedBundle:
         name: Its file name; letters, digits and `._-` only.
         identity: The sha256 of its manifest's stored bytes.
         record: The manifest.
-        sha256: Of the file; None where there is none.
-        size_bytes: Of the file; None where there is none.
+        sha256: Of the file; None if there is none.
+        size_bytes: Of the file; None if there is none.
         is_signed: Whether a signature lies beside it.
-        entry: What the catalog says of the bundle's id; None where it is unknown there.
+        entry: The catalog's entry of the bundle's id; None if there is none.
     """
 
     name: str
@@ -84,7 +84,7 @@ def write_model_card(bundles: Iterable[DescribedBundle], *, repository: str | No
 
     Args:
         bundles: In any order.
-        repository: `owner/name`, or None where it is not known yet.
+        repository: `owner/name`, or None if it is not known yet.
         others: Names of archives in the repository that are no bundles.
     """
     ordered = sorted(bundles, key=lambda bundle: bundle.name)
@@ -123,7 +123,7 @@ def write_front_matter(bundles: Sequence[DescribedBundle]) -> str:
 
 
 def read_licence(record: AnyManifest) -> str:
-    """Return the bundle's licence in the Hub's spelling, `other` where it has none there."""
+    """Return the bundle's licence in the Hub's spelling, `other` if it has none there."""
     licence = (record.licence or "").casefold()
     return licence if licence in HUB_LICENCES else "other"
 
@@ -196,7 +196,7 @@ def list_claims(claims: Iterable[Claim]) -> str:
 
 
 def describe_reconstruction(recipe: Recipe, entry: CatalogEntry | None) -> list[str]:
-    """Return that a recipe is nobody's published one, where it is not."""
+    """Return that a recipe is nobody's published one, if it is not."""
     used = [words for field, words in COMPONENTS.items() if getattr(recipe, field) is not None]
     is_unpublished = entry is not None and not entry.recipe_is_published
     if not used and not is_unpublished:
@@ -224,7 +224,7 @@ def describe_absence(data: DataReference) -> list[str]:
 
 
 def describe_preparation(data: DataReference) -> str:
-    """Return the end of the data notice: what makes the same store of a download, where that is known."""
+    """Return the end of the data notice: what makes the same store of a download, if that is known."""
     if data.name not in KNOWN_DATASETS:
         return " and prepare a store with this fingerprint."
     if data.tie_policy not in {TiePolicy.STABLE, TiePolicy.ITEM_ID}:

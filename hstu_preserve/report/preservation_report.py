@@ -1,4 +1,4 @@
-"""PRESERVATION_REPORT.md: what was published, what was reproduced here, what could not be, and why."""
+"""Write PRESERVATION_REPORT.md: what was published, what was reproduced here, what could not be, and why."""
 
 from collections.abc import Iterable, Sequence
 
@@ -40,7 +40,7 @@ def write_preservation_report(
 
     Args:
         listed: The catalog.
-        reproductions: What was run for this report.
+        reproductions: The reproductions that were run for this report.
         environment: Where it was run.
     """
     sections = [

@@ -1,4 +1,4 @@
-"""Verdicts as text: one line per rung and claim."""
+"""Describe verdicts, one line per rung and claim."""
 
 from collections.abc import Iterable
 

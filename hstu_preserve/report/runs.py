@@ -1,4 +1,4 @@
-"""Runs as text: the recipe and the data that go in, and what training and evaluation gave."""
+"""Describe runs: the recipe and data that go in, and the results of training and evaluation."""
 
 from rich import box
 from rich.console import Group, RenderableType

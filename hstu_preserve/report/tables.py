@@ -1,4 +1,4 @@
-"""Pieces that several texts share: claims, curves, contents and plain fields as tables."""
+"""Lay out claims, curves, contents and plain fields as tables, for the other modules of this room."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ HEADLINE_METRICS = ("ndcg@10", "ndcg@50", "hr@10", "hr@50", "mrr")
 
 @dataclass(frozen=True, kw_only=True)
 class FittingWidth:
-    """What is shown one way where it has room, and another way where it has not.
+    """A table with two layouts: one for a wide terminal, and one for a narrow one.
 
     Attributes:
         wide: For `least_width` columns and more.

@@ -1,4 +1,4 @@
-"""Records as text and tables for a terminal or a pipe: which record is described where."""
+"""Choose the description of a record for a terminal or a pipe."""
 
 from collections.abc import Callable
 from functools import singledispatch
@@ -89,7 +89,7 @@ def render_report(record: ReportResult) -> RenderableType:
 
 @render.register
 def render_diagnosis(record: Diagnosis) -> RenderableType:
-    """What this machine can run."""
+    """Return what this machine can run."""
     table = Table("", "what", "detail", "what to do", box=box.SIMPLE_HEAD, pad_edge=False)
     for one in record.capabilities:
         mark = Text("yes", style="green") if one.is_available else Text("no", style="yellow")

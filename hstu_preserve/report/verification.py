@@ -1,4 +1,4 @@
-"""Verifications as lines of text: they need no table, and so none of the time that loading rich takes."""
+"""Describe verifications as lines of text; they need no table, and so none of the time that loading rich takes."""
 
 from collections.abc import Iterator
 

@@ -20,7 +20,7 @@ def keygen(output: Path, *, passphrase: str | None = None) -> KeyResult:
 
     Args:
         output: The private key's new file.
-        passphrase: Encrypts the private key's file; None leaves it readable for whoever has the file.
+        passphrase: Encrypts the private key's file; None leaves it readable for everybody who has the file.
 
     Raises:
         UsageError: A file exists, or the passphrase is empty.

@@ -1,4 +1,4 @@
-"""Make a native bundle of a legacy archive: every byte kept, every value with where it comes from, nothing guessed."""
+"""Make a native bundle of a legacy archive: keep every byte, and give each value with where it comes from."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def migrate(
 
     Args:
         legacy: An archive as any `tar czf` writes it.
-        md5_list: What vouches for it, Markdown or `md5sum` lines; None takes a `MANIFEST.md` beside it.
+        md5_list: The list that vouches for it, Markdown or `md5sum` lines; None takes a `MANIFEST.md` beside it.
         output: The bundle; None takes the archive's name with `.migrated.tar.gz`, in the current directory.
         voice: Shows the progress of each of the three passes over the files, in bytes.
 
@@ -43,6 +43,8 @@ def migrate(
         headline = f"{path}: not migrated, the archive is refused (tolerant profile)"
         raise VerificationError(describe_findings(headline, verification.findings), findings=verification.findings)
     files = place_files(verification.files, source=path)
+    # The archive is read twice: it is verified whole before the first byte of it is written, and the second pass must
+    # give the same digests. So a damaged archive leaves nothing, and one that changes meanwhile is noticed.
     with work_directory(destination) as folder:
         tree = folder / "tree"
         size = extract(path, files, destination=tree, verification=verification, voice=voice)

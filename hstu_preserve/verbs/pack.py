@@ -43,7 +43,7 @@ def pack_and_verify(run: str | Path, *, output: Path | None = None, voice: Voice
     """Pack as `pack` does, then read the finished file once more and verify it; a bad one is removed.
 
     Raises:
-        VerificationError: What was written is not what was packed: a fault of disk or memory.
+        VerificationError: The file differs from the bytes that were packed: a fault of disk or memory.
     """
     result = pack(run, output=output, voice=voice)
     verification = verify_bundle(result.path)

@@ -1,4 +1,4 @@
-"""Put bundles on the Hugging Face Hub: verified first, one commit each, never over somebody else's."""
+"""Put verified bundles on the Hugging Face Hub, one commit each, and never over somebody else's push."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,7 +32,7 @@ def publish(
     Args:
         bundles: Packed bundles.
         repository: `owner/name` on the Hub.
-        creates: Make the repository where it is not there.
+        creates: Make the repository if it is not there.
         is_private: Make it visible to its owner only; one that is there and public is refused.
         voice: Shows what is verified, and how many bytes of the bundles are on the Hub.
 
@@ -101,7 +101,7 @@ def begin(
 
 
 def require_ready(hub: "HubWriter", *, is_private: bool) -> None:
-    """Raise where this token may not write, or what is meant to be private would be seen."""
+    """Raise if this token may not write, or what is meant to be private would be seen."""
     hub.require_write_access()
     if is_private and not hub.is_private():
         raise UsageError(f"{hub.url}: exists and is public; leave --private out, or make it private on the Hub first")
@@ -132,7 +132,9 @@ def push(bundle: PreparedBundle, *, hub: "HubWriter", voice: Voice) -> Published
     is_signed = record.is_signed or bundle.signature_name in present
     text = write_repository_card(replace(record, is_signed=is_signed), hub=hub, snapshot=snapshot)
     card = make_file(CARD, text.encode())
-    with voice.step_aside():  # the client draws the bytes that it sends
+    # The client tells nobody how many bytes it has sent; it only draws them itself. Handing it a stream that counts
+    # would change the transport, since it sends files by Xet and streams by LFS.
+    with voice.step_aside():
         made = hub.commit(
             [*change.files, card],
             deletions=change.deletions,

@@ -62,7 +62,7 @@ def write_report(
 
 
 def read_earlier_report(path: Path) -> bytes | None:
-    """Return the report that is to be replaced, None where nothing is there; what else is there is left alone.
+    """Return the report that is to be replaced, None if nothing is there; what else is there is left alone.
 
     Raises:
         UsageError: There is no report of ours, or it would become part of a run, bundle or store.

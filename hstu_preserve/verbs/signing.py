@@ -1,4 +1,4 @@
-"""Make keys, sign bundles, and say who signed one."""
+"""Sign bundles."""
 
 import os
 from pathlib import Path
@@ -34,7 +34,7 @@ def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> Sig
     Args:
         bundle: A bundle or run directory.
         key: The private key.
-        passphrase: The key's, where it has one.
+        passphrase: The key's, if it has one.
 
     Raises:
         UsageError: The signature exists, or the key cannot be used as named.
@@ -55,6 +55,7 @@ def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> Sig
     verification = verify_bundle(path)
     if not verification.ok:
         raise VerificationError(verification.describe(), findings=verification.findings)
+    # The manifest is read once more for its bytes; somebody may have replaced the bundle since it was verified.
     stored = read_stored_manifest(path)
     require_same(verification.identity, stored, path=path)
     envelope = signature.sign(stored.content, private_key=private_key)

@@ -27,7 +27,7 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 from benchmarks.machine import machine_facts
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from tests.hub.local_hub import Handler, LocalHub
 
 RESULTS = Path(__file__).with_name("results")

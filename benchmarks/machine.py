@@ -4,7 +4,7 @@ import os
 
 from hstu_preserve.compute.machine import describe_this_machine
 from hstu_preserve.primitives.environment import processor_name
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 
 
 def machine_facts() -> Json:

@@ -35,7 +35,7 @@ from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.primitives.canonical_json import canonical_dumps
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.claim import SelectionRule
 from hstu_preserve.records.encoders import HstuTfSettings, ModelSettings, SasrecSettings
 from hstu_preserve.records.evaluation import ResultsRecord

@@ -22,7 +22,7 @@ from hstu_preserve.version import __version__ as __version__
 # exports a name. At run time, `import hstu_preserve` must stay fast and import no verb.
 if TYPE_CHECKING:
     from hstu_preserve.legacy.verification import verify_legacy as verify_legacy
-    from hstu_preserve.library.catalog import list_experiments as list_experiments
+    from hstu_preserve.library.listing import list_experiments as list_experiments
     from hstu_preserve.library.verification import verify as verify
     from hstu_preserve.library.wanted import Wanted as Wanted
     from hstu_preserve.verbs.data import import_data as import_data
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 NAMES_BY_MODULE = {
     "legacy.verification": ("verify_legacy",),
-    "library.catalog": ("list_experiments",),
+    "library.listing": ("list_experiments",),
     "library.verification": ("verify",),
     "library.wanted": ("Wanted",),
     "verbs.data": ("import_data", "prepare_data", "show_data", "synthesize_data"),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from hstu_preserve.bundle.tree import record_files, seal
 from hstu_preserve.primitives.canonical_json import canonical_dumps
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.manifest import Manifest, RunRecord
 from hstu_preserve.records.recipe import Recipe
 

@@ -11,7 +11,7 @@ from hstu_preserve.cli.reference import list_commands
 from hstu_preserve.gin_recipes.bindings import KNOWN_NAMES
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
-from hstu_preserve.library.catalog import list_experiments
+from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.records.results import ShownBundle
 from hstu_preserve.records.schemas import PUBLISHED_RECORDS
 from hstu_preserve.report.preservation_report import HEADINGS, describe_collection

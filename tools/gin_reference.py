@@ -22,7 +22,7 @@ from hstu_preserve.gin_recipes.bindings import (
     Condition,
     RecipeBinding,
 )
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.claim import METRIC_NAMES, ClaimPolicy
 from hstu_preserve.records.manifest import BundleSettings
 from hstu_preserve.records.recipe import Recipe

@@ -109,3 +109,7 @@ def checksums_text(manifest_content: bytes, *, contents: Contents) -> bytes:
     lines = [f"{sha256_of_bytes(manifest_content)}  {MANIFEST_NAME}\n"]
     lines += [f"{file.sha256}  {file.path}\n" for file in contents.files]
     return "".join(lines).encode()
+
+
+MAX_MANIFEST_BYTES = 8 * 2**20
+"""Some 40,000 files; a hostile manifest of this size still takes seconds and some hundred MB to refuse."""

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES, read_at_most
+from hstu_preserve.bundle.layout import MAX_MANIFEST_BYTES
+from hstu_preserve.bundle.tree import read_at_most
 from hstu_preserve.errors import ContentError, MissingPathError
 from hstu_preserve.primitives.canonical_json import require_canonical
 from hstu_preserve.primitives.digests import sha256_of_bytes

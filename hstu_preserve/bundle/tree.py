@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hstu_preserve.bundle.layout import (
     GENERATED_NAMES,
+    MAX_MANIFEST_BYTES,
     ROLE_OF_FILE,
     ROLE_OF_FOLDER,
     TOP_LEVEL,
@@ -24,9 +25,6 @@ from hstu_preserve.primitives.voice import count_nothing
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Contents, FileRecord, Finding, FindingClass, describe_findings
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, AnyManifest, read_manifest
-
-MAX_MANIFEST_BYTES = 8 * 2**20
-"""Some 40,000 files; a hostile manifest of this size still takes seconds and some hundred MB to refuse."""
 
 
 @dataclass(kw_only=True)

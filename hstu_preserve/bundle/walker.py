@@ -12,8 +12,7 @@ from hstu_preserve.bundle.content import ContentReader
 from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.bundle.found_headers import FoundHeader, describe_differences, read_header
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_header, make_padding, measure_member
-from hstu_preserve.bundle.layout import Member, StoredManifest, find_misplaced, list_members
-from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES
+from hstu_preserve.bundle.layout import MAX_MANIFEST_BYTES, Member, StoredManifest, find_misplaced, list_members
 from hstu_preserve.errors import ContentError, VerificationError
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.files import CHUNK_BYTES, open_stream

@@ -9,7 +9,8 @@ from io import SEEK_END
 from typing import IO
 
 from hstu_preserve.errors import CheckpointError, ContentError
-from hstu_preserve.primitives.strict_json import Json, strict_loads
+from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.strict_json import strict_loads
 
 LENGTH_BYTES = 8
 MAX_HEADER_BYTES = 8 * 2**20

@@ -50,3 +50,7 @@ def compare_fields(one: ListedFile, other: ListedFile) -> Iterator[tuple[str, st
     yield "md5", one.md5, other.md5
     yield "sha256", one.sha256, other.sha256
     yield "size", one.size, other.size
+
+
+LIST_NAME = "MANIFEST.md"
+"""The published archive keeps its md5 digests in this file, beside the archives."""

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from hstu_preserve.digest_lists.digest_list import MAX_NAME_CHARACTERS, DigestList, merge
 from hstu_preserve.errors import ContentError
-from hstu_preserve.primitives.strict_json import Json, strict_loads
+from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.records.legacy import ListedFile
 
 PATH_KEYS = ("path", "file", "filename", "file_path", "name", "relpath", "relative_path")

@@ -1,7 +1,6 @@
 """One evaluation of a model on one part of the data: ranks, metrics and their record."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ from hstu_preserve.compute.world import ALONE, World
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
+from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.metrics import compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
 from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
@@ -22,14 +22,6 @@ from hstu_preserve.records.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluated:
-    """Every user's rank, and the record of the metrics."""
-
-    ranks: UserRanks
-    record: EvaluationRecord
 
 
 def evaluate_model(

@@ -42,7 +42,7 @@ from hstu_preserve.gin_recipes.settings import (
     to_json_value,
 )
 from hstu_preserve.gin_recipes.syntax import Binding, BindingKey, Location, shorten, show
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.claim import ClaimPolicy, Direction, SelectionRule
 from hstu_preserve.records.components import (
     InputCompressionSettings,

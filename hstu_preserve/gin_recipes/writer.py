@@ -15,7 +15,7 @@ from hstu_preserve.gin_recipes.bindings import (
     find_unmet,
 )
 from hstu_preserve.gin_recipes.syntax import BindingKey
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.claim import ClaimPolicy
 from hstu_preserve.records.manifest import BundleSettings
 from hstu_preserve.records.recipe import Recipe

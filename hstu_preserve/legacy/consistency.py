@@ -16,10 +16,10 @@ from hstu_preserve.legacy.contents import LegacyContents, is_checkpoint, is_even
 from hstu_preserve.legacy.statements import find_statements, follow_pointer, is_same, keep
 from hstu_preserve.legacy.walker import LegacyMember
 from hstu_preserve.primitives.archive_names import strip_suffix
-from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.records.legacy import ShownBinding, ShownChain
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.migration import Basis, Provenance, Statement
+from hstu_preserve.records.shown_legacy import ShownBinding, ShownChain
 from hstu_preserve.records.verification import DeepCheck
 
 

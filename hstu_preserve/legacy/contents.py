@@ -13,10 +13,11 @@ from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, CONFIG_FOLDER
 from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.chains import describe_chains
 from hstu_preserve.legacy.walker import LegacyMember
-from hstu_preserve.primitives.strict_json import Json, strict_loads
+from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.primitives.wording import printable
-from hstu_preserve.records.legacy import ShownChain, ShownCheckpoint, ShownCurve
 from hstu_preserve.records.manifest import MANIFEST_NAME
+from hstu_preserve.records.shown_legacy import ShownChain, ShownCheckpoint, ShownCurve
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

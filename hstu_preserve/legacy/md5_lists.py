@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.digest_lists.digest_list import DigestList
+from hstu_preserve.digest_lists.digest_list import LIST_NAME, DigestList
 from hstu_preserve.digest_lists.markdown_lists import parse_markdown_list
 from hstu_preserve.digest_lists.matching import FilePlace, find_listing, locate
 from hstu_preserve.errors import ContentError
@@ -11,9 +11,6 @@ from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.legacy import ListedFile
-
-LIST_NAME = "MANIFEST.md"
-"""The published archive keeps its md5 digests in this file, beside the archives."""
 
 
 @dataclass(frozen=True, kw_only=True)

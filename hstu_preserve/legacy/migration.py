@@ -6,8 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.bundle.extraction import fresh_directory, write_file
-from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, CONFIG_FOLDER, EVENTS_FOLDER, LEGACY_FOLDER, ROLE_OF_FOLDER
-from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES, read_chunks
+from hstu_preserve.bundle.layout import (
+    CHECKPOINT_FOLDER,
+    CONFIG_FOLDER,
+    EVENTS_FOLDER,
+    LEGACY_FOLDER,
+    MAX_MANIFEST_BYTES,
+    ROLE_OF_FOLDER,
+)
+from hstu_preserve.bundle.tree import read_chunks
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.legacy.assessment import MD5_ONLY, NOT_LISTED, SELF_VOUCHED

@@ -8,7 +8,7 @@ from hstu_preserve.digest_lists.digest_list import DigestList
 from hstu_preserve.digest_lists.json_lists import parse_json_list
 from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.contents import MAX_TEXT_BYTES, choose_manifest
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.legacy import LegacyFile, ListedFile

@@ -7,8 +7,7 @@ from hstu_preserve.bundle.compression import GZIP_HEADER
 from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.bundle.found_headers import read_header
 from hstu_preserve.bundle.headers import make_header
-from hstu_preserve.bundle.layout import StoredManifest
-from hstu_preserve.bundle.tree import MAX_MANIFEST_BYTES
+from hstu_preserve.bundle.layout import MAX_MANIFEST_BYTES, StoredManifest
 from hstu_preserve.errors import ContentError, VerificationError
 from hstu_preserve.legacy.walker import REGULAR_KINDS, open_legacy, strip_dot_folder
 from hstu_preserve.primitives.byte_sources import ByteSource

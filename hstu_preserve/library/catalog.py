@@ -4,16 +4,10 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.shipped import shipped_directory
 from hstu_preserve.records.catalog import CatalogEntry
-
-if TYPE_CHECKING:
-    from hstu_preserve.records.results import CatalogListing
-
-HEADLINE_METRIC = "ndcg@10"
 
 
 def list_chains() -> dict[str, Path]:
@@ -32,30 +26,3 @@ def read_catalog() -> Mapping[str, CatalogEntry]:
     paths = sorted(shipped_directory("manifests").glob("*.json"))
     entries = (CatalogEntry.from_json(read_bytes(path), source=str(path)) for path in paths)
     return MappingProxyType({entry.id: entry for entry in entries})
-
-
-def list_experiments() -> "CatalogListing":
-    """Return the catalog: best claims first within each dataset, each with its gain over the paper's HSTU."""
-    from hstu_preserve.records.results import CatalogListing, ListedExperiment  # most readers want one entry
-
-    catalog = read_catalog()
-    listed = [
-        ListedExperiment(entry=entry, ndcg10=headline_value(entry), gain=find_gain(entry, catalog))
-        for entry in catalog.values()
-    ]
-    listed.sort(key=lambda one: (one.entry.dataset, one.entry.collection.value, -(one.ndcg10 or 0.0), one.entry.id))
-    others = sorted(list_chains().keys() - catalog.keys())
-    return CatalogListing(experiments=tuple(listed), other_recipes=tuple(others))
-
-
-def headline_value(entry: CatalogEntry) -> float | None:
-    """Return the published NDCG@10."""
-    claim = entry.find_claim(HEADLINE_METRIC)
-    return claim.value if claim else None
-
-
-def find_gain(entry: CatalogEntry, catalog: Mapping[str, CatalogEntry]) -> float | None:
-    """Return the relative gain in NDCG@10 over the row the entry is compared with."""
-    reference = catalog.get(entry.compared_with or "")
-    value, base = headline_value(entry), headline_value(reference) if reference else None
-    return value / base - 1 if value is not None and base is not None else None

@@ -11,8 +11,9 @@ from hstu_preserve.hub.content_digests import describe_differing, hash_file
 from hstu_preserve.hub.partial_files import PartialFile
 from hstu_preserve.hub.repository import is_offline
 from hstu_preserve.hub.transfer import Transfer
+from hstu_preserve.library.identities import require_identity
 from hstu_preserve.library.repository import Repository, require_agreement
-from hstu_preserve.library.vouching import NOTHING, Expectation, require_identity
+from hstu_preserve.library.vouching import NOTHING, Expectation
 from hstu_preserve.primitives.files import refuse_unwritable
 from hstu_preserve.primitives.voice import count_nothing
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile

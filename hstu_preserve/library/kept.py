@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
+from hstu_preserve.digest_lists.digest_list import LIST_NAME
 from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.hub.cache import Cache, Copy, make_receipt, open_cache
 from hstu_preserve.hub.content_digests import hash_file
 from hstu_preserve.hub.repository import DEFAULT_REVISION
-from hstu_preserve.legacy.md5_lists import LIST_NAME
 from hstu_preserve.records.downloads import DigestKind, Receipt, Snapshot
 
 

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
+from hstu_preserve.digest_lists.digest_list import LIST_NAME
 from hstu_preserve.digest_lists.matching import FilePlace
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.cache import Copy
 from hstu_preserve.hub.remote_stream import open_remote
-from hstu_preserve.legacy.md5_lists import LIST_NAME
 from hstu_preserve.library.fetching import fetch_file
+from hstu_preserve.library.identities import require_expected, require_identity
 from hstu_preserve.library.kept import find_kept, find_same
 from hstu_preserve.library.repository import Repository, open_repository, require_agreement
 from hstu_preserve.library.targets import REMOTE_PREFIX, Address
-from hstu_preserve.library.vouching import find_in_catalog, require_expected, require_identity
+from hstu_preserve.library.vouching import find_in_catalog
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import ByteProgress, Voice
 from hstu_preserve.records.downloads import DigestKind, PublishedFile

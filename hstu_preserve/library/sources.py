@@ -159,8 +159,9 @@ def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) ->
         VerificationError: The copy is not what the catalog names now.
         ContentError: The copy was changed since it was fetched.
     """
+    from hstu_preserve.library.identities import require_expected
     from hstu_preserve.library.kept import find_kept  # most targets are no copies
-    from hstu_preserve.library.vouching import find_in_catalog, require_expected
+    from hstu_preserve.library.vouching import find_in_catalog
 
     address = locate_bundle(named, text=text)
     copy = find_kept(address.repository, address.path, revision=address.revision)

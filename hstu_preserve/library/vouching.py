@@ -2,11 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
-from hstu_preserve.errors import ContentError, VerificationError
 from hstu_preserve.library.catalog import read_catalog
-from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.records.catalog import BundleLocation
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
 
@@ -56,40 +53,3 @@ def join(one: Expectation, other: Expectation) -> Expectation:
     return Expectation(
         listed=tuple(dict.fromkeys((*one.listed, *other.listed))), identity=one.identity or other.identity
     )
-
-
-def require_expected(place: Path, expected: Expectation, *, source: str) -> None:
-    """Raise VerificationError where a file is not what it must be; it is read whole if a digest of it is known.
-
-    Raises:
-        UnavailableError: It cannot be read.
-    """
-    if expected.listed:
-        from hstu_preserve.hub.content_digests import describe_differing, hash_file  # most files have no digest
-
-        hasher = hash_file(place, kinds=[one.kind for one in expected.listed])
-        if differing := hasher.find_differing(expected.listed):
-            raise VerificationError(f"{source}: {describe_differing(differing)}")
-    require_identity(place, expected.identity, source=source)
-
-
-def require_identity(content: Path | ByteSource, identity: str | None, *, source: str) -> None:
-    """Raise VerificationError where a bundle is another than the catalog names; None is any."""
-    if identity is None:
-        return
-    from hstu_preserve.bundle.verification import read_stored_manifest  # most downloads name no identity
-
-    if isinstance(content, Path):  # a part of a download has no name that says what it is
-        place = content
-        content = ByteSource(name=source, place=source, size=place.stat().st_size, open=lambda: place.open("rb"))
-    try:
-        found = read_stored_manifest(content).identity
-    except ContentError as error:
-        raise VerificationError(
-            f"{source}: {CATALOG} names the identity {identity}, and there is none: {error}"
-        ) from None
-    if found != identity:
-        raise VerificationError(
-            f"{source}: identity differs (expected {identity} by {CATALOG}, found {found}); "
-            "another bundle was published under this name"
-        )

@@ -13,14 +13,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hstu_preserve.model.heads import split_heads
 from hstu_preserve.model.jagged import JaggedOperators
+from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
 from hstu_preserve.model.time_decay import TimeDecay
 from hstu_preserve.records.encoders import HstuSettings
 
 LAYER_NORM_EPS = 1e-6
-NUM_TIME_BUCKETS = 128
-# Published checkpoints bucket time gaps by ln(seconds) / 0.301; 0.301 is log10(2).
-TIME_BUCKET_WIDTH = 0.301
 
 
 def measure_time_gaps(time_BN: Tensor) -> Tensor:
@@ -176,11 +175,6 @@ class HstuEncoder(nn.Module):
         decays = self.decay(measure_time_gaps(time_BN))
         weights = [decay_BHNM.to(visible.dtype) * visible for decay_BHNM in decays]
         return weights if len(weights) == len(self.layers) else weights * len(self.layers)
-
-
-def split_heads(x: Tensor, heads: int) -> Tensor:
-    """Return x with its last dimension split in (heads, width per head)."""
-    return x.reshape(*x.shape[:-1], heads, -1)
 
 
 def normalize(x: Tensor) -> Tensor:

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hstu_preserve.model.hstu import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH, split_heads
+from hstu_preserve.model.heads import split_heads
+from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
 from hstu_preserve.records.encoders import HstuTfSettings
 
 LAYER_NORM_EPS = 1e-8

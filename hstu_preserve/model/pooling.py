@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.items import Items
-from hstu_preserve.model.time_decay import AgeWeight
 from hstu_preserve.records.components import InputCompressionSettings
 
 EVENTS_PER_GENRE = 32
@@ -44,7 +43,7 @@ class WeightedMean(nn.Module):
         age_weight: Gives a by the age at the newest old event instead, if time decay pools.
     """
 
-    def __init__(self, decay: float, age_weight: AgeWeight | None) -> None:
+    def __init__(self, decay: float, age_weight: nn.Module | None) -> None:
         super().__init__()
         self.decay = decay
         self.age_weight = age_weight
@@ -79,7 +78,7 @@ class ChunkPooling(nn.Module):
     The oldest chunk may be shorter; events older than `num_tokens` chunks are dropped.
     """
 
-    def __init__(self, settings: InputCompressionSettings, age_weight: AgeWeight | None) -> None:
+    def __init__(self, settings: InputCompressionSettings, age_weight: nn.Module | None) -> None:
         super().__init__()
         self.ratio = settings.ratio
         self.num_tokens = settings.num_tokens
@@ -116,7 +115,7 @@ class CategoryPooling(nn.Module):
     has_genre_JG: Tensor
 
     def __init__(
-        self, settings: InputCompressionSettings, items: Items, *, width: int, age_weight: AgeWeight | None
+        self, settings: InputCompressionSettings, items: Items, *, width: int, age_weight: nn.Module | None
     ) -> None:
         super().__init__()
         self.num_genres = items.num_genres

@@ -3,7 +3,7 @@
 import rfc8785
 
 from hstu_preserve.errors import ContentError
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 
 
 def canonical_dumps(value: Json) -> bytes:

@@ -2,11 +2,10 @@
 
 import json
 import math
-from typing import Never, TypeAlias
+from typing import Never
 
 from hstu_preserve.errors import ContentError
-
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+from hstu_preserve.primitives.json_values import Json
 
 MAX_DEPTH = 64
 MAX_NUMBER_CHARACTERS = 32

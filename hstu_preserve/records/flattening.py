@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.record import Record
 
 

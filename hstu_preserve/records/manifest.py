@@ -9,15 +9,16 @@ from hstu_preserve.errors import ContentError, UsageError
 from hstu_preserve.primitives.archive_names import BUNDLE_SUFFIX, name_migrated
 from hstu_preserve.primitives.canonical_json import require_canonical
 from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.paths import BundlePath
-from hstu_preserve.primitives.strict_json import Json, strict_loads
+from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.contents import Contents
 from hstu_preserve.records.environment import EnvironmentRecord
-from hstu_preserve.records.legacy import ShownChain
 from hstu_preserve.records.migration import LegacySource, OriginalFile, Statement, Subject
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import DraftSchemaVersion, Record
+from hstu_preserve.records.shown_legacy import ShownChain
 
 SCHEMA_VERSION = 0
 MANIFEST_NAME = "MANIFEST.json"

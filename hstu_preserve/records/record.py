@@ -8,7 +8,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import sha256_of_bytes
-from hstu_preserve.primitives.strict_json import Json, strict_loads
+from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.strict_json import strict_loads
 
 CHOICES = re.compile(r"\^\(([^()\[\]*+?]+)\)\$")
 """A pattern that is nothing but a list of texts."""

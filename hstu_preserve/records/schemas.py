@@ -9,7 +9,7 @@ from itertools import pairwise
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema
 
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import Manifest, MigratedManifest, RunRecord

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import Sha256, sha256_of_bytes
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.record import DraftSchemaVersion, Record
 
 

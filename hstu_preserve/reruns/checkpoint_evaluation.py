@@ -8,7 +8,8 @@ from hstu_preserve.compute.processes import require_alone
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import DataMismatchError
-from hstu_preserve.evaluation.one_evaluation import Evaluated, evaluate_model
+from hstu_preserve.evaluation.evaluated import Evaluated
+from hstu_preserve.evaluation.one_evaluation import evaluate_model
 from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state

@@ -13,7 +13,8 @@ from hstu_preserve.errors import ContentError, NotRunnableError
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.reruns.opened_bundle import OpenedBundle, RecordedStep
 from hstu_preserve.training.checkpoint import Checkpoint, capture_state, read_checkpoint, read_position, state_digest
-from hstu_preserve.training.loop import StepEvent, TrainingRun
+from hstu_preserve.training.events import StepEvent
+from hstu_preserve.training.loop import TrainingRun
 from hstu_preserve.verdict.resumption import NUMERIC_STEPS, ResumeComparison
 
 

@@ -1,19 +1,14 @@
 """Open a bundle for re-runs: a directory whose every byte was compared with one manifest."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, STEPS
-from hstu_preserve.bundle.opening import open_tree
 from hstu_preserve.errors import ContentError
-from hstu_preserve.library.sources import Source
 from hstu_preserve.primitives.files import read_bytes
-from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import Manifest
 
@@ -113,17 +108,3 @@ def parse_step(line: str, *, place: str) -> RecordedStep:
         return RecordedStep(number=int(step["step"]), epoch=int(step["epoch"]), loss=float.fromhex(step["loss"]))
     except (ValueError, KeyError, TypeError, OverflowError):
         raise ContentError(f"{place}: not a step") from None
-
-
-@contextmanager
-def open_run(source: Source, *, voice: Voice = SILENT) -> Iterator[OpenedBundle]:
-    """Yield the files of a run's bundle: a directory where it is, an archive unpacked into a temporary directory.
-
-    Raises:
-        UsageError: It is no run but a migrated legacy archive, which is not even unpacked.
-        VerificationError: It is a legacy archive, or not what its manifest says.
-        ContentError: It changed since it was looked at.
-    """
-    manifest = source.require_manifest().manifest  # what is no run is refused before gigabytes are unpacked
-    with open_tree(source.path, known=source.stored, voice=voice) as root:
-        yield OpenedBundle(root=root, manifest=manifest)

@@ -1,7 +1,7 @@
 """Conduct a training run: log, evaluate and save as the loop's events ask for it."""
 
 from hstu_preserve.errors import LostProcessError
-from hstu_preserve.evaluation.one_evaluation import Evaluated
+from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.primitives.voice import Progress
 from hstu_preserve.runs.evaluator import Evaluator
 from hstu_preserve.runs.history import RunHistory
@@ -9,7 +9,8 @@ from hstu_preserve.runs.logs import RunLogs
 from hstu_preserve.runs.opened_run import OpenedRun
 from hstu_preserve.runs.saver import Saver
 from hstu_preserve.runs.signals import RunStopped
-from hstu_preserve.training.loop import StepEvent, TrainingRun
+from hstu_preserve.training.events import StepEvent
+from hstu_preserve.training.loop import TrainingRun
 
 
 class Conductor:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from hstu_preserve.data.split import Part
-from hstu_preserve.evaluation.one_evaluation import Evaluated, evaluate_model
+from hstu_preserve.evaluation.evaluated import Evaluated
+from hstu_preserve.evaluation.one_evaluation import evaluate_model
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.primitives.voice import Voice

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from hstu_preserve.evaluation.one_evaluation import Evaluated
+from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord, Resumption
 from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord

@@ -14,7 +14,7 @@ from hstu_preserve.event_files.writer import EventWriter
 from hstu_preserve.primitives.files import close_written, flush_directory, flush_to_disk, make_directory, open_cut
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.journal import JournalRecord
-from hstu_preserve.training.loop import StepEvent
+from hstu_preserve.training.events import StepEvent
 
 EVENT_FILE_SUFFIX = "hstu-preserve"
 EVENT_FILES = f"{NAME_BEGINNING}*"

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,48 +31,11 @@ from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.checkpoint import Checkpoint, read_position
+from hstu_preserve.training.events import EpochEvent, StepEvent
 from hstu_preserve.training.optimizers import make_optimizer
 from hstu_preserve.training.position import START, Position
 from hstu_preserve.training.resumability import require_optimizer
 from hstu_preserve.training.shared_loss import SharedLoss
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepEvent:
-    """One optimizer step is done.
-
-    Attributes:
-        epoch: From 0.
-        step: From 0, over the whole run: upstream's batch id.
-        loss: The one that the step minimised.
-        main_loss: Mean over the step's supervised positions, without the components' own losses.
-        load_balance: PRISM's auxiliary loss before its weight, None if there is none.
-        learning_rate: The one used.
-        steps_per_epoch: Steps that an epoch has.
-    """
-
-    epoch: int
-    step: int
-    loss: float
-    main_loss: float
-    load_balance: float | None
-    learning_rate: float
-    steps_per_epoch: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochEvent:
-    """One epoch is done.
-
-    Attributes:
-        epoch: From 0.
-        batch_id: Steps done since the start of the run.
-        is_last: Whether the run ends here.
-    """
-
-    epoch: int
-    batch_id: int
-    is_last: bool
 
 
 class TrainingRun:

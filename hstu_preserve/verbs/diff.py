@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hstu_preserve.bundle.results import read_results
 from hstu_preserve.library.sources import obtain
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.flattening import flatten_record

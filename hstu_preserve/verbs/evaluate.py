@@ -11,7 +11,8 @@ from hstu_preserve.data.finding import (
     open_store_for_bundle,
 )
 from hstu_preserve.data.store import Store
-from hstu_preserve.evaluation.one_evaluation import Evaluated, evaluators_agree
+from hstu_preserve.evaluation.evaluated import Evaluated
+from hstu_preserve.evaluation.one_evaluation import evaluators_agree
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
@@ -20,7 +21,7 @@ from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.results import EvaluationResult
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
-from hstu_preserve.reruns.opened_bundle import open_run
+from hstu_preserve.reruns.opening import open_run
 
 
 def evaluate(

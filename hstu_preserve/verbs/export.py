@@ -53,7 +53,7 @@ def export(
 def write_meta_checkpoint(source: Source, *, output: Path) -> None:
     """Write a bundle's weights under upstream's names."""
     from hstu_preserve.model.upstream_weights import build_for_weights, to_upstream
-    from hstu_preserve.reruns.opened_bundle import open_run
+    from hstu_preserve.reruns.opening import open_run
     from hstu_preserve.training.checkpoint import read_checkpoint, write_checkpoint
 
     with open_run(source) as bundle:

@@ -6,7 +6,7 @@ from pathlib import Path
 from hstu_preserve.bundle.destinations import require_new, require_writable
 from hstu_preserve.compute.machine import describe_this_machine
 from hstu_preserve.errors import UsageError, worst_exit_code
-from hstu_preserve.library.catalog import list_experiments
+from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.library.targets import SAMPLE
 from hstu_preserve.primitives.files import read_bytes, write_atomically
 from hstu_preserve.primitives.voice import SILENT, Voice

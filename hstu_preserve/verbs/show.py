@@ -7,12 +7,13 @@ from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.legacy.showing import show_legacy
-from hstu_preserve.library.catalog import find_gain, read_catalog
+from hstu_preserve.library.catalog import read_catalog
+from hstu_preserve.library.listing import find_gain
 from hstu_preserve.library.sources import Form, Source, find
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.legacy import ShownLegacy
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
+from hstu_preserve.records.shown_legacy import ShownLegacy
 
 
 def show(

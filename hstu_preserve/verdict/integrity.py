@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from hstu_preserve.primitives.wording import printable
-from hstu_preserve.records.legacy import ShownChain
+from hstu_preserve.records.shown_legacy import ShownChain
 from hstu_preserve.records.verdict import Rung, Verdict
 from hstu_preserve.records.verification import Verification
 from hstu_preserve.verdict.rungs import judge_bytes, judge_signer, not_run

@@ -18,7 +18,7 @@ from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from tests.data.stores_in_memory import synthesize
 from tests.model.tiny_models import KINDS, make_model_recipe
 

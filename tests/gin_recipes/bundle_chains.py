@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.components import (
     HardNegativeSettings,
     InputCompressionSettings,

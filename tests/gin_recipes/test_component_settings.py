@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.gin_recipes.bindings import SWITCHES
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from tests.gin_recipes.gin_texts import CHUNK, HSTU, LOSS_DECAY, N128, ONE_TO_ONE, refuse, resolve_text
 
 DEFAULTS: list[tuple[str, Json]] = [

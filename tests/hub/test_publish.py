@@ -17,7 +17,7 @@ from hstu_preserve.bundle.archive import pack as pack_tree
 from hstu_preserve.bundle.tree import seal
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.library.sources import find_here
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.migrate import migrate
 from hstu_preserve.verbs.signing import sign

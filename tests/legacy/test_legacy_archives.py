@@ -15,7 +15,7 @@ from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.legacy.walker import open_legacy
 from hstu_preserve.library.sources import find_here
-from hstu_preserve.records.legacy import ShownLegacy
+from hstu_preserve.records.shown_legacy import ShownLegacy
 from tests.corpus.legacy.generators import CHECKPOINT, EVENTS, Case, build, read_cases
 
 CASES = {case.id: case for case in read_cases()}

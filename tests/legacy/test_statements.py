@@ -13,7 +13,8 @@ from hstu_preserve.legacy.statements import (
     keep,
     list_statements,
 )
-from hstu_preserve.primitives.strict_json import MAX_INTEGER, Json
+from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.strict_json import MAX_INTEGER
 from hstu_preserve.records.migration import Basis, Provenance, Statement, Subject
 
 KEYS = st.sampled_from([*SUBJECT_OF_KEY, "NDCG@10", "hr_50", "mrr", "a/b", "~1", "~0", ""]) | st.text(max_size=5)

@@ -12,7 +12,7 @@ from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.jagged import PLAIN_OPERATORS, JaggedOperators
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.recipe import Recipe
 from tests.model.tiny_models import make_items, make_model_recipe
 

@@ -9,17 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hstu_preserve.model.hstu import (
-    NUM_TIME_BUCKETS,
-    HstuEncoder,
-    HstuLayer,
-    RelativeBias,
-    bucket_time_gaps,
-    normalize,
-)
+from hstu_preserve.model.hstu import HstuEncoder, HstuLayer, RelativeBias, bucket_time_gaps, normalize
 from hstu_preserve.model.jagged import PLAIN_OPERATORS, JaggedOperators
+from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS
 from hstu_preserve.model.time_decay import TimeDecay
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.components import TimeDecaySettings
 from hstu_preserve.records.encoders import HstuSettings
 from tests.factories import COMPONENTS, make_recipe

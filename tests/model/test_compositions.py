@@ -18,7 +18,7 @@ from hstu_preserve.model.items import Items
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.objective import Draws, draw, mix_in_hard, select_supervised
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from tests.model.tiny_losses import position_losses, training_loss
 from tests.model.tiny_models import (
     KINDS,

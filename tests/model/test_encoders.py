@@ -9,7 +9,7 @@ from torch import Tensor
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.jagged import JaggedOperators
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from tests.model.tiny_models import (
     KINDS,
     MAX_ITEM_ID,

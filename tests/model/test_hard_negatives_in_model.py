@@ -10,7 +10,7 @@ from hstu_preserve.compute.determinism import make_generator
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.objective import Draws, draw, mix_in_hard, select_supervised
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from tests.model.tiny_losses import position_losses, training_loss
 from tests.model.tiny_models import KINDS, make_histories, make_lively_model, make_model_recipe
 

@@ -13,7 +13,7 @@ import torch
 from hstu_preserve.compute.determinism import initialization_generators
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.recipe import Recipe
 from tests.model.tiny_models import KINDS, make_model, make_model_recipe
 

@@ -19,7 +19,7 @@ from hstu_preserve.model.items import Items
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.objective import select_supervised
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.recipe import Recipe
 from tests.data.stores_in_memory import synthesize
 from tests.model.tiny_losses import position_losses

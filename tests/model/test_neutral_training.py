@@ -17,7 +17,7 @@ from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.objective import draw
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.recipe import Recipe
 from tests.model.tiny_losses import training_loss
 from tests.model.tiny_models import KINDS, make_histories, make_items, make_lively_model, make_model_recipe

@@ -10,7 +10,7 @@ from hstu_preserve.model.items import Items
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.objective import draw_negatives
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from tests.model.tiny_losses import training_loss
 from tests.model.tiny_models import (
     KINDS,

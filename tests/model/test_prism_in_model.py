@@ -11,7 +11,7 @@ from hstu_preserve.model.losses import sampled_softmax
 from hstu_preserve.model.objective import draw_negatives
 from hstu_preserve.model.prism import load_balance
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from tests.model.tiny_losses import position_losses, training_loss
 from tests.model.tiny_models import (
     KINDS,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hstu_preserve.model.jagged import JaggedOperators, load_operators
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from tests.model.tiny_models import KINDS, OPERATORS, make_histories, make_model, make_model_recipe, mean_loss
 
 # Large enough that torch splits every operator over its threads.

@@ -11,7 +11,7 @@ from hstu_preserve.model.hstu import HstuEncoder
 from hstu_preserve.model.jagged import JaggedOperators
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import TimeDecay, project_rates
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from tests.model.tiny_losses import position_losses, training_loss
 from tests.model.tiny_models import (
     KINDS,

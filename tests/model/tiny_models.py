@@ -13,7 +13,7 @@ from hstu_preserve.model.jagged import PLAIN_OPERATORS, JaggedOperators, fbgemm_
 from hstu_preserve.model.objective import Draws, draw_negatives
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import project_rates
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.encoders import SasrecSettings
 from hstu_preserve.records.recipe import Recipe
 from tests.factories import make_recipe

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps, require_canonical
-from hstu_preserve.primitives.strict_json import MAX_DEPTH, MAX_INTEGER, Json, strict_loads
+from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.strict_json import MAX_DEPTH, MAX_INTEGER, strict_loads
 
 # Between 2**53 and 1e21 RFC 8785 writes a float with the digits of an integer that I-JSON readers do not keep.
 FLOATS = st.floats(allow_nan=False, allow_infinity=False).filter(lambda x: abs(x) <= MAX_INTEGER or abs(x) >= 1e21)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.claim import METRIC_NAMES, Claim, ClaimPolicy
 
 POLICY: dict[str, Json] = {

@@ -8,7 +8,7 @@ import pytest
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.manifest import Manifest, read_manifest
 from tests.factories import CHECKPOINT, GIN_FILE, TINY_RUN, make_manifest, write_files
 

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from hstu_preserve import records
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps, require_canonical
-from hstu_preserve.primitives.strict_json import MAX_INTEGER, Json, strict_loads
+from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.strict_json import MAX_INTEGER, strict_loads
 from hstu_preserve.records.encoders import SasrecSettings
 from hstu_preserve.records.recipe import (
     DatasetSettings,

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.cli.main import main
 from hstu_preserve.library.catalog import read_catalog
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.report.model_card import DescribedBundle, escape, is_own_card, write_model_card
 from hstu_preserve.verbs.migrate import migrate
 from tests.corpus.legacy.generators import build, read_cases

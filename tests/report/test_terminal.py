@@ -13,7 +13,7 @@ from rich.text import Text
 
 from hstu_preserve.cli.escaped import Escaped
 from hstu_preserve.cli.output import PIPE_WIDTH, emit, tell
-from hstu_preserve.library.catalog import list_experiments
+from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.records import results
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import ListedExperiment

@@ -7,7 +7,7 @@ import pytest
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.event_files.writer import EventWriter
 from hstu_preserve.runs.logs import RunLogs
-from hstu_preserve.training.loop import StepEvent
+from hstu_preserve.training.events import StepEvent
 
 FULL = Path("/dev/full")
 MANY = 1000

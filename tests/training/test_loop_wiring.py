@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from hstu_preserve.model.time_decay import AgeWeight, TimeDecay
-from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.training.loop import StepEvent, TrainingRun
+from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.training.events import StepEvent
+from hstu_preserve.training.loop import TrainingRun
 from tests.model.tiny_models import KINDS
 from tests.training.tiny_runs import CPU, Trained, load_store, make_training_recipe, train
 

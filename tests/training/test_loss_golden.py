@@ -10,8 +10,9 @@ import torch
 
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.machine import describe_numerics
-from hstu_preserve.primitives.strict_json import Json
-from hstu_preserve.training.loop import StepEvent, TrainingRun
+from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.training.events import StepEvent
+from hstu_preserve.training.loop import TrainingRun
 from tests.model.tiny_models import KINDS
 from tests.training.tiny_runs import CPU, load_store, make_training_recipe
 

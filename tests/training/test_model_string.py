@@ -2,7 +2,7 @@
 
 import pytest
 
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.training.run_names import model_string
 from tests.training.tiny_runs import make_training_recipe
 

@@ -6,7 +6,7 @@ import torch
 
 from hstu_preserve.compute.determinism import draw_with_replacement
 from hstu_preserve.data.batches import list_item_ids
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.loop import TrainingRun
 from tests.training.tiny_runs import (

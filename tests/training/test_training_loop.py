@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hstu_preserve.evaluation.users import rank_users
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.training.loop import TrainingRun, select_training_events
 from tests.data.stores_in_memory import synthesize
 from tests.model.tiny_models import KINDS

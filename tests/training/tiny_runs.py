@@ -9,10 +9,11 @@ import torch
 
 from hstu_preserve.data.arrays import BoolArray
 from hstu_preserve.data.store import Store
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.checkpoint import Content, capture_state, state_digest
-from hstu_preserve.training.loop import EpochEvent, StepEvent, TrainingRun
+from hstu_preserve.training.events import EpochEvent, StepEvent
+from hstu_preserve.training.loop import TrainingRun
 from hstu_preserve.training.position import Position
 from tests.data.stores_in_memory import synthesize
 from tests.model.tiny_models import make_model_recipe

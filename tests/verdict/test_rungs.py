@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from hstu_preserve.primitives.canonical_json import canonical_dumps
-from hstu_preserve.primitives.strict_json import Json
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.environment import NumericsRecord

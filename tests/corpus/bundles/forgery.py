@@ -14,8 +14,9 @@ from hstu_preserve.compute.determinism import initialization_generators, repeata
 from hstu_preserve.compute.machine import describe_environment, describe_numerics
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import RECORD_NAME, describe_array, open_store
+from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.metrics import compute_metrics
-from hstu_preserve.evaluation.one_evaluation import Evaluated, evaluate_model
+from hstu_preserve.evaluation.one_evaluation import evaluate_model
 from hstu_preserve.evaluation.ranks import UserRanks, read_ranks, write_ranks
 from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.initialization import initialize

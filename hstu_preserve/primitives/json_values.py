@@ -1,0 +1,5 @@
+"""The type of a JSON value."""
+
+from typing import TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"

@@ -112,10 +112,8 @@ def test_a_report_with_a_failed_verification_exits_3_and_names_it(folder: Path, 
 def test_an_interrupted_reproduction_leaves_nothing_that_keeps_the_same_command_from_running(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hstu_preserve", "reproduce", "sample", "--rung", "training", "--output", "again"]
     process = subprocess.Popen(command, cwd=tmp_path, env=os.environ, stderr=subprocess.PIPE, text=True)
-    for _ in range(600):
-        if process.poll() is not None or any(tmp_path.glob(".again.*.tmp/retrained/results/steps.jsonl")):
-            break
-        time.sleep(0.1)
+    while process.poll() is None and not any(tmp_path.glob(".again.*.tmp/retrained/results/steps.jsonl")):
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=600)
     assert process.returncode == 130, error

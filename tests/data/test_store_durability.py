@@ -43,7 +43,7 @@ def test_a_preparation_that_is_ended_leaves_nothing_under_its_outputs_name(
     """Where it was killed, the next one removes what is left."""
     command = [sys.executable, "-m", "hstu_preserve", *SYNTHESIZE, "--output", str(tmp_path / "store"), "--ratings"]
     process = subprocess.Popen([*command, "900000"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not list(tmp_path.glob(".store.*.tmp")) and time.monotonic() < deadline:
         time.sleep(0.001)
     process.send_signal(number)

@@ -1,6 +1,8 @@
 """Other people's lists of digests: every form that is plainly meant is read, and nothing is guessed."""
 
 import json
+import signal
+import time
 
 import pytest
 from hypothesis import given
@@ -83,10 +85,37 @@ def test_no_text_makes_the_reader_fail_otherwise(words: list[str]) -> None:
     assert all(file.has_digest and file.name for file in found.files)
 
 
+def measure(filler: str, *, line_characters: int) -> float:
+    """Return the processor's seconds for 9,000 characters in lines of that length; a hang is an error."""
+    line = f"# {filler * (line_characters // len(filler))} {A} {filler * 20}\n"
+    content = (line * (9_000 // line_characters)).encode()
+
+    def give_up(number: int, frame: object) -> None:
+        pytest.fail(f"{filler!r}: a line of {len(line)} characters takes minutes")
+
+    # The processor's own time: what else the machine does neither sets off this alarm nor lengthens a measurement.
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 60)
+    try:
+        return min(measure_once(content) for _ in range(2))
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def measure_once(content: bytes) -> float:
+    """Read so often that it counts on a clock that ticks every 10 ms."""
+    begin, count, taken = time.process_time(), 0, 0.0
+    while taken < 0.15:
+        parse_markdown_list(content, source="list")
+        count, taken = count + 1, time.process_time() - begin
+    return taken / count
+
+
 @pytest.mark.parametrize("filler", [" ", "#", "[", "`", "a.", "a+", "/", "1,", "|", "~"])
-def test_a_hostile_line_takes_no_time(filler: str) -> None:
-    content = (f"# {filler * 900} {A} {filler * 20}\n").encode() * 40
-    parse_markdown_list(content, source="list")
+def test_a_character_of_a_long_line_takes_no_longer_than_one_of_a_short_line(filler: str) -> None:
+    """Were it searched anew from each character, one of a line six times as long would take six times as long."""
+    assert measure(filler, line_characters=1800) < 3 * measure(filler, line_characters=300)
 
 
 def find(value: object) -> list[tuple[str, str | None, int | None]]:

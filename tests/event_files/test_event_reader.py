@@ -61,10 +61,10 @@ def test_every_one_of_200000_points_is_read_in_seconds(tmp_path: Path) -> None:
     with EventWriter.create(tmp_path, wall_time=0.0, suffix="x") as writer:
         for step in range(200_000):
             writer.scalar("losses/ar_loss", value=1.0, step=step, wall_time=float(step))
-    begin = time.perf_counter()
+    begin = time.process_time()  # which other work on the machine does not lengthen
     points = read_scalars(writer.path)
     assert [point.step for point in points] == list(range(200_000))
-    assert time.perf_counter() - begin < 30  # some 1 s on an idle machine
+    assert time.process_time() - begin < 30  # some 1 s
 
 
 def test_a_cut_file_is_refused_wherever_it_is_cut() -> None:

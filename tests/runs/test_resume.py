@@ -386,7 +386,7 @@ def test_a_signal_saves_the_run_before_it_is_left(
     arguments = [str(gin), "--data", str(store), "--output", str(tmp_path / "run"), "--device", "cpu"]
     process = start(arguments)
     steps = tmp_path / "run" / STEPS
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 600
     while not (steps.exists() and steps.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
     if not is_heard:

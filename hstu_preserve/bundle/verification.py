@@ -4,7 +4,7 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
-from hstu_preserve.bundle.layout import Member, StoredManifest, checksums_text, find_misplaced, list_members
+from hstu_preserve.bundle.layout import Member, StoredManifest, checksums_text, find_misplaced, list_members, role_of
 from hstu_preserve.bundle.tree import (
     TreeListing,
     hash_files,
@@ -69,7 +69,9 @@ def verify_tree(root: Path, *, known: StoredManifest | None = None, voice: Voice
     except ContentError as error:
         listing = list_tree(root)
         listing.refuse(FindingClass.BAD_MANIFEST, MANIFEST_NAME, expected=None, found=str(error))
-    progress = ByteProgress(f"reading {root.name}", total=sum(listing.sizes.values()), voice=voice)
+    progress = ByteProgress(
+        f"reading {root.name}", total=sum(size for path, size in listing.sizes.items() if role_of(path)), voice=voice
+    )
     records = list(hash_files(root, listing, count=progress.advance)) if stored else []
     if stored:
         contents = stored.contents

@@ -7,6 +7,7 @@ import typer
 
 from hstu_preserve.cli.options import JsonOption, NewDirectoryOption
 from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.voice import spoken
 
 app = typer.Typer(no_args_is_help=True, help="Make and show stores: prepared data, named by its fingerprint.")
 
@@ -24,7 +25,9 @@ def prepare(
     """Turn a MovieLens download into a store."""
     from hstu_preserve.verbs.data import prepare_data
 
-    emit(prepare_data(name, source=source, output=output, tie_policy=tie_policy), as_json=json)
+    with spoken() as voice:
+        result = prepare_data(name, source=source, output=output, tie_policy=tie_policy, voice=voice)
+    emit(result, as_json=json)
 
 
 @app.command("import")
@@ -40,7 +43,9 @@ def import_(
     """Turn an existing sasrec_format.csv into a store, its order of events kept."""
     from hstu_preserve.verbs.data import import_data
 
-    emit(import_data(csv, movies=movies, output=output, name=name), as_json=json)
+    with spoken() as voice:
+        result = import_data(csv, movies=movies, output=output, name=name, voice=voice)
+    emit(result, as_json=json)
 
 
 @app.command("synthesize")

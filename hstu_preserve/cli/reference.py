@@ -1,4 +1,4 @@
-"""The command tables of the README, generated from the commands themselves."""
+"""The usage of every command, read from the commands themselves, for the generated reference."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -32,9 +32,3 @@ def usage_of(name: str, command: Command) -> str:
         text = parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.metavar}"
         words.append(text if parameter.required else f"[{text}]")
     return " ".join(words)
-
-
-def command_table() -> str:
-    """Return all commands as a Markdown table."""
-    rows = [f"| `{usage_of(name, command)}` | {command.help.strip()} |" for name, command in list_commands()]
-    return "\n".join(["| command | what it does |", "|---|---|", *(row.replace("|N", "\\|N") for row in rows)])

@@ -43,6 +43,11 @@ class EventRuns:
         self.counts: Int64Array = np.empty(0, dtype=np.int64)
         """[U], events of each user."""
 
+    @property
+    def num_events(self) -> int:
+        """How many events were taken in."""
+        return self.run_ends[-1] + sum(len(part.user_ids) for part in self.pending)
+
     def add(self, ratings: Ratings) -> None:
         """Take events in; those of one user keep the order in which they come.
 

@@ -10,6 +10,7 @@ from hstu_preserve.data.store import Store, new_store_folder, open_store, write_
 from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import UsageError
+from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.records.store import TiePolicy
 
 GROUPLENS_NOTICE = (
@@ -18,7 +19,7 @@ GROUPLENS_NOTICE = (
 )
 
 
-def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy, output: Path) -> Store:
+def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy, output: Path, voice: Voice = SILENT) -> Store:
     """Turn a MovieLens edition's folder or zip into a store, and compare it with the published counts.
 
     Memory does not grow with the number of ratings; beside the store, disk space of 17 bytes for each is needed.
@@ -28,6 +29,7 @@ def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy, output: P
         name: The edition, e.g. `ml-20m`.
         tie_policy: How events of one user at the same second are ordered; `imported` has no meaning here.
         output: The new directory.
+        voice: Shows how many ratings were read, then written.
 
     Raises:
         UsageError: Tie policy `imported`, or `output` exists and is not empty.
@@ -46,9 +48,12 @@ def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy, output: P
     ):
         for part in read_ratings(source, layout=dataset.layout):
             runs.add(part)
+            voice.show(Progress(activity="reading ratings", completed=runs.num_events, total=dataset.num_ratings))
         movies = read_movies(source, layout=dataset.layout)
         origin = Origin(source=source.name, source_md5=source.md5, redistributable=False, notice=GROUPLENS_NOTICE)
-        record = stream_arrays(runs, movies, folder=folder, name=name, tie_policy=tie_policy, origin=origin)
+        record = stream_arrays(
+            runs, movies, folder=folder, name=name, tie_policy=tie_policy, origin=origin, voice=voice
+        )
         require_published_counts(record.counts, dataset=dataset)
         write_record(record, folder)
     return open_store(output)

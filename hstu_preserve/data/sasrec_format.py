@@ -26,6 +26,7 @@ from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.primitives.files import open_stream
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.store import StoreCounts, TiePolicy
 
 USER_COLUMN = "user_id"
@@ -47,7 +48,7 @@ class Row:
     cells: dict[str, str]
 
 
-def import_sasrec_format(path: Path, *, movies: Path, name: str | None, output: Path) -> Store:
+def import_sasrec_format(path: Path, *, movies: Path, name: str | None, output: Path, voice: Voice = SILENT) -> Store:
     """Turn an existing `sasrec_format.csv` and its movie table into a store.
 
     Memory does not grow with the number of ratings; beside the store, disk space of 17 bytes for each is needed.
@@ -57,6 +58,7 @@ def import_sasrec_format(path: Path, *, movies: Path, name: str | None, output: 
         movies: Meta's processed `movies.csv`, or MovieLens' own.
         name: The dataset's name; None takes the published edition of the same counts, else `imported`.
         output: The new directory.
+        voice: Shows how many ratings were written.
 
     Raises:
         UsageError: `output` exists and is not empty.
@@ -71,7 +73,7 @@ def import_sasrec_format(path: Path, *, movies: Path, name: str | None, output: 
         table = read_movie_table(movies)
         origin = Origin(source=path.name, source_md5=None, redistributable=False, notice=GROUPLENS_NOTICE)
         record = stream_arrays(
-            runs, table, folder=folder, name=name or UNNAMED, tie_policy=TiePolicy.IMPORTED, origin=origin
+            runs, table, folder=folder, name=name or UNNAMED, tie_policy=TiePolicy.IMPORTED, origin=origin, voice=voice
         )
         if name in KNOWN_DATASETS:
             require_published_counts(record.counts, dataset=KNOWN_DATASETS[name])

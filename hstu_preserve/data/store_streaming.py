@@ -23,6 +23,7 @@ from hstu_preserve.data.store_building import (
     require_known_items,
 )
 from hstu_preserve.primitives.files import refuse_unwritable, write_whole
+from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.records.store import ArrayRecord, StoreRecord, TiePolicy
 
 EVENT_ARRAYS = ("item_ids", "half_stars", "timestamps")
@@ -41,6 +42,8 @@ class ArrayWriter:
         self.stream = stream
         self.name = name
         self.length = length
+        self.position = 0
+        """Values written."""
         self.dtype = np.dtype(ARRAY_DTYPES[name])
         self.digest = hashlib.sha256()
         header = {"descr": self.dtype.str, "fortran_order": False, "shape": (length,)}
@@ -55,6 +58,7 @@ class ArrayWriter:
         content = np.ascontiguousarray(values, dtype=self.dtype).view(np.uint8).data
         self.digest.update(content)
         write_whole(self.stream, content)
+        self.position += len(values)
 
     def describe(self) -> ArrayRecord:
         """Return the record of the whole array."""
@@ -62,7 +66,14 @@ class ArrayWriter:
 
 
 def stream_arrays(
-    runs: EventRuns, movies: MovieTable, *, folder: Path, name: str, tie_policy: TiePolicy, origin: Origin
+    runs: EventRuns,
+    movies: MovieTable,
+    *,
+    folder: Path,
+    name: str,
+    tie_policy: TiePolicy,
+    origin: Origin,
+    voice: Voice = SILENT,
 ) -> StoreRecord:
     """Write a store's arrays to `folder` and return its record.
 
@@ -76,6 +87,7 @@ def stream_arrays(
         name: Of the data.
         tie_policy: How events of one user at the same second are ordered.
         origin: Where the data is from.
+        voice: Shows how many ratings were written.
 
     Raises:
         ContentError: No ratings, or a rated item that is not in the movie table.
@@ -100,6 +112,8 @@ def stream_arrays(
                 writer.append(arranged[writer.name])
             rated_ids = np.union1d(rated_ids, part.item_ids)
             tied_events += count_tied_events(arranged["timestamps"], offsets=arranged["offsets"])
+            done = writers[0].position
+            voice.show(Progress(activity="writing the store", completed=done, total=runs.num_events))
         for stream in streams.values():
             os.fsync(stream.fileno())
     described |= {writer.name: writer.describe() for writer in writers}

@@ -9,6 +9,7 @@ from torch import Tensor
 from hstu_preserve.errors import CheckpointError, UsageError
 from hstu_preserve.model.items import items_of_shape
 from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.recipe import Recipe
 
 DDP_PREFIX = "module."
@@ -145,8 +146,7 @@ def load_state(model: Recommender, state: Mapping[str, Tensor], *, source: str) 
         if describe_shape(expected.get(name)) != describe_shape(found.get(name))
     ]
     if differing:
-        more = f" and {len(differing) - 4} more" if len(differing) > 4 else ""
-        raise CheckpointError(f"{source}: shapes differ from the recipe's model: {', '.join(differing[:4])}{more}")
+        raise CheckpointError(f"{source}: shapes differ from the recipe's model: {list_some(differing, at_most=4)}")
     model.load_state_dict(found)
 
 

@@ -21,7 +21,7 @@ RECORDED_PACKAGES = (
 )
 
 
-INSTALL_TORCH = "pip install 'hstu-preserve[cpu]' (or [cuda])"
+INSTALL_TORCH = "install this program with its extra 'cpu' or 'cuda', e.g. pip install '.[cpu]' in a checkout"
 
 
 def require_torch() -> None:

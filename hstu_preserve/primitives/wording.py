@@ -8,11 +8,11 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def list_some(items: Iterable[str], *, at_most: int) -> str:
+def list_some(items: Iterable[str], *, at_most: int, separator: str = ", ") -> str:
     """Return the first items, and how many there are beyond them: `a, b, c and 4 more`."""
     every = list(items)
     hidden = len(every) - at_most
-    return ", ".join(every[:at_most]) + (f" and {hidden} more" if hidden > 0 else "")
+    return separator.join(every[:at_most]) + (f" and {hidden} more" if hidden > 0 else "")
 
 
 def cut_lines(lines: Sequence[str], *, at_most: int, noun: str = "") -> list[str]:

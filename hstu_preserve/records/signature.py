@@ -15,6 +15,8 @@ PAYLOAD_TYPE: Final = "application/vnd.hstu-preserve.manifest+json"
 SIGNATURE_SUFFIX = ".sig"
 """Added to a bundle's name, it names the file that holds the bundle's signature."""
 NOBODY_SIGNED = "nobody signed this"
+LEGACY_UNSIGNED = f"a legacy archive, not a native bundle: {NOBODY_SIGNED}"
+"""Why a key cannot be checked: an archive that this program did not write has no manifest that could be signed."""
 UNSIGNED = f"integrity only, {NOBODY_SIGNED}"
 
 

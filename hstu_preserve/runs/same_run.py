@@ -5,6 +5,7 @@ from pathlib import Path
 from hstu_preserve.bundle.layout import RUN_RECORD
 from hstu_preserve.errors import DataMismatchError, UsageError
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.flattening import flatten
 from hstu_preserve.records.manifest import RunRecord
 
@@ -30,10 +31,10 @@ def require_same_run(stored: RunRecord, now: RunRecord, *, output: Path) -> None
         if then.get(name) != today.get(name)
     ]
     if differing:
-        more = f" and {len(differing) - MAX_SHOWN} more" if len(differing) > MAX_SHOWN else ""
+        shown = list_some(differing, at_most=MAX_SHOWN, separator="; ")
         raise UsageError(
             f"{output}: cannot be resumed, since it is another run than {RUN_RECORD} fixed before the first step "
-            f"({'; '.join(differing[:MAX_SHOWN])}{more}); name a new directory with --output"
+            f"({shown}); name a new directory with --output"
         )
 
 

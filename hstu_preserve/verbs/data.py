@@ -12,13 +12,16 @@ from hstu_preserve.data.synthetic import (
     write_synthetic_store,
 )
 from hstu_preserve.errors import UsageError
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import StoreResult
 from hstu_preserve.records.store import TiePolicy
 
 PREPARATION_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID)
 
 
-def prepare_data(name: str, *, source: Path, output: Path, tie_policy: str = TiePolicy.STABLE) -> StoreResult:
+def prepare_data(
+    name: str, *, source: Path, output: Path, tie_policy: str = TiePolicy.STABLE, voice: Voice = SILENT
+) -> StoreResult:
     """Turn a MovieLens download into a store.
 
     Args:
@@ -26,6 +29,7 @@ def prepare_data(name: str, *, source: Path, output: Path, tie_policy: str = Tie
         source: The zip, or the unpacked folder.
         output: The new directory.
         tie_policy: `stable` keeps the file's order among equal timestamps, `item_id` sorts them by item.
+        voice: Shows how many ratings were read, then written.
 
     Raises:
         UnknownNameError: No such edition.
@@ -33,10 +37,13 @@ def prepare_data(name: str, *, source: Path, output: Path, tie_policy: str = Tie
     """
     if tie_policy not in PREPARATION_POLICIES:
         raise UsageError(f"--tie-policy {tie_policy}: unknown; choose stable or item_id")
-    return describe(prepare_movielens(source, name=name, tie_policy=TiePolicy(tie_policy), output=output), output)
+    store = prepare_movielens(source, name=name, tie_policy=TiePolicy(tie_policy), output=output, voice=voice)
+    return describe(store, output)
 
 
-def import_data(csv: Path, *, movies: Path, output: Path, name: str | None = None) -> StoreResult:
+def import_data(
+    csv: Path, *, movies: Path, output: Path, name: str | None = None, voice: Voice = SILENT
+) -> StoreResult:
     """Turn an existing `sasrec_format.csv` into a store, its order of events kept.
 
     Args:
@@ -44,11 +51,12 @@ def import_data(csv: Path, *, movies: Path, output: Path, name: str | None = Non
         movies: Upstream's processed `movies.csv`, or MovieLens' own.
         output: The new directory.
         name: The dataset's name; None takes the published edition of the same counts.
+        voice: Shows how many ratings were written.
 
     Raises:
         ContentError: A malformed line or cell.
     """
-    return describe(import_sasrec_format(csv, movies=movies, name=name, output=output), output)
+    return describe(import_sasrec_format(csv, movies=movies, name=name, output=output, voice=voice), output)
 
 
 def synthesize_data(

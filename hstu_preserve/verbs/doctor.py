@@ -69,7 +69,7 @@ def check_gpu() -> Capability:
     if torch.cuda.is_available():
         return Capability(name=name, is_available=True, detail=torch.cuda.get_device_name(0), advice=None)
     built_for = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built without CUDA"
-    advice = "pip install 'hstu-preserve[cuda]' on a machine with an NVIDIA GPU"
+    advice = "on a machine with an NVIDIA GPU, install this program with its extra 'cuda'"
     return Capability(name=name, is_available=False, detail=f"no GPU seen; {built_for}", advice=advice)
 
 

@@ -46,7 +46,7 @@ def pack_and_verify(run: str | Path, *, output: Path | None = None, voice: Voice
         VerificationError: The file differs from the bytes that were packed: a fault of disk or memory.
     """
     result = pack(run, output=output, voice=voice)
-    verification = verify_bundle(result.path)
+    verification = verify_bundle(result.path, voice=voice)
     if not verification.ok or verification.transport_sha256 != result.transport_sha256:
         result.path.unlink()
         raise VerificationError(verification.describe(), findings=verification.findings)

@@ -16,6 +16,7 @@ from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import Reproduction
+from hstu_preserve.records.signature import LEGACY_UNSIGNED
 from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_not_run, judge_integrity
 from hstu_preserve.verdict.judgement import Judgement
 from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes
@@ -67,7 +68,7 @@ def reproduce(
             obtain_signature(source, voice=voice)
         match source.form:
             case Form.LEGACY:
-                judgement = judge_legacy(source, rungs=rungs, public_key=public_key)
+                judgement = judge_legacy(source, rungs=rungs, public_key=public_key, voice=voice)
             case Form.MIGRATED:
                 judgement = judge_migrated(source, rungs=rungs, public_key=public_key, voice=voice)
             case _:
@@ -101,15 +102,15 @@ def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
         raise UsageError("--max-steps: limits the rung 'resume', which was not asked for; add --rung resume")
 
 
-def judge_legacy(source: Source, *, rungs: Sequence[str], public_key: Path | None) -> Judgement:
+def judge_legacy(source: Source, *, rungs: Sequence[str], public_key: Path | None, voice: Voice) -> Judgement:
     """Return the verdicts on a legacy archive, which cannot be re-run: its recipe's code was never published.
 
     Raises:
         VerificationError: A key was given.
     """
     if public_key is not None:
-        raise VerificationError(f"{source.text}: a legacy archive, not a native bundle: nobody signed it")
-    verification = verify_legacy(source.path)
+        raise VerificationError(f"{source.text}: {LEGACY_UNSIGNED}")
+    verification = verify_legacy(source.path, voice=voice)
     verdicts = [judge_legacy_bytes(verification)]
     if not verification.findings:
         verdicts += explain_not_run(show_legacy(source.path, target=source.text).chains, rungs=rungs)

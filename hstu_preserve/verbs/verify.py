@@ -19,6 +19,7 @@ from hstu_preserve.library.verification import (
 )
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.legacy import LegacyVerification
+from hstu_preserve.records.signature import LEGACY_UNSIGNED
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def verify_one(target: str, wish: Wish, *, voice: Voice) -> VerifiedTarget:
     try:
         source = find_wanted(target, wish, voice=voice)
         if source.form is Form.LEGACY:
-            return report_legacy(source, verify_legacy_source(source, wish))
+            return report_legacy(source, verify_legacy_source(source, wish, voice=voice))
         verification, checks = verify_bundle_source(source, wish, voice=voice)
     except PreserveError as error:
         return VerifiedTarget(target=target, verification=None, deep=(), error=str(error), exit_code=error.exit_code)
@@ -127,25 +128,25 @@ def verify_deeply(
         return verification, check_tree(tree)
 
 
-def verify_legacy_source(source: Source, wish: Wish) -> LegacyVerification:
+def verify_legacy_source(source: Source, wish: Wish, *, voice: Voice) -> LegacyVerification:
     """Return the verification of a legacy archive, which nobody signed and which has no parts to compare.
 
     Raises:
         VerificationError: A key was given.
         UsageError: Deep checks were asked for.
     """
-    kind = f"{source.text}: a legacy archive, not a native bundle"
     if wish.public_key is not None:
-        raise VerificationError(f"{kind}: nobody signed it")
+        raise VerificationError(f"{source.text}: {LEGACY_UNSIGNED}")
     if wish.deep:
-        raise UsageError(f"{kind}: there is nothing to check with --deep")
+        raise UsageError(f"{source.text}: a legacy archive, not a native bundle: there is nothing to check with --deep")
     from hstu_preserve.legacy.verification import verify_legacy
     from hstu_preserve.library.kept import require_kept_list
 
     assert source.content is not None
     if wish.md5_list is None and source.copy is not None and source.place is None:
         require_kept_list(source.copy.receipt)
-    legacy = verify_legacy(source.content, md5_list=wish.md5_list or source.digest_list, place=source.place)
+    digest_list = wish.md5_list or source.digest_list
+    legacy = verify_legacy(source.content, md5_list=digest_list, place=source.place, voice=voice)
     return compare_legacy_with_receipt(legacy, source)
 
 

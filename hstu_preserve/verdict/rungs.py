@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hstu_preserve.errors import ContentError, InconclusiveError, NotReproducedError, worst_exit_code
+from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.evaluation import EvaluationRecord, RankComparison
@@ -17,9 +18,8 @@ def judge_bytes(
 ) -> Verdict:
     """Judge whether the bytes are the packed bytes; `vouched` says in words who vouches for them."""
     if findings:
-        first = findings[0].describe()
-        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
-        reason, outcome = f"{first}{more}", Outcome.NOT_REPRODUCED
+        reason = list_some((finding.describe() for finding in findings), at_most=1)
+        outcome = Outcome.NOT_REPRODUCED
     else:
         reason = f"all {num_members} members are the packed bytes; {vouched}"
         outcome = Outcome.REPRODUCED_BITWISE

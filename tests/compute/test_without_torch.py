@@ -39,7 +39,7 @@ def test_a_command_that_computes_says_that_it_needs_pytorch(arguments: list[str]
     result = run_without_torch(arguments, folder=tmp_path)
     assert (result.returncode, result.stdout) == (4, "")
     (line,) = result.stderr.splitlines()
-    assert line.startswith("error: PyTorch is not installed, which training and evaluation need; pip install ")
+    assert line.startswith("error: PyTorch is not installed, which training and evaluation need; install ")
     assert not list(tmp_path.iterdir())
 
 

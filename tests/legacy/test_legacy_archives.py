@@ -56,7 +56,7 @@ def test_what_only_native_bundles_have_is_refused(tmp_path: Path, capsys: pytest
     (tmp_path / "k.pub").write_text("x")
     assert main(["verify", str(archive), "--public-key", str(tmp_path / "k.pub")]) == 3
     assert main(["verify", str(archive), "--deep"]) == 2
-    assert "nobody signed it" in capsys.readouterr().out
+    assert "nobody signed this" in capsys.readouterr().out
 
 
 def test_a_native_bundle_is_never_read_tolerantly(tmp_path: Path) -> None:

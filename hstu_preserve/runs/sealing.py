@@ -38,7 +38,7 @@ def is_finished(output: Path) -> bool:
     return all((output / name).exists() for name in GENERATED_NAMES)
 
 
-def require_redistributable(resolution: Resolution, *, store: Store) -> None:
+def require_includable(resolution: Resolution, *, store: Store) -> None:
     """Raise UsageError if the bundle would hold data that may not travel."""
     if resolution.bundle.include_data and not store.record.provenance.redistributable:
         raise UsageError(

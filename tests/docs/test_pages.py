@@ -9,9 +9,6 @@ from tests.docs.pages import ROOT
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
-NOT_YET = {"ARCHITECTURE.md"}
-"""Linked to before it is written."""
-
 
 def name_page(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
@@ -20,7 +17,7 @@ def name_page(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=name_page)
 def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     for link in LINK.findall(page.read_text(encoding="utf-8")):
-        assert link in NOT_YET or (page.parent / link).exists(), link
+        assert (page.parent / link).exists(), link
 
 
 def test_the_readme_fits_one_page_and_begins_with_two_commands() -> None:

@@ -221,13 +221,13 @@ def test_a_run_that_lost_a_process_goes_on_to_the_same_bits(store: Path, tmp_pat
 EVALUATING = """
 import sys
 from pathlib import Path
-from hstu_preserve.cli import main, progress
+from hstu_preserve.cli import main, voice
 
 def note(event):
     if not event.activity.startswith("epoch "):
         Path("{sign}").touch()
 
-progress.EpochLines.hear = lambda self, event: note(event)
+voice.EpochLines.hear = lambda self, event: note(event)
 main.run()
 """
 

@@ -65,7 +65,7 @@ def unpack_into(
         MissingPathError: There is no such bundle.
         UnavailableError: The bundle cannot be read or the folder cannot be written.
     """
-    with walk_bundle(source, known=known, voice=voice) as walker, refuse_unwritable(folder), open_root(folder) as root:
+    with walk_bundle(source, known=known, voice=voice) as walker, open_root(folder, label=folder) as root:
         write_members(walker, root, expected_identity=None)
         return walker.verification()
 
@@ -113,8 +113,8 @@ def fresh_directory(destination: Path) -> Iterator[int]:
         if os.path.lexists(destination):
             raise UsageError(f"{destination}: came into being while it was unpacked")
 
-    with whole_folder(destination, require_free=require_free) as temporary, refuse_unwritable(destination):
-        with open_root(temporary) as root:
+    with whole_folder(destination, require_free=require_free) as temporary:
+        with open_root(temporary, label=destination) as root:
             yield root
             is_replaced = not os.path.samestat(os.fstat(root), os.lstat(temporary))
         if is_replaced:
@@ -122,17 +122,22 @@ def fresh_directory(destination: Path) -> Iterator[int]:
 
 
 @contextmanager
-def open_root(folder: Path) -> Iterator[int]:
+def open_root(folder: Path, *, label: Path) -> Iterator[int]:
     """Yield the descriptor of the folder that everything is written below, whatever becomes of its name.
 
+    Args:
+        folder: An empty folder.
+        label: Its name for messages.
+
     Raises:
-        OSError: It cannot be opened, or is a link.
+        UnavailableError: It, or something below it, cannot be written.
     """
-    root = os.open(folder, FOLDER_FLAGS)
-    try:
-        yield root
-    finally:
-        os.close(root)
+    with refuse_unwritable(label):
+        root = os.open(folder, FOLDER_FLAGS)
+        try:
+            yield root
+        finally:
+            os.close(root)
 
 
 def write_file(root: int, *, path: str, chunks: Iterable[bytes]) -> None:

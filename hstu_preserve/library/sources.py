@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.layout import StoredManifest
+from hstu_preserve.bundle.layout import RUN_RECORD, StoredManifest
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError, VerificationError
@@ -13,7 +13,7 @@ from hstu_preserve.legacy.recognition import describe_legacy, recognise
 from hstu_preserve.library.targets import Address, locate_bundle, resolve_target
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.manifest import AnyManifest, MigratedManifest
+from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
 
 if TYPE_CHECKING:
     from hstu_preserve.digest_lists.matching import FilePlace
@@ -64,6 +64,19 @@ class Source:
         """Where it is on this machine, for whoever found it there or had it fetched."""
         assert isinstance(self.content, Path)
         return self.content
+
+    @property
+    def title(self) -> str:
+        """The target in words: by its manifest, by its file's name, or as it was typed."""
+        if self.form is Form.LEGACY:
+            assert self.content is not None
+            return f"legacy archive {self.content.name}"
+        if self.stored is None:
+            is_unfinished = isinstance(self.content, Path) and is_unfinished_run(self.content)
+            return f"unfinished run {self.text}" if is_unfinished else self.text
+        if isinstance(self.stored.record, MigratedManifest):
+            return f"migrated legacy archive {self.stored.record.source.name}"
+        return self.stored.record.title
 
     def require_manifest(self) -> StoredManifest:
         """Return the manifest of a bundle or run.
@@ -218,6 +231,11 @@ def recognise_form(content: Path | ByteSource) -> tuple[Form, StoredManifest | N
     if recognised.is_legacy:
         return Form.LEGACY, None
     return (Form.MIGRATED if is_migrated(recognised.stored) else Form.BUNDLE), recognised.stored
+
+
+def is_unfinished_run(root: Path) -> bool:
+    """Whether a directory is a run that has no manifest yet."""
+    return (root / RUN_RECORD).is_file() and not (root / MANIFEST_NAME).exists()
 
 
 def is_migrated(stored: StoredManifest | None) -> bool:

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.bundle.layout import RUN_RECORD
 from hstu_preserve.bundle.opening import VerifiedTree, open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.compute.machine import describe_environment
 from hstu_preserve.library.sources import Source
 from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.voice import Voice
-from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, Manifest
+from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.native import NativeRunner
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
@@ -58,7 +57,7 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
             runner = make_runner(tree, rerun, voice=voice)
             verdicts += climb(runner, rungs=rerun.rungs)
     return Judgement(
-        title=choose_title(verification.manifest, source),
+        title=source.title,
         identity=verification.identity,
         verdicts=verdicts,
         evaluation=runner.evaluation if runner else None,
@@ -88,10 +87,3 @@ def make_runner(tree: VerifiedTree, rerun: Rerun, *, voice: Voice) -> NativeRunn
 def climb(runner: NativeRunner, *, rungs: Sequence[str]) -> list[Verdict]:
     """Return the verdicts on the rungs that were asked for, the cheapest first."""
     return [verdict for name, judge in JUDGES.items() if name in rungs for verdict in judge(runner)]
-
-
-def choose_title(manifest: AnyManifest | None, source: Source) -> str:
-    """Return what the reproduction is of."""
-    if (source.path / RUN_RECORD).is_file() and not (source.path / MANIFEST_NAME).exists():
-        return f"unfinished run {source.text}"
-    return manifest.title if manifest else source.text

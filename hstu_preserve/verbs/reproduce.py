@@ -113,8 +113,9 @@ def judge_legacy(source: Source, *, rungs: Sequence[str], public_key: Path | Non
     verification = verify_legacy(source.path, voice=voice)
     verdicts = [judge_legacy_bytes(verification)]
     if not verification.findings:
-        verdicts += explain_not_run(show_legacy(source.path, target=source.text).chains, rungs=rungs)
-    return Judgement(title=f"legacy archive {source.path.name}", identity=None, verdicts=verdicts)
+        chains = show_legacy(source.path, target=source.text).chains
+        verdicts += explain_not_run(chains, rungs=rungs)
+    return Judgement(title=source.title, identity=None, verdicts=verdicts)
 
 
 def judge_migrated(source: Source, *, rungs: Sequence[str], public_key: Path | None, voice: Voice) -> Judgement:
@@ -126,5 +127,4 @@ def judge_migrated(source: Source, *, rungs: Sequence[str], public_key: Path | N
     assert isinstance(manifest, MigratedManifest)
     if verification.ok:
         verdicts += explain_not_run(manifest.chains, rungs=rungs)
-    title = f"migrated legacy archive {manifest.source.name}"
-    return Judgement(title=title, identity=verification.identity, verdicts=verdicts)
+    return Judgement(title=source.title, identity=verification.identity, verdicts=verdicts)

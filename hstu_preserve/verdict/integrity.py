@@ -23,12 +23,13 @@ def judge_integrity(verification: Verification, *, asks_for_signer: bool) -> lis
     """Return the verdicts on a bundle's bytes and, if a key was named or the signature is wrong, on its signer."""
     signer = verification.signer
     assert signer is not None
+    vouched = describe_vouching(verification)
     verdicts = [
         judge_bytes(
             verification.findings,
             num_members=verification.members_checked,
             identity=verification.identity,
-            vouched=describe_vouching(verification),
+            vouched=vouched,
         )
     ]
     if asks_for_signer or not signer.ok:

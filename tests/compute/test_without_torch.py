@@ -1,11 +1,14 @@
 """Where PyTorch is not installed, every command says so in one line or does without it; none ends in a traceback."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.corpus.legacy.generators import build, read_cases
 
 PROGRAM = """
 import sys
@@ -55,3 +58,19 @@ def test_a_command_that_only_looks_does_without_it(verb: list[str], tmp_path: Pa
     result = run_without_torch(verb, folder=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     assert verb != ["doctor"] or "PyTorch is not installed" in result.stdout
+
+
+@pytest.mark.parametrize("kind", ["legacy", "migrated"])
+def test_an_archive_of_which_nothing_is_run_is_judged_without_it(kind: str, tmp_path: Path) -> None:
+    archive = build(read_cases()[0], folder=tmp_path)
+    if kind == "migrated":
+        migrated = run_without_torch(["migrate", archive.name, "--output", "migrated.tar.gz"], folder=tmp_path)
+        assert migrated.returncode == 0, migrated.stderr
+    target = archive.name if kind == "legacy" else "migrated.tar.gz"
+    judged = run_without_torch(["reproduce", target, "--json"], folder=tmp_path)
+    assert (judged.returncode, judged.stderr) == (6, "")
+    rungs = [verdict["rung"] for verdict in json.loads(judged.stdout)["verdicts"]]
+    assert rungs == ["bytes", "evaluation-numeric"]
+    reported = run_without_torch(["report", target, "--markdown", "report.md"], folder=tmp_path)
+    assert reported.returncode == 6, reported.stderr
+    assert "NOT_RUN" in (tmp_path / "report.md").read_text()

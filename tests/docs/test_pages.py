@@ -10,6 +10,7 @@ from tests.docs.pages import ROOT
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 
+
 def name_page(page: Path) -> str:
     return page.relative_to(ROOT).as_posix()
 

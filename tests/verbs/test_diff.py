@@ -8,6 +8,7 @@ import pytest
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import VerificationError
+from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.verbs import pack as pack_module
 from hstu_preserve.verbs.diff import diff
 from hstu_preserve.verbs.pack import pack_and_verify
@@ -52,8 +53,8 @@ def test_a_self_test_reads_the_finished_file_again(tree: Path, tmp_path: Path) -
 def test_a_file_that_came_out_wrong_is_removed(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = pack_module.pack
 
-    def pack_on_a_bad_disk(run: str | Path, *, output: Path | None = None) -> object:
-        result = original(run, output=output)
+    def pack_on_a_bad_disk(run: str | Path, *, output: Path | None = None, voice: Voice = SILENT) -> object:
+        result = original(run, output=output, voice=voice)
         content = bytearray(result.path.read_bytes())
         content[len(content) // 2] ^= 4
         result.path.write_bytes(content)

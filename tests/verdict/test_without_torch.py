@@ -26,4 +26,6 @@ print(*names, judged.outcome)
 def test_every_module_of_the_room_is_imported_and_a_judge_judges_without_pytorch() -> None:
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert result.stderr == ""
-    assert result.stdout.split() == ["bits", "resumption", "rungs", "NOT_REPRODUCED"]
+    *names, outcome = result.stdout.split()
+    assert {"bits", "integrity", "rungs"} <= set(names)
+    assert outcome == "NOT_REPRODUCED"

@@ -1,4 +1,7 @@
-"""A member's content, handed out in chunks and hashed on the way; damage is raised in the walk, not at the consumer."""
+"""Hand out a member's content in chunks, and hash it on the way.
+
+Damage is raised by the walk, so that whoever consumes the chunks need not know of damaged archives.
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""One question of `verify --deep`, asked and answered."""
+"""Run one check of `verify --deep`, and turn its failure into a result."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where a result may be written: asked before the work, so that no hour of it ends in a refusal."""
+"""Check before the work begins that its result can be written, so that no hour of work ends in a refusal."""
 
 import os
 import tempfile

@@ -1,4 +1,4 @@
-"""Unpacks a bundle: verified while it is written, and there in whole or not at all."""
+"""Unpack a bundle: compare it while it is written, and let its folder appear whole or not at all."""
 
 import os
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Names what an archive holds where the expected header is not: a tolerant reading of one tar header."""
+"""Read a tar header tolerantly, so that a finding can name what stands in an archive instead of the expected member."""
 
 import re
 from collections.abc import Mapping

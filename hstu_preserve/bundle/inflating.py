@@ -36,7 +36,7 @@ POLL_SECONDS = 0.05
 
 
 class Inflater(Protocol):
-    """What isal's decompressor and our wrapper of zlib's have in common."""
+    """The interface that isal's decompressor and our wrapper of zlib's share."""
 
     @property
     def eof(self) -> bool:

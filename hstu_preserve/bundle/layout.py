@@ -1,4 +1,4 @@
-"""What lies where in a run directory or bundle, and which members its archive so has."""
+"""Name the places of files in a run directory or bundle, and therefore the members that its archive has."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -75,7 +75,7 @@ class Member:
 
 
 def role_of(path: str) -> Role | None:
-    """Return what the file is for, or None where the layout has no such place."""
+    """Return the role of a file by its path, None if the layout has no such place."""
     folder, separator, _ = path.partition("/")
     return ROLE_OF_FOLDER.get(folder) if separator else ROLE_OF_FILE.get(path)
 

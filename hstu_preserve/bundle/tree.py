@@ -1,4 +1,4 @@
-"""A run directory or unpacked bundle on disk: read as a listing, sealed with its manifest."""
+"""List the files of a run directory or unpacked bundle, and seal it with its manifest."""
 
 import errno
 import hashlib
@@ -99,7 +99,7 @@ def hash_files(
 
 
 def list_tree(root: Path) -> TreeListing:
-    """Return what lies below `root`, and every reason why it cannot become a bundle as it is.
+    """Return the files below `root`, and every reason why it cannot become a bundle as it is.
 
     Raises:
         MissingPathError: There is no such directory.
@@ -159,7 +159,7 @@ def scan_sorted(directory: Path) -> list[os.DirEntry[str]]:
 
 
 def describe_type(entry: os.DirEntry[str]) -> str:
-    """Return what kind of thing the entry is."""
+    """Return the kind of an entry in words, e.g. `symbolic link`."""
     names = {
         stat.S_IFREG: "file",
         stat.S_IFDIR: "directory",

@@ -1,4 +1,4 @@
-"""Says whether every byte of a bundle is the packed byte, without unpacking it."""
+"""Compare every byte of a bundle with its manifest, without unpacking it."""
 
 from itertools import chain
 from pathlib import Path
@@ -157,7 +157,7 @@ def read_member(path: Path | ByteSource, *, member: str, max_bytes: int) -> byte
 
 
 def find_listed(stored: StoredManifest, *, member: str, max_bytes: int, source: Path | ByteSource) -> Member:
-    """Return what the manifest says of a member that is to be read into memory."""
+    """Return size and digest that the manifest gives a member, which will be read into memory."""
     listed = {each.path: each for each in list_members(stored)}
     if member not in listed:
         raise UnknownNameError(kind=f"member of {source}", name=member, known=listed)

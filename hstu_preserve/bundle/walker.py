@@ -1,4 +1,4 @@
-"""The one pass over a packed bundle, front to back: verification and extraction are both consumers of it."""
+"""Walk a packed bundle once, front to back; verification and unpacking both consume this walk."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -96,7 +96,7 @@ class BundleWalker:
         self.reader.close()
 
     def verification(self) -> Verification:
-        """Return what the walk found, as a record."""
+        """Return the findings and counts of the walk as a record."""
         return Verification(
             source=self.source,
             identity=self.stored.identity if self.stored else None,
@@ -108,7 +108,7 @@ class BundleWalker:
         )
 
     def verification_error(self) -> VerificationError:
-        """Return what the walk found, as an error."""
+        """Return the findings of the walk as an error."""
         return VerificationError(self.verification().describe(), findings=self.findings)
 
     def _read_manifest(self) -> StoredManifest:

@@ -17,7 +17,7 @@ from hstu_preserve.records.manifest import MANIFEST_NAME, read_manifest
 
 @dataclass(frozen=True, kw_only=True)
 class Recognised:
-    """What the beginning of an archive says of it.
+    """The kind of an archive, by its first member.
 
     Attributes:
         is_legacy: Whether it is an archive that this program did not write.

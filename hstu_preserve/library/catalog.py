@@ -1,4 +1,4 @@
-"""The catalog: read whole, listed with gains."""
+"""Read the catalog of published experiments, and find the gin chains that come with the program."""
 
 from collections.abc import Mapping
 from functools import cache

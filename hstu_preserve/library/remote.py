@@ -41,7 +41,7 @@ class Remote:
 
 
 def open_address(address: Address, *, voice: Voice) -> Remote:
-    """Return how to read a file on the Hub; nothing is kept but, if possible, what the revision means.
+    """Return how to read a file on the Hub; only the commit of the revision is remembered.
 
     Raises:
         ContentError: The file is not what the catalog says of it, or the copy that is here was changed since it was

@@ -98,7 +98,7 @@ class Repository:
         return known
 
     def expect(self, file: PublishedFile) -> Expectation:
-        """Return what the repository's lists and the catalog say of a file.
+        """Return the digests that the repository's lists and the catalog give a file.
 
         Raises:
             ContentError: A list contradicts itself.

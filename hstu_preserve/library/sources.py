@@ -24,7 +24,7 @@ GIN_SUFFIX = ".gin"
 
 
 class Form(Enum):
-    """What a target is."""
+    """The forms that a target may have."""
 
     TREE = "a run directory or an unpacked bundle"
     BUNDLE = "a packed bundle"

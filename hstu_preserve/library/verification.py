@@ -42,7 +42,7 @@ def verify(target: str | Path, *, public_key: Path | None = None, voice: Voice =
 
 
 def verify_source(source: Source, *, trusted: "TrustedKey | None", voice: Voice = SILENT) -> Verification:
-    """Compare a target with its own manifest, with what it was when it was fetched, and with a trusted key.
+    """Compare a target with its own manifest, with its receipt if it was fetched, and with a trusted key.
 
     Raises:
         UsageError: A key for standard input, beside which no signature can lie.
@@ -57,7 +57,7 @@ def verify_source(source: Source, *, trusted: "TrustedKey | None", voice: Voice 
 
 
 def complete(verification: Verification, source: Source, *, trusted: "TrustedKey | None") -> Verification:
-    """Return a comparison with the manifest together with what receipt and signature say."""
+    """Return a verification, completed by the comparison with receipt and signature."""
     verification = compare_with_receipt(verification, source)
     if source.place is not None:  # read on the Hub, where nothing lies beside it
         return verification

@@ -1,4 +1,4 @@
-"""What a published file must be, by everybody who says something of it."""
+"""Gather the digests and the identity that a published file must have, from the catalog and the repository's lists."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ CATALOG = "the catalog"
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """What a file must be beside what the Hub itself says.
+    """The digests and the identity that others than the Hub give a file.
 
     Attributes:
         listed: Digests of its bytes.
@@ -27,19 +27,19 @@ NOTHING = Expectation()
 
 
 def find_in_catalog(repository: str, path: str) -> Expectation:
-    """Return what the catalog says of a file; digests that were never seen are left out."""
+    """Return the digests that the catalog gives a file; those that nobody has seen are left out."""
     locations = [entry.bundle for entry in read_catalog().values() if entry.bundle is not None]
     return join_locations(one for one in locations if (one.repository, one.path) == (repository, path))
 
 
 def find_of_id(name: str) -> Expectation:
-    """Return what the catalog says of an id's bundle, wherever it is fetched from; nothing of another name."""
+    """Return the digests that the catalog gives an id's bundle, in any repository; none for other names."""
     entry = read_catalog().get(name)
     return join_locations([entry.bundle] if entry is not None and entry.bundle is not None else [])
 
 
 def join_locations(locations: Iterable[BundleLocation]) -> Expectation:
-    """Return what several entries of the catalog say of one file."""
+    """Return the digests and the identity that several entries of the catalog give one file."""
     own = list(locations)
     digests = (one.sha256 for one in own if one.sha256 is not None)
     return Expectation(
@@ -49,7 +49,7 @@ def join_locations(locations: Iterable[BundleLocation]) -> Expectation:
 
 
 def join(one: Expectation, other: Expectation) -> Expectation:
-    """Return what both say, each digest once."""
+    """Return the digests of both, each once."""
     return Expectation(
         listed=tuple(dict.fromkeys((*one.listed, *other.listed))), identity=one.identity or other.identity
     )

@@ -1,4 +1,4 @@
-"""Which files of which repository a user means, and what each must be."""
+"""Find the files of a repository that a user asks for, and the digests that each must have."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ CODE_NAME = re.compile(rf"(^|[-_.]){CODE_WORD}([-_.]|$)")
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What to fetch.
+    """The files that a user asks for.
 
     Attributes:
         ids: Catalog ids, archive names of the repository, or `hf://` addresses.
@@ -149,7 +149,7 @@ def list_jobs(wanted: Wanted, repository: Repository) -> list[Job]:
 
 
 def make_job(target: str, file: PublishedFile, *, repository: Repository) -> Job:
-    """Return the file with what it must be: an id is what the catalog says of it in any repository."""
+    """Return the file with the digests it must have; the catalog's hold for an id in any repository."""
     expected = join(repository.expect(file), find_of_id(target))
     return Job(target=target, file=file, expected=expected, error=find_unsafe(file, repository=repository))
 

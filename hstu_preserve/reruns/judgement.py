@@ -27,7 +27,7 @@ assert JUDGES.keys() == RERUN_RUNGS.keys()
 
 @dataclass(frozen=True, kw_only=True)
 class Rerun:
-    """What is to be run again, and how.
+    """The rungs that are asked for, and the settings of their re-runs.
 
     Attributes:
         rungs: Names of `RERUN_RUNGS`.

@@ -102,5 +102,5 @@ def show_data(path: Path) -> StoreResult:
 
 
 def describe(store: Store, path: Path) -> StoreResult:
-    """Return what a store made just now is."""
+    """Return the name, fingerprint and counts of a store."""
     return StoreResult(path=path, store=store.record, is_verified=True)

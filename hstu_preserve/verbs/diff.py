@@ -1,4 +1,4 @@
-"""How two bundles differ: contents, recipe, claims, data, environment, code, metrics and curve, side by side."""
+"""Compare two bundles side by side: contents, recipe, claims, data, environment, code, metrics and curve."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What this machine can run, and what to type for the rest."""
+"""Diagnose which commands this machine can run, and say what to install for the others."""
 
 import importlib.util
 import os

@@ -1,4 +1,4 @@
-"""Fetch published bundles from the Hub, compared with every digest that is known of them."""
+"""Fetch published bundles from the Hub, and compare each with every digest that is known of it."""
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
@@ -149,7 +149,7 @@ class Total:
 
 
 class Counted:
-    """What one file has so far."""
+    """The bytes of one file that are here so far."""
 
     def __init__(self, file: PublishedFile, *, add: Callable[..., None]) -> None:
         self.file, self.add = file, add

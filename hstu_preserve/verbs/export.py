@@ -1,4 +1,4 @@
-"""Write what a bundle holds in somebody else's format."""
+"""Write a bundle's weights as upstream saves them, or its model card for the Hub."""
 
 from pathlib import Path
 

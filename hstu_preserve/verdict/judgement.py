@@ -1,4 +1,4 @@
-"""All verdicts on one target, and what they are of."""
+"""Hold all verdicts on one target together with its title and identity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -78,12 +78,12 @@ def write_members(walker: BundleWalker, root: int, *, expected_identity: BundleI
         OSError: A member cannot be written.
     """
     for content in walker.members():
-        require_identity(walker, expected_identity)
+        require_expected_bundle(walker, expected_identity)
         if not walker.findings:
             write_file(root, path=content.member.path, chunks=content.chunks)
 
 
-def require_identity(walker: BundleWalker, expected: BundleIdentity | None) -> None:
+def require_expected_bundle(walker: BundleWalker, expected: BundleIdentity | None) -> None:
     """Raise VerificationError where the bundle, whose manifest was just read, is another one than expected."""
     assert walker.stored is not None
     if expected is None or walker.stored.identity == expected:

@@ -65,16 +65,16 @@ def check_chain(bundle: OpenedBundle) -> str:
     require_equal("recipe", expected=run.recipe_sha256, found=resolution.recipe.digest())
     require_equal("claims", expected=run.policies, found=resolution.policies)
     require_equal("bundle settings", expected=run.bundle, found=resolution.bundle)
-    listed = {name.removeprefix(f"{CONFIG_FOLDER}/") for name in bundle.list_members(CONFIG_FOLDER)}
+    listed = {name.removeprefix(f"{CONFIG_FOLDER}/") for name in bundle.list_files_in(CONFIG_FOLDER)}
     require_equal("gin files", expected=sorted(listed), found=sorted({name for name, _ in chain.files}))
     return f"recipe {run.recipe_sha256[:16]}… resolved from {count(len(chain.files), 'gin file')}"
 
 
 def check_run_records(bundle: OpenedBundle) -> str:
     """The policy and the environment that were written before the first step are the manifest's."""
-    run = RunRecord.from_json(bundle.read_member(RUN_RECORD), source=RUN_RECORD)
+    run = RunRecord.from_json(bundle.read_file(RUN_RECORD), source=RUN_RECORD)
     require_equal(RUN_RECORD, expected=bundle.manifest.run.digest(), found=run.digest())
-    environment = EnvironmentRecord.from_json(bundle.read_member(ENVIRONMENT), source=ENVIRONMENT)
+    environment = EnvironmentRecord.from_json(bundle.read_file(ENVIRONMENT), source=ENVIRONMENT)
     require_equal(ENVIRONMENT, expected=run.environment, found=environment)
     return "policy and environment are those written before the first step"
 
@@ -83,7 +83,7 @@ def check_checkpoints(bundle: OpenedBundle) -> str:
     """Every checkpoint can be read safely, fits the recipe's model and belongs to this run."""
     run, results = bundle.manifest.run, bundle.results
     digests = set()
-    names = bundle.list_members(CHECKPOINT_FOLDER)
+    names = bundle.list_files_in(CHECKPOINT_FOLDER)
     for name in names:
         checkpoint = read_checkpoint(bundle.root / name)
         require_fitting(checkpoint, bundle, name=name)
@@ -113,7 +113,7 @@ def count_steps(bundle: OpenedBundle, *, until_epoch: int) -> int:
 
 def check_event_files(bundle: OpenedBundle) -> str:
     """The event files are whole and show the recorded steps and curve."""
-    points = [point for name in bundle.list_members(EVENTS_FOLDER) for point in read_scalars(bundle.root / name)]
+    points = [point for name in bundle.list_files_in(EVENTS_FOLDER) for point in read_scalars(bundle.root / name)]
     require_curve(points, bundle)
     require_steps(points, bundle)
     return f"{len(points)} points, whole, as recorded step by step and epoch by epoch"

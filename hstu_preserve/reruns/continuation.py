@@ -54,7 +54,7 @@ def find_stretch(bundle: OpenedBundle) -> Stretch:
         ContentError: A checkpoint or the recorded steps are not of this run.
     """
     names = sorted(
-        (epoch, name) for name in bundle.list_members(CHECKPOINT_FOLDER) if (epoch := epoch_of_name(name)) is not None
+        (epoch, name) for name in bundle.list_files_in(CHECKPOINT_FOLDER) if (epoch := epoch_of_name(name)) is not None
     )
     if len(names) < 2:
         raise NotRunnableError(

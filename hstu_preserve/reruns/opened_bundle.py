@@ -55,7 +55,7 @@ class OpenedBundle:
         Raises:
             ContentError: The bundle records none, or others than its manifest's claims.
         """
-        results = ResultsRecord.from_json(self.read_member(METRICS), source=METRICS)
+        results = ResultsRecord.from_json(self.read_file(METRICS), source=METRICS)
         for claim in self.manifest.claims:
             recorded = results.final.metrics.get(claim.policy.metric)
             if recorded != claim.value:
@@ -74,7 +74,7 @@ class OpenedBundle:
         """
         from hstu_preserve.evaluation.ranks import read_ranks
 
-        return read_ranks(self.read_member(RANKS), source=RANKS)
+        return read_ranks(self.read_file(RANKS), source=RANKS)
 
     @cached_property
     def steps(self) -> tuple[RecordedStep, ...]:
@@ -83,14 +83,14 @@ class OpenedBundle:
         Raises:
             ContentError: The bundle records none, or a line is not a step.
         """
-        lines = self.read_member(STEPS).decode("utf-8", "replace").splitlines()
+        lines = self.read_file(STEPS).decode("utf-8", "replace").splitlines()
         return tuple(parse_step(line, place=f"{STEPS}:{number}") for number, line in enumerate(lines, start=1))
 
-    def list_members(self, folder: str) -> list[str]:
+    def list_files_in(self, folder: str) -> list[str]:
         """Return the paths of the members in a folder."""
         return [file.path for file in self.manifest.contents.files if file.path.startswith(f"{folder}/")]
 
-    def read_member(self, path: str) -> bytes:
+    def read_file(self, path: str) -> bytes:
         """Return the content of one member."""
         if not any(file.path == path for file in self.manifest.contents.files):
             raise ContentError(f"{path}: not in the bundle, which so cannot be re-run")

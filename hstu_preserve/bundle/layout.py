@@ -1,4 +1,4 @@
-"""What lies where in a run directory or bundle, and which members its archive so has."""
+"""Name the files and folders of a run directory or bundle, and therefore the members of its archive."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -67,7 +67,7 @@ class StoredManifest:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A file as the archive must hold it."""
+    """The path, size and digest that one file in the archive must have."""
 
     path: str
     size: int
@@ -75,7 +75,7 @@ class Member:
 
 
 def role_of(path: str) -> Role | None:
-    """Return what the file is for, or None where the layout has no such place."""
+    """Return the role of a file, decided by its folder; None if the layout has no such file or folder."""
     folder, separator, _ = path.partition("/")
     return ROLE_OF_FOLDER.get(folder) if separator else ROLE_OF_FILE.get(path)
 
@@ -96,6 +96,8 @@ def find_misplaced(contents: Contents) -> list[Finding]:
 
 def list_members(stored: StoredManifest) -> list[Member]:
     """Return every member of the archive in its order: the manifest, the contents by path, the checksums."""
+    # The manifest cannot list itself or the checksums, which cover it: both follow from its bytes, so that one digest
+    # binds every member.
     checksums = checksums_text(stored.content, contents=stored.contents)
     return [
         Member(path=MANIFEST_NAME, size=len(stored.content), sha256=stored.identity),
@@ -105,7 +107,7 @@ def list_members(stored: StoredManifest) -> list[Member]:
 
 
 def checksums_text(manifest_content: bytes, *, contents: Contents) -> bytes:
-    """Return `SHA256SUMS`: what `sha256sum -c` needs to check every other member."""
+    """Return the content of `SHA256SUMS`, with which `sha256sum -c` checks every other member."""
     lines = [f"{sha256_of_bytes(manifest_content)}  {MANIFEST_NAME}\n"]
     lines += [f"{file.sha256}  {file.path}\n" for file in contents.files]
     return "".join(lines).encode()

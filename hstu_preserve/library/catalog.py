@@ -1,4 +1,4 @@
-"""The catalog: read whole, listed with gains."""
+"""Read the catalog and list the gin chains, both of which come with the program."""
 
 from collections.abc import Mapping
 from functools import cache

@@ -32,7 +32,7 @@ def verify(target: str | Path, *, public_key: Path | None = None, voice: Voice =
         Every difference; `ok` if there is none. Differences raise nothing.
 
     Raises:
-        MissingPathError: There is nothing at the path.
+        MissingPathError: Nothing is at the path.
         UnavailableError: It cannot be read, or the bundle of a catalog id is not on this machine.
         UsageError: A key for standard input, beside which no signature can lie.
     """
@@ -42,7 +42,7 @@ def verify(target: str | Path, *, public_key: Path | None = None, voice: Voice =
 
 
 def verify_source(source: Source, *, trusted: "TrustedKey | None", voice: Voice = SILENT) -> Verification:
-    """Compare a target with its own manifest, with what it was when it was fetched, and with a trusted key.
+    """Compare a target with its own manifest, with the receipt of its download, and with a trusted key.
 
     Raises:
         UsageError: A key for standard input, beside which no signature can lie.
@@ -57,7 +57,7 @@ def verify_source(source: Source, *, trusted: "TrustedKey | None", voice: Voice 
 
 
 def complete(verification: Verification, source: Source, *, trusted: "TrustedKey | None") -> Verification:
-    """Return a comparison with the manifest together with what receipt and signature say."""
+    """Return the verification, completed by the comparison with the receipt and by the check of the signature."""
     verification = compare_with_receipt(verification, source)
     if source.place is not None:  # read on the Hub, where nothing lies beside it
         return verification
@@ -80,7 +80,7 @@ def compare_legacy_with_receipt(legacy: LegacyVerification, source: Source) -> L
 
 
 def find_changes(name: str, sha256: str | None, source: Source) -> list[Finding]:
-    """Return a finding if the bytes of a fetched file are no more those that were fetched."""
+    """Return a finding if a fetched file no longer holds the bytes that were fetched."""
     if source.copy is None or sha256 in {None, source.copy.receipt.sha256}:
         return []
     expected = f"sha256 {source.copy.receipt.sha256}, as fetched"

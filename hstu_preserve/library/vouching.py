@@ -1,4 +1,4 @@
-"""What a published file must be, by everybody who says something of it."""
+"""Collect the digests and the identity that the catalog gives for a published file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ CATALOG = "the catalog"
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """What a file must be beside what the Hub itself says.
+    """The digests and the identity that a file must have, beside the digest that the Hub itself lists.
 
     Attributes:
         listed: Digests of its bytes.
-        identity: The sha256 of the manifest in it, as the catalog has it; None where the catalog names none.
+        identity: The sha256 of the manifest in it, as the catalog gives it; None if it gives none.
     """
 
     listed: tuple[KnownDigest, ...] = ()
@@ -27,19 +27,19 @@ NOTHING = Expectation()
 
 
 def find_in_catalog(repository: str, path: str) -> Expectation:
-    """Return what the catalog says of a file; digests that were never seen are left out."""
+    """Return the digests and identity that the catalog gives for a file; unknown ones (null there) are left out."""
     locations = [entry.bundle for entry in read_catalog().values() if entry.bundle is not None]
     return join_locations(one for one in locations if (one.repository, one.path) == (repository, path))
 
 
 def find_of_id(name: str) -> Expectation:
-    """Return what the catalog says of an id's bundle, wherever it is fetched from; nothing of another name."""
+    """Return the digests and identity that the catalog gives for an id's bundle; they hold in any repository."""
     entry = read_catalog().get(name)
     return join_locations([entry.bundle] if entry is not None and entry.bundle is not None else [])
 
 
 def join_locations(locations: Iterable[BundleLocation]) -> Expectation:
-    """Return what several entries of the catalog say of one file."""
+    """Return the digests and the identity that several entries of the catalog give for one file."""
     own = list(locations)
     digests = (one.sha256 for one in own if one.sha256 is not None)
     return Expectation(
@@ -49,7 +49,7 @@ def join_locations(locations: Iterable[BundleLocation]) -> Expectation:
 
 
 def join(one: Expectation, other: Expectation) -> Expectation:
-    """Return what both say, each digest once."""
+    """Return the digests of both, each once, and the identity that one of them names."""
     return Expectation(
         listed=tuple(dict.fromkeys((*one.listed, *other.listed))), identity=one.identity or other.identity
     )

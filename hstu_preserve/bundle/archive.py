@@ -45,7 +45,7 @@ def pack(root: Path, *, output: Path, voice: Voice = SILENT) -> PackResult:
     if output.resolve().is_relative_to(root.resolve()):
         raise UsageError(f"{output}: lies inside {root}, which is being packed; choose another --output")
     stored = read_tree_manifest(root)
-    require_complete(root, stored)
+    require_complete(root, stored)  # names every difference at once, before any content is read
     members = list_members(stored)
     progress = ByteProgress("packing", total=sum(member.size for member in members), voice=voice)
     with atomic_writer(output) as stream, HashingThread() as hashing:
@@ -68,15 +68,15 @@ def pack(root: Path, *, output: Path, voice: Voice = SILENT) -> PackResult:
 def write_member(
     writer: GzipWriter, *, root: Path, member: Member, digest: BackgroundDigest, progress: ByteProgress
 ) -> None:
-    """Write one member, hashing again, with a fresh digest, what is written.
+    """Write one member, and hash its content again on the way.
 
     Raises:
         ContentError: The file's content is not, or no longer, what the manifest says.
     """
-    writer.write(make_header(member.path, size=member.size))
+    writer.write(make_header(member.path, size=member.size))  # from the manifest: the file is checked against it below
     for chunk in read_chunks(root / member.path):
         digest.update(chunk)
-        if digest.size > member.size:
+        if digest.size > member.size:  # a file that still grows might never end
             break
         writer.write(chunk)
         progress.advance(len(chunk))
@@ -90,7 +90,7 @@ def write_member(
 
 
 def require_complete(root: Path, stored: StoredManifest) -> None:
-    """Raise VerificationError where the tree's files are not the manifest's, judged by path, type and size."""
+    """Raise VerificationError if the directory's files differ from the manifest in path, type or size."""
     listing = list_tree(root)
     listing.findings += find_misplaced(stored.contents)
     sizes = {member.path: member.size for member in list_members(stored)}
@@ -102,7 +102,7 @@ def require_complete(root: Path, stored: StoredManifest) -> None:
 
 
 def compare_size(listing: TreeListing, *, path: str, expected: int | None) -> None:
-    """Add a finding to the listing where a file is missing, unexpected or of another size."""
+    """Add a finding to the listing if a file is missing, unexpected or of another size."""
     found = listing.sizes.get(path)
     if expected == found:
         return

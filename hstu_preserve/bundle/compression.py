@@ -1,7 +1,7 @@
 """Gzip, framed strictly: ten fixed header bytes, one deflate stream, its checksum, nothing after.
 
-isal where it is installed, about 20 times faster than zlib at the same size. Level 1, since isal's level 0 makes float
-weights larger than they were.
+isal compresses if it is installed: about 20 times faster than zlib at the same size. Level 1, since isal's level 0
+makes float weights larger than they were.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ GZIP_HEADER = GZIP_MAGIC + bytes(6) + b"\xff"
 
 
 class Writable(Protocol):
-    """Where bytes go."""
+    """Anything that takes bytes."""
 
     def write(self, chunk: bytes, /) -> object:
         """Take the bytes."""
@@ -55,6 +55,7 @@ class GzipWriter:
     def finish(self) -> None:
         """Write what is left and the checksum."""
         self.sink.write(self.compressor.flush())
+        # RFC 1952 gives the size 32 bits: above 4 GiB it wraps.
         self.sink.write(struct.pack("<II", self.checksum, self.size % 2**32))
 
 
@@ -67,11 +68,11 @@ class GzipReader:
         """Is told of compressed bytes as they are read, by whoever reads, never by the thread that inflates."""
         self.source = source
         self.place = source
-        """What a finding names: the member that is being read."""
+        """The path that a finding names: the member being read."""
         self.position = 0
         """Decompressed bytes handed out."""
         self.limit = 0
-        """Decompressed bytes beyond which reading stops: against bombs; whoever reads raises it."""
+        """Decompressed bytes beyond which reading stops, against bombs; the caller raises it as it learns more."""
         self.header_found = b""
         self.transport_sha256: str | None = None
         """Of the compressed bytes, once the end was reached."""
@@ -128,7 +129,7 @@ class GzipReader:
         """Return the next decompressed bytes; none at the end."""
         if self._inflating is None:
             self._inflating = Inflating(self.stream)
-            weakref.finalize(self, self._inflating.request_stop)
+            weakref.finalize(self, self._inflating.request_stop)  # a reader dropped unclosed ends its thread, too
         while not self._is_at_end:
             match self._inflating.take():
                 case Block() as block:
@@ -156,6 +157,7 @@ class GzipReader:
 
     def _require_nothing(self, after: bytes) -> None:
         """Require that nothing follows the stream's checksum."""
+        # gzip and tarfile take zeros or a second member here without a word, and so could hide bytes.
         if after:
             self.place = self.source
             found = (

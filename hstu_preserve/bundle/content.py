@@ -17,7 +17,7 @@ class ContentReader:
 
     Args:
         reader: Stands at the content's first byte.
-        guard: Called after each chunk; raises DamagedError where the archive is no longer to be read.
+        guard: Called after each chunk; raises DamagedError if the rest of the archive must not be read.
     """
 
     def __init__(self, reader: GzipReader, *, guard: Callable[[], None]) -> None:
@@ -36,7 +36,7 @@ class ContentReader:
                     raise self._reader.damage(FindingClass.TRUNCATED, expected=f"{size} bytes", found=found)
                 self._guard()
             except DamagedError as damage:
-                self._damage = damage
+                self._damage = damage  # raised by `exhaust`: the consumer may be writing a file and cannot report it
                 return
             for digest in digests:
                 digest.update(chunk)
@@ -44,7 +44,7 @@ class ContentReader:
             yield chunk
 
     def exhaust(self, chunks: Iterator[bytes]) -> None:
-        """Read what the consumer left, and raise the damage that ended the content.
+        """Read the chunks that the consumer left, and raise the damage that ended the content.
 
         Raises:
             DamagedError: The archive cannot be read any further.

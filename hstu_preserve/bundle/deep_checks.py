@@ -9,7 +9,7 @@ from hstu_preserve.records.verification import DeepCheck
 
 
 def run_check(name: str, check: Callable[[], str], *, root: Path) -> DeepCheck:
-    """Return the outcome of one check: what it saw, or why it failed, without the place of a temporary tree."""
+    """Return the outcome of one check: its detail, or why it failed; paths are shown relative to `root`."""
     try:
         detail = check()
     except PreserveError as error:
@@ -18,6 +18,6 @@ def run_check(name: str, check: Callable[[], str], *, root: Path) -> DeepCheck:
 
 
 def require_equal(what: str, *, expected: object, found: object) -> None:
-    """Raise ContentError where two statements of the bundle differ."""
+    """Raise ContentError if two statements of the bundle differ."""
     if expected != found:
         raise ContentError(f"{what}: expected {expected}, found {found}")

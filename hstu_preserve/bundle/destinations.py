@@ -23,7 +23,7 @@ def require_new(path: Path, *, option: str) -> None:
 
     Args:
         path: The new file or folder.
-        option: Where the user named it, for the message.
+        option: The option with which the user names it, for the message.
 
     Raises:
         UsageError: Something is there, or it would become part of a run, bundle or store.
@@ -41,7 +41,7 @@ def require_writable(path: Path, *, option: str) -> None:
         UsageError: It would become part of a run, bundle or store, or its parent is a file.
         UnavailableError: No permission, a read-only disk, ….
     """
-    parents = Path(os.path.realpath(path)).parents
+    parents = Path(os.path.realpath(path)).parents  # a link may lead into a run or bundle
     tree = next((folder for folder in parents if is_tree(folder)), None)
     if tree is not None:
         raise UsageError(f"{path}: lies inside {tree}, a run, bundle or store, whose files are fixed; change {option}")
@@ -73,6 +73,6 @@ def new_folder(directory: Path, *, option: str) -> Iterator[Path]:
 
 
 def require_absent(directory: Path) -> None:
-    """Raise UnavailableError if something came into being where a folder is about to get its name."""
+    """Raise UnavailableError if something took the name of a folder while it was being made."""
     if os.path.lexists(directory):
         raise UnavailableError(f"{directory}: came into being meanwhile; nothing was written over it")

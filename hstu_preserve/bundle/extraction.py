@@ -16,6 +16,7 @@ from hstu_preserve.records.contents import Finding, FindingClass, describe_findi
 from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.verification import Verification
 
+# Exclusive and never through a link: unlike tarfile's extraction, which wrote outside its folder (CVE-2025-4517).
 FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 FILE_MODE = 0o644
 
@@ -28,12 +29,12 @@ def unpack(
     known: StoredManifest | None = None,
     voice: Voice = SILENT,
 ) -> Verification:
-    """Write the members of a bundle into the new directory `destination`, if all of it is as packed.
+    """Write the members of a bundle into the new directory `destination`, if every byte is the packed one.
 
     Args:
         source: A packed bundle, or a stream of one.
         destination: The new directory.
-        expected_identity: The bundle that it must be, None for any: of another one, no byte is written.
+        expected_identity: The identity that the bundle must have, None for any; of another bundle, nothing is written.
         known: The bundle's manifest as it was read before.
         voice: Shows how many bytes were read.
 
@@ -57,7 +58,7 @@ def unpack(
 def unpack_into(
     folder: Path, source: Path, *, known: StoredManifest | None = None, voice: Voice = SILENT
 ) -> Verification:
-    """Write the members of a bundle into an empty folder, and return what the same pass found of them.
+    """Write the members of a bundle into an empty folder, and return the verification that the same pass made.
 
     From the first difference on nothing more is written, though all of it is still compared.
 
@@ -71,20 +72,22 @@ def unpack_into(
 
 
 def write_members(walker: BundleWalker, root: int, *, expected_identity: BundleIdentity | None) -> None:
-    """Walk a bundle to its end and write its members below the directory with descriptor `root`, as long as all fits.
+    """Walk a bundle to its end and write its members below the directory with descriptor `root`.
+
+    After the first difference nothing more is written.
 
     Raises:
         VerificationError: It is another bundle than expected.
         OSError: A member cannot be written.
     """
     for content in walker.members():
-        require_expected_bundle(walker, expected_identity)
+        require_expected_bundle(walker, expected_identity)  # from the first member on, which is the manifest
         if not walker.findings:
             write_file(root, path=content.member.path, chunks=content.chunks)
 
 
 def require_expected_bundle(walker: BundleWalker, expected: BundleIdentity | None) -> None:
-    """Raise VerificationError where the bundle, whose manifest was just read, is another one than expected."""
+    """Raise VerificationError if the bundle, whose manifest was just read, is not the expected one."""
     assert walker.stored is not None
     if expected is None or walker.stored.identity == expected:
         return
@@ -116,6 +119,7 @@ def fresh_directory(destination: Path) -> Iterator[int]:
     with whole_folder(destination, require_free=require_free) as temporary:
         with open_root(temporary, label=destination) as root:
             yield root
+            # Somebody may have put another folder under the temporary name: that one must not be renamed.
             is_replaced = not os.path.samestat(os.fstat(root), os.lstat(temporary))
         if is_replaced:
             raise UnavailableError(f"{destination}: the folder that was unpacked into was replaced meanwhile")
@@ -153,7 +157,7 @@ def write_file(root: int, *, path: str, chunks: Iterable[bytes]) -> None:
 
 @contextmanager
 def open_folder(root: int, *, folders: Iterable[str]) -> Iterator[int]:
-    """Yield the descriptor of a folder below `root`, made where it is missing."""
+    """Yield the descriptor of a folder below `root`; missing folders are made."""
     current = os.dup(root)
     try:
         for name in folders:

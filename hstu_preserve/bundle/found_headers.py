@@ -27,7 +27,7 @@ FIELDS = {
     "prefix": slice(345, 500),
     "padding": slice(500, 512),
 }
-"""Where POSIX puts them in the block."""
+"""The place of each field in the block, by POSIX."""
 
 KINDS = {
     b"0": "a regular file",
@@ -59,9 +59,9 @@ class FoundHeader:
     damage: str | None
     """Why it cannot be believed, or None."""
     overrides: Mapping[str, str]
-    """What its extensions say, `path` for a GNU long name included."""
+    """The fields that its extensions override; a GNU long name counts as `path`."""
     global_names: frozenset[str]
-    """Names among them that a PAX global header gives, which so hold for every later member too."""
+    """Those of them that a PAX global header gives, and that therefore hold for every later member too."""
 
     @property
     def is_regular(self) -> bool:
@@ -84,7 +84,7 @@ class UnreadableHeaderError(ValueError):
 
 
 def read_header(reader: GzipReader) -> FoundHeader | None:
-    """Read one header with its extensions, or None where a zero block stands.
+    """Read one header with its extensions; return None for a zero block, which ends an archive.
 
     Raises:
         DamagedError: The stream is damaged or ends before or inside the header.
@@ -134,6 +134,7 @@ def describe_differences(found: FoundHeader, *, path: str) -> str:
     expected = make_header(path, size=found.size)
     if len(found.raw) != len(expected) or found.raw[:-BLOCK_BYTES] != expected[:-BLOCK_BYTES]:
         return "another extended header"
+    # A different field changes the checksum, too: only the field is worth naming.
     want, have = expected[-BLOCK_BYTES:], found.raw[-BLOCK_BYTES:]
     fields = [
         f"{name} {decode(have[place].rstrip(bytes(1)))!r}"
@@ -152,7 +153,7 @@ def parse_block(block: bytes) -> tuple[bytes, int]:
 
 
 def require_modest(size: int, *, before: int) -> int:
-    """Return the size of an extension that, with what stands before it, is not absurd."""
+    """Return the size of an extension, unless it and the extensions before it are absurdly large together."""
     if before + size > MAX_HEADER_BYTES:
         raise UnreadableHeaderError(f"an extended header of {size} bytes")
     return size
@@ -179,7 +180,7 @@ def parse_extension(kind: bytes, body: bytes) -> dict[str, str]:
     """Return the fields that an extended header overrides."""
     if kind == b"L":
         return {"path": decode(body.rstrip(b"\0"))}
-    if kind == b"K":
+    if kind == b"K":  # a link's target: no link is ever followed
         return {}
     overrides, start = {}, 0
     while start < len(body):  # never `body = body[length:]`: that takes a minute for a megabyte of tiny records
@@ -202,5 +203,5 @@ def join_name(block: bytes) -> bytes:
 
 
 def decode(raw: bytes) -> str:
-    """Return the text, with escapes for what is not UTF-8."""
+    """Return the text, with escapes for bytes that are not UTF-8."""
     return raw.decode("utf-8", "backslashreplace")

@@ -1,4 +1,4 @@
-"""Hashes in a thread of its own, beside whoever reads and compresses: both release the interpreter's lock."""
+"""Hash in a second thread while the caller reads and compresses: both release the interpreter's lock."""
 
 import hashlib
 import queue
@@ -8,11 +8,11 @@ from typing import Self
 
 from hstu_preserve.primitives.threads import start_thread
 
-CHUNKS_WAITING = 8
+CHUNKS_WAITING = 8  # a bound, so that memory stays flat if reading outruns hashing
 
 
 class BackgroundDigest:
-    """A sha256 that grows beside the caller's work."""
+    """A sha256 that is computed in the hashing thread while the caller goes on."""
 
     def __init__(self, hashing: "HashingThread") -> None:
         self._hashing = hashing
@@ -33,7 +33,7 @@ class BackgroundDigest:
 class HashingThread:
     """One thread that feeds digests in the order of submission; ends with the block.
 
-    If the system gives no thread, they are fed by whoever submits.
+    If the system gives no thread, the caller's thread feeds them.
     """
 
     def __init__(self) -> None:

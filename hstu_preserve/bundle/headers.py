@@ -12,7 +12,7 @@ END_OF_ARCHIVE = bytes(2 * BLOCK_BYTES)
 REGULAR = b"0"
 EXTENDED = b"x"
 EXTENDED_NAME = b"././@PaxHeader"
-"""What Python's tarfile calls it; readers that know PAX never show it."""
+"""The name that Python's tarfile gives it; readers that know PAX never show it."""
 
 MAX_NAME_BYTES = 100
 MAX_PREFIX_BYTES = 155
@@ -20,7 +20,7 @@ MAX_USTAR_SIZE = 8**11 - 1
 
 
 def make_header(path: str, *, size: int) -> bytes:
-    """Return the header of a member: one block, or three and more where PAX is needed."""
+    """Return the header of a member: one block, or three and more if PAX is needed."""
     place = split_path(path)
     prefix, name = place or (b"", path.encode("ascii", "replace")[:MAX_NAME_BYTES])
     fits = size <= MAX_USTAR_SIZE
@@ -44,7 +44,7 @@ def measure_member(path: str, *, size: int) -> int:
 
 
 def split_path(path: str) -> tuple[bytes, bytes] | None:
-    """Return ustar's prefix and name for a path, or None where they cannot hold it."""
+    """Return ustar's prefix and name for a path, or None if they cannot hold it."""
     if not path.isascii():
         return None
     whole = path.encode()
@@ -91,6 +91,7 @@ def make_pax_record(keyword: str, value: str) -> bytes:
     """Return length, keyword, value and line feed; the length counts its own digits."""
     text = f" {keyword}={value}\n".encode()
     length = len(text)
+    # One more digit in the length may make the length one digit longer.
     while length != len(text) + len(str(length)):
         length = len(text) + len(str(length))
     return str(length).encode() + text

@@ -1,9 +1,9 @@
-"""Inflates a gzip stream in a thread of its own, a few blocks ahead of whoever reads and hashes it.
+"""Inflate a gzip stream in a second thread, a few blocks ahead of the thread that reads and hashes the result.
 
-If the system gives no thread, whoever reads inflates.
+If the system gives no second thread, the reading thread inflates.
 
-Inflating is the longest part of a verification and releases the interpreter's lock, as hashing does: on two cores the
-second comes for nothing. Memory stays flat, since the queue between the two is short.
+Inflating is the longest part of a verification and releases the interpreter's lock, as hashing does: on two cores
+hashing takes no extra time. Memory stays flat, since the queue between the two is short.
 """
 
 import os
@@ -44,11 +44,11 @@ class Inflater(Protocol):
 
     @property
     def needs_input(self) -> bool:
-        """Whether nothing is left of what was given."""
+        """Whether every compressed byte it was given is used up."""
 
     @property
     def unused_data(self) -> bytes:
-        """What was given beyond the end of the stream."""
+        """The bytes it was given beyond the end of the stream."""
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         """Return at most `max_length` decompressed bytes."""
@@ -67,12 +67,12 @@ class ZlibInflater:
 
     @property
     def needs_input(self) -> bool:
-        """Whether nothing is left of what was given."""
+        """Whether every compressed byte it was given is used up."""
         return not self._decompressor.unconsumed_tail
 
     @property
     def unused_data(self) -> bytes:
-        """What was given beyond the end of the stream."""
+        """The bytes it was given beyond the end of the stream."""
         return self._decompressor.unused_data
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
@@ -98,7 +98,7 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True)
 class End:
-    """The stream ended properly; `after` follows it in the file, empty where nothing does."""
+    """The stream ended properly; `after` holds bytes that follow it in the file, if any do."""
 
     after: bytes
 
@@ -116,10 +116,10 @@ Item: TypeAlias = Block | End | Damage | OSError
 
 
 class Inflating:
-    """Items of one stream, made ahead by a daemon thread that `close` ends; made when asked for if there is none.
+    """Items of one stream, made ahead by a daemon thread that `close` ends; without a thread, `take` makes each.
 
     Args:
-        stream: Compressed bytes; read by nobody else.
+        stream: Compressed bytes; nothing else may read it.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -142,7 +142,7 @@ class Inflating:
         self._stopped.set()
 
     def close(self) -> None:
-        """End the thread, whatever is still to be read."""
+        """End the thread, even if the stream is not read to its end."""
         self.request_stop()
         if self._thread is not None:
             self._thread.join()
@@ -159,11 +159,11 @@ def produce(stream: BinaryIO, items: "queue.Queue[Item]", stopped: threading.Eve
     except ValueError:
         if not stream.closed:
             raise
-        # Whoever read has gone and closed the stream: nobody waits for more.
+        # The reader has closed the stream and waits for nothing more.
 
 
 def put(item: Item, items: "queue.Queue[Item]", stopped: threading.Event) -> bool:
-    """Put one item as soon as there is room; say whether that was before somebody asked to stop."""
+    """Put one item as soon as there is room; return False if the reader asked to stop before that."""
     while not stopped.is_set():
         try:
             items.put(item, timeout=POLL_SECONDS)
@@ -174,7 +174,7 @@ def put(item: Item, items: "queue.Queue[Item]", stopped: threading.Event) -> boo
 
 
 class RawReader:
-    """Reads compressed bytes; a pipe is waited for in small steps, so that whoever stops need not wait for its writer.
+    """Reads compressed bytes; it waits for a pipe in small steps, so that `close` need not wait for the pipe's writer.
 
     Args:
         stream: A file, a pipe or bytes in memory.
@@ -187,7 +187,7 @@ class RawReader:
         self._pipe = find_pipe(stream)
 
     def read(self) -> bytes:
-        """Return the next bytes, none at the end or when nobody waits for more.
+        """Return the next bytes; none at the end, or if the reader asked to stop.
 
         Raises:
             OSError: The stream cannot be read.
@@ -201,7 +201,7 @@ class RawReader:
 
 
 def find_pipe(stream: BinaryIO) -> int | None:
-    """Return the descriptor of a stream that may keep its reader waiting, None for files and bytes in memory."""
+    """Return the descriptor of a pipe, socket or device, which may keep its reader waiting; None for other streams."""
     try:
         descriptor = stream.fileno()
     except (OSError, AttributeError):
@@ -211,7 +211,7 @@ def find_pipe(stream: BinaryIO) -> int | None:
 
 
 def inflate(source: RawReader) -> Iterator[Item]:
-    """Yield the items of one gzip member, and what follows it.
+    """Yield the items of one gzip member; the last one holds the bytes after it.
 
     Raises:
         OSError: The stream cannot be read.

@@ -67,7 +67,7 @@ class StoredManifest:
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A file as the archive must hold it."""
+    """The path, size and digest that one file in the archive must have."""
 
     path: str
     size: int
@@ -96,6 +96,8 @@ def find_misplaced(contents: Contents) -> list[Finding]:
 
 def list_members(stored: StoredManifest) -> list[Member]:
     """Return every member of the archive in its order: the manifest, the contents by path, the checksums."""
+    # The manifest cannot list itself or the checksums, which cover it: both follow from its bytes, so that one digest
+    # binds every member.
     checksums = checksums_text(stored.content, contents=stored.contents)
     return [
         Member(path=MANIFEST_NAME, size=len(stored.content), sha256=stored.identity),
@@ -105,11 +107,11 @@ def list_members(stored: StoredManifest) -> list[Member]:
 
 
 def checksums_text(manifest_content: bytes, *, contents: Contents) -> bytes:
-    """Return `SHA256SUMS`: what `sha256sum -c` needs to check every other member."""
+    """Return the content of `SHA256SUMS`, with which `sha256sum -c` checks every other member."""
     lines = [f"{sha256_of_bytes(manifest_content)}  {MANIFEST_NAME}\n"]
     lines += [f"{file.sha256}  {file.path}\n" for file in contents.files]
     return "".join(lines).encode()
 
 
 MAX_MANIFEST_BYTES = 8 * 2**20
-"""Some 40,000 files; a hostile manifest of this size still takes seconds and some hundred MB to refuse."""
+"""Enough for some 40,000 files; a hostile manifest of this size still takes seconds and some hundred MB to refuse."""

@@ -22,8 +22,8 @@ class VerifiedTree:
     """A bundle on disk, every byte of which was compared with its manifest.
 
     Attributes:
-        root: Where its files are; all of them are there only if nothing differs.
-        verification: What was found.
+        root: The folder of its files; all of them are there only if nothing differs.
+        verification: The differences that were found.
     """
 
     root: Path
@@ -32,7 +32,7 @@ class VerifiedTree:
 
 @contextmanager
 def open_verified(path: Path, *, known: StoredManifest | None, voice: Voice = SILENT) -> Iterator[VerifiedTree]:
-    """Yield a bundle that is verified, differences and all; an archive is unpacked by the pass that verifies it.
+    """Yield a bundle with its verification, even if files differ; the pass that verifies an archive also unpacks it.
 
     Args:
         path: A packed bundle, an unpacked one or a run directory.
@@ -48,6 +48,7 @@ def open_verified(path: Path, *, known: StoredManifest | None, voice: Voice = SI
         require_same(verification.identity, known, path=path)
         yield VerifiedTree(root=path, verification=verification)
         return
+    # One pass, not `verify` and then `unpack`: inflating and hashing take most of the time of either.
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as temporary:
         root = Path(temporary)
         verification = unpack_into(root, path, known=known, voice=voice)

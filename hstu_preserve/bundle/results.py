@@ -12,7 +12,7 @@ MAX_RESULTS_BYTES = 64 * 2**20
 
 
 def read_results(path: Path | ByteSource, manifest: Manifest) -> ResultsRecord | None:
-    """Return the recorded results, None where the bundle has none."""
+    """Return the recorded results, or None if the bundle has none."""
     if not any(file.path == METRICS for file in manifest.contents.files):
         return None
     content = read_member(path, member=METRICS, max_bytes=MAX_RESULTS_BYTES)

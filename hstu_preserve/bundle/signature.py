@@ -1,6 +1,6 @@
-"""Signs a manifest's stored bytes and checks such a signature: Ed25519 over DSSE's pre-authentication encoding.
+"""Sign a manifest's stored bytes and check such a signature: Ed25519 over DSSE's pre-authentication encoding.
 
-The one importer of `cryptography`; whoever needs no key does not import this module.
+Only this module imports `cryptography`; code that needs no key does not import this module.
 DSSE v1: https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md
 """
 
@@ -51,13 +51,14 @@ def check(envelope: Envelope, *, identity: str | None, public_key: Ed25519Public
 
     Args:
         envelope: As read from beside the bundle.
-        identity: The sha256 of the bundle's manifest; None where it has no manifest that could be read.
+        identity: The sha256 of the bundle's manifest; None if its manifest cannot be read.
         public_key: The key that is trusted.
     """
     trusted = key_id(public_key)
     keyids = tuple(signature.keyid for signature in envelope.signatures)
     signed = sha256_of_bytes(envelope.manifest_content)
     holds = any(is_valid(one, payload=envelope.manifest_content, public_key=public_key) for one in envelope.signatures)
+    # First, since an old envelope beside new files holds a valid signature, only of another manifest.
     if signed != identity:
         outcome = SignerOutcome.OTHER_MANIFEST
         signer = f"key {trusted} signed" if holds else "the signature is for"
@@ -74,7 +75,7 @@ def check(envelope: Envelope, *, identity: str | None, public_key: Ed25519Public
 
 
 def is_valid(signature: KeySignature, *, payload: bytes, public_key: Ed25519PublicKey) -> bool:
-    """Whether the key made this signature over this payload, whatever key it names."""
+    """Whether the key made this signature over this payload; the key id that the signature names is ignored."""
     try:
         public_key.verify(base64.b64decode(signature.sig), encode_for_signing(payload))
     except InvalidSignature:
@@ -88,7 +89,7 @@ def describe_identity(identity: str | None) -> str:
 
 
 def encode_private_key(private_key: Ed25519PrivateKey, *, passphrase: str | None) -> bytes:
-    """Return the key as PKCS8 PEM, encrypted where there is a passphrase."""
+    """Return the key as PKCS8 PEM, encrypted if there is a passphrase."""
     protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         protection = serialization.BestAvailableEncryption(passphrase.encode())

@@ -28,7 +28,7 @@ MAX_SIGNATURE_BYTES = 2 * MAX_MANIFEST_BYTES
 
 
 def signature_path(path: Path) -> Path:
-    """Return where a bundle's signature lies: beside it."""
+    """Return the path of a bundle's signature, which lies beside the bundle."""
     place = path if path.name not in {"", ".."} else path.resolve()
     return place.parent / (place.name + SIGNATURE_SUFFIX)  # with_name would refuse the root, which has none
 
@@ -38,8 +38,8 @@ def check_signer(path: Path, *, identity: str | None, trusted: "TrustedKey | Non
 
     Args:
         path: The bundle or directory.
-        identity: What verification found; None where no manifest could be read.
-        trusted: The key to check with; None only reads what lies beside the bundle.
+        identity: The identity that verification found; None if no manifest could be read.
+        trusted: The key to check with; with None, the signature is read but not checked.
     """
     place = signature_path(path)
     try:
@@ -51,13 +51,14 @@ def check_signer(path: Path, *, identity: str | None, trusted: "TrustedKey | Non
         return describe_check(SignerOutcome.DAMAGED, str(error), keyids=(), trusted=trusted)
     if trusted is None:
         return describe_unchecked(envelope, identity=identity)
+    # Here and not above: only who names a key has to load `cryptography`.
     from hstu_preserve.bundle import signature
 
     return signature.check(envelope, identity=identity, public_key=trusted)
 
 
 def read_trusted_key(path: Path | None) -> "TrustedKey | None":
-    """Return the public key in a file, or None where none was named.
+    """Return the public key in a file, or None if the user named no file.
 
     Raises:
         UsageError: There is no such file, or it is a private key.
@@ -84,7 +85,7 @@ def read_envelope(path: Path) -> Envelope:
 
 
 def describe_unchecked(envelope: Envelope, *, identity: str | None) -> SignerCheck:
-    """Say what can be said of a signature without a key: which manifest it is for, and whose it claims to be."""
+    """Describe a signature without checking it: the manifest that it is for, and the key ids that it names."""
     keyids = tuple(one.keyid for one in envelope.signatures)
     signed = sha256_of_bytes(envelope.manifest_content)
     if signed != identity:

@@ -29,7 +29,7 @@ from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME, AnyMan
 
 @dataclass(kw_only=True)
 class TreeListing:
-    """The regular files below a directory by path with their sizes, and everything that may not be there."""
+    """The size of every regular file below a directory, by path, and a finding for each entry a bundle cannot hold."""
 
     sizes: dict[str, int] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -88,7 +88,7 @@ def hash_files(
     """Yield the record of each listed file that has a role; `count` is told of the bytes that were hashed."""
     for path in sorted(listing.sizes):
         role = role_of(path)
-        if role is None:
+        if role is None:  # the manifest and the checksums: neither can list itself
             continue
         digest, size = hashlib.sha256(), 0
         for chunk in read_chunks(root / path):
@@ -143,6 +143,7 @@ def add_entry(entry: os.DirEntry[str], *, path: str, listing: TreeListing) -> No
     if entry.is_dir(follow_symlinks=False):
         below = scan_sorted(Path(entry.path))
         if not below:
+            # The archive has no directory members: packing would lose this one without a word.
             listing.refuse(FindingClass.WRONG_TYPE, path, expected="a file", found="an empty directory")
         for child in below:
             add_entry(child, path=f"{path}/{child.name}", listing=listing)
@@ -173,7 +174,7 @@ def describe_type(entry: os.DirEntry[str]) -> str:
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yield the content of a file that is a regular file now, whatever it was when it was listed.
+    """Yield the content of a file, which must be a regular file now; it may have been replaced since it was listed.
 
     Raises:
         MissingPathError: There is no such file.
@@ -181,6 +182,7 @@ def read_chunks(path: Path) -> Iterator[bytes]:
         UnavailableError: It cannot be read.
     """
     try:
+        # Without O_NONBLOCK, opening a named pipe would wait for somebody to write into it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb", buffering=0) as stream:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -210,7 +212,7 @@ def read_at_most(path: Path, *, max_bytes: int) -> bytes:
 
 
 def require_directory(root: Path) -> None:
-    """Raise where `root` is not a directory."""
+    """Raise an error if `root` is not a directory."""
     if not root.exists():
         raise MissingPathError(f"{root}: no such directory")
     if not root.is_dir():

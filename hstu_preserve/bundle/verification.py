@@ -64,7 +64,7 @@ def verify_tree(root: Path, *, known: StoredManifest | None = None, voice: Voice
         stored = read_tree_manifest(root, known=known)
         listing = list_tree(root)
     except MissingPathError:
-        # Without it, nothing can be said of the other files, which may be all of a disk.
+        # Without a manifest there is nothing to compare the files with, and they may be a whole disk: none is listed.
         listing.refuse(FindingClass.MISSING, MANIFEST_NAME, expected="the manifest", found=None)
     except ContentError as error:
         listing = list_tree(root)
@@ -89,13 +89,13 @@ def verify_tree(root: Path, *, known: StoredManifest | None = None, voice: Voice
 
 
 def compare_checksums(root: Path, *, stored: StoredManifest, listing: TreeListing) -> None:
-    """Add a finding where the tree's `SHA256SUMS` is not the one that follows from the manifest."""
+    """Add a finding if the tree's `SHA256SUMS` is not the one that follows from the manifest."""
     want = checksums_text(stored.content, contents=stored.contents)
     expected = describe_bytes(sha256_of_bytes(want), size=len(want))
     if CHECKSUMS_NAME not in listing.sizes:
         listing.refuse(FindingClass.MISSING, CHECKSUMS_NAME, expected=expected, found=None)
         return
-    if listing.sizes[CHECKSUMS_NAME] != len(want):
+    if listing.sizes[CHECKSUMS_NAME] != len(want):  # a file of another size is not even read
         found = f"{listing.sizes[CHECKSUMS_NAME]} bytes"
         listing.refuse(FindingClass.CHANGED, CHECKSUMS_NAME, expected=expected, found=found)
         return
@@ -128,9 +128,9 @@ def read_stored_manifest(source: Path | BinaryIO | ByteSource) -> StoredManifest
 
 
 def read_member(path: Path | ByteSource, *, member: str, max_bytes: int) -> bytes:
-    """Return the content of one member of a bundle or tree, which must be what the manifest says.
+    """Return the content of one member of a bundle or tree, compared with the manifest.
 
-    Of a bundle, nothing after the member is read.
+    Of a packed bundle, nothing after the member is read.
 
     Raises:
         MissingPathError: There is no such bundle.
@@ -167,7 +167,7 @@ def find_listed(stored: StoredManifest, *, member: str, max_bytes: int, source: 
 
 
 def require_content(content: bytes, *, expected: Member, source: Path | ByteSource) -> None:
-    """Raise VerificationError where the content is not the member's."""
+    """Raise VerificationError if the content does not have the member's digest."""
     found = sha256_of_bytes(content)
     if found != expected.sha256:
         finding = Finding(

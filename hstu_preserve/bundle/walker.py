@@ -25,7 +25,7 @@ from hstu_preserve.records.verification import Verification
 MAX_FINDINGS = 1000
 LEGACY_HINT = "; a legacy archive is read from a file that is named, not from a stream"
 ALLOWANCE_BYTES = MAX_MANIFEST_BYTES + 2**20
-"""How much more than the manifest announces is read, to name what it is."""
+"""How many bytes beyond those that the manifest announces are read, to name what they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class MemberContent:
 
 
 class BundleWalker:
-    """Reads a bundle once and compares it with what its manifest says.
+    """Reads a bundle once and compares every member with the manifest.
 
     Args:
         stream: A packed bundle.
@@ -45,9 +45,9 @@ class BundleWalker:
         known: The manifest as it was read before; the same bytes are not parsed again.
         count: Is told of compressed bytes as they are read.
 
-    Iterate over `members()`; the content of each may be consumed, what is not is read all the same. Only expected
-    members come out, each at most once and never longer than announced. Differences gather in `findings`; those of a
-    member are complete when the next one is asked for.
+    Iterate over `members()`; the content of each may be consumed, and is read and hashed all the same if it is not.
+    Only expected members come out, each at most once and never longer than announced. Differences gather in `findings`;
+    those of a member are complete when the next one is asked for.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class BundleWalker:
         return VerificationError(self.verification().describe(), findings=self.findings)
 
     def _read_manifest(self) -> StoredManifest:
-        """Read the first member, which says what all the others must be."""
+        """Read the first member, the manifest, which lists all the others."""
         header = read_header(self.reader)
         if self.reader.header_found != GZIP_HEADER:
             found = f"header {self.reader.header_found.hex()}"
@@ -135,6 +135,7 @@ class BundleWalker:
         try:
             record = read_manifest(content, source=MANIFEST_NAME)
         except ContentError as error:
+            # Ends the walk: without a manifest there is nothing to compare the rest with.
             raise self.reader.damage(FindingClass.BAD_MANIFEST, expected=None, found=str(error)) from None
         return StoredManifest(content=content, record=record)
 
@@ -158,7 +159,7 @@ class BundleWalker:
             yield from self._read_member(member, header)
 
     def _read_next_header(self) -> FoundHeader | None:
-        """Read a header, or None at the end; give up where the findings have become too many."""
+        """Read a header, or None at the end; give up if there are too many findings."""
         if len(self.findings) > MAX_FINDINGS:
             raise self.reader.damage(FindingClass.TRUNCATED, expected=None, found="too many findings to go on")
         following = self._furthest + 1
@@ -168,6 +169,7 @@ class BundleWalker:
     def _guess_position(self, header: FoundHeader) -> int:
         """Return the position of the next expected member, which must be the one whose header is damaged."""
         position = self._furthest + 1
+        # Two damaged headers in a row: the place in the archive is lost, and every further finding would be a guess.
         if self._is_resynchronising or position == len(self._expected):
             raise self.reader.damage(FindingClass.NOT_CANONICAL, expected="a tar header", found=header.damage)
         member = self._expected[position]
@@ -183,7 +185,7 @@ class BundleWalker:
         self._furthest = max(self._furthest, position)
 
     def _read_member(self, member: Member, header: FoundHeader) -> Iterator[MemberContent]:
-        """Yield the member if its header announces it as it should be, and check what was read."""
+        """Yield the member if its header announces the expected type and size, and check its content."""
         self._is_resynchronising = header.damage is not None
         if header.damage is None and not header.is_regular:
             found = header.describe()
@@ -213,7 +215,7 @@ class BundleWalker:
         self.reader.read_exactly(len(make_padding(header.content_size)))
 
     def _read_padding(self, size: int) -> None:
-        """Read to the next block; only zeros may stand there."""
+        """Read to the next block, and report padding that is not zeros, since it could hide data."""
         if any(self.reader.read_exactly(len(make_padding(size)))):
             self._report(FindingClass.NOT_CANONICAL, self.reader.place, expected="zeros as padding", found="data")
 
@@ -263,7 +265,7 @@ def walk_bundle(
     Args:
         source: A file here or on the Hub, or a stream.
         known: The manifest as it was read before; the same bytes are not parsed again.
-        voice: Shows how many of the compressed bytes were read; of a stream, nobody knows how many there are.
+        voice: Shows how many of the compressed bytes were read; the size of a stream is unknown.
 
     Raises:
         MissingPathError: There is no such file.

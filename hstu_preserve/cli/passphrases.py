@@ -1,4 +1,4 @@
-"""Where a key's passphrase comes from: a file, the environment, or a hidden prompt on a terminal; never an argument."""
+"""Read a key's passphrase from a file, the environment, or a hidden prompt on a terminal; never from an argument."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Fetch a file of a repository into the cache, compared with every digest that anybody gives of it."""
+"""Fetch a file of a repository into the cache, and compare it with every digest that is known of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -30,13 +30,13 @@ def fetch_file(
 
     Args:
         file: As the Hub lists it.
-        repository: Where it is.
-        expected: What the repository's lists and the catalog say of it.
+        repository: The repository that holds it.
+        expected: The digests and identity that the repository's lists and the catalog give for it.
         count: Is told of bytes as they are hashed; a negative number if the file begins again.
 
     Raises:
         VerificationError: It is another bundle than the catalog names.
-        ContentError: It is not what the digests say.
+        ContentError: It does not have the digests that it must have.
         UnavailableError: It cannot be fetched or kept.
     """
     require_agreement(file, expected.listed)
@@ -56,12 +56,12 @@ def fetch_file(
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """One file to be had.
+    """One file that must be on this machine, fetched only if it is not here yet.
 
     Attributes:
         file: As the Hub lists it.
-        repository: Where it is.
-        expected: What others say of it.
+        repository: The repository that holds it.
+        expected: The digests and identity that others than the Hub give for it.
     """
 
     file: PublishedFile
@@ -79,7 +79,7 @@ class Order:
         return [self.file.known, *self.expected.listed]
 
     def require_online(self) -> None:
-        """Raise if nothing may be fetched; say so if the copy that is here was changed and will be fetched again.
+        """Raise if nothing may be fetched; tell the user if a modified copy will be fetched again.
 
         Raises:
             ContentError: HF_HUB_OFFLINE is set, and the copy that is here was changed.
@@ -96,11 +96,11 @@ class Order:
             self.repository.voice.say(sentence)
 
     def bring(self, part: PartialFile, *, count: Callable[[int], None]) -> Copy:
-        """Fetch what the part lacks, compare the whole and keep it.
+        """Fetch the bytes that the part lacks, compare the whole file with its digests and keep it.
 
         Raises:
             VerificationError: It is another bundle than the catalog names.
-            ContentError: It is not what the digests say.
+            ContentError: It does not have the digests that it must have.
             UnavailableError: It cannot be fetched or kept.
         """
         repository = self.repository
@@ -127,7 +127,7 @@ class Order:
 
         Raises:
             VerificationError: It is another bundle than the catalog names.
-            ContentError: It is what the Hub holds, but not what a list says.
+            ContentError: It has the Hub's digest, but not one that a list gives.
         """
         repository = self.repository
         for place in (repository.find_here(self.file), repository.cache.find_content(self.file)):
@@ -139,16 +139,17 @@ class Order:
         return None
 
     def compare(self, place: Path) -> str | None:
-        """Return the sha256 of a content that has every known digest; remove one that is not even the Hub's.
+        """Return the sha256 of a content that has every known digest; remove it if it lacks even the Hub's digest.
 
         Raises:
-            ContentError: It is what the Hub holds, but not what a list says.
+            ContentError: It has the Hub's digest, but not one that a list gives.
         """
         heed = partial(self.repository.policy.require_going, self.source)
         hasher = hash_file(place, kinds=[one.kind for one in self.known], heed=heed)
         differing = hasher.find_differing(self.known)
         if not differing:
             return hasher.digests()[DigestKind.SHA256]
+        # The Hub holds exactly these bytes: removing them and fetching again would change nothing.
         if self.file.known not in [one for one, _ in differing]:
             raise ContentError(f"{self.source}: {describe_differing(differing)}")
         with refuse_unwritable(place):

@@ -8,7 +8,7 @@ from hstu_preserve.primitives.byte_sources import ByteSource
 
 
 def require_expected(place: Path, expected: Expectation, *, source: str) -> None:
-    """Raise VerificationError where a file is not what it must be; it is read whole if a digest of it is known.
+    """Raise VerificationError if a file lacks an expected digest or identity; it is read whole if a digest is known.
 
     Raises:
         UnavailableError: It cannot be read.
@@ -23,7 +23,7 @@ def require_expected(place: Path, expected: Expectation, *, source: str) -> None
 
 
 def require_identity(content: Path | ByteSource, identity: str | None, *, source: str) -> None:
-    """Raise VerificationError where a bundle is another than the catalog names; None is any."""
+    """Raise VerificationError if a bundle has another identity than the catalog names; None accepts any."""
     if identity is None:
         return
     from hstu_preserve.bundle.verification import read_stored_manifest  # most downloads name no identity
@@ -32,7 +32,7 @@ def require_identity(content: Path | ByteSource, identity: str | None, *, source
         place = content
         content = ByteSource(name=source, place=source, size=place.stat().st_size, open=lambda: place.open("rb"))
     try:
-        found = read_stored_manifest(content).identity
+        found = read_stored_manifest(content).identity  # reads the first member only
     except ContentError as error:
         raise VerificationError(
             f"{source}: {CATALOG} names the identity {identity}, and there is none: {error}"

@@ -13,11 +13,11 @@ from hstu_preserve.records.downloads import DigestKind, Receipt, Snapshot
 def find_kept(repository: str, path: str, *, revision: str | None) -> Copy | None:
     """Return a file that was fetched before, None if it was not.
 
-    The commit that the revision last meant goes first, then the same content of whatever commit. If no revision but
-    the main branch is meant, the file fetched last goes for it, and its notice says of which commit it is.
+    First comes the copy of the commit that the revision last resolved to, then the same content from any other commit.
+    For the main branch only, the file fetched last will do; its notice then says from which commit it is.
 
     Raises:
-        ContentError: All there is was changed since it was fetched.
+        ContentError: Every copy was modified since it was fetched.
     """
     cache, revision = open_cache(), revision or DEFAULT_REVISION
     known = cache.read_snapshot(repository, revision=revision)
@@ -29,7 +29,7 @@ def find_kept(repository: str, path: str, *, revision: str | None) -> Copy | Non
     right = [one for one in fetched if known is not None and is_of(one, known)]
     if right:
         raise ContentError(right[0].describe_change())
-    if revision != DEFAULT_REVISION:
+    if revision != DEFAULT_REVISION:  # it was named on purpose: no other commit will do
         return None
     if (other := find_intact(fetched)) is not None:
         return replace(other, notice=describe_other(other.receipt, known=known))
@@ -39,25 +39,25 @@ def find_kept(repository: str, path: str, *, revision: str | None) -> Copy | Non
 
 
 def find_same(snapshot: Snapshot, path: str) -> Copy | None:
-    """Return a file that was fetched of a commit, or the same content of another one, unless it was changed since."""
+    """Return the unmodified copy of a file from a commit, or of the same content from another commit."""
     fetched = open_cache().list_copies(snapshot.repository, path)
     return find_intact([one for one in fetched if is_of(one, snapshot)])
 
 
 def is_of(copy: Copy, snapshot: Snapshot) -> bool:
-    """Whether what was fetched is of this commit, or the same content of another one."""
+    """Whether a copy was fetched at this commit, or is the same content fetched at another one."""
     listed = snapshot.find(copy.receipt.path)
     is_same = listed is not None and listed.etag in {one.hex for one in copy.receipt.vouched}
     return is_same or copy.receipt.commit == snapshot.commit
 
 
 def find_intact(fetched: list[Copy]) -> Copy | None:
-    """Return the first that is still what was fetched."""
+    """Return the first copy that was not modified since it was fetched."""
     return next((one for one in fetched if one.is_intact), None)
 
 
 def name_content(path: str, *, cache: Cache, snapshot: Snapshot) -> Copy | None:
-    """Return a file whose content was fetched under another name, if it can be given this one."""
+    """Return a file whose content was fetched under another name, if it can be given this name, too."""
     file = snapshot.find(path)
     place = None if file is None else cache.find_content(file)
     if file is None or place is None:
@@ -73,13 +73,13 @@ def name_content(path: str, *, cache: Cache, snapshot: Snapshot) -> Copy | None:
 
 
 def describe_other(receipt: Receipt, *, known: Snapshot | None) -> str:
-    """Say of which commit a file is that was not asked for by it."""
+    """Say from which commit a copy is, as the user did not ask for that commit."""
     newest = f"; {DEFAULT_REVISION} last meant commit {known.commit}" if known is not None else ""
     return f"{receipt.repository}/{receipt.path}: used as fetched at commit {receipt.commit}{newest}"
 
 
 def require_kept_list(receipt: Receipt) -> None:
-    """Raise ContentError where the list that was fetched with a file, and lies beside it, was changed since."""
+    """Raise ContentError if the list that was fetched with a file, and lies beside it, was modified since."""
     found = open_cache().look_up(receipt.repository, receipt.commit, LIST_NAME)
     if found is not None and not found.is_intact:
         raise ContentError(found.describe_change())

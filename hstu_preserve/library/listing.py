@@ -1,4 +1,4 @@
-"""The catalog as `list` shows it: best claims first, each with its gain over the paper."""
+"""Arrange the catalog for `list`: best claims first, each with its gain over the paper."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

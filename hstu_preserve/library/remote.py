@@ -1,4 +1,4 @@
-"""Targets on the Hub: read where they are, or fetched into the cache if the work needs a file."""
+"""Open targets on the Hub: read them in place, or fetch them into the cache if the work needs a file."""
 
 import io
 from contextlib import nullcontext
@@ -25,10 +25,10 @@ from hstu_preserve.records.signature import SIGNATURE_SUFFIX
 
 @dataclass(frozen=True, kw_only=True)
 class Remote:
-    """A file on the Hub, to be read where it is.
+    """A file on the Hub that is read there, without being fetched.
 
     Attributes:
-        content: Its bytes: of the copy that is here if there is one.
+        content: Its bytes, from the copy on this machine if there is one.
         copy: That copy.
         digest_list: The repository's list, which may vouch for it; None if it has no list.
         place: Where the file lies, as seen from the list.
@@ -44,8 +44,8 @@ def open_address(address: Address, *, voice: Voice) -> Remote:
     """Return how to read a file on the Hub; only the commit of the revision is remembered.
 
     Raises:
-        ContentError: The file is not what the catalog says of it, or the copy that is here was changed since it was
-            fetched and the Hub does not answer.
+        ContentError: The file differs from the catalog's digests, or the copy on this machine was modified and the Hub
+            does not answer.
         UnavailableError: The repository cannot be asked, or holds no such file.
     """
     repository = open_repository(address.repository, revision=address.revision, voice=voice)
@@ -88,10 +88,10 @@ def find_file(repository: Repository, address: Address) -> PublishedFile:
 
 
 def require_catalogued(file: PublishedFile, repository: Repository, *, source: ByteSource, copy: Copy | None) -> None:
-    """Raise if a file that will be read where it is, or was kept, is not what the catalog says.
+    """Raise if a file, to be read on the Hub or from its copy here, differs from the catalog's digests.
 
-    Whoever reads it on the Hub gets the bytes that the Hub lists, or an error: its digest is held against the
-    catalog's. A file outside LFS has no digest of the same kind, and is fetched.
+    Reading on the Hub gives the bytes that the Hub lists, or an error, so that it is enough to compare the Hub's digest
+    with the catalog's. A file outside LFS has no digest of the same kind, and is fetched.
     """
     expected = find_in_catalog(repository.snapshot.repository, file.path)
     if copy is not None:
@@ -116,7 +116,7 @@ def open_list(repository: Repository) -> ByteSource | None:
 def bring(address: Address, *, voice: Voice) -> Copy:
     """Return a bundle on this machine; fetch it if it is not here, after saying how much it is.
 
-    A branch is resolved anew; if the Hub cannot say what it means, the copy that is here is used.
+    A branch is resolved anew; if the Hub does not answer, the copy on this machine is used.
 
     Raises:
         ContentError: It is not what the digests say.
@@ -157,7 +157,7 @@ def fetch_bundle(file: PublishedFile, repository: Repository, *, address: Addres
 
 
 def ask_or_use_kept(address: Address, *, voice: Voice) -> Repository | Copy:
-    """Return the repository at the commit that the Hub names now, or the copy that is here if that has to do.
+    """Return the repository at the commit that the Hub names now, or else the copy on this machine.
 
     Raises:
         ContentError: The copy was changed since it was fetched, and cannot be fetched again.
@@ -191,7 +191,7 @@ def tell_notice(copy: Copy, *, voice: Voice) -> Copy:
 
 
 def fetch_companions(file: PublishedFile, repository: Repository) -> None:
-    """Bring the signature and the list of a file here; it can be worked on without them, so an error is only said.
+    """Fetch the signature and the list of a file; the work can go on without them, so a failure is only reported.
 
     Raises:
         ContentError: One is not what the Hub lists, or was changed here and cannot be fetched again.
@@ -207,7 +207,7 @@ def fetch_companions(file: PublishedFile, repository: Repository) -> None:
 
 
 def fetch_signature(copy: Copy, *, voice: Voice) -> None:
-    """Bring the signature of a fetched bundle, too: only then can be said that nobody signed it.
+    """Fetch the signature of a fetched bundle, too: without asking the Hub, nobody can say that there is none.
 
     Raises:
         UnavailableError: There is one and it cannot be fetched, or nobody can say whether there is one.

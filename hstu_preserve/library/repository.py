@@ -1,4 +1,4 @@
-"""Open a repository of the Hub at one commit: its files, its lists of digests, and which of the files are here."""
+"""Open a repository of the Hub at one commit: its files, its lists of digests, and the copies on this machine."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,14 +28,14 @@ class Repository:
     """A repository of the Hub at one commit, its lists of digests, and the cache of its files.
 
     Attributes:
-        snapshot: What it holds.
-        hub: Where.
-        cache: What is here.
-        policy: How patient to be.
-        notice: Why the snapshot may be an old one; None where the Hub was asked, or need not be.
-        voice: Says what the user should know while it works.
-        revision: What was asked for.
-        is_remembered: Whether the snapshot is what the revision meant earlier, as nobody was asked or answered.
+        snapshot: The commit, and the files that the Hub lists in it.
+        hub: The Hub that holds it.
+        cache: The copies on this machine.
+        policy: How often, and after which time, a failed request is repeated.
+        notice: Why the snapshot may be an old one; None if the Hub answered, or need not be asked.
+        voice: Tells the user about the work while it goes on.
+        revision: The branch, tag or commit that was asked for.
+        is_remembered: Whether the snapshot was read from the cache, because the Hub was not asked or did not answer.
     """
 
     snapshot: Snapshot
@@ -49,12 +49,12 @@ class Repository:
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether the Hub is not asked or does not answer, so that what is here has to do."""
+        """Whether the Hub is not asked or does not answer, so that only the copies on this machine can be used."""
         return self.notice is not None or is_offline()
 
     @cached_property
     def lists(self) -> dict[str, ReadList]:
-        """The lists of digests that the repository holds, by name; each is read where it is, and not kept."""
+        """The lists of digests that the repository holds, by name; each is read, but not kept."""
         present = [file for name in LISTS if (file := self.snapshot.find(name)) is not None]
         return {file.path: read_list(self.read(file), name=file.path) for file in present}
 
@@ -68,7 +68,7 @@ class Repository:
         """Return a small file's content, compared with the Hub's digest; nothing is written.
 
         Raises:
-            ContentError: It is larger than what is read at once, or not what the Hub lists.
+            ContentError: It is too large to be read at once, or does not have the digest that the Hub lists.
             UnavailableError: It is not here and cannot be asked for.
         """
         source = f"{self.snapshot.repository}/{file.path}"
@@ -107,7 +107,7 @@ class Repository:
         return replace(known, listed=(*self.list_known(file), *known.listed))
 
     def find_here(self, file: PublishedFile) -> Path | None:
-        """Return the file's place in the cache, None if it is not there or was changed since."""
+        """Return the file's path in the cache; None if it is not there or was modified since."""
         return self.cache.find(self.snapshot.repository, self.snapshot.commit, file.path)
 
     def count_missing(self, file: PublishedFile) -> int:
@@ -121,8 +121,8 @@ def open_repository(
 ) -> Repository:
     """Resolve a revision once; every file of one call comes from that commit.
 
-    Where nobody answers, and the revision was asked for before, what it meant then is taken after one attempt. Nothing
-    is written; `remember` does.
+    If the Hub does not answer the first attempt, and the revision was resolved before, the earlier commit is used.
+    Nothing is written; `remember` does that.
 
     Raises:
         UnavailableError: The Hub cannot be asked, or has no such repository or revision.
@@ -132,9 +132,9 @@ def open_repository(
     make = partial(Repository, hub=hub, cache=cache, voice=voice, revision=revision)
     if known is None:
         return make(snapshot=hub.read_snapshot(repository, revision=revision, policy=policy), policy=policy)
-    if known.commit == revision or is_offline():
+    if known.commit == revision or is_offline():  # a commit never changes
         return make(snapshot=known, policy=policy, is_remembered=True)
-    policy = replace(policy, attempts_to_connect=1)
+    policy = replace(policy, attempts_to_connect=1)  # the remembered commit will do: no need to be patient
     try:
         return make(snapshot=hub.read_snapshot(repository, revision=revision, policy=policy), policy=policy)
     except UnreachableError as error:
@@ -143,7 +143,7 @@ def open_repository(
 
 
 def read_if_right(place: Path, file: PublishedFile) -> bytes | None:
-    """Return a content that is here, None where it is not what the Hub lists."""
+    """Return the content of a copy on this machine, or None if it lacks the digest that the Hub lists."""
     try:
         content = place.read_bytes()
     except OSError:
@@ -154,7 +154,7 @@ def read_if_right(place: Path, file: PublishedFile) -> bytes | None:
 
 
 def require_agreement(file: PublishedFile, listed: Sequence[KnownDigest]) -> None:
-    """Raise ContentError where two who vouch for a file contradict each other, before anything is fetched."""
+    """Raise ContentError if two known digests of a file contradict each other; called before anything is fetched."""
     by_kind = {file.kind: file.known}
     for one in listed:
         other = by_kind.setdefault(one.kind, one)

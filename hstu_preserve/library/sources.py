@@ -1,4 +1,4 @@
-"""Look at a TARGET once: resolve its text, find its bytes, and say by the first of them which form it has."""
+"""Look at a TARGET once: resolve its text, find its bytes, and recognise its form by the first of them."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -40,13 +40,13 @@ class Source:
     """A target that was looked at.
 
     Attributes:
-        text: What the user typed.
-        form: What it is.
+        text: The target as the user typed it.
+        form: Its kind.
         content: Its bytes, here or on the Hub; None of an entry and of standard input.
         stored: The manifest of a bundle or run; None of other forms, and of one that is damaged or unfinished.
         copy: The copy that was fetched from the Hub; None of other files.
-        entry: What the catalog says of an id that was typed.
-        place: Where the file lies as seen from its repository's list, if it is read on the Hub.
+        entry: The catalog's entry, if the user typed an id.
+        place: The file's path as seen from its repository's list, if it is read on the Hub.
         digest_list: That list; None if the repository has none.
     """
 
@@ -61,7 +61,7 @@ class Source:
 
     @property
     def path(self) -> Path:
-        """Where it is on this machine, for whoever found it there or had it fetched."""
+        """Its path on this machine; only after `find_here` or `obtain`, or if its bytes are here."""
         assert isinstance(self.content, Path)
         return self.content
 
@@ -89,7 +89,7 @@ class Source:
         assert self.content is not None
         if self.form is Form.LEGACY:
             raise VerificationError(describe_legacy(self.content))
-        return self.stored or read_stored_manifest(self.content)  # which says what is wrong with a damaged one
+        return self.stored or read_stored_manifest(self.content)  # raises, naming the damage of a damaged one
 
     def require_record(self) -> AnyManifest:
         """Return the record of `require_manifest`."""
@@ -97,15 +97,15 @@ class Source:
 
 
 def find(text: str, *, voice: Voice = SILENT) -> Source:
-    """Return what a target is, with the fewest bytes: an id is its catalog entry, a file on the Hub is read there.
+    """Return a target, reading as little as possible: an id gives its catalog entry, a file on the Hub is read there.
 
     Args:
-        text: What the user typed.
+        text: The target as the user typed it.
         voice: Says if the Hub does not answer.
 
     Raises:
         UnknownNameError: No such path or id.
-        ContentError: A file on the Hub is not what the catalog says of it.
+        ContentError: A file on the Hub differs from the catalog's digests.
         UnavailableError: It cannot be read, or the Hub cannot be asked.
     """
     named = resolve_target(text)
@@ -120,10 +120,10 @@ def find(text: str, *, voice: Voice = SILENT) -> Source:
 
 
 def find_here(text: str, *, voice: Voice = SILENT) -> Source:
-    """Return a target whose bytes are on this machine: an id or address is the copy that was fetched before.
+    """Return a target whose bytes are on this machine; an id or address gives the copy that was fetched before.
 
     Raises:
-        UnavailableError: It is not on this machine; the message says where it is.
+        UnavailableError: It is not on this machine; the message names the repository that holds it.
         UsageError: A catalog id, or one of our recipes, that has no bundle at all.
         VerificationError: The copy is not what the catalog names now.
         ContentError: The copy was changed since it was fetched.
@@ -139,12 +139,12 @@ def obtain(text: str, *, voice: Voice = SILENT) -> Source:
     """Return a target whose bytes are on this machine; a published bundle that is not here is fetched.
 
     Args:
-        text: What the user typed.
-        voice: Shows the transfer; says what will be fetched, and how much, before it is.
+        text: The target as the user typed it.
+        voice: Shows the transfer; before it begins, names the file and its size.
 
     Raises:
         UsageError: It has no bundle at all.
-        ContentError: It is not what the digests say.
+        ContentError: It does not have the digests that it must have.
         UnavailableError: It cannot be fetched.
     """
     named = resolve_target(text)
@@ -190,7 +190,7 @@ def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) ->
 
 
 def obtain_signature(source: Source, *, voice: Voice) -> None:
-    """Bring the signature of a published bundle here, for whoever names a key.
+    """Fetch the signature of a published bundle, if the user names a key to check it with.
 
     Raises:
         UnavailableError: It has one that cannot be fetched.
@@ -210,7 +210,7 @@ def look_at(
     place: "FilePlace | None" = None,
     digest_list: ByteSource | None = None,
 ) -> Source:
-    """Return which form some bytes have; of an archive, only the first member is read.
+    """Return the source that some bytes make; of an archive, only the first member is read.
 
     Raises:
         MissingPathError: They are gone.
@@ -244,7 +244,7 @@ def is_migrated(stored: StoredManifest | None) -> bool:
 
 
 def read_if_sealed(root: Path) -> StoredManifest | None:
-    """Return a directory's manifest; None if there is none that can be read, which verification will say."""
+    """Return a directory's manifest; None if there is none that can be read; verification reports that."""
     try:
         return read_tree_manifest(root)
     except (MissingPathError, ContentError):

@@ -1,4 +1,4 @@
-"""Name resolution: a TARGET is an `hf://` address, a local path, `sample`, or an id of the catalog; a path wins."""
+"""Resolve a TARGET: an `hf://` address, a local path, `sample`, or an id of the catalog; a path wins over an id."""
 
 import re
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Address:
     """A file of a repository on the Hub.
 
     Attributes:
-        text: What the user typed.
+        text: The address or id as the user typed it.
         repository: `owner/name`.
         revision: A branch, tag or commit; None is the main branch.
         path: Inside the repository.
@@ -68,7 +68,7 @@ def resolve_target(text: str) -> "Path | Address | CatalogEntry":
 
     Raises:
         UsageError: It begins like an address on the Hub and is none.
-        MissingPathError: It looks like a path and there is nothing.
+        MissingPathError: It looks like a path, and nothing is there.
         UnknownNameError: Neither a path nor an id; the nearest ids are offered.
     """
     if is_address(text):
@@ -101,10 +101,10 @@ def looks_like_path(text: str) -> bool:
 
 
 def locate_bundle(named: "Address | CatalogEntry", *, text: str) -> Address:
-    """Return where on the Hub a target's bundle is.
+    """Return the address of a target's bundle on the Hub.
 
     Raises:
-        UsageError: It has none.
+        UsageError: The target has no bundle.
     """
     if isinstance(named, Address):
         return named

@@ -32,7 +32,7 @@ def verify(target: str | Path, *, public_key: Path | None = None, voice: Voice =
         Every difference; `ok` if there is none. Differences raise nothing.
 
     Raises:
-        MissingPathError: There is nothing at the path.
+        MissingPathError: Nothing is at the path.
         UnavailableError: It cannot be read, or the bundle of a catalog id is not on this machine.
         UsageError: A key for standard input, beside which no signature can lie.
     """
@@ -80,7 +80,7 @@ def compare_legacy_with_receipt(legacy: LegacyVerification, source: Source) -> L
 
 
 def find_changes(name: str, sha256: str | None, source: Source) -> list[Finding]:
-    """Return a finding if the bytes of a fetched file are no more those that were fetched."""
+    """Return a finding if a fetched file no longer holds the bytes that were fetched."""
     if source.copy is None or sha256 in {None, source.copy.receipt.sha256}:
         return []
     expected = f"sha256 {source.copy.receipt.sha256}, as fetched"

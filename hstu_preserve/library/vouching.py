@@ -16,7 +16,7 @@ class Expectation:
 
     Attributes:
         listed: Digests of its bytes.
-        identity: The sha256 of the manifest in it, as the catalog has it; None where the catalog names none.
+        identity: The sha256 of the manifest in it, as the catalog gives it; None if it gives none.
     """
 
     listed: tuple[KnownDigest, ...] = ()

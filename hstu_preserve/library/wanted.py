@@ -28,9 +28,9 @@ class Wanted:
 
     Attributes:
         ids: Catalog ids, archive names of the repository, or `hf://` addresses.
-        has_all: Every bundle of the repository, too.
-        has_code: The repository's code archive, too.
-        repository: Instead of the catalog's.
+        has_all: Whether to fetch every bundle of the repository, too.
+        has_code: Whether to fetch the repository's code archive, too.
+        repository: The repository to use instead of the catalog's.
         revision: A branch, tag or commit; None is the main branch.
     """
 
@@ -46,11 +46,11 @@ class Job:
     """One file to fetch.
 
     Attributes:
-        target: Who asked for it.
-        file: Which it is.
-        expected: What it must be.
-        error: Why it cannot be fetched, though the others can; None where it can.
-        is_list: Whether it is here to vouch for others, and not for itself.
+        target: The id, name or option that asked for it.
+        file: The file, as the Hub lists it.
+        expected: The digests and identity that it must have.
+        error: Why this file cannot be fetched, though the others can; None if it can.
+        is_list: Whether it is a list of digests, fetched only to vouch for the others.
     """
 
     target: str
@@ -61,7 +61,7 @@ class Job:
 
 
 def open_wanted(wanted: Wanted, *, voice: Voice = SILENT) -> Repository:
-    """Return the one repository that everything wanted is in.
+    """Return the one repository that holds all the wanted files.
 
     Raises:
         UnknownNameError: No repository was named, and a name is neither in the catalog nor that of a file.
@@ -74,7 +74,7 @@ def open_wanted(wanted: Wanted, *, voice: Voice = SILENT) -> Repository:
     if wanted.repository is not None:
         named.add(wanted.repository)
     else:
-        if not remotes:
+        if not remotes:  # an address names a repository, which must be asked before a name can be called wrong
             require_known(wanted.ids, catalog=catalog)
         named |= {find_bundle(one).repository for one in wanted.ids if one in catalog}  # an address moves no id
     if not named:
@@ -88,10 +88,10 @@ def open_wanted(wanted: Wanted, *, voice: Voice = SILENT) -> Repository:
 
 
 def choose_revision(wanted: Wanted, remotes: Sequence[Address]) -> str | None:
-    """Return the one revision that everything wanted is at; what names none is at `--revision`, or the main branch.
+    """Return the one revision of all wanted files; a name without one is at `--revision`, or else the main branch.
 
     Raises:
-        UsageError: Several; all that name them are told.
+        UsageError: Several revisions are named; the message lists who names which.
     """
     asked = wanted.revision or DEFAULT_REVISION
     named = {remote.text: remote.revision or asked for remote in remotes}
@@ -105,7 +105,7 @@ def choose_revision(wanted: Wanted, remotes: Sequence[Address]) -> str | None:
 
 
 def require_known(ids: Iterable[str], *, catalog: Mapping[str, CatalogEntry]) -> None:
-    """Raise UnknownNameError where a name can be known without asking anybody to be none."""
+    """Raise UnknownNameError if a name can be seen to be wrong without asking the Hub."""
     for one in ids:
         if one not in catalog and not looks_like_path(one):
             hint = (
@@ -116,10 +116,10 @@ def require_known(ids: Iterable[str], *, catalog: Mapping[str, CatalogEntry]) ->
 
 
 def find_bundle(name: str) -> BundleLocation:
-    """Return where an entry's bundle is.
+    """Return the location of the bundle that a catalog id has.
 
     Raises:
-        UsageError: It has none.
+        UsageError: The entry has no bundle.
     """
     bundle = read_catalog()[name].bundle
     if bundle is None:
@@ -155,7 +155,7 @@ def make_job(target: str, file: PublishedFile, *, repository: Repository) -> Job
 
 
 def find_unsafe(file: PublishedFile, *, repository: Repository) -> ContentError | None:
-    """Return why a file may not get its name on this machine; None where it may."""
+    """Return the error if a file's name is unsafe on this machine, else None."""
     try:
         require_safe(file.path)
     except ContentError as error:
@@ -221,7 +221,7 @@ def list_companions(jobs: Sequence[Job], repository: Repository) -> list[Job]:
 
 
 def list_notes(wanted: Wanted, repository: Repository) -> Iterator[str]:
-    """Yield what the user should know of what is not fetched, or not read."""
+    """Yield a sentence for each archive that is not fetched and each list that cannot be read."""
     archives = [file for file in repository.snapshot.files if is_archive(file.path)]
     if wanted.has_all and not wanted.has_code and (codes := find_codes(archives, catalog=read_catalog())):
         left = ", ".join(file.path for file in codes)

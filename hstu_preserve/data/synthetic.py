@@ -148,7 +148,7 @@ def make_ratings(seed: int, *, lengths: Int64Array, catalogue: Catalogue) -> Ite
 
 
 def make_block(seed: int, *, first_user: int, first_event: int, lengths: Int64Array, catalogue: Catalogue) -> Ratings:
-    """Return the events of consecutive users; a draw's counter is the event's index, so the block size changes nothing."""
+    """Return the events of consecutive users; draws count by event, so the block size changes nothing."""
     users = np.repeat(np.arange(len(lengths)), lengths)
     counters = first_event + np.arange(len(users))
     is_first = np.concatenate(([True], users[1:] != users[:-1]))

@@ -114,4 +114,4 @@ def checksums_text(manifest_content: bytes, *, contents: Contents) -> bytes:
 
 
 MAX_MANIFEST_BYTES = 8 * 2**20
-"""Some 40,000 files; a hostile manifest of this size still takes seconds and some hundred MB to refuse."""
+"""Enough for some 40,000 files; a hostile manifest of this size still takes seconds and some hundred MB to refuse."""

@@ -2,10 +2,10 @@
 
 objects/<sha256>                                     contents, read-only
 blobs/<git's sha1>                                   those outside LFS, by the name that the Hub lists
-parts/<etag>.part, .json                             what is not whole yet
+parts/<etag>.part, .json                             unfinished downloads
 repositories/<owner>--<name>/refs/<revision>         the commit that a branch or tag last meant
-repositories/<owner>--<name>/<commit>/snapshot.json  what the Hub listed there
-repositories/<owner>--<name>/<commit>/receipts/…     what was fetched of it, and who vouched
+repositories/<owner>--<name>/<commit>/snapshot.json  the files that the Hub lists at the commit
+repositories/<owner>--<name>/<commit>/receipts/…     the digests of fetched files, and who vouched
 repositories/<owner>--<name>/<commit>/files/…        the same contents under their names
 
 The user's files are links to the same contents, so that an editor that writes in place changes the cache, too. Before
@@ -37,13 +37,13 @@ CONTENT_FOLDERS = {DigestKind.SHA256: "objects", DigestKind.GIT_BLOB: "blobs"}
 
 @dataclass(frozen=True, kw_only=True)
 class Copy:
-    """A file of the Hub on this machine, and what it was when it was fetched.
+    """A file of the Hub on this machine, and the digests that it had when it was fetched.
 
     Attributes:
-        path: Where it lies, below the name that it has in the repository.
+        path: Its path in the cache, which ends with its path in the repository.
         receipt: Its digests then, and who vouched for them.
         received: Bytes that came over the network for it in this call.
-        notice: That it is of another commit than was asked for; None if its content is the same.
+        notice: A sentence saying that it is from another commit than was asked for; None if its content is the same.
     """
 
     path: Path
@@ -53,7 +53,7 @@ class Copy:
 
     @cached_property
     def is_intact(self) -> bool:
-        """Whether it is still what was fetched; read only where its time of writing is another."""
+        """Whether it is unmodified since it was fetched; it is read only if its modification time differs."""
         try:
             found = self.path.stat()
             if not S_ISREG(found.st_mode) or found.st_size != self.receipt.size:
@@ -70,7 +70,7 @@ class Copy:
             return False
 
     def describe_change(self) -> str:
-        """Say that it is not what was fetched, and what helps."""
+        """Say that it was modified since it was fetched, and which command repairs that."""
         name = f"{self.receipt.repository}/{self.receipt.path}"
         return (
             f"{self.path}: changed since it was fetched (sha256 {self.receipt.sha256} then), perhaps through a link "
@@ -85,17 +85,17 @@ class Cache:
         self.root = root
 
     def folder(self, repository: str) -> Path:
-        """Return where everything of a repository is."""
+        """Return the folder that holds everything fetched from a repository."""
         return self.root / "repositories" / repository.replace("/", "--")
 
     def write_snapshot(self, snapshot: Snapshot, *, revision: str) -> None:
-        """Remember what a revision meant and what was there."""
+        """Remember the commit that a revision resolved to, and the files listed in it."""
         folder = self.folder(snapshot.repository)
         write_atomically(folder / snapshot.commit / "snapshot.json", snapshot.to_json())
         write_atomically(folder / "refs" / quote(revision, safe=""), snapshot.commit.encode())
 
     def read_snapshot(self, repository: str, *, revision: str) -> Snapshot | None:
-        """Return what a revision meant when it was last asked for, None if it never was."""
+        """Return the commit and files that a revision resolved to last time, None if it never was resolved."""
         folder = self.folder(repository)
         ref = folder / "refs" / quote(revision, safe="")
         try:
@@ -106,12 +106,12 @@ class Cache:
             return None
 
     def find(self, repository: str, commit: str, path: str) -> Path | None:
-        """Return where a fetched file lies, None if it was not fetched or was changed since."""
+        """Return the path of a fetched file; None if it was not fetched or was modified since."""
         found = self.look_up(repository, commit, path)
         return found.path if found is not None and found.is_intact else None
 
     def look_up(self, repository: str, commit: str, path: str) -> Copy | None:
-        """Return a file that was fetched, whatever became of it."""
+        """Return a file that was fetched, even if it was modified since."""
         receipt = self.read_receipt(repository, commit, path)
         place = self.folder(repository) / commit / "files" / require_safe(path)
         return Copy(path=place, receipt=receipt) if receipt is not None else None
@@ -127,7 +127,7 @@ class Cache:
         return [one for time in sorted(found, reverse=True) for one in found[time]]
 
     def read_receipt(self, repository: str, commit: str, path: str) -> Receipt | None:
-        """Return what is known of a fetched file."""
+        """Return the receipt of a fetched file, None if there is none."""
         place = self.receipt_path(repository, commit, path)
         try:
             return Receipt.from_json(place.read_bytes(), source=str(place))
@@ -135,26 +135,26 @@ class Cache:
             return None
 
     def receipt_path(self, repository: str, commit: str, path: str) -> Path:
-        """Return where a file's receipt lies."""
+        """Return the path of a file's receipt."""
         return self.folder(repository) / commit / "receipts" / f"{require_safe(path)}.json"
 
     def find_content(self, file: PublishedFile) -> Path | None:
-        """Return a content that was fetched under whatever name, None if it was not."""
+        """Return the path of a file's content if it was fetched, under this name or another; None if it was not."""
         place = self.root / CONTENT_FOLDERS[file.kind] / file.etag
         return place if is_there(place) else None
 
     def open_part(
         self, file: PublishedFile, *, pause: Callable[[float], None], voice: Voice
     ) -> AbstractContextManager[PartialFile]:
-        """Open what there is of a file; the same content is the same part, whatever its name."""
+        """Open the bytes of a file that an earlier run left; files of the same content share one part."""
         return open_partial(self.part_path(file), pause=pause, voice=voice)
 
     def part_path(self, file: PublishedFile) -> Path:
-        """Return where what is not whole yet lies."""
+        """Return the path of a file's unfinished download."""
         return self.root / "parts" / f"{quote(file.etag, safe='')}.part"
 
     def count_partial_bytes(self, file: PublishedFile) -> int:
-        """Return how much of a file an earlier run left."""
+        """Return how many bytes of a file an earlier run left."""
         path = self.part_path(file)
         return min(path.stat().st_size, file.size) if is_there(path) else 0
 
@@ -188,7 +188,7 @@ def open_cache() -> Cache:
 def make_receipt(
     file: PublishedFile, *, snapshot: Snapshot, sha256: str, vouched: Iterable[KnownDigest] = ()
 ) -> Receipt:
-    """Return what is remembered of a fetched file; if nobody else vouched for it, the Hub's metadata did."""
+    """Return the receipt to keep of a fetched file; if nobody else vouched for it, the Hub's metadata did."""
     return Receipt(
         repository=snapshot.repository,
         commit=snapshot.commit,
@@ -200,7 +200,7 @@ def make_receipt(
 
 
 def list_names(folder: Path) -> list[str]:
-    """Return what is in a folder; nothing if there is none or it may not be seen."""
+    """Return the names in a folder; none if the folder is missing or cannot be read."""
     try:
         return sorted(one.name for one in folder.iterdir())
     except OSError:

@@ -38,7 +38,7 @@ def watched(source: str) -> Iterator[None]:
 
 
 def look_for(source: str) -> Callable[[httpx.Response], None]:
-    """Return what refuses an answer that the client would act upon without a word."""
+    """Return a hook for the client that raises on an answer which the client would act upon without a word."""
 
     def look(response: httpx.Response) -> None:
         seconds = find_wait(response)
@@ -64,7 +64,7 @@ def find_wait(response: httpx.Response) -> float:
 
 
 def list_ignored(response: httpx.Response) -> list[str]:
-    """Return the files that the client will leave out; none where the answer is not understood: the client judges."""
+    """Return the files that the client will leave out; none if the answer is malformed, which the client reports."""
     try:
         response.read()
         return [file["path"] for file in response.json()["files"] if file["shouldIgnore"]]

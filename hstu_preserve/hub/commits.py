@@ -1,4 +1,4 @@
-"""Write to a repository on the Hub: who may, what is there, one commit."""
+"""Write to a repository on the Hub: check the access, read the files that are there, push one commit."""
 
 import hashlib
 import re
@@ -69,7 +69,7 @@ class MadeCommit:
 
     Attributes:
         commit: Its id.
-        url: Where people see it.
+        url: The page that shows it.
     """
 
     commit: str
@@ -98,7 +98,7 @@ class HubWriter:
 
     @property
     def url(self) -> str:
-        """Where people see the repository."""
+        """The page of the repository."""
         return f"{self._hub.endpoint}/{self.repository}"
 
     def exists(self) -> bool:
@@ -119,14 +119,14 @@ class HubWriter:
         self._read(lambda: self._api.auth_check(self.repository, write=True), doing="asking for write access")
 
     def read_snapshot(self) -> Snapshot:
-        """Return what is in the repository now."""
+        """Return the files that are in the repository now."""
         return self._hub.read_snapshot(self.repository, revision=DEFAULT_REVISION, policy=self._policy)
 
     def read_file(self, snapshot: Snapshot, file: PublishedFile) -> bytes:
         """Return the content of a small file.
 
         Raises:
-            ContentError: It is not what the Hub lists.
+            ContentError: It does not have the digest that the Hub lists.
         """
         try:
             with open_remote(file, hub=self._hub, snapshot=snapshot, policy=self._policy) as stream:
@@ -170,7 +170,7 @@ class HubWriter:
         return MadeCommit(commit=made.oid, url=made.commit_url)
 
     def _require_pushed(self, files: Sequence[LocalFile], *, deletions: Sequence[str], commit: str) -> None:
-        """Raise if a commit does not hold what was verified; the client's success does not say that it does."""
+        """Raise if a commit does not hold the verified bytes; the client's success does not prove that it does."""
         try:
             snapshot = self._hub.read_snapshot(self.repository, revision=commit, policy=self._policy)
             differing = [file.path for file in files if not self._holds(snapshot, file)]
@@ -195,7 +195,7 @@ class HubWriter:
         return sha256_of_bytes(self.read_file(snapshot, remote)) == local.sha256
 
     def _read(self, call: Callable[[], Result], *, doing: str) -> Result:
-        """Return what a call that changes nothing returns, tried again after what may pass."""
+        """Return the result of a call that changes nothing; after a passing failure the call is repeated."""
 
         def attempt() -> Result:
             with self._explained(doing):
@@ -205,7 +205,7 @@ class HubWriter:
 
     @contextmanager
     def _explained_for_good(self, doing: str) -> Iterator[None]:
-        """Explain what fails, and try nothing again."""
+        """Turn the client's failures into ours inside the block, and repeat nothing."""
         try:
             with self._explained(doing):
                 yield
@@ -230,7 +230,7 @@ class HubWriter:
             raise PassingError(f"{type(cause).__name__} ({self._redact(str(cause))})") from None
 
     def _explain_status(self, error: HfHubHTTPError, *, doing: str) -> PassingError | UnavailableError:
-        """Return what an answer that was no success means."""
+        """Return the error that an unsuccessful answer means."""
         status = error.response.status_code
         said = self._redact(error.server_message or "")
         answer = f"the Hub answers {status}{f' ({said})' if said else ''}"
@@ -245,7 +245,7 @@ class HubWriter:
         return UnavailableError(f"{self.url}: {doing}: {answer}; {advice}")
 
     def _redact(self, text: str) -> str:
-        """Return the first line of somebody else's message, without the token and without what signs an address."""
+        """Return the first line of a foreign message, without the token and without the signature in an address."""
         line = re.sub(r"(://[^\s?]*)\?\S*", r"\1", text.replace(self._token, "[token]")).strip().partition("\n")[0]
         return "".join(c for c in line if c.isprintable())[:300]
 
@@ -287,7 +287,7 @@ def make_addition(file: LocalFile) -> CommitOperationAdd:
     """Return the client's record of a file, once hashed by the client, too.
 
     Raises:
-        ContentError: The file is not what was verified.
+        ContentError: The file no longer holds the verified bytes.
     """
     try:
         addition = CommitOperationAdd(path_in_repo=file.path, path_or_fileobj=take_content(file))
@@ -299,7 +299,7 @@ def make_addition(file: LocalFile) -> CommitOperationAdd:
 
 
 def take_content(file: LocalFile) -> bytes | str:
-    """Return the bytes themselves where the client would read the file once more after it was compared."""
+    """Return the bytes themselves if the client would otherwise read the file again after it was compared."""
     if isinstance(file.content, bytes):
         return file.content
     return file.content.read_bytes() if file.size <= MAX_BYTES_IN_MEMORY else str(file.content)

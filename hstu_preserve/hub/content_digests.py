@@ -13,7 +13,7 @@ from hstu_preserve.primitives.threads import start_thread
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
 
 CHUNKS_AHEAD = 4
-"""How many chunks may wait to be hashed: what bounds the memory."""
+"""How many chunks may wait to be hashed; this bounds the memory."""
 
 
 class ContentHasher:
@@ -30,7 +30,7 @@ class ContentHasher:
             one.update(chunk)
 
     def digests(self) -> dict[DigestKind, str]:
-        """Return the digests of what was taken in."""
+        """Return the digests of the bytes taken in so far."""
         return {kind: one.hexdigest() for kind, one in self._hashes.items()}
 
     def find_differing(self, known: Iterable[KnownDigest]) -> list[tuple[KnownDigest, str]]:
@@ -41,7 +41,7 @@ class ContentHasher:
 
 @contextmanager
 def hashing_behind(hasher: ContentHasher) -> Iterator[Callable[[bytes], None]]:
-    """Yield what takes chunks to be hashed while the next ones arrive; all are hashed when the block is left.
+    """Yield a function that queues a chunk for hashing while the next arrive; all are hashed when the block is left.
 
     They are hashed at once if the system gives no thread for it.
     """
@@ -63,7 +63,7 @@ def hashing_behind(hasher: ContentHasher) -> Iterator[Callable[[bytes], None]]:
 
 
 def describe_differing(differing: Iterable[tuple[KnownDigest, str]]) -> str:
-    """Return what was expected, by whom, and what was found instead."""
+    """Return a sentence with each expected digest, who gave it, and the digest found instead."""
     return "; ".join(
         f"{one.kind} differs (expected {one.hex} by {one.source}, found {found})" for one, found in differing
     )
@@ -96,7 +96,7 @@ def hash_file(path: Path, *, kinds: Iterable[DigestKind], heed: Callable[[], Non
 
 
 def start_hash(kind: DigestKind, *, size: int) -> "hashlib._Hash":
-    """Return a hash that has taken in what comes before the content."""
+    """Return a new hash; for a git blob, it has taken in the header that git puts before the content."""
     if kind is DigestKind.GIT_BLOB:
         return hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     return hashlib.new(kind.value, usedforsecurity=kind is DigestKind.SHA256)

@@ -1,4 +1,4 @@
-"""Keep the bytes of an unfinished download, and whose bytes they are; they outlive the process that began."""
+"""Keep the bytes of an unfinished download and a record of their file, so that a later process can resume it."""
 
 import fcntl
 import os
@@ -40,18 +40,18 @@ class PartialFile:
 
     @property
     def record_path(self) -> Path:
-        """Where its record is."""
+        """The path of its record."""
         return self.path.with_suffix(".json")
 
     def read_record(self) -> PartRecord | None:
-        """Return what it is a part of, None if that is not known."""
+        """Return the record of the file that it is a part of, None if there is no readable one."""
         try:
             return PartRecord.from_json(self.record_path.read_bytes(), source=str(self.record_path))
         except (OSError, ContentError):
             return None
 
     def write_record(self, record: PartRecord) -> None:
-        """Say what it is a part of."""
+        """Write down which file it is a part of."""
         write_atomically(self.record_path, record.to_json())
 
     def append(self, chunk: bytes) -> None:
@@ -113,7 +113,7 @@ def open_partial(path: Path, *, pause: Callable[[float], None], voice: Voice) ->
     """Open or begin a partial file, and keep other processes away from it; one that is at it already is waited for.
 
     Args:
-        path: Where it is.
+        path: Its path.
         pause: Waits so many seconds, or raises if the work was stopped.
         voice: Says once that another process is waited for.
 

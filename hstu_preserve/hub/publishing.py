@@ -12,7 +12,7 @@ CARD = "README.md"
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One commit, or none where it is empty.
+    """The files of one commit; if it is empty, no commit is made.
 
     Attributes:
         files: To be added or replaced.
@@ -31,7 +31,7 @@ class Change:
 def find_change(
     bundle: LocalFile, *, signature: LocalFile | None, signature_path: str, present: Mapping[str, PublishedFile]
 ) -> Change:
-    """Return what publishing a bundle changes, the card left out.
+    """Return the change that publishes a bundle, without the card.
 
     A signature that lies there for other bytes goes together with them; one for these bytes stays, even if this call
     brings none.

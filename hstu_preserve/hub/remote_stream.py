@@ -15,7 +15,7 @@ from hstu_preserve.records.downloads import PublishedFile, Snapshot
 
 
 class RemoteStream(io.RawIOBase):
-    """The bytes of a file as they arrive; what goes wrong for good is an OSError, as with any other stream."""
+    """The bytes of a file as they arrive; a lasting failure is an OSError, as with any other stream."""
 
     def __init__(self, file: PublishedFile, *, hub: Hub, snapshot: Snapshot, policy: RetryPolicy) -> None:
         self.file, self.hub, self.snapshot, self.policy = file, hub, snapshot, policy
@@ -24,7 +24,7 @@ class RemoteStream(io.RawIOBase):
         self._pieces = self.receive()
         self._rest = b""
         self.wrong: ContentError | None = None
-        """Why what the Hub sends is not what it lists, if that is what went wrong."""
+        """How the bytes that the Hub sent differ from the digest that it lists, if they do."""
 
     def readable(self) -> bool:
         """It can be read."""
@@ -44,7 +44,7 @@ class RemoteStream(io.RawIOBase):
         return len(taken)
 
     def require_digest(self) -> None:
-        """Raise ContentError if the whole was read and is not what the Hub lists."""
+        """Raise ContentError if the whole file was read and lacks the digest that the Hub lists."""
         if self.hasher.position < self.file.size:
             return
         differing = self.hasher.find_differing([self.file.known])
@@ -65,7 +65,7 @@ class RemoteStream(io.RawIOBase):
                 raise problem.error from None
 
     def _receive_once(self) -> Iterator[bytes]:
-        """Yield what one connection brings."""
+        """Yield the bytes that one connection brings."""
         address = self.hub.locate(self.snapshot, self.file)
         headers = {"Range": f"bytes={self.hasher.position}-"} if self.hasher.position else {}
         with self.hub.open(address, headers=headers, source=self.source) as answer:
@@ -92,10 +92,10 @@ class RemoteStream(io.RawIOBase):
 
 
 def read_remote(file: PublishedFile, *, hub: Hub, snapshot: Snapshot, policy: RetryPolicy) -> bytes:
-    """Return a small file's content; what arrives wrong is asked for again.
+    """Return a small file's content; if wrong bytes arrive, they are asked for again.
 
     Raises:
-        ContentError: It is not what the Hub lists, again and again.
+        ContentError: Every attempt brought other bytes than the Hub lists.
         UnavailableError: It cannot be had.
     """
     restarts = 0
@@ -117,7 +117,7 @@ def open_remote(file: PublishedFile, *, hub: Hub, snapshot: Snapshot, policy: Re
     """Yield a file as a stream.
 
     Raises:
-        ContentError: It is not what the Hub lists, as far as it was read.
+        ContentError: The bytes that were read are not those that the Hub lists.
     """
     stream = RemoteStream(file, hub=hub, snapshot=snapshot, policy=policy)
     try:

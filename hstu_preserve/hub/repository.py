@@ -1,4 +1,4 @@
-"""Ask the Hub what a repository holds at one commit and where a file is stored, and open that address."""
+"""Ask the Hub for the files of a repository at one commit and for a file's storage address, and open that."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -56,7 +56,7 @@ class Hub:
     """One Hub, or a mirror of it, as one user sees it."""
 
     def __init__(self, *, endpoint: str | None = None, token: str | None = None) -> None:
-        """Take the user's own settings (HF_ENDPOINT, HF_TOKEN, HF_HOME) where none are given.
+        """Take the user's own settings (HF_ENDPOINT, HF_TOKEN, HF_HOME) if none are given.
 
         Raises:
             UsageError: The endpoint is no URL.
@@ -67,7 +67,7 @@ class Hub:
         self.token = token
 
     def read_snapshot(self, repository: str, *, revision: str, policy: RetryPolicy) -> Snapshot:
-        """Resolve a branch, tag or commit to a commit, and list what the repository holds there.
+        """Resolve a branch, tag or commit to a commit, and list the files of the repository in it.
 
         Raises:
             UnavailableError: Unreachable, missing, private or gated; the message tells which.
@@ -137,7 +137,7 @@ class Hub:
             raise UnavailableError(f"{source}: more than {MAX_REDIRECTS} redirects")
 
     def list_headers(self, url: str) -> dict[str, str]:
-        """Return what goes with every request to this address."""
+        """Return the headers of every request to this address."""
         self.require_sendable_token()
         token = self.token if origin_of(url) == origin_of(self.endpoint) else False
         return {**build_hf_headers(token=token, library_name="hstu-preserve"), "Accept-Encoding": "identity"}
@@ -154,7 +154,7 @@ class Hub:
 
 
 def is_token(text: str) -> bool:
-    """Whether a text can be a token: what a header takes as it stands."""
+    """Whether a text can be a token: a header can carry it unescaped."""
     return text.isascii() and text.isprintable() and not any(c.isspace() for c in text)
 
 
@@ -162,7 +162,7 @@ def make_snapshot(listing: dict[str, Any], *, repository: str) -> Snapshot:
     """Return the listing as a record.
 
     Raises:
-        ContentError: It says what no repository can be.
+        ContentError: It lists something that no repository can hold.
         ValueError, TypeError, KeyError, AttributeError: It has not the shape of a listing.
     """
     try:
@@ -200,7 +200,7 @@ def understood(source: str) -> Iterator[None]:
 
 
 def find_home() -> Path:
-    """Return the folder where the Hub's tools keep what they fetched (HF_HOME)."""
+    """Return the folder in which the Hub's tools keep fetched files (HF_HOME)."""
     return Path(constants.HF_HOME)
 
 
@@ -251,7 +251,7 @@ def explained(source: str) -> Iterator[None]:
 
 
 def explain_status(error: HfHubHTTPError, *, source: str) -> PassingError | UnavailableError:
-    """Return what a refusal of the Hub means."""
+    """Return the error that a refusal of the Hub means."""
     match error:
         case GatedRepoError():
             return UnavailableError(f"{source}: gated; accept its terms on the Hub, then sign in with HF_TOKEN")
@@ -269,7 +269,7 @@ def explain_status(error: HfHubHTTPError, *, source: str) -> PassingError | Unav
 
 
 def describe_refusal(status: int) -> str:
-    """Return what a status that will not pass means to the user."""
+    """Return a sentence that tells the user what a lasting refusal means."""
     meanings = {
         401: "not signed in, or the token is not valid (HF_TOKEN)",
         403: "access denied; the token may not read this, or the address has expired",

@@ -55,11 +55,11 @@ class DiscardError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class RetryPolicy:
-    """How patient to be.
+    """How often, and after which waits, a failed request is repeated.
 
     Attributes:
         attempts: In a row without a single new byte.
-        attempts_to_connect: The same if there is no connection; one is enough where its absence does no harm.
+        attempts_to_connect: The same if there is no connection; one is enough if the work can go on without the Hub.
         first_wait_seconds: Doubled from attempt to attempt.
         restarts: How often a file may begin again from its first byte.
         stop: Set to end all work at the next chance.
@@ -89,7 +89,7 @@ class RetryPolicy:
         self.require_going(source)
 
     def pause(self, seconds: float) -> None:
-        """Wait for something that nobody has to be asked for.
+        """Wait for something that needs no request.
 
         Raises:
             UnavailableError: The work was stopped.
@@ -104,7 +104,7 @@ class RetryPolicy:
 
 
 def retry(action: Callable[[], Result], *, policy: RetryPolicy, source: str) -> Result:
-    """Return what the action returns, once it does.
+    """Return the result of the action, once one attempt succeeds.
 
     Raises:
         UnavailableError: It has failed often enough.

@@ -15,7 +15,7 @@ TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".fetched.", ".tmp"
 
 
 def give(source: Path, destination: Path, *, sha256: str) -> None:
-    """Let a file have a name, whatever had it before.
+    """Give a file a name, even if another file has it.
 
     Raises:
         UnavailableError: The system refuses, or a copy is not what was copied.

@@ -24,7 +24,7 @@ class Transferred:
 
     Attributes:
         digests: Of its content.
-        received: Bytes that came over the network; what an earlier run left is not counted.
+        received: Bytes that came over the network; those that an earlier run left are not counted.
     """
 
     digests: dict[DigestKind, str]
@@ -67,10 +67,10 @@ class Transfer:
         self.hasher = self.new_hasher()
 
     def complete(self) -> Transferred:
-        """Fetch what is missing of the file, and compare the whole with every known digest.
+        """Fetch the missing bytes of the file, and compare the whole with every known digest.
 
         Raises:
-            ContentError: The bytes are not what they should be, twice over; the partial file is emptied.
+            ContentError: Wrong bytes arrived, twice over; the partial file is emptied.
             UnavailableError: Network, permission or disk; the partial file is kept.
         """
         self.begin()
@@ -82,7 +82,7 @@ class Transfer:
         return ContentHasher(size=self.file.size, kinds=[one.kind for one in self.known])
 
     def begin(self) -> None:
-        """Take up what an earlier run left, or begin anew if that is a part of something else."""
+        """Resume from the bytes that an earlier run left, or begin anew if they are of another file."""
         record = self.part.read_record()
         is_same = record is not None and (record.etag, record.size) == (self.file.etag, self.file.size)
         if record is None or not is_same or self.part.size > self.file.size:
@@ -124,7 +124,7 @@ class Transfer:
                 return
 
     def receive(self) -> None:
-        """Receive what is missing, as far as one connection goes."""
+        """Receive missing bytes until the connection ends."""
         if self.part.size == self.file.size and self.file.size:
             return
         self.location = self.location or self.hub.locate(self.snapshot, self.file)
@@ -138,7 +138,7 @@ class Transfer:
             raise PassingError(f"the connection ended after {self.part.size} of {self.file.size} bytes")
 
     def list_range_headers(self) -> dict[str, str]:
-        """Return what asks for the missing bytes only, and only if the content is still the same."""
+        """Return the headers that ask for the missing bytes only, and only if the content is still the same."""
         if not self.part.size:
             return {}
         asked = {"Range": f"bytes={self.part.size}-"}
@@ -237,7 +237,7 @@ class Transfer:
 
 
 def refuse(answer: Answer, *, source: str) -> Never:
-    """Raise what a status means that brings no bytes.
+    """Raise the error that a status without bytes means.
 
     Raises:
         PassingError: It may be better the next time.
@@ -257,6 +257,6 @@ def refuse(answer: Answer, *, source: str) -> Never:
 
 
 def find_strong_etag(headers: Mapping[str, str]) -> str | None:
-    """Return the ETag where it promises equal bytes."""
+    """Return the ETag if it is a strong one, which promises equal bytes."""
     etag = headers.get("etag", "")
     return etag if etag.startswith('"') else None

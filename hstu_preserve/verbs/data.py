@@ -90,11 +90,11 @@ def synthesize_data(
 
 
 def show_data(path: Path) -> StoreResult:
-    """Open a store, hash every array, and return what it is.
+    """Open a store, hash every array, and return its record.
 
     Raises:
         MissingPathError: There is no store.
-        DataMismatchError: An array is not what the store's record says.
+        DataMismatchError: An array differs from the store's record.
     """
     store = open_store(path)
     verify_store(store, place=path)
@@ -102,5 +102,5 @@ def show_data(path: Path) -> StoreResult:
 
 
 def describe(store: Store, path: Path) -> StoreResult:
-    """Return what a store made just now is."""
+    """Return the result for a store that was just made."""
     return StoreResult(path=path, store=store.record, is_verified=True)

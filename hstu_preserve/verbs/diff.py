@@ -1,4 +1,4 @@
-"""How two bundles differ: contents, recipe, claims, data, environment, code, metrics and curve, side by side."""
+"""Compare two bundles side by side: contents, recipe, claims, data, environment, code, metrics and curve."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,18 +14,18 @@ from hstu_preserve.records.results import BundleDiff, Difference
 
 
 def diff(left: str | Path, right: str | Path, *, voice: Voice = SILENT) -> BundleDiff:
-    """Compare what two bundles or run directories say of themselves; their bytes are not verified.
+    """Compare the records of two bundles or run directories; their bytes are not verified.
 
     Args:
-        left: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
-        right: Another.
-        voice: Shows what is fetched, in bytes; says what will be fetched, and how much, before it is.
+        left: A bundle, run directory, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
+        right: Another one.
+        voice: Shows the transfer, in bytes; before it begins, names the file and its size.
 
     Returns:
-        Every difference by section; none where the two are the same bundle.
+        Every difference by section; none if the two are the same bundle.
 
     Raises:
-        MissingPathError: There is nothing at a path.
+        MissingPathError: Nothing is at one of the paths.
         ContentError: A manifest cannot be read.
     """
     sources = [obtain(str(target), voice=voice) for target in (left, right)]
@@ -46,7 +46,7 @@ def diff(left: str | Path, right: str | Path, *, voice: Voice = SILENT) -> Bundl
 
 
 def describe_side(path: Path, manifest: AnyManifest) -> dict[str, dict[str, Json]]:
-    """Return everything a bundle says of itself, by section, each flattened to one value per name."""
+    """Return the records of a bundle by section, each flattened to one value per name."""
     own = describe_migrated(manifest) if isinstance(manifest, MigratedManifest) else describe_run(path, manifest)
     contents: dict[str, Json] = {
         file.path: f"{file.sha256[:16]}…, {file.size} bytes" for file in manifest.contents.files
@@ -55,7 +55,7 @@ def describe_side(path: Path, manifest: AnyManifest) -> dict[str, dict[str, Json
 
 
 def describe_migrated(manifest: MigratedManifest) -> dict[str, dict[str, Json]]:
-    """Return what is known of a legacy archive: its origin, its statements by where they stand, its gin bindings."""
+    """Return the facts known of a legacy archive: its origin, its statements by their place, its gin bindings."""
     return {
         "migrated from": flatten_record(manifest.source),
         "statements": {
@@ -71,7 +71,7 @@ def describe_migrated(manifest: MigratedManifest) -> dict[str, dict[str, Json]]:
 
 
 def describe_run(path: Path, manifest: Manifest) -> dict[str, dict[str, Json]]:
-    """Return everything a run says of itself."""
+    """Return the records of a run by section."""
     run = manifest.run
     return {
         "recipe": flatten_record(run.recipe),
@@ -109,7 +109,7 @@ def headline(epoch: EvaluationRecord) -> dict[str, float]:
 def compare_section(
     section: str, left: Mapping[str, Json] | None, right: Mapping[str, Json] | None
 ) -> Iterator[Difference]:
-    """Yield what differs in one section; a value that one side lacks is None there, a section is not comparable."""
+    """Yield each difference in one section; a missing value is None, a missing section is not comparable."""
     if left is None or right is None:
         sides = (None if side is None else f"{len(side)} values, not comparable" for side in (left, right))
         yield Difference(section=section, name="all of it", left=next(sides), right=next(sides))

@@ -1,4 +1,4 @@
-"""What this machine can run, and what to type for the rest."""
+"""Report which features this machine can run, and the command that enables each of the others."""
 
 import importlib.util
 import os
@@ -16,7 +16,7 @@ TORCH_PAIRS = "torch 2.13 goes with fbgemm-gpu 1.8"
 
 
 def doctor() -> Diagnosis:
-    """Return what this machine can run: nothing is changed and nothing is downloaded."""
+    """Return a check of each feature on this machine; nothing is changed and nothing is downloaded."""
     numerics = find_numerics()
     capabilities = (
         Capability(name="list, show, verify, pack, unpack", is_available=True, detail="need no PyTorch", advice=None),

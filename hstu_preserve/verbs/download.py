@@ -22,7 +22,7 @@ PARALLEL_FILES = 4
 
 
 def preview_download(wanted: Wanted) -> DownloadReport:
-    """Return what `download` would fetch; only the repository's lists are read, and nothing is written.
+    """Return the files that `download` would fetch; only the repository's lists are read, and nothing is written.
 
     Raises:
         UsageError: Nothing, or an unknown id, is wanted.
@@ -36,12 +36,12 @@ def preview_download(wanted: Wanted) -> DownloadReport:
 
 
 def download(wanted: Wanted, *, output: Path, voice: Voice = SILENT) -> DownloadReport:
-    """Fetch what is wanted into a folder, several files at once; what stopped one is its result.
+    """Fetch the wanted files into a folder, several at once; a file that fails has its error as its result.
 
     Args:
-        wanted: Which files.
+        wanted: The files that the user asks for.
         output: The folder that they appear in, whole and compared, or not at all.
-        voice: Shows progress, in bytes; says where another process is waited for.
+        voice: Shows progress, in bytes; says if another process is waited for.
 
     Raises:
         UsageError: Nothing, or an unknown id, is wanted, or the output is no folder.
@@ -66,7 +66,7 @@ def count_missing(repository: Repository, jobs: Iterable[Job]) -> int:
 
 
 def fetch_all(jobs: Sequence[Job], *, repository: Repository, output: Path, voice: Voice) -> tuple[DownloadedFile, ...]:
-    """Fetch several files at once; when one thing ends them all, each stops before the next bytes."""
+    """Fetch several files at once; if an error ends them all, each stops before its next bytes."""
     total = Total(num_bytes=sum(job.file.size for job in jobs if job.error is None), voice=voice)
     first = {job.file.etag: job for job in reversed(jobs)}  # one file per content, so that no two wait for one part
     rounds = [[j for j in jobs if first[j.file.etag] is j], [j for j in jobs if first[j.file.etag] is not j]]
@@ -94,7 +94,7 @@ def fetch_one(job: Job, *, repository: Repository, output: Path, total: "Total")
 
 
 def place_file(copy: Copy, destination: Path, *, policy: RetryPolicy) -> Path:
-    """Let a fetched file appear where the user wants it; what stands there already is never overwritten.
+    """Give a fetched file its name in the user's folder; another file of that name is never overwritten.
 
     Raises:
         UsageError: Another file stands there.
@@ -113,14 +113,14 @@ def has_digest(path: Path, sha256: str, *, heed: Callable[[], None]) -> bool:
 
 
 def require_folder(output: Path) -> None:
-    """Raise UsageError where files cannot lie below `output`, as it or what it should lie in is a file."""
+    """Raise UsageError if `output` or one of its parents is a file, so that no files can lie below it."""
     existing = find_existing(output)
     if not existing.is_dir():
         raise UsageError(f"{existing}: not a folder; name one with --output-dir")
 
 
 def require_room(jobs: Iterable[Job], *, missing: int, output: Path, repository: Repository) -> None:
-    """Raise UnavailableError where what is to be fetched has no room: in the cache, or as copies on another disk."""
+    """Raise UnavailableError if the wanted files do not fit into the cache, or as copies onto another disk."""
     if not are_on_one_disk(output, repository.cache.root):
         places = {output / PurePosixPath(job.file.path): job.file.size for job in jobs if job.error is None}
         copied = sum(size for place, size in places.items() if not is_there(place))
@@ -129,7 +129,7 @@ def require_room(jobs: Iterable[Job], *, missing: int, output: Path, repository:
 
 
 class Total:
-    """Adds up what several files have received."""
+    """Adds up the bytes that several files have received."""
 
     def __init__(self, *, num_bytes: int, voice: Voice) -> None:
         self.num_bytes, self.voice = num_bytes, voice
@@ -149,26 +149,26 @@ class Total:
 
 
 class Counted:
-    """What one file has so far."""
+    """Counts the bytes of one file."""
 
     def __init__(self, file: PublishedFile, *, add: Callable[..., None]) -> None:
         self.file, self.add = file, add
         self.here = 0
 
     def listen(self, num_bytes: int) -> None:
-        """Count bytes that are hashed; a negative number where a file begins again."""
+        """Count bytes that are hashed; a negative number if a file begins again."""
         self.here += num_bytes
         self.add(num_bytes, activity=self.file.path)
 
     def finish(self) -> None:
-        """Count what needed no transfer."""
+        """Count the bytes that needed no transfer."""
         self.add(self.file.size - self.here, activity=self.file.path)
 
 
 def describe(job: Job, *, received: int, error: PreserveError | None = None) -> DownloadedFile:
-    """Return what is known of one file, without a place.
+    """Return the record of one file, before it has a path in the user's folder.
 
-    A list whose place another file has was read from the cache, so that what it vouches for is here all the same.
+    If another file stands where a list should go, the list was still read from the cache: its digests were compared.
     """
     note = None
     if job.is_list and isinstance(error, UsageError):
@@ -195,7 +195,7 @@ def make_report(
     missing: int,
     is_dry_run: bool,
 ) -> DownloadReport:
-    """Return the whole."""
+    """Return the report on all files."""
     assert len(files) == len(jobs)
     return DownloadReport(
         repository=repository.snapshot.repository,

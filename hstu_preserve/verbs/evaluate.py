@@ -35,15 +35,15 @@ def evaluate(
     """Rank every user's test item with the checkpoint behind a bundle's claims.
 
     Args:
-        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
+        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
         data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
         ranks: A new file for per-user ranks, as `.npz`; None writes none.
         device: `auto`, `cpu` or `cuda`.
-        voice: Shows each batch; says what will be fetched, and how much, before it is.
+        voice: Shows each batch; before a transfer begins, names the file and its size.
 
     Raises:
         UsageError: The file for the ranks exists, or lies in a run, bundle or store.
-        ContentError: The bundle, checkpoint or data is not what it claims to be.
+        ContentError: The bundle, checkpoint or data lacks the digests that it must have.
         UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
     if ranks is not None:
@@ -109,9 +109,9 @@ def evaluate_file(
 
 
 def warn_of_borrowed_name(name: str, store: Store) -> tuple[str, ...]:
-    """Return a warning where a gin file names another dataset than the store.
+    """Return a warning if a gin file names another dataset than the store.
 
-    Upstream's code knows few names, so that whoever ran it on other data borrowed one.
+    Upstream's code knows few names, so that its users borrowed one for other data.
     """
     if name == store.name:
         return ()
@@ -127,7 +127,7 @@ def make_result(
     ranks_path: Path | None,
     warnings: tuple[str, ...],
 ) -> EvaluationResult:
-    """Return the result, after writing the ranks where asked to."""
+    """Return the result, after writing the ranks if the user asked for them."""
     if ranks_path is not None:
         write_ranks(ranks_path, evaluated.ranks)
     return EvaluationResult(

@@ -1,4 +1,4 @@
-"""Write what a bundle holds in somebody else's format."""
+"""Write a bundle's weights or its card in a format that other programs read."""
 
 from pathlib import Path
 
@@ -29,14 +29,14 @@ def export(
     `model_state_dict` with `module.` names and the causal mask.
 
     Args:
-        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
+        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
         output: The new file.
         format: `meta-checkpoint` or `model-card`.
-        voice: Shows what is fetched, in bytes; says what will be fetched, and how much, before it is.
+        voice: Shows the transfer, in bytes; before it begins, names the file and its size.
 
     Raises:
         UsageError: Another format, or the output exists or lies in a run, bundle or store.
-        VerificationError: The bundle is not what its manifest says.
+        VerificationError: The bundle differs from its manifest.
         CheckpointError: The checkpoint cannot be read or is not the recipe's.
     """
     if format not in FORMATS:

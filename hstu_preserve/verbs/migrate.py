@@ -1,4 +1,4 @@
-"""Make a native bundle of a legacy archive: keep every byte, and give each value with where it comes from."""
+"""Make a native bundle of a legacy archive: keep every byte, and record the origin of each value."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from hstu_preserve.records.results import MigrationResult
 def migrate(
     legacy: str | Path, *, md5_list: Path | None = None, output: Path | None = None, voice: Voice = SILENT
 ) -> MigrationResult:
-    """Verify a legacy archive and write a native bundle of its files and of what is known of it.
+    """Verify a legacy archive and write a native bundle of its files and of the facts that they state.
 
     The same archive under the same name, with the same list, gives the same bundle. The archive is only read.
 
@@ -30,7 +30,7 @@ def migrate(
 
     Raises:
         UsageError: It is a native bundle already, or a directory, or the output exists.
-        VerificationError: The archive is damaged, holds what none may, or is not what a list says; nothing is written.
+        VerificationError: The archive is damaged, holds a forbidden entry, or differs from a list; nothing is written.
         ContentError: It cannot become a bundle, or changed meanwhile; nothing is written.
         UnavailableError: It cannot be read, or the output cannot be written; nothing is left behind.
     """

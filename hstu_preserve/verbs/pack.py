@@ -24,7 +24,7 @@ def pack(run: str | Path, *, output: Path | None = None, voice: Voice = SILENT) 
     Raises:
         MissingPathError: There is no such directory.
         UsageError: It is no finished run, or the output exists.
-        ContentError: The directory is not, or no longer, what its manifest says.
+        ContentError: The directory differs from its manifest, or changes while it is read.
     """
     root = Path(run)
     if not root.exists():

@@ -27,18 +27,18 @@ def publish(
 ) -> PublishResult:
     """Verify bundles, then push each with its signature and the repository's new card, as one commit.
 
-    Nothing is pushed unless all of them are whole and may travel. What is there already is not pushed again.
+    Nothing is pushed unless all of them are whole and may travel. Files that are there already are not pushed again.
 
     Args:
         bundles: Packed bundles.
         repository: `owner/name` on the Hub.
         creates: Make the repository if it is not there.
         is_private: Make it visible to its owner only; one that is there and public is refused.
-        voice: Shows what is verified, and how many bytes of the bundles are on the Hub.
+        voice: Shows the verification, then how many bytes of the bundles are on the Hub.
 
     Raises:
         UsageError: No packed bundle, two of one name, or a repository whose card somebody else wrote.
-        ContentError: A bundle is not what its manifest says, or holds data that may not be redistributed.
+        ContentError: A bundle differs from its manifest, or holds data that may not be redistributed.
         UnavailableError: Network or authorisation; or somebody pushed meanwhile.
     """
     hub, prepared = begin(bundles, repository=repository, creates=creates, is_private=is_private, voice=voice)
@@ -73,7 +73,7 @@ def preview_publication(
     is_private: bool = False,
     voice: Voice = SILENT,
 ) -> PublishResult:
-    """Return what `publish` would push, and push nothing; what it would refuse is refused."""
+    """Return the result that `publish` would have, and push nothing; refusals are the same."""
     hub, prepared = begin(bundles, repository=repository, creates=creates, is_private=is_private, voice=voice)
     is_created = creates and not hub.exists()
     if is_created:
@@ -101,14 +101,14 @@ def begin(
 
 
 def require_ready(hub: "HubWriter", *, is_private: bool) -> None:
-    """Raise if this token may not write, or what is meant to be private would be seen."""
+    """Raise if this token may not write, or if bundles meant to be private would become public."""
     hub.require_write_access()
     if is_private and not hub.is_private():
         raise UsageError(f"{hub.url}: exists and is public; leave --private out, or make it private on the Hub first")
 
 
 def name_done(error: PreserveError, published: Sequence[PublishedBundle], *, made: str | None) -> PreserveError:
-    """Return the error together with what is on the Hub since this call: a repository, or bundles."""
+    """Return the error, extended by a list of what this call already put on the Hub: a repository, or bundles."""
     pushed = [f"{one.name} (commit {one.commit})" for one in published if one.commit is not None]
     done = [f"made before that, and there to stay: {made}"] if made else []
     done += [f"pushed before that, and there to stay: {', '.join(pushed)}"] if pushed else []
@@ -119,7 +119,7 @@ def name_done(error: PreserveError, published: Sequence[PublishedBundle], *, mad
 
 
 def push(bundle: PreparedBundle, *, hub: "HubWriter", voice: Voice) -> PublishedBundle:
-    """Push one bundle onto what is there at this moment."""
+    """Push one bundle as a commit onto the repository's newest commit."""
     from hstu_preserve.hub.publishing import CARD, make_file
 
     snapshot = hub.read_snapshot()
@@ -149,7 +149,7 @@ def push(bundle: PreparedBundle, *, hub: "HubWriter", voice: Voice) -> Published
 
 
 def preview(bundle: PreparedBundle, *, hub: "HubWriter", snapshot: "Snapshot | None") -> PublishedBundle:
-    """Return what `push` would do, None being a repository that is still to be made."""
+    """Return the result that `push` would have; None stands for a repository that is still to be made."""
     from hstu_preserve.hub.publishing import CARD
 
     change = find_change_of(bundle, snapshot)

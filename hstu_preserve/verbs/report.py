@@ -1,4 +1,4 @@
-"""Write the preservation report: re-run what is here, list what is not."""
+"""Write the preservation report: re-run the given targets, and list everything else that was published."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +33,7 @@ def write_report(
         targets: As `reproduce` takes them; None takes the sample.
         markdown: The file to write; an earlier report there is replaced.
         device: `auto`, `cpu` or `cuda`.
-        voice: Shows progress; says what will be fetched, and how much, before it is.
+        voice: Shows progress; before a transfer begins, names the file and its size.
 
     Raises:
         UsageError: There is something else than an earlier report.
@@ -62,7 +62,7 @@ def write_report(
 
 
 def read_earlier_report(path: Path) -> bytes | None:
-    """Return the report that is to be replaced, None if nothing is there; what else is there is left alone.
+    """Return the report that will be replaced, None if nothing is there; any other file there is left alone.
 
     Raises:
         UsageError: There is no report of ours, or it would become part of a run, bundle or store.

@@ -36,10 +36,10 @@ def reproduce(
     max_steps: int | None = None,
     voice: Voice = SILENT,
 ) -> Reproduction:
-    """Verify a bundle's bytes, re-run what was asked for, and compare with what it recorded and claims.
+    """Verify a bundle's bytes, re-run the given rungs, and compare their results with its record and claims.
 
     Args:
-        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
+        target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
         rungs: `evaluation` re-ranks every user with the bundle's checkpoint; `resume` continues the run from its last
             checkpoint but one; `training` trains the recipe anew.
         data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
@@ -48,15 +48,15 @@ def reproduce(
         output: A new directory for the verdicts, the ranks and the retrained run, which appears when all of them are
             there; None keeps nothing.
         max_steps: How many steps `resume` takes at most; None goes to the run's end.
-        voice: Shows progress; says what will be fetched, and how much, before it is.
+        voice: Shows progress; before a transfer begins, names the file and its size.
 
     Returns:
-        One verdict per rung and claim; `exit_code` is what the command line exits with.
+        One verdict per rung and claim; `exit_code` is the exit code of the command line.
 
     Raises:
         UsageError: An unknown rung, a limit for one that was not asked for, or the output is in use.
         VerificationError: A key was given for a legacy archive.
-        ContentError: Data or checkpoint is not what the bundle says.
+        ContentError: Data or checkpoint lacks the digest that the bundle gives.
         UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
     require_alone("reproduce")

@@ -1,4 +1,4 @@
-"""Show what a target is, without unpacking it: a catalog entry, a bundle or what a gin chain resolves to."""
+"""Show a target without unpacking it: a catalog entry, a bundle or the recipe of a gin chain."""
 
 from pathlib import Path
 
@@ -19,12 +19,12 @@ from hstu_preserve.records.shown_legacy import ShownLegacy
 def show(
     target: str | Path, *, gin_root: Path | None = None, voice: Voice = SILENT
 ) -> ShownEntry | ShownBundle | ShownMigrated | ShownRecipe | ShownLegacy:
-    """Return what is known of a target; bytes are not verified beyond what is read.
+    """Return the record of a target: entry, manifest or recipe. Only the bytes that are read are verified.
 
     Args:
         target: A catalog id, a bundle, a run directory, `sample`, or a gin file.
         gin_root: The folder that a gin file's includes may not leave.
-        voice: Says where the Hub does not answer and what is shown may be old.
+        voice: Says if the Hub does not answer, so that the record may be old.
 
     Raises:
         UnknownNameError: No such path or id.
@@ -72,7 +72,7 @@ def show_bundle(source: Source) -> ShownBundle | ShownMigrated:
 
 
 def show_recipe(source: Source, *, gin_root: Path | None) -> ShownRecipe:
-    """Return what a gin chain resolves to."""
+    """Return the recipe that a gin chain resolves to."""
     chain = read_chain(source.path, root=gin_root)
     resolution = resolve(chain)
     return ShownRecipe(

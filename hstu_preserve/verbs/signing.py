@@ -38,7 +38,7 @@ def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> Sig
 
     Raises:
         UsageError: The signature exists, or the key cannot be used as named.
-        VerificationError: The bundle is not what its manifest says, which nobody should sign.
+        VerificationError: The bundle differs from its manifest; nobody should sign such a bundle.
         ContentError: The key's file holds no Ed25519 key.
     """
     from hstu_preserve.bundle import signature

@@ -1,4 +1,4 @@
-"""Train what a gin file or an id names, into a run directory."""
+"""Train the recipe of a gin file or an id, and write a run directory."""
 
 from pathlib import Path
 
@@ -25,9 +25,9 @@ def train(
     durability: Durability = Durability(),  # noqa: B008  frozen
     voice: Voice = SILENT,
 ) -> TrainingResult:
-    """Train what a gin chain says and write the run directory that `pack` takes.
+    """Train the recipe of a gin chain and write the run directory that `pack` takes.
 
-    SIGINT and SIGTERM save the run before it is left, where this is the main thread.
+    In the main thread, SIGINT and SIGTERM save the run before training ends.
 
     Args:
         gin: The chain's entry file, or the id of a chain that comes with the program.
@@ -35,7 +35,7 @@ def train(
         data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
         gin_root: The folder that includes may not leave.
         device: `auto`, `cpu` or `cuda`.
-        durability: Whether to go on with the run in `output` (from its newest whole checkpoint, from the start where
+        durability: Whether to go on with the run in `output` (from its newest whole checkpoint, or from the start if
             there is none), when checkpoints are written beside those the recipe asks for, and which stay.
         voice: Shows every step and evaluation; says where a resumed run goes on, and what was saved before leaving.
 

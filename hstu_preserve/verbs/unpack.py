@@ -19,17 +19,17 @@ def unpack(
     identity: str | None = None,
     voice: Voice = SILENT,
 ) -> UnpackResult:
-    """Write a bundle's files into a new directory, if all of it is as packed.
+    """Write a bundle's files into a new directory, if every byte is the packed one.
 
     Args:
-        target: A bundle, `sample`, a catalog id or an `hf://` address; what is not here is fetched.
+        target: A bundle, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
         output: The new directory; None names it after the file, in the current directory.
-        identity: The bundle that it must be: its manifest's sha256, with or without `sha256:` before; None for any.
-        voice: Shows what is fetched, in bytes; says what will be fetched, and how much, before it is.
+        identity: The sha256 that its manifest must have, with or without `sha256:` before; None for any.
+        voice: Shows the transfer, in bytes; before it begins, names the file and its size.
 
     Raises:
         UsageError: The output exists, the target is a directory, or the identity is no sha256.
-        VerificationError: The bundle is not what its manifest says; nothing is left behind.
+        VerificationError: The bundle differs from its manifest; nothing is left behind.
     """
     source = obtain(str(target), voice=voice)
     destination = output or Path(source.path.name.removesuffix(BUNDLE_SUFFIX))

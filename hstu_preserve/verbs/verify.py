@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
-    """Which guarantees are asked for.
+    """The guarantees that the user asks for.
 
     Attributes:
         deep: Whether the parts of each bundle are compared with each other, too.
@@ -49,14 +49,14 @@ def verify_all(
     md5_list: Path | None = None,
     voice: Voice = SILENT,
 ) -> VerificationReport:
-    """Verify several targets, each in any case; an error that stopped one is its result.
+    """Verify several targets; a target that fails has its error as its result, and the others go on.
 
     Args:
         targets: As `verify` takes them.
         deep: Compare the parts of each bundle with each other, too; needs PyTorch.
         public_key: The key that must have signed each; None checks no signature.
         md5_list: The list that vouches for legacy archives; None takes a `MANIFEST.md` beside each.
-        voice: Shows how many bytes were read; says what will be fetched, and if the Hub does not answer.
+        voice: Shows how many bytes were read; names a file before it is fetched; says if the Hub does not answer.
     """
     wish = Wish(deep=deep, public_key=public_key, md5_list=md5_list)
     return VerificationReport(targets=tuple(verify_one(target, wish, voice=voice) for target in targets))

@@ -31,7 +31,7 @@ def describe_shown_bundle(record: ShownBundle) -> RenderableType:
 
 
 def describe_manifest(record: ShownBundle) -> dict[str, str]:
-    """Return what the manifest says of the run, in words."""
+    """Return the run's facts from the manifest, in words."""
     run = record.manifest.run
     numerics = run.environment.numerics
     data = run.data
@@ -64,7 +64,7 @@ def describe_coverage(record: ShownBundle) -> dict[str, str]:
 
 
 def describe_diff(record: BundleDiff) -> RenderableType:
-    """Return two bundles side by side, where they differ."""
+    """Return the differences of two bundles, side by side."""
     sides = {record.left: f"sha256:{record.left_identity}", record.right: f"sha256:{record.right_identity}"}
     if not record.differences:
         return Group(list_fields(sides), Text("no difference", style="green"))
@@ -78,7 +78,7 @@ def describe_diff(record: BundleDiff) -> RenderableType:
 
 
 def describe_packed(record: PackResult) -> RenderableType:
-    """Return what was packed."""
+    """Return the result of `pack`."""
     return list_fields(
         {
             "bundle": str(record.path),
@@ -90,19 +90,19 @@ def describe_packed(record: PackResult) -> RenderableType:
 
 
 def describe_unpacked(record: UnpackResult) -> RenderableType:
-    """Return what was unpacked."""
+    """Return the result of `unpack`."""
     return list_fields(
         {"unpacked": str(record.path), "identity": f"sha256:{record.identity}", "members": str(record.members)}
     )
 
 
 def describe_export(record: ExportResult) -> RenderableType:
-    """Return what was exported."""
+    """Return the result of `export`."""
     return list_fields({"written": str(record.path), "format": record.format, "sha256": record.sha256})
 
 
 def describe_keys(record: KeyResult) -> RenderableType:
-    """Return where a new pair of keys lies."""
+    """Return the paths of a new pair of keys."""
     protection = "encrypted with the passphrase" if record.is_encrypted else "not encrypted: whoever reads it can sign"
     return list_fields(
         {
@@ -114,7 +114,7 @@ def describe_keys(record: KeyResult) -> RenderableType:
 
 
 def describe_signing(record: SigningResult) -> RenderableType:
-    """Return where a signature lies and how it is checked."""
+    """Return the path of a signature, and the command that checks it."""
     return list_fields(
         {
             "signature": f"{record.path}; publish it beside {record.bundle}",
@@ -126,7 +126,7 @@ def describe_signing(record: SigningResult) -> RenderableType:
 
 
 def describe_publication(record: PublishResult) -> RenderableType:
-    """Return what was put on the Hub, one line per bundle."""
+    """Return the result of `publish`, one line per bundle."""
     table = Table("bundle", "identity", "", "where", box=box.SIMPLE_HEAD, pad_edge=False)
     for one in record.bundles:
         table.add_row(one.name, f"sha256:{one.identity[:16]}…", describe_push(one, record), one.url)
@@ -135,7 +135,7 @@ def describe_publication(record: PublishResult) -> RenderableType:
 
 
 def describe_push(one: PublishedBundle, record: PublishResult) -> str:
-    """Return what was, or would be, done for one bundle."""
+    """Return the line for one bundle that was pushed, or would be."""
     if one.is_unchanged:
         return "there already, nothing to push"
     files = ", ".join(one.pushed)

@@ -1,4 +1,4 @@
-"""Describe catalog entries: what was published, by whom, and how much it gains."""
+"""Describe catalog entries: the published numbers, their publisher, and the gain over the paper."""
 
 from collections.abc import Iterable
 
@@ -39,7 +39,7 @@ def list_wide(experiments: Iterable[ListedExperiment]) -> Table:
 
 
 def list_narrow(experiments: Iterable[ListedExperiment]) -> Table:
-    """Return an experiment's recipe, and where its bundle is, below its id."""
+    """Return an experiment's id and, below it, its recipe and the location of its bundle."""
     table = Table("id", "dataset", "NDCG@10", "gain", box=box.SIMPLE_HEAD, pad_edge=False)
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:

@@ -23,7 +23,7 @@ def list_download(report: DownloadReport) -> Iterator[Line]:
 
 
 def list_file(file: DownloadedFile, *, signature: DownloadedFile | None, is_dry_run: bool) -> Iterator[Line]:
-    """Yield what became of one file, and of the signature that came with it."""
+    """Yield the outcome for one file, and for the signature that came with it."""
     if file.error is not None:
         yield Line(mark="error ", style="bold red", text=file.error)
     elif file.note is not None:

@@ -19,7 +19,7 @@ MAX_MANIFEST_LINES = 60
 
 
 def describe_shown_legacy(record: ShownLegacy) -> RenderableType:
-    """Return what a legacy archive holds."""
+    """Return the contents of a legacy archive."""
     fields = {
         "legacy archive": record.source,
         "md5": record.md5,
@@ -80,7 +80,7 @@ STYLES = {Provenance.STATED: "", Provenance.DERIVED: "dim", Provenance.UNKNOWN: 
 
 
 def describe_shown_migrated(record: ShownMigrated) -> RenderableType:
-    """Return what a migrated bundle says of the archive that it was made from."""
+    """Return the facts that a migrated bundle records of its legacy archive."""
     manifest = record.manifest
     parts: list[RenderableType] = [
         list_fields({"bundle": str(record.path), "identity": f"sha256:{record.identity}"}),
@@ -97,7 +97,7 @@ def describe_shown_migrated(record: ShownMigrated) -> RenderableType:
 
 
 def describe_migration(record: MigrationResult) -> RenderableType:
-    """Return what was written, and how much of what a run would say is known."""
+    """Return the result of `migrate`, and how many of the facts that a run would record are known."""
     bundle = record.bundle
     names = ", ".join(sorted({printable(binding.name) for binding in record.unknown}))
     fields = {
@@ -123,7 +123,7 @@ def describe_source(source: LegacySource) -> dict[str, str]:
 
 
 def list_statements(statements: Iterable[Statement]) -> Table:
-    """Return the statements as a table: what is stated, what is derived, what is unknown."""
+    """Return the statements as a table, each with its basis: stated, derived or unknown."""
     table = Table("what", "value", "", "name", "where", box=box.SIMPLE_HEAD, pad_edge=False)
     for one in statements:
         table.add_row(
@@ -137,6 +137,6 @@ def list_statements(statements: Iterable[Statement]) -> Table:
 
 
 def describe_place(statement: Statement) -> str:
-    """Return where a value was read, or its basis where that is no place."""
+    """Return the place that a value was read from, or its basis if it was not read anywhere."""
     place = printable(" ".join(filter(None, (statement.file, statement.place))))
     return place if statement.provenance is Provenance.STATED else f"{statement.basis.value} {place}".rstrip()

@@ -115,7 +115,7 @@ def quote_lines(text: str) -> str:
 
 
 def write_front_matter(bundles: Sequence[DescribedBundle]) -> str:
-    """Return the YAML that the Hub reads: fixed words only, the licence where the Hub knows it."""
+    """Return the YAML that the Hub reads: fixed words only, and the licence if the Hub knows it."""
     licences = {read_licence(bundle.record) for bundle in bundles}
     licence = licences.pop() if len(licences) == 1 else "other"
     tags = ("hstu", "sequential-recommendation", "recommender-system", "reproducibility", "hstu-preserve")
@@ -216,7 +216,7 @@ def describe_data(data: DataReference) -> dict[str, str]:
 
 
 def describe_absence(data: DataReference) -> list[str]:
-    """Return the data notice, where the data may not travel: how to come by it."""
+    """Return the data notice for data that may not be redistributed: how to obtain it."""
     if data.redistributable:
         return []
     notice = "**Data notice.** The data is not here and not in the bundle: its terms do not allow redistribution. "
@@ -224,7 +224,7 @@ def describe_absence(data: DataReference) -> list[str]:
 
 
 def describe_preparation(data: DataReference) -> str:
-    """Return the end of the data notice: what makes the same store of a download, if that is known."""
+    """Return the end of the data notice: the command that makes the same store from a download, if it is known."""
     if data.name not in KNOWN_DATASETS:
         return " and prepare a store with this fingerprint."
     if data.tie_policy not in {TiePolicy.STABLE, TiePolicy.ITEM_ID}:
@@ -238,7 +238,7 @@ def describe_preparation(data: DataReference) -> str:
 
 
 def describe_migrated(bundle: DescribedBundle, manifest: MigratedManifest) -> list[str]:
-    """Return what is known of a legacy archive: values reported by it, none of them a claim."""
+    """Return the facts known of a legacy archive: values that it reports, none of them a claim."""
     source = manifest.source
     rows = ["| what | reported value | how known | where |", "|---|---|---|---|"]
     rows += [describe_statement(one) for one in manifest.statements]
@@ -257,7 +257,7 @@ def describe_migrated(bundle: DescribedBundle, manifest: MigratedManifest) -> li
 
 
 def describe_statement(one: Statement) -> str:
-    """Return one row of what an archive says."""
+    """Return the row for one statement of an archive."""
     place = " ".join(filter(None, (one.file, one.place)))
     where = place if one.provenance is Provenance.STATED else f"{one.basis.value} {place}"
     value = "" if one.value is None else escape(str(one.value))
@@ -266,13 +266,13 @@ def describe_statement(one: Statement) -> str:
 
 
 def describe_terms(statements: Iterable[Statement], subject: Subject) -> str:
-    """Return what an archive says of its licence or citation."""
+    """Return the licence or citation that an archive states."""
     values = [escape(str(one.value)) for one in statements if one.subject is subject and one.value is not None]
     return "; ".join(values) or "not stated"
 
 
 def describe_file(bundle: DescribedBundle) -> dict[str, str]:
-    """Return what names the bundle, and its file."""
+    """Return the bundle's identity, and the name of its file."""
     facts = {"identity": f"`sha256:{bundle.identity}` (of the manifest: it names the bundle)"}
     if bundle.sha256 is not None:
         facts["file"] = f"`sha256:{bundle.sha256}`, {bundle.size_bytes:,} bytes"
@@ -297,7 +297,7 @@ def describe_check(bundle: DescribedBundle, *, repository: str | None) -> str:
 
 
 def name_data(data: DataReference) -> str:
-    """Return the option that `reproduce` needs where the bundle carries no data."""
+    """Return the option that `reproduce` needs if the bundle carries no data."""
     if data.included:
         return ""
     return f" --data stores/{data.name}" if data.name in KNOWN_DATASETS else " --data STORE"

@@ -1,4 +1,4 @@
-"""Write PRESERVATION_REPORT.md: what was published, what was reproduced here, what could not be, and why."""
+"""Write PRESERVATION_REPORT.md: every published result, whether it was reproduced here, and why if not."""
 
 from collections.abc import Iterable, Sequence
 
@@ -41,7 +41,7 @@ def write_preservation_report(
     Args:
         listed: The catalog.
         reproductions: The reproductions that were run for this report.
-        environment: Where it was run.
+        environment: The machine and packages that it was run with.
     """
     sections = [
         PREAMBLE,

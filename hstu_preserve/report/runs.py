@@ -10,7 +10,7 @@ from hstu_preserve.report.tables import list_claims, list_fields, list_warnings
 
 
 def describe_shown_recipe(record: ShownRecipe) -> RenderableType:
-    """Return what a gin chain resolves to."""
+    """Return the recipe that a gin chain resolves to."""
     notices = [f"warning: {warning}" for warning in record.warnings]
     notices += [f"note: {inert}" for inert in record.inert]
     files = {"gin chain": ", ".join(record.files), "recipe": f"sha256:{record.recipe_sha256}"}
@@ -18,7 +18,7 @@ def describe_shown_recipe(record: ShownRecipe) -> RenderableType:
 
 
 def describe_store(record: StoreResult) -> RenderableType:
-    """Return what a store holds."""
+    """Return the contents of a store."""
     store, counts, origin = record.store, record.store.counts, record.store.provenance
     return list_fields(
         {
@@ -38,7 +38,7 @@ def describe_store(record: StoreResult) -> RenderableType:
 
 
 def describe_training(record: TrainingResult) -> RenderableType:
-    """Return what a finished run claims."""
+    """Return the claims of a finished run."""
     final = record.results.final
     return Group(
         list_fields(

@@ -43,7 +43,7 @@ def describe_margin(margin: float | None) -> str:
 
 
 def describe_numerics(numerics: NumericsRecord) -> str:
-    """Return what decides the last bits, on one line."""
+    """Return the settings that decide the last bits of a result, on one line."""
     return (
         f"torch {numerics.torch}, {numerics.device}, {numerics.cpu_capability}, {count(numerics.threads, 'thread')}, "
         f"{numerics.code_path} operators"

@@ -23,7 +23,7 @@ from hstu_preserve.report.verification import describe_verification, list_legacy
 
 @singledispatch
 def render(record: Record) -> RenderableType:
-    """Return what a person reads of a result record."""
+    """Return a result record as text for people."""
     raise TypeError(f"no text for {type(record).__name__}")
 
 
@@ -65,7 +65,7 @@ def render_verifications(record: VerificationReport) -> RenderableType:
 
 @render.register
 def render_download(record: DownloadReport) -> RenderableType:
-    """A download, or what one would fetch."""
+    """Return a download, or the preview of one."""
     return Group(*map(styled_line, list_download(record)))
 
 
@@ -89,7 +89,7 @@ def render_report(record: ReportResult) -> RenderableType:
 
 @render.register
 def render_diagnosis(record: Diagnosis) -> RenderableType:
-    """Return what this machine can run."""
+    """Return the checks of this machine."""
     table = Table("", "what", "detail", "what to do", box=box.SIMPLE_HEAD, pad_edge=False)
     for one in record.capabilities:
         mark = Text("yes", style="green") if one.is_available else Text("no", style="yellow")

@@ -31,7 +31,7 @@ def list_target(target: VerifiedTarget) -> Iterator[Line]:
 
 
 def describe_verification(record: Verification) -> Line:
-    """Return what is vouched for, or everything that is wrong."""
+    """Return the guarantees that hold, or else every finding."""
     if not record.ok:
         return Line(mark="FAILED ", style="bold red", text=record.describe())
     return Line(

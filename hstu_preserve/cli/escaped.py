@@ -1,4 +1,4 @@
-"""The last look at what rich is about to print: text from a bundle must not steer the terminal."""
+"""Escape text just before rich prints it: text from a bundle must not steer the terminal."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from hstu_preserve.cli.escaping import escape_controls
 
 @dataclass(frozen=True)
 class Escaped:
-    """What is shown with every control character spelled out, whoever forgot to do so before."""
+    """A rich object whose control characters are spelled out, even if no earlier code escaped them."""
 
     shown: RenderableType
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the segments of what is shown, their text escaped."""
+        """Yield the segments of the wrapped object, their text escaped."""
         for segment in console.render(self.shown, options):
             yield Segment(escape_controls(segment.text), segment.style, segment.control)

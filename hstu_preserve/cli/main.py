@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def terminated_later() -> Iterator[None]:
-    """Hold SIGTERM back inside the block, so that what is being said is said to its end."""
+    """Hold SIGTERM back inside the block, so that a message is printed to its end."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     try:
         yield
@@ -71,7 +71,7 @@ def require_no_empty(arguments: Sequence[str]) -> None:
 def open_standard_streams() -> None:
     """Give the process the standard streams that whoever started it had closed, and let each take any text.
 
-    Otherwise the next file that is opened would take their place and get what is written to them.
+    Otherwise the next file that is opened would take their descriptors and receive the program's output.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

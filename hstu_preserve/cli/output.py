@@ -24,7 +24,7 @@ def emit(record: "Record", *, as_json: bool) -> None:
     """Print the record on stdout.
 
     Args:
-        record: What a verb returned.
+        record: The result of a verb.
         as_json: Whole, as indented JSON; else the text a person reads.
 
     Raises:
@@ -43,7 +43,7 @@ def emit(record: "Record", *, as_json: bool) -> None:
 
 
 def drop_unwritten(stream: TextIO) -> None:
-    """Send what a stream still holds nowhere: at the end of the process, it would be tried and fail once more."""
+    """Discard the unwritten text of a stream: Python would write it again at exit, and fail again."""
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  no path of the user's
         os.dup2(nowhere.fileno(), stream.fileno())
 
@@ -117,6 +117,6 @@ def is_first_process() -> bool:
 
 
 def tell(message: str) -> None:
-    """Print on stderr what the user should know; where nobody reads it any more, the work goes on all the same."""
+    """Print a sentence for the user on stderr; if stderr was closed by its reader, the work goes on all the same."""
     with suppress(BrokenPipeError):
         sys.stderr.write(f"{escape_controls(message)}\n")

@@ -1,4 +1,4 @@
-"""Where a key's passphrase comes from: a file, the environment, or a hidden prompt on a terminal; never an argument."""
+"""Read a key's passphrase from a file, the environment, or a hidden prompt on a terminal; never from an argument."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ PassphraseFileOption = Annotated[
 
 
 def find_passphrase(file: Path | None) -> str | None:
-    """Return the passphrase of the file or, where none is named, of the environment.
+    """Return the passphrase of the file or, if no file is named, of the environment.
 
     Raises:
         MissingPathError: There is no such file.

@@ -21,7 +21,7 @@ def list_commands() -> Iterator[tuple[str, Command]]:
 
 
 def usage_of(name: str, command: Command) -> str:
-    """Return how a command is typed, options in brackets where they may be left out."""
+    """Return the usage of a command, with brackets around the options that may be left out."""
     words = [f"hstu-preserve {name}"]
     for parameter in command.params:
         if parameter.name == "help":

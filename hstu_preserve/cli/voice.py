@@ -1,4 +1,4 @@
-"""The command line's voice: sentences on stderr, and a progress bar where stderr is a terminal."""
+"""Let the command line speak: sentences on stderr, and a progress bar if stderr is a terminal."""
 
 import sys
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def spoken() -> Iterator[Voice]:
 
 @contextmanager
 def spoken_in_epochs() -> Iterator[Voice]:
-    """Yield a voice as `spoken` does; where no bar can be drawn, it writes a line after each epoch."""
+    """Yield a voice as `spoken` does; if no bar can be drawn, it writes a line after each epoch."""
     with spoken() as voice:
         yield voice if can_draw() else Voice(say=voice.say, show=EpochLines().hear)
 

@@ -12,9 +12,9 @@ class ByteSource:
 
     Attributes:
         name: The file's name, without folders.
-        place: Where it is, for messages.
+        place: Its path or address, for messages.
         size: In bytes.
-        open: Begins to read it; what is not read is not fetched.
+        open: Begins to read it; bytes that are not read are not fetched.
     """
 
     name: str

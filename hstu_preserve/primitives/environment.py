@@ -25,10 +25,10 @@ INSTALL_TORCH = "install this program with its extra 'cpu' or 'cuda', e.g. pip i
 
 
 def require_torch() -> None:
-    """Say in one sentence that PyTorch is missing, where it is.
+    """Raise an error of one sentence if PyTorch is missing.
 
     Raises:
-        UnavailableError: With what to type.
+        UnavailableError: PyTorch is missing; the message names the command that installs it.
     """
     if importlib.util.find_spec("torch") is None:
         raise UnavailableError(f"PyTorch is not installed, which training and evaluation need; {INSTALL_TORCH}")
@@ -51,7 +51,7 @@ def python_version() -> str:
 
 
 def processor_name() -> str:
-    """Return the processor's model where the system tells it, else its family."""
+    """Return the processor's model if the system tells it, else its family."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

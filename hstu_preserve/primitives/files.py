@@ -72,7 +72,7 @@ def make_directory(directory: Path) -> None:
 
 @contextmanager
 def refuse_unwritable(path: Path) -> Iterator[None]:
-    """Turn what the operating system says against writing `path` into an UnavailableError.
+    """Turn an error of the operating system on writing `path` into an UnavailableError.
 
     Raises:
         UnavailableError: No permission, a full disk, ….
@@ -122,7 +122,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def open_cut(path: Path, *, length: int) -> BinaryIO:
-    """Open a file to be written on after its first `length` bytes; what follows them is cut off.
+    """Open a file to be written on after its first `length` bytes; the bytes after them are cut off.
 
     Raises:
         UnavailableError: There is no such file, it is shorter, or it cannot be written.
@@ -140,7 +140,7 @@ def open_cut(path: Path, *, length: int) -> BinaryIO:
 
 
 def flush_to_disk(stream: IO[bytes], *, path: Path) -> int:
-    """Put what was written to `stream` on the disk, and return the position after it.
+    """Flush the bytes written to `stream` to the disk, and return the position after them.
 
     Raises:
         UnavailableError: It cannot be written; `path` says where.
@@ -154,9 +154,9 @@ def flush_to_disk(stream: IO[bytes], *, path: Path) -> int:
 
 
 def close_written(stream: IO[bytes], *, path: Path) -> None:
-    """Close a stream that was written to, which writes what its buffer still holds.
+    """Close a stream that was written to; this writes the bytes that its buffer still holds.
 
-    An error under way stays the one that is raised: where a disk is full, closing fails after it for the same reason.
+    An error under way stays the one that is raised: if a disk is full, closing fails after it for the same reason.
 
     Raises:
         UnavailableError: It cannot be written; `path` says where.
@@ -170,7 +170,7 @@ def close_written(stream: IO[bytes], *, path: Path) -> None:
 
 
 def remove_leftovers(directory: Path) -> list[Path]:
-    """Remove what interrupted atomic writes left below `directory`, and return what it was."""
+    """Remove the files that interrupted atomic writes left below `directory`, and return their paths."""
     leftovers = sorted(path for path in directory.rglob(".*.tmp") if path.is_file() and not path.is_symlink())
     try:
         for path in leftovers:
@@ -181,7 +181,7 @@ def remove_leftovers(directory: Path) -> list[Path]:
 
 
 def list_leftovers(path: Path) -> list[Path]:
-    """Return what killed writers of `path` left beside it: files and folders not yet renamed to it."""
+    """Return the files and folders that killed writers of `path` left beside it, not yet renamed to it."""
     beginning = begin_temporary_name(path)
     return sorted(
         other
@@ -198,7 +198,7 @@ def current_umask() -> int:
 
 
 def flush_directory(directory: Path) -> None:
-    """Make a rename in `directory` durable, where the platform can."""
+    """Make a rename in `directory` durable, if the platform can."""
     try:
         descriptor = os.open(directory, os.O_RDONLY)
     except OSError:

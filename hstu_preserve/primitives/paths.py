@@ -68,7 +68,7 @@ def find_collision(first: str, second: str) -> tuple[str, str] | None:
 
 
 def fold(path: str) -> str:
-    """Return what is equal for paths that some file system takes for one."""
+    """Return a key that is equal for two paths if some file system takes them for the same path."""
     return unicodedata.normalize("NFC", path).casefold()
 
 

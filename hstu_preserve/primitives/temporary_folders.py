@@ -55,7 +55,7 @@ def whole_folder(directory: Path, *, require_free: Callable[[], None] = require_
 
 @contextmanager
 def temporary_folder(directory: Path) -> Iterator[Path]:
-    """Yield a new empty folder beside `directory`, locked; where it still has its name at the end, it is removed.
+    """Yield a new empty folder beside `directory`, locked; if it still has its name at the end, it is removed.
 
     Raises:
         OSError: It cannot be made.
@@ -76,7 +76,7 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
 
 
 def hold_folder(folder: Path) -> int | None:
-    """Return a descriptor of the folder that is locked where the file system can, None if the folder is gone.
+    """Return a descriptor of the folder, locked if the file system can lock; None if the folder is gone.
 
     Between being made and being locked it looks abandoned, so another process may just be removing it.
     """
@@ -95,7 +95,7 @@ def hold_folder(folder: Path) -> int | None:
 
 
 def remove_abandoned_folders(directory: Path) -> None:
-    """Remove what killed processes left beside `directory`; what a living one is writing, or may be, stays."""
+    """Remove the folders that killed processes left beside `directory`; one that may still be written stays."""
     for folder in list_leftovers(directory):
         try:
             descriptor = os.open(folder, FOLDER_FLAGS)

@@ -1,4 +1,4 @@
-"""Threads, on a machine that may give none: a limit of processes counts them, and each of them may be one too many."""
+"""Start threads on a machine that may refuse them: a limit on processes counts threads, so that any one may fail."""
 
 import threading
 from collections import deque
@@ -28,8 +28,8 @@ def require_threads(number: int, *, purpose: str, advice: str = ADVICE) -> None:
 
     Args:
         number: Beside the calling thread.
-        purpose: What needs them.
-        advice: What the user can do.
+        purpose: The work that needs them.
+        advice: A step that the user can take.
 
     Raises:
         UnavailableError: The system gives fewer.
@@ -57,10 +57,10 @@ def map_in_threads(
 
     Args:
         work: Is called with each item.
-        items: What is to be done.
+        items: The items to act on.
         max_threads: How many items at once.
         stop: Is set if one of them raises or the caller is interrupted: `work` should then end soon, and no further
-            item is begun. What was raised is raised here, once all threads have ended.
+            item is begun. Their error is raised here, once all threads have ended.
     """
     from concurrent.futures import Future
 

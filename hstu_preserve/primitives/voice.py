@@ -34,12 +34,12 @@ def show_nothing(progress: Progress) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Voice:
-    """Two channels for a verb's talk; the caller decides what becomes of it.
+    """Two channels for a verb's talk; the caller decides whether and how it is shown.
 
     Attributes:
         say: Takes a sentence that the user should read, e.g. how much will be fetched, before it is.
         show: Takes the progress of whatever is being done.
-        step_aside: Clears what is drawn, for a block in which another library draws progress of its own.
+        step_aside: Clears the progress bar, for a block in which another library draws progress of its own.
     """
 
     say: Callable[[str], None] = say_nothing

@@ -26,6 +26,6 @@ MAX_SHOWN_CHARACTERS = 4096
 
 
 def printable(name: str) -> str:
-    """Return a name from outside, shortened if it is absurd, with escapes for what a terminal cannot take."""
+    """Return a name from outside, shortened if it is absurd, with escapes for characters a terminal cannot take."""
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name[:MAX_SHOWN_CHARACTERS])
     return shown if len(name) <= MAX_SHOWN_CHARACTERS else f"{shown}…"

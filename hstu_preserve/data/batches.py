@@ -45,7 +45,7 @@ def assemble_batch(
     """Return the last `max_sequence_length` events before each user's target, and the target.
 
     Args:
-        sequences: Where the events are.
+        sequences: The users' events.
         user_indices: [B] int64, indices into `sequences.user_ids`.
         held_out_events: Last events of each user that are left out; the target is the last of the rest.
         max_sequence_length: Events of history that are kept.

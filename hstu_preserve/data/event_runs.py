@@ -134,7 +134,7 @@ def open_event_runs(folder: Path, *, label: Path) -> Iterator[EventRuns]:
     """Yield an empty place for events; its file has no name in `folder` and is gone at the end, whatever happens.
 
     Args:
-        folder: Where the file is; it grows by 17 bytes for each event.
+        folder: The folder of the file, which grows by 17 bytes for each event.
         label: The folder or file that is being made, for messages.
 
     Raises:

@@ -36,7 +36,7 @@ def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store
 
 
 def open_pinned_store(settings: DatasetSettings, path: Path) -> Store:
-    """Return the store at `path`, whatever its name; every array is hashed: a result will name the fingerprint.
+    """Return the store at `path`, whatever its name; every array is hashed, since a result will name the fingerprint.
 
     Raises:
         DataMismatchError: Another fingerprint than the recipe pins, or an array that was changed.
@@ -49,12 +49,12 @@ def open_pinned_store(settings: DatasetSettings, path: Path) -> Store:
 
 
 def locate_store_for_bundle(reference: DataReference, data: Path | None, *, carried: Path) -> Path:
-    """Return where the data of a bundle is.
+    """Return the path of the store that a bundle needs.
 
     Args:
         reference: The data as the manifest names it.
         data: The store, or None for the one the bundle carries, else a search by fingerprint.
-        carried: Where the bundle's own store is, if it carries one.
+        carried: The path of the bundle's own store, if it carries one.
 
     Raises:
         UnavailableError: The bundle carries none, and none was named or found.

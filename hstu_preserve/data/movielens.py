@@ -29,12 +29,12 @@ class MovieTable:
     item_ids: Int32Array
     genres: tuple[tuple[str, ...], ...]
     years: Int16Array
-    """Of release; 0 where the title has none."""
+    """The year of release; 0 if the title has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RatingsFormat:
-    """Where a layout keeps its ratings and how a line looks."""
+    """The file and the line format of the ratings in one layout."""
 
     file_name: str
     header: bytes
@@ -126,7 +126,7 @@ def parse_block(block: bytes, *, spec: RatingsFormat, label: str, first_line: in
 
 
 def find_breaks(text: Uint8Array, *, spec: RatingsFormat) -> Int64Array | None:
-    """Return where each field of each line ends, shape [lines, fields]; None when some line has other fields."""
+    """Return the end of each field of each line, shape [lines, fields]; None if any line has another number."""
     breaks = np.flatnonzero((text == ord(spec.separator)) | (text == ord("\n")))
     if len(breaks) % spec.num_fields:
         return None

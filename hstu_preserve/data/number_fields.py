@@ -1,4 +1,4 @@
-"""Numbers read from many text fields at once: digits in, integers out, `MALFORMED` where a field is something else.
+"""Numbers read from many text fields at once: digits in, integers out, `MALFORMED` for every other field.
 
 NumPy's own text readers are either slow or forgiving; here each byte of a field is looked at, and none is guessed.
 """

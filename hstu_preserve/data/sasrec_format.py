@@ -210,7 +210,7 @@ def parse_column(rows: list[Row], *, column: str, parse: Callable[..., Int64Arra
     """Return the values of all rows' cells, one after the other.
 
     Raises:
-        ContentError: A value that is not what the column holds; line and column are named.
+        ContentError: A value of another kind than the column's; line and column are named.
     """
     text = np.frombuffer("".join(f"{row.cells[column]}," for row in rows).encode(), dtype=np.uint8)
     ends = np.flatnonzero(text == ord(","))

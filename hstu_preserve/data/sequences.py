@@ -63,7 +63,7 @@ class Beginnings(Sequences):
 
     @property
     def num_events(self) -> int:
-        """Of all users, without what is left out."""
+        """Of all users, without the events that are left out."""
         return int(self.lengths.sum())
 
     @property
@@ -80,7 +80,7 @@ def mask_remaining_events(sequences: Sequences, *, held_out_events: int) -> Bool
 
 
 def locate_last_events(sequences: Sequences, *, count: int) -> Int64Array:
-    """Return the indices of every user's last `count` events, or of all where a user has fewer; in no order."""
+    """Return the indices of every user's last `count` events, or of all if a user has fewer; in no order."""
     assert not isinstance(sequences, Beginnings)
     places = [sequences.ends - place for place in range(1, count + 1)]
     return np.concatenate([place[place >= sequences.starts] for place in places] or [np.empty(0, dtype=np.int64)])
@@ -89,7 +89,7 @@ def locate_last_events(sequences: Sequences, *, count: int) -> Int64Array:
 def select_events(sequences: Sequences, *, mask: BoolArray) -> Sequences:
     """Return all users with those of their events where `mask` [E] is True, in the same order.
 
-    Where only last events are left out, the result looks at the same arrays (`Beginnings`); else events are copied.
+    If only last events are left out, the result looks at the same arrays (`Beginnings`); else events are copied.
 
     Training on a share of the events is `select_events` with a drawn mask that is False wherever
     `mask_remaining_events` is; the batches are then assembled with `held_out_events=0`.

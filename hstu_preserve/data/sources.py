@@ -148,7 +148,7 @@ def read_line_blocks(stream: IO[bytes], *, label: str) -> Iterator[bytes]:
 
 
 def read_whole(stream: IO[bytes], *, label: str, limit_bytes: int) -> bytes:
-    """Return all lines of a stream that is small when it is what it should be.
+    """Return all lines of a stream that is small if it is the expected file.
 
     Raises:
         ContentError: Damaged, or larger than `limit_bytes`.

@@ -130,7 +130,7 @@ def open_store(directory: Path) -> Store:
 
     Raises:
         MissingPathError: There is no store at `directory`.
-        DataMismatchError: An array is not what the record says.
+        DataMismatchError: An array differs from the record.
         ContentError: The record itself is damaged.
         UnavailableError: The directory may not be read.
     """
@@ -148,7 +148,7 @@ def open_store(directory: Path) -> Store:
 
 
 def describe_missing_store(directory: Path) -> PreserveError:
-    """Return the error that says why there is no store, and where one may be."""
+    """Return the error that says why there is no store, and how to get one."""
     if not os.path.lexists(directory):
         return MissingPathError(f"{directory}: no such directory; make a store with 'hstu-preserve data prepare'")
     try:
@@ -224,7 +224,7 @@ def verify_store(store: Store, *, place: Path | None = None) -> None:
 
     Args:
         store: To be verified.
-        place: Where it is, for the message; None says its dataset's name.
+        place: Its path, for the message; None gives its dataset's name instead.
 
     Raises:
         DataMismatchError: Arrays differ from their record; all are named.

@@ -30,7 +30,7 @@ EVENT_ARRAYS = ("item_ids", "half_stars", "timestamps")
 
 
 class ArrayWriter:
-    """Writes one flat array as an `.npy` file, from its beginning to its end, and hashes what it writes.
+    """Writes one flat array as an `.npy` file, from its beginning to its end, and hashes the bytes it writes.
 
     Args:
         stream: A new file, without a buffer.
@@ -86,7 +86,7 @@ def stream_arrays(
         folder: From `new_store_folder`; the caller checks the record, then writes it.
         name: Of the data.
         tie_policy: How events of one user at the same second are ordered.
-        origin: Where the data is from.
+        origin: The source of the data.
         voice: Shows how many ratings were written.
 
     Raises:

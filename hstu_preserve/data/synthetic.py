@@ -92,7 +92,7 @@ def make_data(seed: int, *, num_users: int, num_items: int, num_ratings: int) ->
 
 
 def make_origin(seed: int) -> Origin:
-    """Return where made-up data is from."""
+    """Return the origin that a store of made-up data records."""
     return Origin(
         source=f"synthetic, seed {seed}",
         source_md5=None,
@@ -148,7 +148,7 @@ def make_ratings(seed: int, *, lengths: Int64Array, catalogue: Catalogue) -> Ite
 
 
 def make_block(seed: int, *, first_user: int, first_event: int, lengths: Int64Array, catalogue: Catalogue) -> Ratings:
-    """Return the events of consecutive users; a draw's counter is the event's index, whatever the blocks are."""
+    """Return the events of consecutive users; a draw's counter is the event's index, in blocks of any size."""
     users = np.repeat(np.arange(len(lengths)), lengths)
     counters = first_event + np.arange(len(users))
     is_first = np.concatenate(([True], users[1:] != users[:-1]))

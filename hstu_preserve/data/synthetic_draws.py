@@ -45,5 +45,5 @@ def scale_below(bits: Uint64Array, bound: int | Int64Array) -> Int64Array:
 
 
 def take_bits(bits: Uint64Array, *, shift: int, count: int) -> Int64Array:
-    """Return `count` of the lower 32 bits, independent of what `scale_below` makes."""
+    """Return `count` of the lower 32 bits, independent of the numbers that `scale_below` makes."""
     return ((bits >> np.uint64(shift)) & np.uint64(2**count - 1)).astype(np.int64)

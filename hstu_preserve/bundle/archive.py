@@ -39,7 +39,7 @@ def pack(root: Path, *, output: Path, voice: Voice = SILENT) -> PackResult:
     Raises:
         UsageError: `output` lies inside the directory.
         MissingPathError: The directory does not exist or was not sealed with a manifest.
-        ContentError: The directory is not what its manifest says, before or while it is read; everything is named.
+        ContentError: The directory differs from its manifest, before or while it is read; every difference is named.
         UnavailableError: A file cannot be read, or `output` cannot be written.
     """
     if output.resolve().is_relative_to(root.resolve()):
@@ -71,7 +71,7 @@ def write_member(
     """Write one member, and hash its content again on the way.
 
     Raises:
-        ContentError: The file's content is not, or no longer, what the manifest says.
+        ContentError: The file's content does not, or no longer does, have the digest in the manifest.
     """
     writer.write(make_header(member.path, size=member.size))  # from the manifest: the file is checked against it below
     for chunk in read_chunks(root / member.path):

@@ -53,7 +53,7 @@ class GzipWriter:
         self.sink.write(self.compressor.compress(chunk))
 
     def finish(self) -> None:
-        """Write what is left and the checksum."""
+        """Write the rest of the stream and its checksum."""
         self.sink.write(self.compressor.flush())
         # RFC 1952 gives the size 32 bits: above 4 GiB it wraps.
         self.sink.write(struct.pack("<II", self.checksum, self.size % 2**32))

@@ -41,7 +41,7 @@ def unpack(
     Raises:
         UsageError: `destination` exists, or `source` is a directory.
         MissingPathError: There is no such bundle, or no directory to put the destination in.
-        VerificationError: The bundle is not what its manifest says; nothing is left behind.
+        VerificationError: The bundle differs from its manifest; nothing is left behind.
         UnavailableError: The bundle cannot be read or the destination cannot be written; nothing is left behind.
     """
     if os.path.lexists(destination):

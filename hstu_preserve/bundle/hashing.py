@@ -25,7 +25,7 @@ class BackgroundDigest:
         self._hashing.submit(self._digest, chunk)
 
     def hexdigest(self) -> str:
-        """Wait for what was added and return the digest."""
+        """Wait until all added bytes are hashed, and return the digest."""
         self._hashing.drain()
         return self._digest.hexdigest()
 

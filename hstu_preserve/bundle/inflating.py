@@ -81,7 +81,7 @@ class ZlibInflater:
 
 
 def make_inflater() -> Inflater:
-    """Return a decompressor of one gzip member that checks checksum and size; isal's where it is installed."""
+    """Return a decompressor of one gzip member that checks checksum and size; isal's if it is installed."""
     if igzip_lib is None:
         return ZlibInflater()
     inflater: Inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)

@@ -61,7 +61,7 @@ def open_tree(path: Path, *, known: StoredManifest | None, voice: Voice = SILENT
     """Yield the folder of a bundle's files: a directory as it is, unverified, or an archive, unpacked and verified.
 
     Raises:
-        VerificationError: The archive is not what its manifest says.
+        VerificationError: The archive differs from its manifest.
         ContentError: The manifest is another than the known one.
         UnavailableError: The bundle cannot be read, or there is no room to unpack it.
     """

@@ -118,7 +118,7 @@ def list_tree(root: Path) -> TreeListing:
 
 
 def add_top_level(entry: os.DirEntry[str], listing: TreeListing) -> None:
-    """Add a top-level name with what is below it, if the layout has it."""
+    """Add a top-level entry and the files below it, if the layout has its name."""
     folders, files = set(ROLE_OF_FOLDER), set(ROLE_OF_FILE) | GENERATED_NAMES
     if entry.is_dir(follow_symlinks=False):
         known = folders
@@ -134,7 +134,7 @@ def add_top_level(entry: os.DirEntry[str], listing: TreeListing) -> None:
 
 
 def add_entry(entry: os.DirEntry[str], *, path: str, listing: TreeListing) -> None:
-    """Add one directory entry, and what is below it, to the listing."""
+    """Add one directory entry, and the files below it, to the listing."""
     try:
         require_inside_bundle(path)
     except ValueError as error:

@@ -22,7 +22,7 @@ PassphraseFileOption = Annotated[
 
 
 def find_passphrase(file: Path | None) -> str | None:
-    """Return the passphrase of the file or, where none is named, of the environment.
+    """Return the passphrase of the file or, if no file is named, of the environment.
 
     Raises:
         MissingPathError: There is no such file.

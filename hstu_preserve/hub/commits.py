@@ -79,8 +79,8 @@ class MadeCommit:
 class HubWriter:
     """One user's access to one repository on the Hub.
 
-    Every method raises UnavailableError if the Hub cannot be reached or says no; no message holds the token. What
-    only reads is tried again after a failure that may pass; what writes is not, since nobody knows how far it came.
+    Every method raises UnavailableError if the Hub cannot be reached or says no; no message holds the token. A call
+    that only reads is repeated after a failure that may pass; one that writes is not, as it may have been carried out.
     """
 
     def __init__(self, repository: str) -> None:

@@ -18,7 +18,7 @@ def give(source: Path, destination: Path, *, sha256: str) -> None:
     """Give a file a name, even if another file has it.
 
     Raises:
-        UnavailableError: The system refuses, or a copy is not what was copied.
+        UnavailableError: The system refuses, or a copy differs from its original.
     """
     with refuse_unwritable(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +30,7 @@ def give_new(source: Path, destination: Path, *, sha256: str, heed: Callable[[],
     """Let a file have a name if nothing else has it, and return whether it does.
 
     Raises:
-        UnavailableError: The system refuses, or a copy is not what was copied.
+        UnavailableError: The system refuses, or a copy differs from its original.
     """
     with refuse_unwritable(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)

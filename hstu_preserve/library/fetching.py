@@ -39,7 +39,7 @@ def fetch_file(
         ContentError: It does not have the digests that it must have.
         UnavailableError: It cannot be fetched or kept.
     """
-    require_agreement(file, expected.listed)
+    require_agreement(file, expected.listed)  # before gigabytes are fetched that cannot be right
     order = Order(file=file, repository=repository, expected=expected)
     here = order.take_here()
     if here is not None:

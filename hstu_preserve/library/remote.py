@@ -31,7 +31,7 @@ class Remote:
         content: Its bytes, from the copy on this machine if there is one.
         copy: That copy.
         digest_list: The repository's list, which may vouch for it; None if it has no list.
-        place: Where the file lies, as seen from the list.
+        place: The file's path, as seen from the list.
     """
 
     content: Path | ByteSource
@@ -119,7 +119,7 @@ def bring(address: Address, *, voice: Voice) -> Copy:
     A branch is resolved anew; if the Hub does not answer, the copy on this machine is used.
 
     Raises:
-        ContentError: It is not what the digests say.
+        ContentError: It does not have the digests that it must have.
         UnavailableError: It cannot be fetched.
     """
     found = ask_or_use_kept(address, voice=voice)
@@ -141,7 +141,7 @@ def fetch_bundle(file: PublishedFile, repository: Repository, *, address: Addres
     """Fetch a bundle, after saying how much it is, and return it as it lies in the cache.
 
     Raises:
-        ContentError: It is not what the digests say.
+        ContentError: It does not have the digests that it must have.
         UnavailableError: It cannot be fetched, or there is no room.
     """
     missing = repository.count_missing(file)
@@ -194,7 +194,7 @@ def fetch_companions(file: PublishedFile, repository: Repository) -> None:
     """Fetch the signature and the list of a file; the work can go on without them, so a failure is only reported.
 
     Raises:
-        ContentError: One is not what the Hub lists, or was changed here and cannot be fetched again.
+        ContentError: One lacks the digest that the Hub lists, or was modified here and cannot be fetched again.
     """
     for path in (LIST_NAME, f"{file.path}{SIGNATURE_SUFFIX}"):
         companion = repository.snapshot.find(path)
@@ -211,10 +211,11 @@ def fetch_signature(copy: Copy, *, voice: Voice) -> None:
 
     Raises:
         UnavailableError: There is one and it cannot be fetched, or nobody can say whether there is one.
-        ContentError: It is not what the Hub lists.
+        ContentError: It does not have the digest that the Hub lists.
     """
     receipt = copy.receipt
     repository = open_repository(receipt.repository, revision=receipt.commit, voice=voice)
+    # Tried again in each call: a signature that could not be fetched once must not count as missing for ever.
     signature = repository.snapshot.find(f"{receipt.path}{SIGNATURE_SUFFIX}")
     if signature is not None and repository.find_here(signature) is None:
         fetch_file(signature, repository=repository)

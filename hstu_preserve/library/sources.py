@@ -125,7 +125,7 @@ def find_here(text: str, *, voice: Voice = SILENT) -> Source:
     Raises:
         UnavailableError: It is not on this machine; the message names the repository that holds it.
         UsageError: A catalog id, or one of our recipes, that has no bundle at all.
-        VerificationError: The copy is not what the catalog names now.
+        VerificationError: The copy does not have the digests that the catalog gives now.
         ContentError: The copy was changed since it was fetched.
     """
     named = resolve_target(text)
@@ -169,7 +169,7 @@ def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) ->
     Raises:
         UnavailableError: There is none.
         UsageError: It has no bundle at all.
-        VerificationError: The copy is not what the catalog names now.
+        VerificationError: The copy does not have the digests that the catalog gives now.
         ContentError: The copy was changed since it was fetched.
     """
     from hstu_preserve.library.identities import require_expected
@@ -194,7 +194,7 @@ def obtain_signature(source: Source, *, voice: Voice) -> None:
 
     Raises:
         UnavailableError: It has one that cannot be fetched.
-        ContentError: The signature is not what the Hub lists.
+        ContentError: The signature lacks the digest that the Hub lists.
     """
     if source.copy is not None:
         from hstu_preserve.library.remote import fetch_signature  # most targets are no copies

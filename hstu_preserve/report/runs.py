@@ -1,12 +1,10 @@
 """Describe runs: the recipe and data that go in, and the results of training and evaluation."""
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.records.results import EvaluationResult, ShownRecipe, StoreResult, TrainingResult
-from hstu_preserve.report.tables import list_claims, list_fields, list_warnings
+from hstu_preserve.report.tables import list_claims, list_fields, list_warnings, new_table
 
 
 def describe_shown_recipe(record: ShownRecipe) -> RenderableType:
@@ -57,7 +55,7 @@ def describe_training(record: TrainingResult) -> RenderableType:
 def describe_evaluation(record: EvaluationResult) -> RenderableType:
     """Return one evaluation."""
     found = record.evaluation
-    table = Table("metric", "value", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("metric", "value")
     for metric, value in found.metrics.items():
         table.add_row(metric, f"{value:.6f}")
     table.add_row("coverage@10", f"{found.coverage_at_10:.6f}")

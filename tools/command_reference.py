@@ -19,7 +19,8 @@ def command_pages() -> str:
 
 def summary_of(command: Command) -> str:
     """Return the first paragraph of a command's help."""
-    return command.help.strip().partition("\n\n")[0]
+    help_text: str = command.help
+    return help_text.strip().partition("\n\n")[0]
 
 
 def anchor_of(name: str) -> str:

@@ -29,9 +29,9 @@ from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.model.upstream_weights import build_for_weights
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.environment import EnvironmentRecord
-from hstu_preserve.records.manifest import Manifest, RunRecord
+from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.verification import DeepCheck
-from hstu_preserve.reruns.opened_bundle import OpenedBundle
+from hstu_preserve.reruns.opened_bundle import OpenedBundle, open_bundle
 from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint, state_digest
 from hstu_preserve.training.resumability import require_resumable
 
@@ -42,9 +42,7 @@ def check_tree(tree: VerifiedTree) -> tuple[DeepCheck, ...]:
     Returns:
         One check per question; a check that failed says what it expected and found.
     """
-    manifest = tree.verification.manifest
-    assert isinstance(manifest, Manifest)
-    return check_bundle(OpenedBundle(root=tree.root, manifest=manifest))
+    return check_bundle(open_bundle(tree))
 
 
 def check_bundle(bundle: OpenedBundle) -> tuple[DeepCheck, ...]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, STEPS
+from hstu_preserve.bundle.opening import VerifiedTree
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.evaluation import ResultsRecord
@@ -95,6 +96,13 @@ class OpenedBundle:
         if not any(file.path == path for file in self.manifest.contents.files):
             raise ContentError(f"{path}: not in the bundle, which so cannot be re-run")
         return read_bytes(self.root / path)
+
+
+def open_bundle(tree: VerifiedTree) -> OpenedBundle:
+    """Return the bundle in a tree whose bytes are those of its manifest, which is a run's."""
+    manifest = tree.verification.manifest
+    assert isinstance(manifest, Manifest)
+    return OpenedBundle(root=tree.root, manifest=manifest)
 
 
 def parse_step(line: str, *, place: str) -> RecordedStep:

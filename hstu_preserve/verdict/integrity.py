@@ -1,12 +1,12 @@
-"""Judge the rungs that need no re-run: bytes and signer; and say why an archive cannot be re-run at all."""
+"""Judge the rungs that need no re-run: bytes, signer, consistency; and say why an archive cannot be re-run at all."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from hstu_preserve.primitives.wording import printable
+from hstu_preserve.primitives.wording import count, list_some, printable
 from hstu_preserve.records.shown_legacy import ShownChain
-from hstu_preserve.records.verdict import Rung, Verdict
-from hstu_preserve.records.verification import Verification
+from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict
+from hstu_preserve.records.verification import DeepCheck, Verification
 from hstu_preserve.verdict.rungs import judge_bytes, judge_signer, not_run
 
 RERUN_RUNGS: Mapping[str, Rung] = MappingProxyType(
@@ -42,6 +42,30 @@ def describe_vouching(verification: Verification) -> str:
     signer, manifest = verification.signer, verification.manifest
     own = signer.reason if signer is not None and signer.ok else "integrity only"
     return f"{own}; {manifest.vouched}" if manifest is not None and manifest.vouched is not None else own
+
+
+MAX_CONTRADICTIONS = 3
+"""Failed checks that the verdict's sentence repeats in full."""
+
+
+def judge_consistency(checks: Sequence[DeepCheck]) -> Verdict:
+    """Judge whether the parts of a bundle agree with each other; a failed check is named with what it found."""
+    failed = [f"{check.name}: {check.detail}" for check in checks if not check.passed]
+    agreement = f"{count(len(checks), 'check')}: no part of the bundle contradicts another"
+    return Verdict(
+        rung=Rung.CONSISTENCY,
+        outcome=Outcome.NOT_REPRODUCED if failed else Outcome.REPRODUCED_BITWISE,
+        claim=None,
+        reason=list_some(failed, at_most=MAX_CONTRADICTIONS, separator="; ") if failed else agreement,
+        evidence=tuple(Fact(name=check.name, value=check.passed) for check in checks),
+        is_required=True,
+    )
+
+
+def explain_contradiction(*, rungs: Sequence[str]) -> list[Verdict]:
+    """Return that nothing of a bundle that contradicts itself was run again: no number would mean anything."""
+    sentence = "not run again: the bundle contradicts itself"
+    return [not_run(rung, sentence) for name, rung in RERUN_RUNGS.items() if name in rungs]
 
 
 def explain_not_run(chains: Sequence[ShownChain], *, rungs: Sequence[str]) -> list[Verdict]:

@@ -203,7 +203,7 @@ def list_failed(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Return 3 for other bytes or signer, 5 for a claim that does not hold, 6 where no verdict was possible, else 0."""
+    """Return 3 for other bytes or signer or a contradiction, 5 for a claim that fails, 6 if one is open, else 0."""
     required = [verdict for verdict in verdicts if verdict.is_required]
     return worst_exit_code(map(find_exit_code, required)) if required else InconclusiveError.exit_code
 
@@ -214,5 +214,5 @@ def find_exit_code(verdict: Verdict) -> int:
         return 0
     if verdict.outcome is not Outcome.NOT_REPRODUCED:
         return InconclusiveError.exit_code
-    is_other_content = verdict.rung in {Rung.BYTES, Rung.SIGNER}
+    is_other_content = verdict.rung in {Rung.BYTES, Rung.SIGNER, Rung.CONSISTENCY}
     return (ContentError if is_other_content else NotReproducedError).exit_code

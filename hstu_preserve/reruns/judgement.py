@@ -54,7 +54,7 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
         verification = complete(tree.verification, source, trusted=trusted)
         verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
         if verification.ok:
-            bundle = open_bundle(tree)
+            bundle = open_bundle(tree, entry=source.entry)
             # Before anything is run again: these checks take seconds, a training takes hours.
             checks = check_bundle(bundle)
             verdicts.append(judge_consistency(checks))

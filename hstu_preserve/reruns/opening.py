@@ -20,4 +20,4 @@ def open_run(source: Source, *, voice: Voice = SILENT) -> Iterator[OpenedBundle]
     """
     manifest = source.require_manifest().manifest  # what is no run is refused before gigabytes are unpacked
     with open_tree(source.path, known=source.stored, voice=voice) as root:
-        yield OpenedBundle(root=root, manifest=manifest)
+        yield OpenedBundle(root=root, manifest=manifest, entry=source.entry)

@@ -36,6 +36,7 @@ from hstu_preserve.verdict.rungs import (
     judge_training_bitwise,
     not_run,
 )
+from hstu_preserve.verdict.triviality import call_trivial
 
 RANKS_NAME = "ranks.npz"
 RETRAINED_NAME = "retrained"
@@ -95,10 +96,14 @@ class NativeRunner:
             environment_differences=self.list_environment_differences(self.numerics),
         )
         agree = evaluators_agree(evaluated.ranks)
-        numeric = (
-            judge_evaluation_numeric(claim, evaluated.record, comparison=comparison, evaluators_agree=agree)
+        numeric = [
+            call_trivial(
+                judge_evaluation_numeric(claim, evaluated.record, comparison=comparison, evaluators_agree=agree),
+                claim,
+                evaluation=evaluated.record,
+            )
             for claim in self.bundle.manifest.claims
-        )
+        ]
         return [bitwise, *numeric]
 
     def judge_resume(self) -> list[Verdict]:
@@ -177,10 +182,14 @@ class NativeRunner:
             environment_differences=differences,
         )
         final = retrained.results.final
-        statistical = (
-            judge_training(claim, final.metrics[claim.policy.metric], environment_differences=differences)
+        statistical = [
+            call_trivial(
+                judge_training(claim, final.metrics[claim.policy.metric], environment_differences=differences),
+                claim,
+                evaluation=final,
+            )
             for claim in self.bundle.manifest.claims
-        )
+        ]
         return [bitwise, *statistical]
 
     def list_environment_differences(self, found: NumericsRecord | None) -> list[str]:

@@ -14,8 +14,10 @@ from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.consistency import check_bundle
 from hstu_preserve.reruns.native import NativeRunner
 from hstu_preserve.reruns.opened_bundle import OpenedBundle, open_bundle
+from hstu_preserve.reruns.recorded_data import describe_data
 from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_contradiction, judge_consistency, judge_integrity
 from hstu_preserve.verdict.judgement import Judgement
+from hstu_preserve.verdict.limits import list_limits
 
 JUDGES = {
     "evaluation": NativeRunner.judge_evaluation,
@@ -57,7 +59,7 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
             bundle = open_bundle(tree, entry=source.entry)
             # Before anything is run again: these checks take seconds, a training takes hours.
             checks = check_bundle(bundle)
-            verdicts.append(judge_consistency(checks))
+            verdicts.append(judge_consistency(checks, subject=describe_data(bundle.manifest.run.data)))
             if all(check.passed for check in checks):
                 runner = make_runner(bundle, rerun, voice=voice)
                 verdicts += climb(runner, rungs=rerun.rungs)
@@ -69,6 +71,7 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
         verdicts=verdicts,
         evaluation=runner.evaluation if runner else None,
         environment=describe_environment(runner.numerics) if runner else None,
+        limits=list_limits(rungs=rerun.rungs) if runner else (),
     )
 
 

@@ -142,6 +142,9 @@ def check_claims(bundle: OpenedBundle) -> str:
     for claim in bundle.manifest.claims:
         policy = claim.policy
         named = f"claim {policy.name}"
+        if results.final.metrics.get(policy.metric) != claim.value:
+            recorded = results.final.metrics.get(policy.metric)
+            raise ContentError(f"{METRICS}: {policy.metric} is {recorded}, the manifest claims {claim.value}")
         require_equal(f"epoch of {named}, {policy.selection_rule.value}", expected=selected, found=claim.epoch)
         require_equal(f"protocol of {named}", expected=run.recipe.dataset.protocol, found=policy.protocol)
         if policy.seeds[:1] != (seed,) or len(set(policy.seeds)) != len(policy.seeds):

@@ -88,6 +88,7 @@ def reproduce(
             verdicts=tuple(judgement.verdicts),
             evaluation=judgement.evaluation,
             environment=judgement.environment,
+            limits=judgement.limits,
             exit_code=choose_exit_code(judgement.verdicts),
         )
         if folder is not None:
@@ -129,6 +130,6 @@ def judge_migrated(source: Source, *, rungs: Sequence[str], public_key: Path | N
         if verification.ok:
             manifest = source.require_record()
             assert isinstance(manifest, MigratedManifest)
-            verdicts.append(judge_consistency(check_migrated_tree(tree)))
+            verdicts.append(judge_consistency(check_migrated_tree(tree), subject=None))
             verdicts += explain_not_run(manifest.chains, rungs=rungs)
     return Judgement(title=source.title, identity=verification.identity, verdicts=verdicts)

@@ -19,6 +19,12 @@ from hstu_preserve.records.signature import PAYLOAD_TYPE, Envelope, KeySignature
 ENCRYPTED_LABEL = b"ENCRYPTED"
 PRIVATE_LABEL = b"PRIVATE KEY-----"
 
+FIELD_PRIME = 2**255 - 19
+ORDER_8_Y = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+"""y of two of the four points of order 8 on edwards25519; the other two have its negative."""
+SMALL_ORDER_Y = frozenset({0, 1, FIELD_PRIME - 1, ORDER_8_Y, FIELD_PRIME - ORDER_8_Y})
+"""y of the eight points whose order divides the cofactor 8: 0 has order 4, 1 is neutral, -1 has order 2."""
+
 
 def generate_key() -> Ed25519PrivateKey:
     """Return a new private key."""
@@ -72,6 +78,23 @@ def check(envelope: Envelope, *, identity: str | None, public_key: Ed25519Public
         outcome = SignerOutcome.OTHER_KEY
         reason = f"signed by another key (expected {trusted}, found {', '.join(keyids)})"
     return SignerCheck(outcome=outcome, reason=reason, keyids=keyids, trusted_keyid=trusted)
+
+
+def require_strong(public_key: Ed25519PublicKey, *, source: Path) -> None:
+    """Refuse a key for which somebody without the private one can make signatures.
+
+    Under a key of small order one signature holds for many messages, or for every one; OpenSSL does not look. A y that
+    is not below the field's prime is another spelling of some key (RFC 8032, section 5.1.3), so that one key would
+    have two key ids.
+
+    Raises:
+        ContentError: It is such a key.
+    """
+    y = int.from_bytes(public_key.public_bytes_raw(), "little") % 2**255  # the top bit is the sign of x
+    if y >= FIELD_PRIME:
+        raise ContentError(f"{source}: not a key that anybody made (its point is not in canonical form)")
+    if y in SMALL_ORDER_Y:
+        raise ContentError(f"{source}: a key of small order, under which anybody can sign; trust no such key")
 
 
 def is_valid(signature: KeySignature, *, payload: bytes, public_key: Ed25519PublicKey) -> bool:
@@ -153,4 +176,5 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         raise ContentError(f"{path}: not a public key in PEM form") from None
     if not isinstance(key, Ed25519PublicKey):
         raise ContentError(f"{path}: not an Ed25519 key")
+    require_strong(key, source=path)
     return key

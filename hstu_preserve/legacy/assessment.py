@@ -112,7 +112,8 @@ class Assessment:
         without = [path for path in paths if path not in self.members.vouched]
         if len(without) == len(paths):
             return "read whole, nothing vouches for it: no digest to compare with was found"
-        return f"nothing vouches for {len(without)} of {len(paths)} members: {', '.join(without[:MAX_PLACES])}"
+        named = list_some(without, at_most=MAX_PLACES)
+        return f"nothing vouches for {len(without)} of {len(paths)} members: {named}"
 
     def list_missing_guarantees(self) -> Iterator[str]:
         """Yield what a native bundle would promise and this archive cannot."""

@@ -17,6 +17,7 @@ from hstu_preserve.legacy.statements import find_statements, follow_pointer, is_
 from hstu_preserve.legacy.walker import LegacyMember
 from hstu_preserve.primitives.archive_names import strip_suffix
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.migration import Basis, Provenance, Statement
 from hstu_preserve.records.shown_legacy import ShownBinding, ShownChain
@@ -68,7 +69,7 @@ def check_originals(tree: MigratedTree) -> str:
         for chunk in read_chunks(tree.root / file.path):
             digest.update(chunk)
         require_equal(f"md5 of {file.path}", expected=file.md5, found=digest.hexdigest())
-    return f"{len(tree.manifest.files)} files of {tree.manifest.source.name}"
+    return f"{count(len(tree.manifest.files), 'file')} of {tree.manifest.source.name}"
 
 
 def check_chains(tree: MigratedTree) -> str:
@@ -80,7 +81,7 @@ def check_chains(tree: MigratedTree) -> str:
     for entry, chain in recorded.items():
         require_same_chain(chain, found[entry])
         num_unknown += len(chain.unknown)
-    return f"{len(recorded)} gin chains as recorded; {num_unknown} names in them that no code here reads"
+    return f"{count(len(recorded), 'gin chain')} as recorded; {count(num_unknown, 'name')} that no code here reads"
 
 
 def require_same_chain(recorded: ShownChain, found: ShownChain) -> None:
@@ -116,7 +117,8 @@ def check_statements(tree: MigratedTree) -> str:
         elif statement.to_json() not in found:
             what = f"{statement.subject.value} {statement.value!r}"
             raise ContentError(f"{what}: not in {statement.file or named} ({statement.place or statement.basis.value})")
-    return f"{len(tree.manifest.statements) - num_unknown} values as their files have them, {num_unknown} unknown"
+    num_known = len(tree.manifest.statements) - num_unknown
+    return f"{count(num_known, 'value')} as the files have them, {num_unknown} unknown"
 
 
 def require_manifest_value(statement: Statement, contents: LegacyContents) -> None:
@@ -134,7 +136,7 @@ def check_checkpoints(tree: MigratedTree) -> str:
     paths = tree.list_files(is_checkpoint)
     for path in paths:
         require_safe_checkpoint(path)
-    return f"{len(paths)} checkpoints are safe to load"
+    return f"{count(len(paths), 'checkpoint')} safe to load"
 
 
 def check_event_files(tree: MigratedTree) -> str:
@@ -144,7 +146,7 @@ def check_event_files(tree: MigratedTree) -> str:
     for path in paths:
         with path.open("rb") as stream:
             num_points += sum(1 for _ in iterate_scalars(stream, source=str(path)))
-    return f"{num_points} points in {len(paths)} files, whole"
+    return f"{count(num_points, 'point')} in {count(len(paths), 'file')}, whole"
 
 
 CHECKS: dict[str, Callable[[MigratedTree], str]] = {

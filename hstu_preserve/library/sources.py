@@ -1,6 +1,6 @@
 """Look at a TARGET once: resolve its text, find its bytes, and recognise its form by the first of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -154,7 +154,7 @@ def obtain(text: str, *, voice: Voice = SILENT) -> Source:
     from hstu_preserve.library.remote import bring  # most targets are here
 
     copy = bring(locate_bundle(named, text=text), voice=voice)
-    return look_at(copy.path, text=text, copy=copy)
+    return replace(look_at(copy.path, text=text, copy=copy), entry=entry_of(named))
 
 
 def require_bundle(path: Path, *, text: str) -> None:
@@ -186,7 +186,12 @@ def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) ->
     require_expected(copy.path, find_in_catalog(address.repository, address.path), source=text)
     if copy.notice is not None:
         voice.say(copy.notice)
-    return look_at(copy.path, text=text, copy=copy)
+    return replace(look_at(copy.path, text=text, copy=copy), entry=entry_of(named))
+
+
+def entry_of(named: "Address | CatalogEntry") -> "CatalogEntry | None":
+    """Return the catalog's entry if the user typed its id, None of an address."""
+    return None if isinstance(named, Address) else named
 
 
 def obtain_signature(source: Source, *, voice: Voice) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from hstu_preserve.records.numbers import AnyFloat, NaturalInt, NonNegativeFloat
+from hstu_preserve.records.numbers import AnyFloat, NaturalInt, NonNegativeFloat, Probability
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
 
@@ -50,8 +50,8 @@ class ClaimPolicy(Record):
     direction: Direction
     protocol: Protocol
     selection_rule: SelectionRule
-    margin: NonNegativeFloat | None
-    """Largest absolute difference that still counts as the same number; None where nobody fixed one."""
+    margin: Probability | None
+    """Largest absolute difference that still counts as the same number; every number is within 1. None: not fixed."""
     margin_derivation: str | None
     """Where the margin comes from."""
     loss_tolerance: NonNegativeFloat
@@ -66,6 +66,8 @@ class ClaimPolicy(Record):
             raise ValueError("margin and margin_derivation are given together or not at all")
         if self.selection_rule is SelectionRule.BEST_ON_VALIDATION and self.protocol is not Protocol.VALIDATED:
             raise ValueError("selection_rule best-on-validation exists only under protocol validated")
+        if self.selection_rule is SelectionRule.FINAL_EPOCH and self.protocol is Protocol.VALIDATED:
+            raise ValueError("selection_rule final-epoch is not what protocol validated reports: best-on-validation is")
         return self
 
 

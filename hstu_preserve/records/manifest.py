@@ -23,6 +23,11 @@ from hstu_preserve.records.shown_legacy import ShownChain
 SCHEMA_VERSION = 0
 MANIFEST_NAME = "MANIFEST.json"
 CHECKSUMS_NAME = "SHA256SUMS"
+NO_RUN = (
+    "which was no run of this program: it has no recipe with data and policy to work on; 'hstu-preserve show' says "
+    "what is known of it"
+)
+"""Why a legacy archive, migrated or not, can be neither evaluated nor trained."""
 
 
 class DataReference(Record):
@@ -272,10 +277,7 @@ class MigratedManifest(BundleManifest):
         Raises:
             UsageError: Always.
         """
-        raise UsageError(
-            f"migrated from the legacy archive {self.source.name}, which was no run of this program: it has "
-            "no recipe with data and policy to work on; 'hstu-preserve show' says what is known of it"
-        )
+        raise UsageError(f"migrated from the legacy archive {self.source.name}, {NO_RUN}")
 
 
 AnyManifest: TypeAlias = Manifest | MigratedManifest

@@ -178,6 +178,8 @@ class Reproduction(Record):
     evaluation: EvaluationRecord | None
     """The evaluation that was run again."""
     environment: EnvironmentRecord | None
+    limits: tuple[str, ...] = ()
+    """What no verdict here speaks of."""
     exit_code: int
 
     def spelled_as_text(self) -> Self:

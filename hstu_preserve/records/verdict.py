@@ -10,6 +10,7 @@ class Rung(StrEnum):
 
     BYTES = "bytes"
     SIGNER = "signer"
+    CONSISTENCY = "consistency"
     EVALUATION_BITWISE = "evaluation-bitwise"
     EVALUATION_NUMERIC = "evaluation-numeric"
     RESUME_BITWISE = "resume-bitwise"

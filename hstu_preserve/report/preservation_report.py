@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from hstu_preserve.primitives.wording import count
-from hstu_preserve.records.catalog import Collection
+from hstu_preserve.records.catalog import CatalogEntry, Collection
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.results import ListedExperiment, Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
@@ -47,10 +47,10 @@ def write_preservation_report(
         PREAMBLE,
         describe_environment(environment),
         DATA_NOTES,
-        "## Reproduced here",
+        "## Judged here",
         *(describe_reproduction(reproduction) for reproduction in reproductions),
         "## Published results",
-        *(describe_collection(collection, listed) for collection in HEADINGS),
+        *(describe_collection(collection, listed, reproductions=reproductions) for collection in HEADINGS),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -88,6 +88,8 @@ def describe_reproduction(reproduction: Reproduction) -> str:
             f"{found.num_nearly_tied} with one within 1e-6."
         )
         lines += ["", figures]
+    if reproduction.limits:
+        lines += ["", *(f"* Limit: {limit}." for limit in reproduction.limits)]
     return "\n".join(lines)
 
 
@@ -96,14 +98,16 @@ def describe_verdict(verdict: Verdict) -> str:
     return f"| {verdict.rung.value} | {verdict.claim or ''} | {verdict.outcome.value} | {verdict.reason} |"
 
 
-def describe_collection(collection: Collection, listed: Iterable[ListedExperiment]) -> str:
-    """Return the published results of one collection, each with why it was not re-run here."""
+def describe_collection(
+    collection: Collection, listed: Iterable[ListedExperiment], *, reproductions: Sequence[Reproduction] = ()
+) -> str:
+    """Return the published results of one collection, each with what was said of it above, or why nothing was."""
     chosen = [one for one in listed if one.entry.collection is collection]
     if not chosen:
         return ""
     rows = [
         f"| {one.entry.id} | {one.entry.dataset} | {one.entry.recipe} | {format_value(one.ndcg10)} | "
-        f"{format_gain(one.gain)} | {explain_absence(one)} |"
+        f"{format_gain(one.gain)} | {summarize(one, reproductions)} |"
         for one in chosen
     ]
     notes = dict.fromkeys(note for one in chosen for note in one.entry.notes)
@@ -118,6 +122,25 @@ def describe_collection(collection: Collection, listed: Iterable[ListedExperimen
             *(f"* {note}" for note in notes),
         ]
     ).rstrip()
+
+
+def summarize(listed: ListedExperiment, reproductions: Sequence[Reproduction]) -> str:
+    """Return the outcomes of a published experiment's bundle that was judged, else why none was."""
+    judged = [one for one in reproductions if is_of(listed.entry, one)]
+    outcomes = [f"{verdict.rung.value} {verdict.outcome.value}" for one in judged for verdict in one.verdicts]
+    if judged:
+        return f"judged above: {', '.join(dict.fromkeys(outcomes))}"
+    location = listed.entry.bundle
+    # Anybody may give a file this name, so that its verdicts are not said to be this experiment's.
+    if location is not None and any(one.path.name == location.path for one in reproductions):
+        return f"a file with the name {location.path} is judged above; that it is the published one is not known"
+    return explain_absence(listed)
+
+
+def is_of(entry: CatalogEntry, reproduction: Reproduction) -> bool:
+    """Whether what was judged is an experiment's bundle, by the id that was typed or by its identity."""
+    identity = None if entry.bundle is None else entry.bundle.identity
+    return reproduction.target == entry.id or (identity is not None and reproduction.identity == identity)
 
 
 def explain_absence(listed: ListedExperiment) -> str:

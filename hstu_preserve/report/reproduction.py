@@ -37,7 +37,8 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
     numerics = record.environment.numerics if record.environment else None
     if numerics is not None:
         fields["re-run with"] = describe_numerics(numerics)
-    return Group(list_fields(fields), verdicts)
+    limits = [Text(f"limit: {printable(limit)}", style="dim") for limit in record.limits]
+    return Group(list_fields(fields), verdicts, *limits)
 
 
 def list_verdicts(verdicts: Iterable[Verdict]) -> Table:

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
+from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
 from hstu_preserve.report.lines import Line
+from hstu_preserve.verdict.limits import AUTHORS_WORD
 
 LEGACY_MARKS = {
     LegacyOutcome.MATCHES: ("ok ", "green"),
@@ -24,6 +26,8 @@ def list_target(target: VerifiedTarget) -> Iterator[Line]:
     if target.verification is not None:
         yield describe_verification(target.verification)
         yield from map(describe_check, target.deep)
+        if target.deep and isinstance(target.verification.manifest, Manifest):
+            yield Line(mark=f"  limit: {AUTHORS_WORD}", style="dim", text="")
     elif target.legacy is not None:
         yield from list_legacy(target.legacy)
     else:

@@ -11,6 +11,7 @@ from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError, NotRunnableError
 from hstu_preserve.primitives.voice import Progress, Voice
+from hstu_preserve.primitives.wording import count
 from hstu_preserve.reruns.opened_bundle import OpenedBundle, RecordedStep
 from hstu_preserve.training.checkpoint import Checkpoint, capture_state, read_checkpoint, read_position, state_digest
 from hstu_preserve.training.events import StepEvent
@@ -58,7 +59,7 @@ def find_stretch(bundle: OpenedBundle) -> Stretch:
     )
     if len(names) < 2:
         raise NotRunnableError(
-            f"the bundle holds {len(names)} checkpoint after an epoch, so there is none before the last"
+            f"the bundle holds {count(len(names), 'checkpoint')} after an epoch, so there is none before the last"
         )
     (epoch, name), (last_epoch, last_name) = names[-2:]
     start = read_end_of_epoch(bundle, name, epoch=epoch)

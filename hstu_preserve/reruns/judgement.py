@@ -4,18 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.bundle.opening import VerifiedTree, open_verified
+from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.compute.machine import describe_environment
 from hstu_preserve.library.sources import Source
 from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.voice import Voice
-from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.verdict import Verdict
+from hstu_preserve.reruns.consistency import check_bundle
 from hstu_preserve.reruns.native import NativeRunner
-from hstu_preserve.reruns.opened_bundle import OpenedBundle
-from hstu_preserve.verdict.integrity import RERUN_RUNGS, judge_integrity
+from hstu_preserve.reruns.opened_bundle import OpenedBundle, open_bundle
+from hstu_preserve.reruns.recorded_data import describe_data
+from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_contradiction, judge_consistency, judge_integrity
 from hstu_preserve.verdict.judgement import Judgement
+from hstu_preserve.verdict.limits import list_limits
 
 JUDGES = {
     "evaluation": NativeRunner.judge_evaluation,
@@ -54,28 +56,34 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
         verification = complete(tree.verification, source, trusted=trusted)
         verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
         if verification.ok:
-            runner = make_runner(tree, rerun, voice=voice)
-            verdicts += climb(runner, rungs=rerun.rungs)
+            bundle = open_bundle(tree, entry=source.entry)
+            # Before anything is run again: these checks take seconds, a training takes hours.
+            checks = check_bundle(bundle)
+            verdicts.append(judge_consistency(checks, subject=describe_data(bundle.manifest.run.data)))
+            if all(check.passed for check in checks):
+                runner = make_runner(bundle, rerun, voice=voice)
+                verdicts += climb(runner, rungs=rerun.rungs)
+            else:
+                verdicts += explain_contradiction(rungs=rerun.rungs)
     return Judgement(
         title=source.title,
         identity=verification.identity,
         verdicts=verdicts,
         evaluation=runner.evaluation if runner else None,
         environment=describe_environment(runner.numerics) if runner else None,
+        limits=list_limits(rungs=rerun.rungs) if runner else (),
     )
 
 
-def make_runner(tree: VerifiedTree, rerun: Rerun, *, voice: Voice) -> NativeRunner:
-    """Return the runner of a bundle whose bytes are right.
+def make_runner(bundle: OpenedBundle, rerun: Rerun, *, voice: Voice) -> NativeRunner:
+    """Return the runner of a bundle that agrees with itself.
 
     Raises:
         ContentError: Data or results are not what the bundle says.
         UnavailableError: There is no such data.
     """
-    manifest = tree.verification.manifest
-    assert isinstance(manifest, Manifest)
     return NativeRunner(
-        OpenedBundle(root=tree.root, manifest=manifest),
+        bundle,
         data=rerun.data,
         device=rerun.device,
         output=rerun.output,

@@ -11,6 +11,7 @@ from hstu_preserve.bundle.layout import CONFIG_FOLDER
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.machine import choose_device, describe_numerics
 from hstu_preserve.data.finding import locate_store_for_bundle, open_store_for_bundle
+from hstu_preserve.data.store import Store
 from hstu_preserve.errors import NotRunnableError
 from hstu_preserve.evaluation.one_evaluation import evaluators_agree
 from hstu_preserve.evaluation.ranks import compare_ranks, write_ranks
@@ -24,6 +25,7 @@ from hstu_preserve.records.verdict import Rung, Verdict
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
 from hstu_preserve.reruns.continuation import continue_run, find_stretch
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
+from hstu_preserve.reruns.recorded_data import require_described, require_held_out_items
 from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.training import train_chain
 from hstu_preserve.verdict.resumption import judge_resume
@@ -34,6 +36,7 @@ from hstu_preserve.verdict.rungs import (
     judge_training_bitwise,
     not_run,
 )
+from hstu_preserve.verdict.triviality import call_trivial
 
 RANKS_NAME = "ranks.npz"
 RETRAINED_NAME = "retrained"
@@ -67,9 +70,7 @@ class NativeRunner:
         self.voice = voice
         self.max_steps = max_steps
         self.run = bundle.manifest.run
-        self.store = open_store_for_bundle(
-            self.run.data, locate_store_for_bundle(self.run.data, data, carried=bundle.data)
-        )
+        self.store = open_data(bundle, data)
         self.recorded = bundle.results
         self.numerics: NumericsRecord | None = None
         self.evaluation: EvaluationRecord | None = None
@@ -95,10 +96,14 @@ class NativeRunner:
             environment_differences=self.list_environment_differences(self.numerics),
         )
         agree = evaluators_agree(evaluated.ranks)
-        numeric = (
-            judge_evaluation_numeric(claim, evaluated.record, comparison=comparison, evaluators_agree=agree)
+        numeric = [
+            call_trivial(
+                judge_evaluation_numeric(claim, evaluated.record, comparison=comparison, evaluators_agree=agree),
+                claim,
+                evaluation=evaluated.record,
+            )
             for claim in self.bundle.manifest.claims
-        )
+        ]
         return [bitwise, *numeric]
 
     def judge_resume(self) -> list[Verdict]:
@@ -177,10 +182,14 @@ class NativeRunner:
             environment_differences=differences,
         )
         final = retrained.results.final
-        statistical = (
-            judge_training(claim, final.metrics[claim.policy.metric], environment_differences=differences)
+        statistical = [
+            call_trivial(
+                judge_training(claim, final.metrics[claim.policy.metric], environment_differences=differences),
+                claim,
+                evaluation=final,
+            )
             for claim in self.bundle.manifest.claims
-        )
+        ]
         return [bitwise, *statistical]
 
     def list_environment_differences(self, found: NumericsRecord | None) -> list[str]:
@@ -189,6 +198,22 @@ class NativeRunner:
         if found is None or recorded is None:
             return ["the bundle does not record its arithmetic"]
         return found.list_differences(recorded)
+
+
+def open_data(bundle: OpenedBundle, data: Path | None) -> Store:
+    """Return the store to run a bundle on: the named one, else its own, else one that a search finds.
+
+    Raises:
+        ContentError: It is not what the bundle names.
+        UnavailableError: There is none.
+    """
+    if data is None and bundle.store is not None:
+        return bundle.store
+    reference = bundle.manifest.run.data
+    store = open_store_for_bundle(reference, locate_store_for_bundle(reference, data, carried=bundle.data))
+    require_described(store, reference)
+    require_held_out_items(store, bundle)
+    return store
 
 
 @contextmanager

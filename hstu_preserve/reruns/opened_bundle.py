@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, STEPS
+from hstu_preserve.bundle.opening import VerifiedTree
+from hstu_preserve.data.finding import open_store_for_bundle
+from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import Manifest
 
@@ -33,10 +37,12 @@ class OpenedBundle:
     Attributes:
         root: Where its files are.
         manifest: Which files they are, and the run they are of.
+        entry: The published experiment by whose id it was fetched; None if the user named a file.
     """
 
     root: Path
     manifest: Manifest
+    entry: CatalogEntry | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -53,17 +59,9 @@ class OpenedBundle:
         """The recorded results.
 
         Raises:
-            ContentError: The bundle records none, or others than its manifest's claims.
+            ContentError: The bundle records none.
         """
-        results = ResultsRecord.from_json(self.read_file(METRICS), source=METRICS)
-        for claim in self.manifest.claims:
-            recorded = results.final.metrics.get(claim.policy.metric)
-            if recorded != claim.value:
-                raise ContentError(
-                    f"{METRICS}: {claim.policy.metric} is {recorded}, the manifest claims {claim.value}; "
-                    "the bundle contradicts itself"
-                )
-        return results
+        return ResultsRecord.from_json(self.read_file(METRICS), source=METRICS)
 
     @cached_property
     def ranks(self) -> "UserRanks":
@@ -86,6 +84,16 @@ class OpenedBundle:
         lines = self.read_file(STEPS).decode("utf-8", "replace").splitlines()
         return tuple(parse_step(line, place=f"{STEPS}:{number}") for number, line in enumerate(lines, start=1))
 
+    @cached_property
+    def store(self) -> Store | None:
+        """The bundle's own data, every array hashed; None if it carries none.
+
+        Raises:
+            ContentError: It is not what the manifest names.
+        """
+        reference = self.manifest.run.data
+        return open_store_for_bundle(reference, self.data) if reference.included else None
+
     def list_files_in(self, folder: str) -> list[str]:
         """Return the paths of the members in a folder."""
         return [file.path for file in self.manifest.contents.files if file.path.startswith(f"{folder}/")]
@@ -95,6 +103,13 @@ class OpenedBundle:
         if not any(file.path == path for file in self.manifest.contents.files):
             raise ContentError(f"{path}: not in the bundle, which so cannot be re-run")
         return read_bytes(self.root / path)
+
+
+def open_bundle(tree: VerifiedTree, *, entry: CatalogEntry | None) -> OpenedBundle:
+    """Return the bundle in a tree whose bytes are those of its manifest, which is a run's."""
+    manifest = tree.verification.manifest
+    assert isinstance(manifest, Manifest)
+    return OpenedBundle(root=tree.root, manifest=manifest, entry=entry)
 
 
 def parse_step(line: str, *, place: str) -> RecordedStep:

@@ -3,7 +3,7 @@
 from hstu_preserve.errors import LostProcessError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.primitives.voice import Progress
-from hstu_preserve.runs.evaluator import Evaluator
+from hstu_preserve.runs.evaluator import Evaluator, list_tags
 from hstu_preserve.runs.history import RunHistory
 from hstu_preserve.runs.logs import RunLogs
 from hstu_preserve.runs.opened_run import OpenedRun
@@ -102,7 +102,7 @@ class Conductor:
         evaluated = self.evaluator.evaluate_epoch(epoch)
         self.history.epochs.append(evaluated.record)
         if self.logs:
-            self.logs.log_evaluation(evaluated.record, prefixes=self.evaluator.list_tags(epoch))
+            self.logs.log_evaluation(evaluated.record, prefixes=list_tags(self.run.recipe.evaluation, epoch=epoch))
         is_best = self.evaluator.may_be_selected(epoch) and self.offer(evaluated)
         if is_best or self.is_due(epoch) or self.history.selection.is_stalled(epoch):
             self.saver.save(self.training.position.after_epoch(), is_epoch_end=True)

@@ -8,12 +8,23 @@ from hstu_preserve.evaluation.one_evaluation import evaluate_model
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.primitives.voice import Voice
-from hstu_preserve.records.recipe import Protocol
+from hstu_preserve.records.recipe import EvaluationSettings, Protocol
 from hstu_preserve.runs.opened_run import OpenedRun
 from hstu_preserve.training.checkpoint import read_checkpoint
 
 EPOCH_TAG, FULL_EPOCH_TAG = "eval_epoch", "eval_epoch_full"
 """Upstream's tags in the event file; the second one marks evaluations of all users among partial ones."""
+
+
+def evaluates_everybody(settings: EvaluationSettings, *, epoch: int) -> bool:
+    """Whether an epoch is evaluated on all users."""
+    return epoch % settings.full_eval_every_n == 0
+
+
+def list_tags(settings: EvaluationSettings, *, epoch: int) -> list[str]:
+    """Return the tags under which an epoch's evaluation is logged."""
+    is_marked = evaluates_everybody(settings, epoch=epoch) and settings.full_eval_every_n > 1
+    return [EPOCH_TAG, FULL_EPOCH_TAG] if is_marked else [EPOCH_TAG]
 
 
 class Evaluator:
@@ -32,18 +43,9 @@ class Evaluator:
         self.latest_test: Evaluated | None = None
         """Of all users' test items, if the last epoch was evaluated on them."""
 
-    def is_full(self, epoch: int) -> bool:
-        """Whether an epoch is evaluated on all users."""
-        return epoch % self.settings.full_eval_every_n == 0
-
     def may_be_selected(self, epoch: int) -> bool:
         """Whether an epoch's evaluation may make it the best one: of all users, and not of their test items."""
-        return self.is_validated and self.is_full(epoch)
-
-    def list_tags(self, epoch: int) -> list[str]:
-        """Return the tags under which an epoch's evaluation is logged."""
-        is_marked = self.is_full(epoch) and self.settings.full_eval_every_n > 1
-        return [EPOCH_TAG, FULL_EPOCH_TAG] if is_marked else [EPOCH_TAG]
+        return self.is_validated and evaluates_everybody(self.settings, epoch=epoch)
 
     def evaluate_epoch(self, epoch: int) -> Evaluated:
         """Evaluate the model at the end of an epoch.
@@ -51,7 +53,7 @@ class Evaluator:
         Raises:
             RunStopped: Somebody asked the run to stop.
         """
-        is_full = self.is_full(epoch)
+        is_full = evaluates_everybody(self.settings, epoch=epoch)
         evaluated = self.evaluate(
             Part.VALIDATION if self.is_validated else Part.TEST,
             epoch=epoch,

@@ -14,6 +14,7 @@ from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
 from hstu_preserve.records.results import TrainingResult
+from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.runs.plan import Plan
 
 if TYPE_CHECKING:
@@ -47,29 +48,33 @@ def require_includable(resolution: Resolution, *, store: Store) -> None:
         )
 
 
+def refer_to(record: StoreRecord, *, included: bool) -> DataReference:
+    """Return how a run's manifest names a store."""
+    source, md5 = record.provenance.source, record.provenance.source_md5
+    return DataReference(
+        name=record.name,
+        fingerprint=record.fingerprint,
+        tie_policy=record.provenance.tie_policy.value,
+        redistributable=record.provenance.redistributable,
+        included=included,
+        num_users=record.counts.num_users,
+        num_rated_items=record.counts.num_rated_items,
+        num_candidates=record.counts.num_candidates,
+        num_ratings=record.counts.num_ratings,
+        source=f"{source} (md5 {md5})" if md5 else source,
+    )
+
+
 def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> RunRecord:
     """Return everything that is decided before the first step."""
-    recipe, resolution, record = plan.recipe, plan.resolution, plan.store.record
-    source = record.provenance.source
-    md5 = record.provenance.source_md5
+    recipe, resolution = plan.recipe, plan.resolution
     return RunRecord(
         bundle=resolution.bundle,
         recipe=recipe,
         recipe_sha256=recipe.digest(),
         gin_file=f"{CONFIG_FOLDER}/{plan.chain.entry}",
         policies=resolution.policies,
-        data=DataReference(
-            name=record.name,
-            fingerprint=record.fingerprint,
-            tie_policy=record.provenance.tie_policy.value,
-            redistributable=record.provenance.redistributable,
-            included=resolution.bundle.include_data,
-            num_users=record.counts.num_users,
-            num_rated_items=record.counts.num_rated_items,
-            num_candidates=record.counts.num_candidates,
-            num_ratings=record.counts.num_ratings,
-            source=f"{source} (md5 {md5})" if md5 else source,
-        ),
+        data=refer_to(plan.store.record, included=resolution.bundle.include_data),
         environment=describe_environment(describe_numerics(device, dtype=recipe.model.dtype, processes=num_processes)),
         code=find_running_code(),
     )

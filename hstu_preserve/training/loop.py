@@ -29,7 +29,7 @@ from hstu_preserve.model.objective import Losses, draw
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.model.upstream_weights import load_state
-from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.records.recipe import Recipe, TrainingSettings
 from hstu_preserve.training.checkpoint import Checkpoint, read_position
 from hstu_preserve.training.events import EpochEvent, StepEvent
 from hstu_preserve.training.optimizers import make_optimizer
@@ -69,7 +69,7 @@ class TrainingRun:
     @property
     def steps_per_epoch(self) -> int:
         """How many steps each epoch has."""
-        return math.ceil(len(self.users) / self.recipe.training.local_batch_size)
+        return count_steps_per_epoch(len(self.users), settings=self.recipe.training)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue where a checkpoint of this recipe and data was written.
@@ -172,13 +172,23 @@ class TrainingRun:
         return torch.from_numpy(list_item_ids(self.all_events, users)).to(self.device)
 
     def set_learning_rate(self, step: int) -> float:
-        """Apply upstream's linear warm-up and return the rate of this step."""
-        warmup = self.recipe.training.num_warmup_steps
-        scale = min(1.0, (step + 1) / warmup) if step < warmup else 1.0
-        rate = scale * self.recipe.training.learning_rate
+        """Set the rate of this step, and return it."""
+        rate = learning_rate_at(step, settings=self.recipe.training)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         return rate
+
+
+def learning_rate_at(step: int, *, settings: TrainingSettings) -> float:
+    """Return the learning rate of a step, from 0: upstream's linear warm-up, then constant."""
+    warmup = settings.num_warmup_steps
+    scale = min(1.0, (step + 1) / warmup) if step < warmup else 1.0
+    return scale * settings.learning_rate
+
+
+def count_steps_per_epoch(num_users: int, *, settings: TrainingSettings) -> int:
+    """Return how many steps each epoch has that visits so many users."""
+    return math.ceil(num_users / settings.local_batch_size)
 
 
 def leave_out_held_out_events(store: Store, recipe: Recipe) -> Sequences:

@@ -5,19 +5,21 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from hstu_preserve.bundle.destinations import new_folder
+from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.compute.processes import require_alone
 from hstu_preserve.errors import UsageError, VerificationError
+from hstu_preserve.legacy.consistency import check_migrated_tree
 from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.sources import Form, Source, obtain, obtain_signature
-from hstu_preserve.library.verification import verify_source
+from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.signature import LEGACY_UNSIGNED
-from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_not_run, judge_integrity
+from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_not_run, judge_consistency, judge_integrity
 from hstu_preserve.verdict.judgement import Judgement
 from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes
 
@@ -36,7 +38,7 @@ def reproduce(
     max_steps: int | None = None,
     voice: Voice = SILENT,
 ) -> Reproduction:
-    """Verify a bundle's bytes, re-run the given rungs, and compare their results with its record and claims.
+    """Verify a bundle's bytes and that its parts agree, re-run the given rungs, and compare results with its claims.
 
     Args:
         target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
@@ -86,6 +88,7 @@ def reproduce(
             verdicts=tuple(judgement.verdicts),
             evaluation=judgement.evaluation,
             environment=judgement.environment,
+            limits=judgement.limits,
             exit_code=choose_exit_code(judgement.verdicts),
         )
         if folder is not None:
@@ -119,12 +122,14 @@ def judge_legacy(source: Source, *, rungs: Sequence[str], public_key: Path | Non
 
 
 def judge_migrated(source: Source, *, rungs: Sequence[str], public_key: Path | None, voice: Voice) -> Judgement:
-    """Return the verdicts on a migrated bundle: its bytes are compared, and nothing in it can be re-run."""
+    """Return the verdicts on a migrated bundle: its bytes and parts are compared, and nothing in it can be re-run."""
     trusted = read_trusted_key(public_key)
-    verification = verify_source(source, trusted=trusted, voice=voice)
-    verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
-    manifest = source.require_record()
-    assert isinstance(manifest, MigratedManifest)
-    if verification.ok:
-        verdicts += explain_not_run(manifest.chains, rungs=rungs)
+    with open_verified(source.path, known=source.stored, voice=voice) as tree:
+        verification = complete(tree.verification, source, trusted=trusted)
+        verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
+        if verification.ok:
+            manifest = source.require_record()
+            assert isinstance(manifest, MigratedManifest)
+            verdicts.append(judge_consistency(check_migrated_tree(tree), subject=None))
+            verdicts += explain_not_run(manifest.chains, rungs=rungs)
     return Judgement(title=source.title, identity=verification.identity, verdicts=verdicts)

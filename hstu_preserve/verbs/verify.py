@@ -125,7 +125,7 @@ def verify_deeply(
             return verification, check_migrated_tree(tree)
         from hstu_preserve.reruns.consistency import check_tree
 
-        return verification, check_tree(tree)
+        return verification, check_tree(tree, entry=source.entry)
 
 
 def verify_legacy_source(source: Source, wish: Wish, *, voice: Voice) -> LegacyVerification:

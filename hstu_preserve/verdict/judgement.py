@@ -18,6 +18,7 @@ class Judgement:
         verdicts: One per rung and claim.
         evaluation: What the re-evaluation found; None if nothing was evaluated.
         environment: Where it was re-run; None if nothing was.
+        limits: What no verdict speaks of; empty if nothing was re-run.
     """
 
     title: str
@@ -25,3 +26,4 @@ class Judgement:
     verdicts: Sequence[Verdict]
     evaluation: EvaluationRecord | None = None
     environment: EnvironmentRecord | None = None
+    limits: tuple[str, ...] = ()

@@ -77,7 +77,7 @@ def judge_evaluation_bitwise(
     comparison: RankComparison,
     environment_differences: Sequence[str],
 ) -> Verdict:
-    """Judge whether every user has the recorded rank; asked for only if the arithmetic is the recorded one."""
+    """Judge whether every user has the recorded rank, and every figure is as recorded; other arithmetic is not asked."""
     evidence = list_facts(
         ranks_sha256=found.ranks_sha256,
         recorded_ranks_sha256=recorded.ranks_sha256,
@@ -85,8 +85,11 @@ def judge_evaluation_bitwise(
         users_moved=comparison.num_moved,
         largest_move=comparison.largest_move,
     )
-    is_same = found.ranks_sha256 == recorded.ranks_sha256 and found.metrics == recorded.metrics
+    differing = [name for name in type(found).model_fields if getattr(found, name) != getattr(recorded, name)]
     moved = f"{comparison.num_moved} of {comparison.num_users} users moved"
+    if not comparison.num_moved and differing:  # the same ranks do not give all of the record: coverage, for example
+        moved = f"{differing[0]} is {getattr(found, differing[0])}, recorded {getattr(recorded, differing[0])}"
+    is_same = not differing and comparison.same_users and not comparison.num_moved
     return judge_bits(
         Rung.EVALUATION_BITWISE,
         same=f"the same rank for each of {comparison.num_users} users" if is_same else None,
@@ -203,7 +206,7 @@ def list_failed(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
-    """Return 3 for other bytes or signer, 5 for a claim that does not hold, 6 where no verdict was possible, else 0."""
+    """Return 3 for other bytes or signer or a contradiction, 5 for a claim that fails, 6 if one is open, else 0."""
     required = [verdict for verdict in verdicts if verdict.is_required]
     return worst_exit_code(map(find_exit_code, required)) if required else InconclusiveError.exit_code
 
@@ -214,5 +217,5 @@ def find_exit_code(verdict: Verdict) -> int:
         return 0
     if verdict.outcome is not Outcome.NOT_REPRODUCED:
         return InconclusiveError.exit_code
-    is_other_content = verdict.rung in {Rung.BYTES, Rung.SIGNER}
+    is_other_content = verdict.rung in {Rung.BYTES, Rung.SIGNER, Rung.CONSISTENCY}
     return (ContentError if is_other_content else NotReproducedError).exit_code

@@ -85,6 +85,7 @@ def run_the_loop(name: str, *, store: Path, work: Path, capsys: pytest.CaptureFi
     manifest = Manifest.from_json((run / "MANIFEST.json").read_bytes(), source=str(run))
     assert [(verdict["rung"], verdict["outcome"]) for verdict in found] == [
         ("bytes", "REPRODUCED_BITWISE"),
+        ("consistency", "REPRODUCED_BITWISE"),
         ("evaluation-bitwise", "REPRODUCED_BITWISE"),
         *[("evaluation-numeric", "REPRODUCED_NUMERIC")] * len(manifest.claims),
     ]

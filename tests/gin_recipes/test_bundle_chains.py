@@ -234,9 +234,14 @@ def test_a_reconstruction_never_goes_by_the_archives_id(name: str) -> None:
     assert resolve_folder(name).recipe.dataset.name == entry.dataset
 
 
-@pytest.mark.parametrize("name", [*CONTROLS, *META_ROWS, TENSORFLOW])
-def test_every_other_bundle_goes_by_its_folder(name: str) -> None:
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_goes_by_its_folder(name: str) -> None:
     assert resolve_folder(name).bundle.id == name
+
+
+@pytest.mark.parametrize("name", [*META_ROWS, TENSORFLOW])
+def test_a_retraining_never_goes_by_a_published_results_id(name: str) -> None:
+    assert resolve_folder(name).bundle.id == f"{name}-retrained"
 
 
 def test_the_catalog_knows_every_folder_but_the_controls() -> None:

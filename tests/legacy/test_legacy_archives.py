@@ -187,6 +187,20 @@ def test_verbs_for_bundles_name_what_makes_one_of_an_archive(
     archive = str(make(tmp_path / "a", md5_list="table"))
     key = tmp_path / "key"
     assert main(["keygen", "--output", str(key)]) == 0
-    for command in (["unpack", archive], ["evaluate", archive], ["diff", "sample", archive], ["sign", archive]):
+    for command in (["unpack", archive], ["diff", "sample", archive], ["sign", archive]):
         assert main([*command, *(["--key", str(key)] if command[0] == "sign" else [])]) == 3, command
         assert "a legacy archive; make a bundle of it with 'hstu-preserve migrate'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["evaluate"], ["export", "--format", "meta-checkpoint", "--output", "x"]])
+def test_what_needs_a_run_refuses_it_as_it_refuses_a_migrated_one(
+    verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive = make(tmp_path / "a")
+    assert main(["migrate", str(archive), "--output", str(tmp_path / "b.tar.gz")]) == 0
+    capsys.readouterr()
+    errors = []
+    for target in (archive, tmp_path / "b.tar.gz"):
+        assert main([verb[0], str(target), *verb[1:]]) == 2
+        errors.append(capsys.readouterr().err)
+    assert all("no recipe with data and policy to work on" in error for error in errors)

@@ -216,7 +216,7 @@ def test_any_value_is_stated_so_that_it_can_be_read_again(value: object, tmp_pat
 
 
 def test_nobody_vouched_is_said_everywhere(tmp_path: Path, capsys: Capture) -> None:
-    archive, bundle = make(tmp_path), tmp_path / "b.tar.gz"
+    archive, bundle = make_whole(tmp_path), tmp_path / "b.tar.gz"
     assert main(["migrate", str(archive), "--output", str(bundle)]) == 0
     assert main(["show", str(bundle)]) == 0
     assert main(["verify", str(bundle)]) == 0
@@ -461,8 +461,9 @@ def test_a_signature_is_over_the_manifest_as_of_any_bundle(bundle: Path, tmp_pat
 def test_reproduce_verifies_the_bytes_and_names_what_it_could_not_run(bundle: Path, capsys: Capture) -> None:
     assert main(["reproduce", str(bundle), "--rung", "evaluation", "--rung", "training", "--json"]) == 6
     verdicts = json.loads(capsys.readouterr().out)["verdicts"]
-    assert [verdict["outcome"] for verdict in verdicts] == ["REPRODUCED_BITWISE", "NOT_RUN", "NOT_RUN"]
-    assert all("PRISM.mode, input_compression.enabled" in verdict["reason"] for verdict in verdicts[1:])
+    assert [verdict["rung"] for verdict in verdicts[:2]] == ["bytes", "consistency"]
+    assert [verdict["outcome"] for verdict in verdicts] == ["REPRODUCED_BITWISE"] * 2 + ["NOT_RUN"] * 2
+    assert all("PRISM.mode, input_compression.enabled" in verdict["reason"] for verdict in verdicts[2:])
 
 
 @pytest.mark.parametrize("verb", [["evaluate"], ["export", "--output", "x"]], ids=lambda verb: verb[0])
@@ -601,12 +602,21 @@ FORGERIES: dict[Callable[[MigratedManifest, Path], MigratedManifest], str] = {
 
 @pytest.mark.parametrize(("change", "check"), FORGERIES.items(), ids=lambda value: getattr(value, "__name__", ""))
 def test_a_manifest_that_its_files_contradict_is_found(
-    change: Callable[[MigratedManifest, Path], MigratedManifest], check: str, bundle: Path, tmp_path: Path
+    change: Callable[[MigratedManifest, Path], MigratedManifest],
+    check: str,
+    bundle: Path,
+    tmp_path: Path,
+    capsys: Capture,
 ) -> None:
     forge(bundle, tmp_path / "tree", change)
     assert main(["verify", str(tmp_path / "tree")]) == 0
     assert [one.name for one in list_checks(tmp_path / "tree") if not one.passed] == [check]
     assert main(["verify", "--deep", str(tmp_path / "tree")]) == 3
+    capsys.readouterr()
+    assert main(["reproduce", str(tmp_path / "tree"), "--json"]) == 3
+    (consistency,) = [one for one in json.loads(capsys.readouterr().out)["verdicts"] if one["rung"] == "consistency"]
+    assert (consistency["outcome"], consistency["is_required"]) == ("NOT_REPRODUCED", True)
+    assert consistency["reason"].startswith(f"{check}: ")
 
 
 def test_no_escape_sequence_of_a_forged_manifest_reaches_the_reader(
@@ -634,7 +644,7 @@ def test_every_deep_check_has_a_forgery_that_it_finds() -> None:
 
 def test_a_whole_bundle_agrees_with_itself(bundle: Path, capsys: Capture) -> None:
     assert main(["verify", "--deep", str(bundle)]) == 0
-    assert "1 checkpoints are safe to load" in capsys.readouterr().out
+    assert "1 checkpoint safe to load" in capsys.readouterr().out
 
 
 def test_a_migrated_bundle_that_somebody_tarred_anew_is_no_legacy_archive(bundle: Path, tmp_path: Path) -> None:

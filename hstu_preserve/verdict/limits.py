@@ -1,0 +1,17 @@
+"""Say what no verdict on a bundle speaks of: rungs that were not asked for, and what is its author's word alone."""
+
+from collections.abc import Sequence
+
+AUTHORS_WORD = (
+    "the author's word alone: title, citation, environment, commit, other seeds, figures of earlier epochs, where the "
+    "data came from, and that the claim's policy was fixed before the run"
+)
+TRAINING_NOT_ASKED = (
+    "training was not asked: a checkpoint that was trained on the test items passes evaluation and resume, too; "
+    "--rung training trains the recipe anew"
+)
+
+
+def list_limits(*, rungs: Sequence[str]) -> tuple[str, ...]:
+    """Return what verdicts on a run's bundle leave open when these rungs were asked for."""
+    return (AUTHORS_WORD,) if "training" in rungs else (TRAINING_NOT_ASKED, AUTHORS_WORD)

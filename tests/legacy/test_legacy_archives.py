@@ -10,9 +10,10 @@ import pytest
 
 from hstu_preserve.bundle.inflating import BLOCKS_AHEAD, INPUT_BYTES, OUTPUT_BYTES
 from hstu_preserve.cli.main import main
-from hstu_preserve.errors import VerificationError
+from hstu_preserve.errors import ContentError, VerificationError
 from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.showing import show_legacy
+from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.legacy.walker import open_legacy
 from hstu_preserve.library.sources import find_here
 from hstu_preserve.records.shown_legacy import ShownLegacy
@@ -49,6 +50,15 @@ def test_the_list_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["verify", str(archive), "--md5-list", str(tmp_path / "missing.md")]) == 2
     assert main(["verify", "sample", "--md5-list", str(elsewhere)]) == 2
     assert "leave --md5-list out" in capsys.readouterr().out
+
+
+def test_a_list_is_found_too_large_before_it_is_read(tmp_path: Path) -> None:
+    archive = make(tmp_path / "a")
+    with (tmp_path / "sums").open("wb") as stream:
+        stream.truncate(2**40)  # no memory holds it
+    for place in (tmp_path / "sums", Path("/dev/zero")):
+        with pytest.raises(ContentError, match=r"larger than the 4194304 bytes"):
+            verify_legacy(archive, md5_list=place)
 
 
 def test_what_only_native_bundles_have_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

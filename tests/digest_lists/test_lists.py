@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -62,7 +63,7 @@ def write_table(name: str) -> str:
     return "| Bundle | MD5 |\n|---|---|\n| " + name.replace("|", "\\|") + f" | {A} |"
 
 
-FORMS = {
+FORMS: dict[str, Callable[[str], str]] = {
     "md5sum": lambda name: f"{A}  {name}",
     "md5sum-binary": lambda name: f"{A} *{name}",
     "tabs": lambda name: f"{A}\t{name}",

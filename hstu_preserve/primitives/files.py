@@ -246,8 +246,12 @@ def open_stream(path: Path) -> BufferedReader:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise UsageError(f"{path}: a directory, not a file")
+        if stat.S_ISFIFO(mode):
+            raise UsageError(
+                f"{path}: not a regular file but a named pipe; 'hstu-preserve verify -' reads standard input"
+            )
         if not stat.S_ISREG(mode):
-            raise UsageError(f"{path}: not a regular file")
+            raise UsageError(f"{path}: not a regular file but a device or socket")
         return path.open("rb")
     except FileNotFoundError:
         raise MissingPathError(f"{path}: no such file") from None

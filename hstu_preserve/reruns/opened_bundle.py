@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, STEPS
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.paths import is_companion
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import Manifest
 
@@ -87,8 +88,9 @@ class OpenedBundle:
         return tuple(parse_step(line, place=f"{STEPS}:{number}") for number, line in enumerate(lines, start=1))
 
     def list_files_in(self, folder: str) -> list[str]:
-        """Return the paths of the members in a folder."""
-        return [file.path for file in self.manifest.contents.files if file.path.startswith(f"{folder}/")]
+        """Return the paths of the members in a folder; companions of macOS are members, but none of the run's files."""
+        paths = (file.path for file in self.manifest.contents.files)
+        return [path for path in paths if path.startswith(f"{folder}/") and not is_companion(path)]
 
     def read_file(self, path: str) -> bytes:
         """Return the content of one member."""

@@ -129,16 +129,14 @@ def read_header(reader: GzipReader) -> FoundHeader | None:
             global_names |= frozenset(extension if kind == GLOBAL else ())
         except UnreadableHeaderError as error:
             is_first = reader.position == BLOCK_BYTES and not is_tar(block)
-            return FoundHeader(
-                raw=raw,
-                name="",
-                size=0,
-                kind=b"",
-                damage=f"no tar but {describe_beginning(block)}" if is_first else str(error),
-                disputed=None,
-                overrides=overrides,
-                global_names=global_names,
-            )
+            return make_damaged(raw, damage=f"no tar but {describe_beginning(block)}" if is_first else str(error))
+
+
+def make_damaged(raw: bytes, *, damage: str) -> FoundHeader:
+    """Return a header of which nothing can be believed."""
+    return FoundHeader(
+        raw=raw, name="", size=0, kind=b"", damage=damage, disputed=None, overrides={}, global_names=frozenset()
+    )
 
 
 def find_disputed(block: bytes, *, names: set[str], overrides: Mapping[str, str]) -> str | None:

@@ -1,7 +1,7 @@
 """Gzip, framed strictly: ten fixed header bytes, one deflate stream, its checksum, nothing after.
 
 isal compresses if it is installed: about 20 times faster than zlib at the same size. Level 1, since isal's level 0
-makes float weights larger than they were.
+makes float weights larger than they were. Whatever compressed it, zlib inflates: see `inflating`.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import BinaryIO, Protocol
 
 from hstu_preserve.bundle.damage import DamagedError
-from hstu_preserve.bundle.inflating import Block, Damage, End, Inflating
+from hstu_preserve.bundle.inflating import GZIP_MAGIC, Block, Damage, End, Inflating
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.primitives.voice import count_nothing
 from hstu_preserve.records.contents import FindingClass
@@ -25,7 +25,6 @@ except ImportError:  # a platform without wheels: slower, and other compressed b
     deflate = zlib
 
 COMPRESSION_LEVEL = 1
-GZIP_MAGIC = b"\x1f\x8b\x08"
 GZIP_HEADER = GZIP_MAGIC + bytes(6) + b"\xff"
 """No flags, mtime 0, no extra flags, unknown system: the same whichever library compresses."""
 

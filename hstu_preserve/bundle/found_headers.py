@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hstu_preserve.bundle.compression import GzipReader
 from hstu_preserve.bundle.headers import BLOCK_BYTES, compute_checksum, make_header
+from hstu_preserve.primitives.file_kinds import describe_beginning, is_tar
 
 MAX_HEADER_BYTES = 2**20
 """Of a header with its extensions; more is damage."""
@@ -42,9 +43,13 @@ KINDS = {
     b"S": "a sparse file",
 }
 KINDS_WITHOUT_CONTENT = frozenset({b"1", b"2", b"3", b"4", b"5", b"6"})
+OLD_REGULAR = b"\0"
 DIRECTORY = b"5"
 GLOBAL = b"g"
 EXTENSIONS = frozenset({b"x", GLOBAL, b"L", b"K"})
+POSIX_FORMAT = b"ustar\x0000"
+DISPUTED_NAMES = frozenset({"SCHILY.realsize", "hdrcharset"})
+"""Fields of extended headers that change name or size for some readers alone."""
 PAX_LENGTH = re.compile(rb"([0-9]{1,7}) ")
 
 
@@ -60,6 +65,8 @@ class FoundHeader:
     """Why it cannot be believed, or None."""
     overrides: Mapping[str, str]
     """The fields that its extensions override; a GNU long name counts as `path`."""
+    disputed: str | None
+    """What in it other readers read otherwise, or None: GNU tar, bsdtar and Python's tarfile differ in odd headers."""
     global_names: frozenset[str]
     """Those of them that a PAX global header gives, and that therefore hold for every later member too."""
 
@@ -91,6 +98,7 @@ def read_header(reader: GzipReader) -> FoundHeader | None:
     """
     raw = b""
     overrides: dict[str, str] = {}
+    names: set[str] = set()
     global_names: frozenset[str] = frozenset()
     while True:
         block = reader.read_exactly(BLOCK_BYTES)
@@ -101,32 +109,46 @@ def read_header(reader: GzipReader) -> FoundHeader | None:
             kind, size = parse_block(block)
             if kind not in EXTENSIONS:
                 name = overrides.get("path") or decode(join_name(block))
-                name = name.rstrip("/") if kind == DIRECTORY else name
-                size = parse_decimal(overrides["size"]) if "size" in overrides else size
+                if kind == OLD_REGULAR and name.endswith("/"):  # old forms have no type of their own for it
+                    kind = DIRECTORY
                 return FoundHeader(
                     raw=raw,
-                    name=name,
-                    size=size,
+                    name=name.rstrip("/") if kind == DIRECTORY else name,
+                    size=parse_decimal(overrides["size"]) if "size" in overrides else size,
                     kind=kind,
                     damage=None,
+                    disputed=find_disputed(block, names=names, overrides=overrides),
                     overrides=overrides,
                     global_names=global_names,
                 )
             body = reader.read_exactly(require_modest(size, before=len(raw)))
             raw += body + reader.read_exactly(-size % BLOCK_BYTES)
             extension = parse_extension(kind, body)
+            names |= {extension["path"]} if "path" in extension else set()
             overrides |= extension
             global_names |= frozenset(extension if kind == GLOBAL else ())
         except UnreadableHeaderError as error:
-            return FoundHeader(
-                raw=raw,
-                name="",
-                size=0,
-                kind=b"",
-                damage=str(error),
-                overrides=overrides,
-                global_names=global_names,
-            )
+            is_first = reader.position == BLOCK_BYTES and not is_tar(block)
+            return make_damaged(raw, damage=f"no tar but {describe_beginning(block)}" if is_first else str(error))
+
+
+def make_damaged(raw: bytes, *, damage: str) -> FoundHeader:
+    """Return a header of which nothing can be believed."""
+    return FoundHeader(
+        raw=raw, name="", size=0, kind=b"", damage=damage, disputed=None, overrides={}, global_names=frozenset()
+    )
+
+
+def find_disputed(block: bytes, *, names: set[str], overrides: Mapping[str, str]) -> str | None:
+    """Return what in a header other readers read otherwise; None if they all read the same."""
+    # Python reads the prefix whatever the magic says, GNU tar whatever the version says.
+    if any(block[FIELDS["prefix"]]) and block[FIELDS["format"]] != POSIX_FORMAT and "path" not in overrides:
+        return "a name prefix in a header of an older form"
+    if len(names) > 1:
+        return "several names in one header"
+    if not all(overrides.get(name, "x") for name in ("path", "size")):
+        return "an empty name or size in an extended header"
+    return next((f"the field {name}" for name in sorted(DISPUTED_NAMES & overrides.keys())), None)
 
 
 def describe_differences(found: FoundHeader, *, path: str) -> str:
@@ -147,7 +169,10 @@ def describe_differences(found: FoundHeader, *, path: str) -> str:
 def parse_block(block: bytes) -> tuple[bytes, int]:
     """Return type and size of a header block whose checksum is right."""
     field = FIELDS["checksum"]
-    if parse_number(block[field]) != compute_checksum(block[: field.start], block[field.stop :]):
+    before, after = block[: field.start], block[field.stop :]
+    # Some old tars took bytes for signed numbers; every reader allows for both.
+    num_large = sum(byte >= 128 for byte in before + after)
+    if compute_checksum(before, after) - parse_number(block[field]) not in {0, 256 * num_large}:
         raise UnreadableHeaderError("a damaged header (its checksum is wrong)")
     return block[FIELDS["type"]], parse_number(block[FIELDS["size"]])
 
@@ -198,7 +223,7 @@ def parse_extension(kind: bytes, body: bytes) -> dict[str, str]:
 def join_name(block: bytes) -> bytes:
     """Return the path that a block's prefix and name give."""
     prefix, name = (block[FIELDS[field]].split(b"\0", 1)[0] for field in ("prefix", "name"))
-    is_posix = block[FIELDS["format"]] == b"ustar\x0000"
+    is_posix = block[FIELDS["format"]] == POSIX_FORMAT
     return prefix + b"/" + name if prefix and is_posix else name
 
 

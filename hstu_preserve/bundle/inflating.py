@@ -1,5 +1,8 @@
 """Inflate a gzip stream in a second thread, a few blocks ahead of the thread that reads and hashes the result.
 
+With zlib, though isal is faster: isal takes streams that zlib, gzip and tar refuse, such as those with an incomplete
+Huffman code, and what is verified here must be what everybody can unpack.
+
 If the system gives no second thread, the reading thread inflates.
 
 Inflating is the longest part of a verification and releases the interpreter's lock, as hashing does: on two cores
@@ -15,77 +18,19 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from types import ModuleType
-from typing import BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO, TypeAlias
 
+from hstu_preserve.primitives.file_kinds import BEGINNING_BYTES, describe_beginning
 from hstu_preserve.primitives.threads import start_thread
 from hstu_preserve.records.contents import FindingClass
 
-igzip_lib: ModuleType | None
-try:
-    from isal import igzip_lib
-except ImportError:  # a platform without wheels
-    igzip_lib = None
-# isal's own error is zlib's or one beside it, by version.
-INFLATE_ERRORS = (zlib.error, EOFError, *([igzip_lib.error] if igzip_lib else []))
-
+GZIP_MAGIC = b"\x1f\x8b\x08"
+GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
+"""Of zlib, for one gzip member, whose checksum and size it compares."""
 INPUT_BYTES = 2**20
 OUTPUT_BYTES = 2**20  # smaller blocks are handed over too often, as measured
 BLOCKS_AHEAD = 6
 POLL_SECONDS = 0.05
-
-
-class Inflater(Protocol):
-    """The interface that isal's decompressor and our wrapper of zlib's share."""
-
-    @property
-    def eof(self) -> bool:
-        """Whether the stream ended, its checksum included."""
-
-    @property
-    def needs_input(self) -> bool:
-        """Whether every compressed byte it was given is used up."""
-
-    @property
-    def unused_data(self) -> bytes:
-        """The bytes it was given beyond the end of the stream."""
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Return at most `max_length` decompressed bytes."""
-
-
-class ZlibInflater:
-    """The standard library's decompressor, for platforms without isal."""
-
-    def __init__(self) -> None:
-        self._decompressor = zlib.decompressobj(16 + zlib.MAX_WBITS)
-
-    @property
-    def eof(self) -> bool:
-        """Whether the stream ended, its checksum included."""
-        return self._decompressor.eof
-
-    @property
-    def needs_input(self) -> bool:
-        """Whether every compressed byte it was given is used up."""
-        return not self._decompressor.unconsumed_tail
-
-    @property
-    def unused_data(self) -> bytes:
-        """The bytes it was given beyond the end of the stream."""
-        return self._decompressor.unused_data
-
-    def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Return at most `max_length` decompressed bytes."""
-        return self._decompressor.decompress(self._decompressor.unconsumed_tail + data, max_length)
-
-
-def make_inflater() -> Inflater:
-    """Return a decompressor of one gzip member that checks checksum and size; isal's if it is installed."""
-    if igzip_lib is None:
-        return ZlibInflater()
-    inflater: Inflater = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
-    return inflater
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +144,13 @@ class RawReader:
                 return os.read(self._pipe, INPUT_BYTES)
         return b""
 
+    def read_beginning(self) -> bytes:
+        """Return the first bytes: enough to tell what they begin, or all there are."""
+        beginning = b""
+        while len(beginning) < BEGINNING_BYTES and (more := self.read()):
+            beginning += more
+        return beginning
+
 
 def find_pipe(stream: BinaryIO) -> int | None:
     """Return the descriptor of a pipe, socket or device, which may keep its reader waiting; None for other streams."""
@@ -216,17 +168,25 @@ def inflate(source: RawReader) -> Iterator[Item]:
     Raises:
         OSError: The stream cannot be read.
     """
-    inflater = make_inflater()
+    inflater = zlib.decompressobj(GZIP_WINDOW_BITS)
+    raw = source.read_beginning()
+    if not raw or not raw.startswith(GZIP_MAGIC[: len(raw)]):
+        kind = FindingClass.BAD_COMPRESSION if raw else FindingClass.TRUNCATED
+        yield Block(raw=raw, content=b"")
+        yield Damage(kind=kind, expected="a gzip stream", found=describe_beginning(raw))
+        return
     while not inflater.eof:
-        raw = source.read() if inflater.needs_input else b""
-        if inflater.needs_input and not raw:
+        waiting = inflater.unconsumed_tail
+        raw = raw or (b"" if waiting else source.read())
+        if not raw and not waiting:
             yield Damage(kind=FindingClass.TRUNCATED, expected="more compressed bytes", found="the end of the file")
             return
         try:
-            content = inflater.decompress(raw, OUTPUT_BYTES)
-        except INFLATE_ERRORS as error:
+            content = inflater.decompress(waiting + raw, OUTPUT_BYTES)
+        except zlib.error as error:
             yield Block(raw=raw, content=b"")
             yield Damage(kind=FindingClass.BAD_COMPRESSION, expected="a gzip stream", found=f"damage ({error})")
             return
         yield Block(raw=raw, content=content)
+        raw = b""
     yield End(after=inflater.unused_data or source.read())

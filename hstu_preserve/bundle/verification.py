@@ -73,7 +73,8 @@ def verify_tree(root: Path, *, known: StoredManifest | None = None, voice: Voice
         listing = list_tree(root)
     except MissingPathError:
         # Without a manifest there is nothing to compare the files with, and they may be a whole disk: none is listed.
-        listing.refuse(FindingClass.MISSING, MANIFEST_NAME, expected="the manifest", found=None)
+        expected = "the manifest of a run or of an unpacked bundle"
+        listing.refuse(FindingClass.MISSING, MANIFEST_NAME, expected=expected, found="a directory without it")
     except ContentError as error:
         listing = list_tree(root)
         listing.refuse(FindingClass.BAD_MANIFEST, MANIFEST_NAME, expected=None, found=str(error))

@@ -1,5 +1,6 @@
 """Hold the entries of a list of digests, one for each file; refuse a list that contradicts itself."""
 
+import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -12,12 +13,39 @@ MAX_LIST_BYTES = 4 * 2**20
 MAX_NAME_CHARACTERS = 4096
 
 
+ENCODING_OF_MARK = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16's, which it begins with
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+"""A byte order mark says which encoding follows; Windows PowerShell writes UTF-16 with one."""
+
+
 @dataclass(kw_only=True)
 class DigestList:
     """Files that a list gives digests for, and the places where a digest stands that belongs to no name."""
 
     files: list[ListedFile] = field(default_factory=list)
     unattributed: list[str] = field(default_factory=list)
+
+
+def decode(content: bytes, *, source: str) -> str:
+    """Return the text of a list, in UTF-8 or in the encoding that its byte order mark names.
+
+    Raises:
+        ContentError: It is too large, or no such text.
+    """
+    if len(content) > MAX_LIST_BYTES:
+        raise ContentError(f"{source}: larger than {MAX_LIST_BYTES} bytes")
+    mark = next((mark for mark in ENCODING_OF_MARK if content.startswith(mark)), b"")
+    encoding = ENCODING_OF_MARK.get(mark, "utf-8")
+    try:
+        return content.removeprefix(mark).decode(encoding)
+    except UnicodeDecodeError as error:
+        place = len(mark) + error.start
+        raise ContentError(f"{source}: not {encoding.upper()} (byte {place}); save it as UTF-8") from None
 
 
 def merge(files: Iterable[ListedFile], *, source: str) -> list[ListedFile]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from hstu_preserve.digest_lists.digest_list import MAX_NAME_CHARACTERS, DigestList, merge
 from hstu_preserve.errors import ContentError
+from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.records.legacy import ListedFile
@@ -112,8 +113,11 @@ def parse_digest(key: str, value: Json, *, place: str) -> tuple[str, str]:
 
 def looks_like_file_name(name: str) -> bool:
     """Whether a key of a JSON object can only be meant as a file's name."""
-    is_word = len(name) <= MAX_NAME_CHARACTERS and not any(character.isspace() for character in name)
-    return is_word and ("/" in name.strip("/") or SUFFIX.search(name) is not None)
+    if len(name) > MAX_NAME_CHARACTERS:
+        return False
+    is_word = not any(character.isspace() for character in name)  # with blanks, it may be a sentence
+    has_form = "/" in name.strip("/") or SUFFIX.search(name) is not None
+    return name.endswith(ARCHIVE_SUFFIXES) or (is_word and has_form)
 
 
 def find_text(value: dict[str, Json], keys: Sequence[str]) -> str | None:

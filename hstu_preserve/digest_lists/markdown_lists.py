@@ -1,18 +1,19 @@
 """Read the digests in a Markdown text, such as the published archive's `MANIFEST.md`; nothing is guessed.
 
-A table with a row for each file is the common form. List items, headings with the digest in a line below, and
-`md5sum` lines are read, too: the list of another repository may have any of these forms.
+A table with a row for each file is the common form. List items, headings with the digest in a line below, and the lines
+of checksum tools are read, too: the list of another repository may have any of these forms. A name is the whole of what
+stands in the name's place: part of it may be the name of another file.
 """
 
 import re
 
-from hstu_preserve.digest_lists.checksum_lines import find_named_file
-from hstu_preserve.digest_lists.digest_list import MAX_LIST_BYTES, DigestList, merge
-from hstu_preserve.errors import ContentError
+from hstu_preserve.digest_lists.checksum_lines import read_checksum_line
+from hstu_preserve.digest_lists.digest_list import DigestList, merge
+from hstu_preserve.digest_lists.markdown_names import looks_like_file, read_cell, read_item, split_row
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.records.legacy import ListedFile
 
-# Some patterns below take time that grows with the square of a line.
+# Longer lines are of no list that a person reads, and every pattern's time is bounded by the line.
 MAX_LINE_CHARACTERS = 2000
 
 HEX = r"(?<![0-9A-Za-z])[0-9a-fA-F]{%d}(?![0-9A-Za-z])"
@@ -20,31 +21,26 @@ MD5 = re.compile(HEX % 32)
 SHA256 = re.compile(HEX % 64)
 DIGEST = re.compile(rf"(?:{HEX % 64})|(?:{HEX % 32})")
 EXACT_SIZE = re.compile(r"(?<![\w.,])(?P<size>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,15}) ?(?:bytes|B)\b")
-QUOTED = re.compile(r"`([^`]+)`")
-LINK = re.compile(r"\[([^\]]{1,300})\]\([^)]{0,300}\)")
-FILE_NAME = re.compile(r"(?<![\w/.~+-])[\w./~+-]*\w\.[A-Za-z][A-Za-z0-9]{0,9}(?![\w/])|(?<!\S)[\w.~+-]+(?:/[\w.~+-]+)+")
-HEADING = re.compile(r"^\s*#{1,6}\s+(?P<text>\S.*)$")
-TABLE_RULE = re.compile(r"^[\s|:-]+$")
-LABELS = re.compile(r"\b(?:md5(?:sum)?|sha-?256(?:sum)?|checksum|digest|size)\b\s*[:=]?", re.IGNORECASE)
+HEADING = re.compile(r"[ \t]*#{1,6}[ \t]+(?P<text>\S.*)")
+COMMENT = re.compile(rf"[ \t]*#+[ \t]*\\?(?:{HEX % 64}|{HEX % 32})")
+"""A digest behind a `#`: a line that its author has taken out of a checksum list; `md5sum -c` passes over it."""
+BULLET = re.compile(r"[ \t>]*(?:(?:[-*+]|[0-9]{1,9}[.)]|#{1,6})[ \t]+)?")
+TABLE_RULE = re.compile(r"[\s|:-]+")
 
-NAME_COLUMNS = frozenset({"file", "name", "path", "filename", "file name", "bundle", "archive", "tarball"})
+NAME_COLUMNS = ("file", "filename", "file name", "path", "archive", "tarball", "bundle", "name")
+"""Titles of the column that holds the file's name; a name of another kind may stand beside it, so `name` is last."""
 
 
-def parse_markdown_list(content: bytes, *, source: str) -> DigestList:
-    """Read md5 (and sha256) digests from Markdown tables, list items, headings with details, and `md5sum` lines.
+def parse_lines(text: str, *, source: str) -> DigestList:
+    """Read md5 (and sha256) digests from tables, list items, headings with details, and checksum tools' lines.
 
     Raises:
-        ContentError: Not a text, too large, or it gives one name two digests.
+        ContentError: It gives one name two digests.
     """
-    if len(content) > MAX_LIST_BYTES:
-        raise ContentError(f"{source}: larger than {MAX_LIST_BYTES} bytes")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ContentError(f"{source}: not UTF-8 (byte {error.start})") from None
     reading = MarkdownReading(source)
-    for number, line in enumerate(text.splitlines(), start=1):
-        reading.read(line, number=number)
+    # At line feeds alone: a name may hold any other character that Python takes for the end of a line.
+    for number, line in enumerate(text.split("\n"), start=1):
+        reading.read(line.removesuffix("\r"), number=number)
     return DigestList(files=merge(reading.found.files, source=source), unattributed=reading.found.unattributed)
 
 
@@ -64,14 +60,15 @@ class MarkdownReading:
             if DIGEST.search(line):
                 self.found.unattributed.append(place)
             return
-        if heading := HEADING.match(line):
-            self.heading = choose_file_name(heading["text"]) or strip_markup(heading["text"].rstrip("# \t"))
+        has_digest = DIGEST.search(line) is not None
+        if (heading := HEADING.fullmatch(line)) and not has_digest:
+            self.heading = read_cell(strip_closing_marks(heading["text"]))
         cells = split_row(line)
         if not cells:
             self.columns = []
-        elif not DIGEST.search(line) and not TABLE_RULE.match(line):
-            self.columns = [strip_markup(cell).casefold() for cell in cells]
-        if not DIGEST.search(line):
+        elif not has_digest and not TABLE_RULE.fullmatch(line):
+            self.columns = [read_cell(cell).casefold() for cell in cells]
+        if not has_digest:
             return
         file = self.find_file(line, cells=cells, place=place)
         if file is None:
@@ -82,66 +79,55 @@ class MarkdownReading:
 
     def find_file(self, line: str, *, cells: list[str], place: str) -> ListedFile | None:
         """Return the one file that the line gives one digest of each kind for, or None."""
-        md5s, sha256s = set(MD5.findall(line)), set(SHA256.findall(line))
-        if len(md5s) > 1 or len(sha256s) > 1:
-            return None  # which of them is the file's cannot be told
-        name = self.find_name(line, cells=cells)
-        if not name:
+        item = line[BULLET.match(line).end() :]  # type: ignore[union-attr]  # it matches every line
+        if COMMENT.match(line):
+            return None
+        if printed := read_checksum_line(line) or read_checksum_line(item):
+            name, digests = printed.name, [printed.digest]
+        else:
+            name, digests = self.find_name(item, cells=cells), DIGEST.findall(line)
+        by_length = {len(digest): digest.lower() for digest in digests}
+        if not name or len(by_length) < len(digests):  # of several, which is the file's cannot be told
             return None
         return ListedFile(
             name=name.removeprefix("./"),
-            md5=md5s.pop().lower() if md5s else None,
-            sha256=sha256s.pop().lower() if sha256s else None,
+            md5=by_length.get(32),
+            sha256=by_length.get(64),
             size=self.find_size(line, cells=cells),
             place=place,
         )
 
-    def find_name(self, line: str, *, cells: list[str]) -> str | None:
-        """Return the name that the line's digest belongs to."""
-        if named := find_named_file(line):
-            return strip_markup(named)
+    def find_name(self, item: str, *, cells: list[str]) -> str | None:
+        """Return the name that the digests of a row, or else of an item, belong to."""
         if cells:
+            return self.find_in_row(cells)
+        name = read_item(item, digest=DIGEST)
+        return self.heading if name == "" else name
+
+    def find_in_row(self, cells: list[str]) -> str | None:
+        """Return the name in the column of names; without one, the only cell that looks like a file's or archive's."""
+        if self.columns and len(cells) > len(self.columns):
+            return None  # a stroke within a cell has moved those behind it
+        for title in NAME_COLUMNS:
             for column, cell in zip(self.columns, cells, strict=False):
-                if column in NAME_COLUMNS and not DIGEST.search(cell):
-                    return choose_file_name(cell) or strip_markup(cell)
-            return choose_file_name(" ".join(cell for cell in cells if not DIGEST.search(cell)))
-        rest = LABELS.sub(" ", DIGEST.sub(" ", line))
-        return choose_file_name(rest) or (self.heading if not list_names(rest) else None)
+                if column == title and not DIGEST.search(cell):
+                    return read_cell(cell)
+        names = [name for cell in cells if not DIGEST.search(cell) and looks_like_file(name := read_cell(cell))]
+        archives = [name for name in names if name.endswith(ARCHIVE_SUFFIXES)]
+        return next((one[0] for one in (names, archives) if len(one) == 1), None)
 
     def find_size(self, line: str, *, cells: list[str]) -> int | None:
         """Return the size if it is said to be in bytes."""
         for column, cell in zip(self.columns, cells, strict=False):
-            digits = re.sub(r"[,_\s]", "", strip_markup(cell))
+            digits = re.sub(r"[,_\s]", "", read_cell(cell))
             if "bytes" in column and re.fullmatch(r"[0-9]{1,15}", digits):
                 return int(digits)
         sizes = {int(match["size"].replace(",", "")) for match in EXACT_SIZE.finditer(line)}
         return sizes.pop() if len(sizes) == 1 else None
 
 
-def split_row(line: str) -> list[str]:
-    """Return the cells of a Markdown table's row, none for another line."""
-    text = line.strip()
-    return [cell.strip() for cell in text.strip("|").split("|")] if text.startswith("|") else []
-
-
-def strip_markup(text: str) -> str:
-    """Return the text without backticks, links, emphasis and list bullets."""
-    text = LINK.sub(r"\1", text.strip())
-    return text.strip("`*_ \t")
-
-
-def list_names(text: str) -> list[str]:
-    """Return what looks like a file name, each once; names in backticks alone if there are any."""
-    text = LINK.sub(r"\1", text)
-    quoted = [name.strip() for name in QUOTED.findall(text) if name.strip() and not DIGEST.search(name)]
-    return list(dict.fromkeys(quoted or FILE_NAME.findall(text.replace("*", " "))))
-
-
-def choose_file_name(text: str) -> str | None:
-    """Return the one file name in the text, the one archive if there are several names, or None."""
-    names = list_names(text)
-    archives = [name for name in names if name.endswith(ARCHIVE_SUFFIXES)]
-    for candidates in (names, archives):
-        if len(candidates) == 1:
-            return candidates[0]
-    return None
+def strip_closing_marks(text: str) -> str:
+    """Return a heading's text without the marks that may close it; a mark that ends a word is part of the word."""
+    text = text.rstrip()
+    open_text = text.rstrip("#")
+    return open_text.rstrip() if open_text[-1:].isspace() else text

@@ -1,16 +1,21 @@
 """Find the entry that a list of digests has of one file."""
 
+import json
 import re
-from collections.abc import Callable, Collection
+import unicodedata
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.digest_lists.digest_list import DigestList
-from hstu_preserve.digest_lists.json_lists import parse_json_list
-from hstu_preserve.digest_lists.markdown_lists import parse_markdown_list
+from hstu_preserve.digest_lists.parsing import parse_list
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.archive_names import strip_suffix
 from hstu_preserve.records.legacy import ListedFile
+
+ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "cp1252", "iso8859-15", "cp437", "cp850")
+"""Of Unix, of PowerShell, and of Windows in western languages: its programs' and its console's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +47,11 @@ class ReadList:
     digests: DigestList | None
     problem: str | None
 
+    @property
+    def notice(self) -> str | None:
+        """Say that the list cannot be read, and that no wanted name was found in it; None if it can be read."""
+        return self.problem and f"{self.problem}; passed over, since no name that was wanted was found in its bytes"
+
     def find(self, place: FilePlace) -> ListedFile | None:
         """Return what the list says of a file.
 
@@ -51,20 +61,29 @@ class ReadList:
         if self.digests is not None:
             return None if place.path == self.name else find_listing(place, self.digests)
         # A list that may protect this file and cannot be read must not count as one that says nothing of it.
-        name = strip_suffix(PurePosixPath(place.path).name).encode()
-        if re.search(rb"(?<![\w-])%b(?![\w-])" % re.escape(name), self.content):
+        if any(find_word(name, self.content) for name in spell(strip_suffix(PurePosixPath(place.path).name))):
             raise ContentError(f"{self.problem}; the list names {place.path}, and what it says of it is not known")
         return None
+
+
+def spell(name: str) -> Iterator[bytes]:
+    """Yield the bytes of a name in each encoding that lists are known to be written in."""
+    for form in ("NFC", "NFD"):
+        for encoding in ENCODINGS:
+            with suppress(UnicodeEncodeError):
+                yield unicodedata.normalize(form, name).encode(encoding)
+    yield json.dumps(name)[1:-1].encode()
+
+
+def find_word(name: bytes, content: bytes) -> bool:
+    """Whether a name stands in a text, and is no part of a longer word."""
+    return re.search(rb"(?<![\w-])%b(?![\w-])" % re.escape(name), content) is not None
 
 
 def read_list(content: bytes, *, name: str) -> ReadList:
     """Return a list of digests; one that cannot be read says why."""
     try:
-        digests = (
-            parse_json_list(content, source=name)[1]
-            if name.endswith(".json")
-            else parse_markdown_list(content, source=name)
-        )
+        digests = parse_list(content, source=name)
     except ContentError as error:
         return ReadList(name=name, content=content, digests=None, problem=str(error))
     return ReadList(name=name, content=content, digests=digests, problem=None)

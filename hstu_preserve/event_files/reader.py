@@ -16,6 +16,10 @@ from hstu_preserve.event_files.framing import FILE_VERSION, FOOTER_BYTES, HEADER
 MAX_RECORD_BYTES = 64 * 2**20
 
 
+class CutOffError(ContentError):
+    """The file ends within a record, as that of a killed writer does; every record before is whole."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScalarPoint:
     """One point of a curve."""
@@ -76,13 +80,14 @@ def iterate_records(stream: BinaryIO, *, source: str) -> Iterator[tuple[int, byt
     """Yield the byte offset and content of each record.
 
     Raises:
-        ContentError: A record is cut off, absurdly long, or a checksum does not match.
+        CutOffError: The last record is cut off.
+        ContentError: A record is absurdly long, or a checksum does not match.
     """
     offset = 0
     while header := stream.read(HEADER_BYTES):
         where = f"{source}: record at byte {offset}"
         if len(header) < HEADER_BYTES:
-            raise ContentError(f"{where} is cut off in its header")
+            raise CutOffError(f"{where} is cut off in its header")
         if pack_checksum(header[:8]) != header[8:]:
             raise ContentError(f"{where} is damaged (checksum of its length)")
         (length,) = struct.unpack("<Q", header[:8])
@@ -90,7 +95,7 @@ def iterate_records(stream: BinaryIO, *, source: str) -> Iterator[tuple[int, byt
             raise ContentError(f"{where} says it has {length} bytes; more than {MAX_RECORD_BYTES} are not read")
         body = stream.read(length + FOOTER_BYTES)
         if len(body) < length + FOOTER_BYTES:
-            raise ContentError(f"{where} is cut off (expected {length + FOOTER_BYTES} more bytes, found {len(body)})")
+            raise CutOffError(f"{where} is cut off (expected {length + FOOTER_BYTES} more bytes, found {len(body)})")
         content = body[:length]
         if pack_checksum(content) != body[length:]:
             raise ContentError(f"{where} is damaged (checksum of its content)")

@@ -13,8 +13,9 @@ from hstu_preserve.gin_recipes.bindings import UNION_TAGS
 from hstu_preserve.gin_recipes.syntax import Location, show
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.strict_json import MAX_INTEGER, require_scalar_text
+from hstu_preserve.primitives.validation import describe_reason
 from hstu_preserve.primitives.wording import cut_lines
-from hstu_preserve.records.record import Record, describe_reason
+from hstu_preserve.records.record import Record
 
 MAX_PROBLEMS_SHOWN = 20
 

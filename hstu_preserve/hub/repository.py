@@ -29,8 +29,8 @@ from pydantic import ValidationError
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
 from hstu_preserve.hub.bodies import read_body
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
+from hstu_preserve.primitives.validation import describe_validation_error
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
-from hstu_preserve.records.record import describe_validation_error
 
 DEFAULT_REVISION = "main"
 MAX_REDIRECTS = 5

@@ -10,10 +10,10 @@ from hstu_preserve.hub.content_digests import ContentHasher, describe_differing,
 from hstu_preserve.hub.partial_files import PartialFile, PartRecord
 from hstu_preserve.hub.repository import Answer, Hub, describe_refusal
 from hstu_preserve.hub.retries import PASSING_STATUSES, DiscardError, PassingError, RetryPolicy, parse_retry_after
+from hstu_preserve.primitives.file_kinds import LFS_POINTER
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Snapshot
 
 CONTENT_RANGE = re.compile(r"bytes (?P<first>\d+)-(?P<last>\d+)/(?P<size>\d+)\Z")
-LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 EXPIRED = frozenset({400, 401, 403, 404, 410})
 """The answers of storage once a signed address has expired; a fresh address is asked for."""
 

@@ -1,6 +1,6 @@
 """Decide what can be said of a legacy archive that was read: its outcome, the notes, and the missing guarantees."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -16,7 +16,8 @@ from hstu_preserve.legacy.own_manifest import (
     make_finding,
 )
 from hstu_preserve.legacy.walker import LegacyWalker
-from hstu_preserve.primitives.wording import list_some
+from hstu_preserve.primitives.paths import is_companion
+from hstu_preserve.primitives.wording import count, list_some, printable
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.legacy import LegacyOutcome, ListedFile
 from hstu_preserve.records.signature import NOBODY_SIGNED
@@ -76,7 +77,7 @@ class Assessment:
         """
         if self.md5_list is not None:
             return self.is_as_listed
-        others = {file.path for file in self.archive.files} - {self.own.path}
+        others = {file.path for file in self.archive.files if not is_companion(file.path)} - {self.own.path}
         return bool(self.members.vouched) and others <= self.members.vouched
 
     @property
@@ -95,6 +96,7 @@ class Assessment:
 
     def list_notes(self) -> Iterator[str]:
         """Yield what a reader should know that is no difference."""
+        yield from describe_companions([*self.archive.passed_over, *(file.path for file in self.archive.files)])
         yield from self.own.notes
         yield from self.members.notes
         if self.md5_list is not None:
@@ -108,7 +110,7 @@ class Assessment:
 
     def describe_doubt(self) -> str:
         """Return for how much of the archive nothing vouches."""
-        paths = [file.path for file in self.archive.files]
+        paths = [file.path for file in self.archive.files if not is_companion(file.path)]
         without = [path for path in paths if path not in self.members.vouched]
         if len(without) == len(paths):
             return "read whole, nothing vouches for it: no digest to compare with was found"
@@ -128,6 +130,14 @@ class Assessment:
         yield NOT_CANONICAL
         yield NOBODY_SIGNED
         yield NO_RECIPE
+
+
+def describe_companions(paths: Iterable[str]) -> Iterator[str]:
+    """Yield that some members are companions, which hold attributes of other files."""
+    companions = [path for path in paths if is_companion(path)]
+    if companions:
+        some = printable(list_some(companions, at_most=MAX_PLACES))
+        yield f"{count(len(companions), 'companion')} of macOS, taken for nothing of the experiment: {some}"
 
 
 def describe_unlisted(archive: LegacyWalker, *, md5_list: Md5List) -> str:

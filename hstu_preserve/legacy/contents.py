@@ -14,6 +14,7 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.chains import describe_chains
 from hstu_preserve.legacy.walker import LegacyMember
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.paths import is_companion
 from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.manifest import MANIFEST_NAME
@@ -68,7 +69,7 @@ class LegacyReading:
             self.checkpoints.append(describe_checkpoint(member))
         if is_manifest_path(member.path):
             self.manifests[member.path] = read_beginning(member)
-        elif member.path.endswith(GIN_SUFFIX):
+        elif is_gin_file(member.path):
             if member.size > MAX_GIN_BYTES or len(self.gins) == MAX_GIN_FILES:
                 found = f"larger than {MAX_GIN_BYTES} bytes or after {MAX_GIN_FILES} others"
                 self.problems.append(f"{member.path}: {found}")
@@ -101,12 +102,17 @@ def read_contents(members: Iterable[LegacyMember]) -> LegacyContents:
 
 def is_manifest_path(path: str) -> bool:
     """Whether a member may be the archive's own manifest: at its top, or in the one folder that it was made of."""
-    return PurePosixPath(path).name == MANIFEST_NAME and path.count("/") <= 1
+    return PurePosixPath(path).name == MANIFEST_NAME and path.count("/") <= 1 and not is_companion(path)
+
+
+def is_gin_file(path: str) -> bool:
+    """Whether a member is named as gin files are."""
+    return path.endswith(GIN_SUFFIX) and not is_companion(path)
 
 
 def is_event_file(path: str) -> bool:
     """Whether a member is named as event files are."""
-    return EVENTS_MARK in PurePosixPath(path).name
+    return EVENTS_MARK in PurePosixPath(path).name and not is_companion(path)
 
 
 def read_beginning(member: LegacyMember) -> bytes:
@@ -137,8 +143,11 @@ def read_json(content: bytes, path: str, problems: list[str]) -> Json:
 
 
 def read_curves(member: LegacyMember, *, problems: list[str]) -> list[ShownCurve]:
-    """Return each tag of an event file with its last value; of a damaged file none, and the damage as a problem."""
-    from hstu_preserve.event_files.reader import ScalarPoint, iterate_scalars
+    """Return each tag of an event file with its last value; of a damaged file none, and the damage as a problem.
+
+    A file that ends within a record, as a killed run leaves it, keeps the points before that record.
+    """
+    from hstu_preserve.event_files.reader import CutOffError, ScalarPoint, iterate_scalars
 
     last: dict[str, ScalarPoint] = {}
     counts: Counter[str] = Counter()
@@ -149,6 +158,8 @@ def read_curves(member: LegacyMember, *, problems: list[str]) -> list[ShownCurve
             if len(last) > MAX_TAGS:
                 problems.append(f"{member.path}: more than {MAX_TAGS} tags")
                 return []
+    except CutOffError as error:
+        problems.append(f"{error}; the {sum(counts.values())} points before it are whole")
     except ContentError as error:
         problems.append(str(error))
         return []
@@ -197,7 +208,7 @@ def find_config_root(paths: Iterable[str]) -> str:
 
 def is_checkpoint(path: str) -> bool:
     """Whether a member lies among the checkpoints."""
-    return CHECKPOINT_FOLDER in PurePosixPath(path).parts[:-1]
+    return CHECKPOINT_FOLDER in PurePosixPath(path).parts[:-1] and not is_companion(path)
 
 
 def describe_checkpoint(member: LegacyMember) -> ShownCheckpoint:

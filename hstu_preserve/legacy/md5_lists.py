@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.digest_lists.digest_list import LIST_NAME, DigestList
-from hstu_preserve.digest_lists.markdown_lists import parse_markdown_list
+from hstu_preserve.digest_lists.digest_list import LIST_NAME, MAX_LIST_BYTES, DigestList
 from hstu_preserve.digest_lists.matching import FilePlace, find_listing, locate
+from hstu_preserve.digest_lists.parsing import parse_list
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
-from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.files import read_small
 from hstu_preserve.records.legacy import ListedFile
 
 
@@ -56,7 +56,7 @@ def read_md5_list(archive: Path | ByteSource, md5_list: Path | ByteSource | None
     if chosen is None:
         return None
     content = read_content(chosen)
-    digests = parse_markdown_list(content, source=str(chosen))
+    digests = parse_list(content, source=str(chosen))
     if digests.files:
         return Md5List(path=chosen, sha256=sha256_of_bytes(content), digests=digests)
     # Somebody's MANIFEST.md may be about something else. A list that the user named must serve.
@@ -74,8 +74,16 @@ def find_list_beside(archive: Path | ByteSource) -> Path | None:
 
 
 def read_content(source: Path | ByteSource) -> bytes:
-    """Return all bytes of a file here or elsewhere."""
+    """Return all bytes of a list here or elsewhere.
+
+    Raises:
+        MissingPathError: There is no such file.
+        ContentError: It is larger than a list may be.
+        UnavailableError: It cannot be read.
+    """
     if isinstance(source, Path):
-        return read_bytes(source)
+        return read_small(source, max_bytes=MAX_LIST_BYTES)
+    if source.size > MAX_LIST_BYTES:
+        raise ContentError(f"{source}: larger than the {MAX_LIST_BYTES} bytes that are read of it")
     with source.open() as stream:
         return stream.read()

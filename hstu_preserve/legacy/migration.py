@@ -23,7 +23,7 @@ from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.statements import list_statements
 from hstu_preserve.legacy.walker import LegacyMember, open_legacy, show_reading
 from hstu_preserve.primitives.archive_names import strip_suffix
-from hstu_preserve.primitives.paths import require_inside_bundle
+from hstu_preserve.primitives.paths import is_companion, require_inside_bundle
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Contents, FileRecord
@@ -40,7 +40,7 @@ MISSING_GUARANTEES = (
     "no data fingerprint: which data, in which order, is not known",
     "no policy fixed before the run: a reported value is not a claim",
     "no record of environment and code by the run itself",
-    "times, owners, modes and empty folders of the archive are not kept",
+    "times, owners, modes and empty folders of the archive are not kept, nor what macOS notes of a folder",
 )
 
 
@@ -71,8 +71,8 @@ def place_files(files: Iterable[LegacyFile], *, source: Path) -> dict[str, Legac
         ContentError: There is no file, or a path becomes too long.
     """
     files = tuple(files)
-    top = find_top_folder(file.path for file in files)
-    placed = {choose_place(file.path.removeprefix(top)): file for file in files}
+    top = find_top_folder(file.path for file in files if not is_companion(file.path))
+    placed = {choose_place(file.path, top=top): file for file in files}
     if not placed:
         raise ContentError(f"{source}: holds no file, so there is nothing to migrate")
     for path in placed:
@@ -90,8 +90,11 @@ def find_top_folder(paths: Iterable[str]) -> str:
     return top if not others and top.endswith("/") and top.removesuffix("/") not in ROLE_OF_FOLDER else ""
 
 
-def choose_place(path: str) -> str:
-    """Return where in the bundle a file goes; no two files go to one place."""
+def choose_place(path: str, *, top: str) -> str:
+    """Return where in the bundle a file goes, without the folder `top`; no two files go to one place."""
+    if is_companion(path):
+        return f"{LEGACY_FOLDER}/{path}"  # with `top`, beside which others may lie, and among nothing that is read
+    path = path.removeprefix(top)
     folder, separator, _ = path.partition("/")
     # Below a folder of their own, other files cannot take the place of a bundle's own, such as run.json.
     return path if separator and folder in KEPT_FOLDERS else f"{LEGACY_FOLDER}/{path}"

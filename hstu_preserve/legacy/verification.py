@@ -25,7 +25,7 @@ def verify_legacy(
 
     Args:
         path: The archive.
-        md5_list: The published list, Markdown or `md5sum` lines; None takes a `MANIFEST.md` beside the archive.
+        md5_list: Markdown, JSON or lines of checksum tools; None takes a `MANIFEST.md` beside the archive.
         place: Where the archive lies as seen from the list; None if both are on this machine.
         voice: Shows how much of an archive on this machine was read.
 

@@ -2,7 +2,8 @@
 
 Order, owner, mode, time, a leading `./`, folders, GNU long names, PAX headers and tape padding are all accepted. What a
 reader could be tricked with is refused and named: links, special and sparse files, unsafe, repeated or colliding names,
-damage, bytes after the end, bombs.
+damage, bytes after the end, bombs. A companion that macOS's tar writes for a folder itself is passed over: `._.` is no
+name that a file can have on every system.
 """
 
 import hashlib
@@ -19,17 +20,19 @@ from hstu_preserve.bundle.found_headers import DIRECTORY, FoundHeader, read_head
 from hstu_preserve.bundle.headers import BLOCK_BYTES, END_OF_ARCHIVE, make_padding
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.files import CHUNK_BYTES, open_stream
-from hstu_preserve.primitives.paths import fold, require_inside_bundle
+from hstu_preserve.primitives.paths import COMPANION_PREFIX, fold, require_inside_bundle
 from hstu_preserve.primitives.voice import ByteProgress, Voice
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.legacy import LegacyFile
 
 MAX_FINDINGS = 1000
-MAX_TAPE_PADDING = 20 * BLOCK_BYTES + len(END_OF_ARCHIVE)
-"""Zeros at the end: tar fills its last record of 20 blocks, and the end marks may begin in the one before."""
+MAX_TAPE_PADDING = 3072 * BLOCK_BYTES
+"""Zeros at the end: tar fills its last record, of 20 blocks or as many as `--blocking-factor` says. They hide nothing;
+the limit is only against bombs."""
 REGULAR_KINDS = frozenset({b"0", b"\0"})
 SPARSE_PREFIX = "GNU.sparse."
+FOLDER_COMPANION = f"{COMPANION_PREFIX}."
 PLACING_NAMES = frozenset({"path", "linkpath", "size"})
 """PAX names that decide what a member is: in a global header they would change every later member."""
 
@@ -83,8 +86,8 @@ class HashingSource:
 class LegacyWalker:
     """Reads a legacy archive once, front to back, in memory that only the number of members adds to.
 
-    Iterate over `members()`; the content of each may be consumed, what is not is read all the same. `files` and
-    `findings` are complete when the iteration has ended.
+    Iterate over `members()`; the content of each may be consumed, what is not is read all the same. `files`, `findings`
+    and the companions of folders that were `passed_over` are complete when the iteration has ended.
     """
 
     def __init__(
@@ -103,6 +106,7 @@ class LegacyWalker:
         self.reader.limit = 2 * limits.total_bytes  # a backstop; _require_modest names the limits
         self.findings: list[Finding] = []
         self.files: list[LegacyFile] = []
+        self.passed_over: list[str] = []
         self._kinds_by_name: dict[str, tuple[str, bool]] = {}
         self._num_members = 0
         self._content = ContentReader(self.reader, guard=self._take_stock)
@@ -151,6 +155,10 @@ class LegacyWalker:
             return None
         if header.damage:
             raise self.reader.damage(FindingClass.NOT_CANONICAL, expected="a tar header", found=header.damage)
+        if header.disputed:
+            raise self.reader.damage(
+                FindingClass.NOT_CANONICAL, expected="a header that every reader reads the same", found=header.disputed
+            )
         # Legal PAX, but one header at the beginning could give every later member another name or size.
         if moving := header.global_names & PLACING_NAMES:
             found = f"a global header that sets {', '.join(sorted(moving))} of every later member"
@@ -192,6 +200,9 @@ class LegacyWalker:
             )
         elif is_folder and not path:
             return True
+        elif PurePosixPath(path).name == FOLDER_COMPANION:
+            if self._is_safe(path.removesuffix(FOLDER_COMPANION) + "x"):
+                self.passed_over.append(path)
         else:
             return self._is_safe(path) and self._is_new(path, is_file=not is_folder)
         return False
@@ -234,7 +245,7 @@ class LegacyWalker:
             raise self.reader.damage(FindingClass.TOO_LARGE, expected=expected, found=found)
 
     def _read_end(self) -> None:
-        """Require zeros up to the end of a tape record, and nothing after them."""
+        """Require zeros that may fill a tape record, and nothing after them."""
         self.reader.place = self.source
         size = BLOCK_BYTES
         while chunk := self.reader.read(CHUNK_BYTES):

@@ -150,8 +150,8 @@ def fetch_bundle(file: PublishedFile, repository: Repository, *, address: Addres
         voice.say(f"{address.text}: fetching {missing} bytes of {address.path} from {address.repository}")
     expected = repository.expect(file)
     for one in repository.lists.values():
-        if one.problem is not None:
-            voice.say(f"{one.problem}; it names nothing that was wanted, and is passed over")
+        if one.notice is not None:
+            voice.say(one.notice)
     progress = ByteProgress(file.path, total=file.size, voice=voice)
     return fetch_file(file, repository=repository, expected=expected, count=progress.advance)
 

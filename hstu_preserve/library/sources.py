@@ -230,7 +230,7 @@ def recognise_form(content: Path | ByteSource) -> tuple[Form, StoredManifest | N
     if isinstance(content, Path) and content.is_dir():
         stored = read_if_sealed(content)
         return (Form.MIGRATED if is_migrated(stored) else Form.TREE), stored
-    if isinstance(content, Path) and content.suffix == GIN_SUFFIX:
+    if isinstance(content, Path) and content.suffix.casefold() == GIN_SUFFIX:
         return Form.RECIPE, None
     recognised = recognise(content)
     if recognised.is_legacy:

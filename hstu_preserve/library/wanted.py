@@ -227,5 +227,5 @@ def list_notes(wanted: Wanted, repository: Repository) -> Iterator[str]:
         left = ", ".join(file.path for file in codes)
         yield f"--all leaves out what is called code ({left}); fetch it with --code, or by its name"
     for one in repository.lists.values():
-        if one.problem is not None:
-            yield f"{one.problem}; it names nothing that was wanted, and is passed over"
+        if one.notice is not None:
+            yield one.notice

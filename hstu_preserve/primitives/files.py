@@ -12,7 +12,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError
+from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
 
 MAX_NAME_CHARACTERS = 100
 """Of a path's own name in the name of its temporary: a file system's limit is 255 bytes for both together."""
@@ -121,6 +121,29 @@ def read_bytes(path: Path) -> bytes:
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
 
 
+def read_small(path: Path, *, max_bytes: int) -> bytes:
+    """Return the content of a file or pipe that is read whole, and therefore must be small.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UsageError: It is a directory.
+        ContentError: It is larger than `max_bytes`; no more than these are read.
+        UnavailableError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise MissingPathError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path}: a directory, not a file") from None
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+    if len(content) > max_bytes:
+        raise ContentError(f"{path}: larger than the {max_bytes} bytes that are read of it")
+    return content
+
+
 def open_cut(path: Path, *, length: int) -> BinaryIO:
     """Open a file to be written on after its first `length` bytes; the bytes after them are cut off.
 
@@ -223,8 +246,12 @@ def open_stream(path: Path) -> BufferedReader:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
             raise UsageError(f"{path}: a directory, not a file")
+        if stat.S_ISFIFO(mode):
+            raise UsageError(
+                f"{path}: not a regular file but a named pipe; 'hstu-preserve verify -' reads standard input"
+            )
         if not stat.S_ISREG(mode):
-            raise UsageError(f"{path}: not a regular file")
+            raise UsageError(f"{path}: not a regular file but a device or socket")
         return path.open("rb")
     except FileNotFoundError:
         raise MissingPathError(f"{path}: no such file") from None

@@ -11,6 +11,8 @@ from pydantic import AfterValidator
 MAX_COMPONENT_BYTES = 255
 MAX_PATH_BYTES = 4096
 MAX_DEPTH = 100
+COMPANION_PREFIX = "._"
+COMPANION_FOLDER = "__MACOSX"
 WINDOWS_DEVICE_NAMES = frozenset(
     {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
@@ -46,6 +48,15 @@ def require_portable_component(part: str) -> None:
         raise ValueError(f"file name not portable: {part!r}")
     if part.split(".", maxsplit=1)[0].casefold() in WINDOWS_DEVICE_NAMES:
         raise ValueError(f"file name reserved on Windows: {part!r}")
+
+
+def is_companion(path: str) -> bool:
+    """Whether macOS wrote the file beside another one, for the attributes that other systems have no place for.
+
+    Its tools name it `._NAME` in archives and on disks without such attributes, and put it below `__MACOSX` in zips.
+    """
+    *folders, name = path.split("/")
+    return name.startswith(COMPANION_PREFIX) or COMPANION_FOLDER in folders
 
 
 def find_colliding(paths: Iterable[str]) -> list[tuple[str, str]]:

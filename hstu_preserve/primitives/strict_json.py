@@ -8,20 +8,24 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.json_values import Json
 
 MAX_DEPTH = 64
+MAX_VALUES = 2**20
+"""Of one text. Each takes some hundred bytes of memory, of which two characters suffice to ask for."""
 MAX_NUMBER_CHARACTERS = 32
 # RFC 8785 (through I-JSON, RFC 7493) has exact integers only up to 2**53 - 1.
 MAX_INTEGER = 2**53 - 1
 
 
-def strict_loads(content: bytes, *, source: str) -> Json:
+def strict_loads(content: bytes, *, source: str, max_values: int = MAX_VALUES) -> Json:
     """Parse one JSON value and refuse everything ambiguous.
 
-    Refused: duplicate keys, NaN and infinities, numbers outside I-JSON's exact range, more than `MAX_DEPTH` levels,
-    lone surrogates, a byte order mark, other encodings than UTF-8, anything after the value.
+    Refused: more than `max_values` values, duplicate keys, NaN and infinities, numbers outside I-JSON's exact range,
+    more than `MAX_DEPTH` levels, lone surrogates, a byte order mark, other encodings than UTF-8, anything after the
+    value.
 
     Args:
         content: The stored bytes.
         source: The origin of the bytes, for the message.
+        max_values: The number of values that it may have.
 
     Raises:
         ContentError: The text is not strict JSON; the message names the source and the reason.
@@ -31,6 +35,7 @@ def strict_loads(content: bytes, *, source: str) -> Json:
     except UnicodeDecodeError as error:
         raise ContentError(f"{source}: not UTF-8 (byte {error.start})") from None
     try:
+        require_few_values(text, at_most=max_values)
         require_shallow(text)
         value: Json = json.loads(
             text,
@@ -45,6 +50,12 @@ def strict_loads(content: bytes, *, source: str) -> Json:
     except ValueError as error:
         raise ContentError(f"{source}: not strict JSON ({error})") from None
     return value
+
+
+def require_few_values(text: str, *, at_most: int) -> None:
+    """Raise ValueError if a text may have more values than these; its commas and brackets count them closely enough."""
+    if sum(text.count(mark) for mark in ",[{") > at_most:
+        raise ValueError(f"more than {at_most} values")
 
 
 def require_shallow(text: str) -> None:

@@ -12,6 +12,7 @@ from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.paths import BundlePath
 from hstu_preserve.primitives.strict_json import strict_loads
+from hstu_preserve.primitives.validation import require_modest_items
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.contents import Contents
 from hstu_preserve.records.environment import EnvironmentRecord
@@ -28,6 +29,11 @@ NO_RUN = (
     "what is known of it"
 )
 """Why a legacy archive, migrated or not, can be neither evaluated nor trained."""
+MAX_VALUES = 250_000
+"""Of a manifest: five for each of its files, and some for what it says of them."""
+LONG_LISTS = frozenset({"contents", "files", "statements", "chains"})
+MAX_PART_VALUES = 20_000
+"""Of a manifest without these lists, and of each of their items."""
 
 
 class DataReference(Record):
@@ -289,7 +295,7 @@ def read_manifest(content: bytes, *, source: str) -> AnyManifest:
     Raises:
         ContentError: Not canonical strict JSON, a newer schema version, or not a manifest.
     """
-    value = strict_loads(content, source=source)
+    value = strict_loads(content, source=source, max_values=MAX_VALUES)
     if not isinstance(value, dict) or "schema_version" not in value:
         raise ContentError(f"{source}: not a manifest of this program (no schema_version)")
     version = value["schema_version"]
@@ -302,6 +308,7 @@ def read_manifest(content: bytes, *, source: str) -> AnyManifest:
         )
     # Of the parsed value, not of a record: a record's defaults may change between versions, the stored bytes may not.
     require_canonical(content, value, source=source)
+    require_modest_items(value, lists=LONG_LISTS, at_most=MAX_PART_VALUES, source=source)
     return choose_form(value, source=source).from_json(content, source=source)
 
 

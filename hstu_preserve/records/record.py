@@ -1,18 +1,17 @@
 """The base of every record that reaches disk: frozen, strict, with one canonical text."""
 
-import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.strict_json import strict_loads
+from hstu_preserve.primitives.validation import describe_validation_error, end_at_first_error, require_known_fields
 
-CHOICES = re.compile(r"\^\(([^()\[\]*+?]+)\)\$")
-"""A pattern that is nothing but a list of texts."""
 DraftSchemaVersion = Annotated[int, Field(ge=0, le=0)]
 """Version 0 while records may still change; an integer, never `false`."""
 
@@ -24,6 +23,8 @@ def require_boolean(value: Any) -> Any:  # any value that a file may hold
     return value
 
 
+LARGE_BYTES = 2**16
+"""Of a text from which on its fields are looked at before pydantic, whose errors copy what they are about."""
 AlwaysTrue = Annotated[Literal[True], BeforeValidator(require_boolean)]
 """A boolean that can only be true."""
 
@@ -34,6 +35,13 @@ class Record(BaseModel):
     # Built at first use: a command uses a few of the records, and starts a third faster without the others.
     # The texts below the fields are read where they are needed (schemas.py): here, each command would parse them all.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Let each sequence end with its first wrong item: a million of them would take gigabytes to describe."""
+        schema = handler(source)
+        end_at_first_error(schema)
+        return schema
 
     def to_json_value(self) -> Json:
         """Return the record as plain JSON values."""
@@ -57,34 +65,14 @@ class Record(BaseModel):
             source: What the bytes are, for the message.
 
         Raises:
-            ContentError: Not strict JSON, or not this record; every wrong field is named.
+            ContentError: Not strict JSON, or not this record; the wrong fields are named, of a sequence the first item.
         """
-        strict_loads(content, source=source)
+        value = strict_loads(content, source=source)
+        if isinstance(value, dict) and len(content) > LARGE_BYTES:
+            fields = cls.model_fields.items()
+            known = {name: field.is_required() for name, field in fields}
+            require_known_fields(value.keys(), known=known, source=source)
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
             raise ContentError(f"{source}: {describe_validation_error(error)}") from None
-
-
-def describe_validation_error(error: ValidationError) -> str:
-    """Return every wrong field with its reason, on one line."""
-    problems: list[str] = []
-    for problem in error.errors(include_url=False):
-        place = ".".join(str(part) for part in problem["loc"]) or "the whole"
-        problems.append(f"{place}: {describe_reason(problem)}{describe_input(problem)}")
-    return "; ".join(problems)
-
-
-def describe_reason(problem: Any) -> str:  # pydantic's ErrorDetails, whose context is any value
-    """Return why a value was refused; where only some texts are accepted, which those are."""
-    choices = CHOICES.fullmatch(problem.get("ctx", {}).get("pattern", ""))
-    if choices:
-        return f"not one of {choices[1].replace('|', ', ').replace(chr(92), '')}"
-    message: str = problem["msg"]
-    return message.removeprefix("Value error, ")
-
-
-def describe_input(problem: Any) -> str:  # pydantic's ErrorDetails, whose input is any value
-    """Return the offending scalar, where there is one worth showing."""
-    value = problem.get("input")
-    return f" (found {value!r})" if isinstance(value, str | int | float | bool) and len(repr(value)) < 80 else ""

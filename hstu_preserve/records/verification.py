@@ -48,6 +48,8 @@ class Verification(Record):
         """Return the source and everything that is wrong, one line each."""
         is_whole = self.manifest is not None and not self.findings
         headline = "the packed bytes, but not signed as asked" if is_whole else "not what its manifest says"
+        if self.manifest is None:
+            headline = "no bundle that can be read"
         signer = [] if self.signer is None or self.signer.ok else [f"  signature: {self.signer.reason}"]
         return "\n".join([f"{self.source}: {headline}", *(f"  {f.describe()}" for f in self.findings), *signer])
 

@@ -8,13 +8,15 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from hstu_preserve.primitives.wording import cut_lines, printable
+from hstu_preserve.primitives.paths import is_companion
+from hstu_preserve.primitives.wording import cut_lines, list_some, printable
 from hstu_preserve.records.migration import LegacySource, Provenance, Statement
 from hstu_preserve.records.results import MigrationResult, ShownMigrated
 from hstu_preserve.records.shown_legacy import ShownChain, ShownLegacy
 from hstu_preserve.report.tables import list_contents, list_fields, new_table
 
 MAX_MANIFEST_LINES = 60
+MAX_COMPANIONS = 5
 
 
 def describe_shown_legacy(record: ShownLegacy) -> RenderableType:
@@ -33,6 +35,9 @@ def describe_shown_legacy(record: ShownLegacy) -> RenderableType:
         parts += [Text(), *describe_shown_chain(chain)]
     parts += [list_curves(record), list_legacy_files(record)]
     parts += [Text(f"problem: {problem}", style="yellow") for problem in record.problems]
+    if companions := [file.path for file in record.files if is_companion(file.path)]:
+        some = printable(list_some(companions, at_most=MAX_COMPANIONS))
+        parts.append(Text(f"companions of macOS, taken for nothing of the experiment: {some}", style="dim"))
     parts.append(Text("not verified: 'hstu-preserve verify' compares it with the digests that exist", style="dim"))
     return Group(*parts)
 

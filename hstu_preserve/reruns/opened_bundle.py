@@ -12,6 +12,7 @@ from hstu_preserve.data.finding import open_store_for_bundle
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.paths import is_companion
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import Manifest
@@ -95,8 +96,9 @@ class OpenedBundle:
         return open_store_for_bundle(reference, self.data) if reference.included else None
 
     def list_files_in(self, folder: str) -> list[str]:
-        """Return the paths of the members in a folder."""
-        return [file.path for file in self.manifest.contents.files if file.path.startswith(f"{folder}/")]
+        """Return the paths of the members in a folder; companions of macOS are members, but none of the run's files."""
+        paths = (file.path for file in self.manifest.contents.files)
+        return [path for path in paths if path.startswith(f"{folder}/") and not is_companion(path)]
 
     def read_file(self, path: str) -> bytes:
         """Return the content of one member."""

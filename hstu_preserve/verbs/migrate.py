@@ -24,7 +24,7 @@ def migrate(
 
     Args:
         legacy: An archive as any `tar czf` writes it.
-        md5_list: The list that vouches for it, Markdown or `md5sum` lines; None takes a `MANIFEST.md` beside it.
+        md5_list: What vouches for it: Markdown, JSON or lines of checksum tools; None takes a `MANIFEST.md` beside it.
         output: The bundle; None takes the archive's name with `.migrated.tar.gz`, in the current directory.
         voice: Shows the progress of each of the three passes over the files, in bytes.
 

@@ -3,13 +3,17 @@
 from pathlib import Path
 
 from hstu_preserve.bundle.results import read_results
+from hstu_preserve.errors import UsageError
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.listing import find_gain
-from hstu_preserve.library.sources import Form, Source, find
+from hstu_preserve.library.sources import GIN_SUFFIX, Form, Source, find
+from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
+from hstu_preserve.primitives.file_kinds import BEGINNING_BYTES, is_text
+from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
@@ -58,6 +62,8 @@ def show_entry(source: Source) -> ShownEntry:
 
 def show_bundle(source: Source) -> ShownBundle | ShownMigrated:
     """Return the manifest of a bundle or run directory, and of a run the recorded curve."""
+    if source.stored is None and isinstance(source.content, Path):
+        refuse_text(source.content)
     stored, content = source.require_manifest(), source.content
     assert content is not None
     if isinstance(stored.record, MigratedManifest):
@@ -69,6 +75,16 @@ def show_bundle(source: Source) -> ShownBundle | ShownMigrated:
         manifest=stored.record,
         results=read_results(content, stored.record),
     )
+
+
+def refuse_text(path: Path) -> None:
+    """Raise UsageError for a text that is not named as an archive: only its name can tell a gin file from others."""
+    if path.is_dir() or path.name.endswith(ARCHIVE_SUFFIXES):
+        return
+    with open_stream(path) as stream:
+        beginning = stream.read(BEGINNING_BYTES)
+    if beginning and is_text(beginning):
+        raise UsageError(f"{path}: no bundle but a text; the name of a gin file ends in {GIN_SUFFIX}")
 
 
 def show_recipe(source: Source, *, gin_root: Path | None) -> ShownRecipe:

@@ -1,6 +1,7 @@
 import gzip
 import io
 import os
+import struct
 import subprocess
 import threading
 import zlib
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hstu_preserve.bundle import compression, inflating
+from hstu_preserve.bundle import compression
 from hstu_preserve.bundle.compression import GZIP_HEADER, GzipReader
 from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.records.contents import FindingClass
@@ -109,13 +110,86 @@ def test_input_that_arrives_in_drops_is_read_the_same() -> None:
     assert reader.transport_sha256 is not None
 
 
-def test_the_standard_library_reads_the_same_where_isal_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    packed = compress(bytes(range(256)) * 5000)
-    monkeypatch.setattr(inflating, "igzip_lib", None)
-    assert read_all(packed) == bytes(range(256)) * 5000
-    assert damage_of(packed[:-1]) is FindingClass.TRUNCATED
-    assert damage_of(packed + b"x") is FindingClass.TRAILING_BYTES
-    assert damage_of(packed[:-5] + bytes([packed[-5] ^ 1]) + packed[-4:]) is FindingClass.BAD_COMPRESSION
+class Bits:
+    """Writes a deflate stream bit by bit (RFC 1951: the first bit is the lowest one)."""
+
+    def __init__(self) -> None:
+        self.value = self.length = 0
+
+    def add(self, value: int, num_bits: int) -> "Bits":
+        self.value |= value << self.length
+        self.length += num_bits
+        return self
+
+    def add_code(self, code: str) -> "Bits":
+        for bit in code:
+            self.add(int(bit), 1)
+        return self
+
+    def to_bytes(self) -> bytes:
+        return self.value.to_bytes((self.length + 7) // 8, "little")
+
+
+def write_dynamic_block(lengths: dict[int, int], *, codes: str) -> bytes:
+    """Return a gzip file of one block, whose literals and end of block have codes of these lengths.
+
+    Args:
+        lengths: Of each symbol's code; no other symbol has any.
+        codes: Which codes follow.
+    """
+    bits = Bits().add(1, 1).add(2, 2).add(0, 5).add(0, 5).add(14, 4)
+    order = (16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1)
+    for symbol in order:  # lengths are written as 0, 1, 2 or 3, in two bits each
+        bits.add(2 if symbol in {0, 1, 2, 3} else 0, 3)
+    for symbol in (*range(257), 0):  # the last one is the only distance, which has no code
+        bits.add_code(f"{lengths.get(symbol, 0) if symbol or not lengths.get(257) else 0:02b}")
+    bits.add_code(codes)
+    content = b"aaaa"
+    trailer = struct.pack("<II", zlib.crc32(content), len(content))
+    return GZIP_HEADER + bits.to_bytes() + trailer
+
+
+INCOMPLETE = {
+    "two codes of two bits": ({ord("a"): 2, 256: 2}, "00000000" + "01"),
+    "one and three bits": ({ord("a"): 1, 256: 3}, "0000" + "100"),
+    "three codes of two bits": ({ord("a"): 2, ord("b"): 2, 256: 2}, "00000000" + "10"),
+}
+
+
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_a_stream_that_isal_alone_inflates_is_refused(case: str) -> None:
+    igzip_lib = pytest.importorskip("isal.igzip_lib")
+    lengths, codes = INCOMPLETE[case]
+    packed = write_dynamic_block(lengths, codes=codes)
+    assert igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP).decompress(packed, 100) == b"aaaa"
+    assert subprocess.run(["gzip", "-t"], input=packed, capture_output=True, check=False).returncode == 1
+    assert damage_of(packed) is FindingClass.BAD_COMPRESSION
+
+
+def test_a_complete_code_is_read() -> None:
+    assert read_all(write_dynamic_block({ord("a"): 1, 256: 1}, codes="0000" + "1")) == b"aaaa"
+
+
+@pytest.mark.parametrize("flag", [0x20, 0x40, 0x80])
+def test_a_reserved_flag_of_the_header_is_refused_as_gzip_refuses_it(flag: int) -> None:
+    packed = bytearray(compress(b"content"))
+    packed[3] = flag
+    assert subprocess.run(["gzip", "-t"], input=bytes(packed), capture_output=True, check=False).returncode == 1
+    assert damage_of(bytes(packed)) is FindingClass.BAD_COMPRESSION
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", "an HTML page"),
+        (b"PK\x03\x04" + bytes(1000), "a zip file"),
+        (b"", "nothing, it is empty"),
+    ],
+)
+def test_what_is_no_gzip_at_all_is_named(content: bytes, says: str) -> None:
+    with pytest.raises(DamagedError, match=says):
+        read_all(content)
 
 
 def test_a_reader_that_stops_early_ends_its_thread() -> None:

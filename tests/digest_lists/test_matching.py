@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.digest_lists.markdown_lists import parse_markdown_list
-from hstu_preserve.digest_lists.matching import FilePlace, find_listing, locate
+from hstu_preserve.digest_lists.matching import FilePlace, find_listing, locate, read_list
+from hstu_preserve.digest_lists.parsing import parse_list
 from hstu_preserve.errors import ContentError
 
 A, B = "a" * 32, "b" * 32
@@ -13,7 +13,7 @@ A, B = "a" * 32, "b" * 32
 
 def find(path: str, lines: dict[str, str], *, others: tuple[str, ...] = ()) -> str | None:
     listing = "\n".join(f"{md5}  {name}" for name, md5 in lines.items())
-    found = find_listing(FilePlace(path=path, others=others), parse_markdown_list(listing.encode(), source="list"))
+    found = find_listing(FilePlace(path=path, others=others), parse_list(listing.encode(), source="list"))
     return found.md5 if found else None
 
 
@@ -67,3 +67,15 @@ def test_a_file_on_this_machine_is_seen_from_the_list(tmp_path: Path) -> None:
     (tmp_path / "x.tar.gz").write_bytes(b"")
     assert locate(archive, digest_list=listing) == FilePlace(path="old/x.tar.gz", others=["x.tar.gz"])
     assert locate(tmp_path / "x.tar.gz", digest_list=listing) == FilePlace(path="x.tar.gz", others=[])
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "latin-1", "cp1252", "iso8859-15", "cp437", "cp850"]
+)
+def test_an_unreadable_list_that_names_the_file_in_another_encoding_is_not_passed_over(encoding: str) -> None:
+    unreadable = read_list(f"{A}  älter.tar.gz\n{A}  ø\n".replace("ø", "ü").encode(encoding) + b"\xff", name="MD5SUMS")
+    with pytest.raises(ContentError, match=r"the list names älter\.tar\.gz"):
+        unreadable.find(FilePlace(path="älter.tar.gz"))
+    assert unreadable.find(FilePlace(path="other.tar.gz")) is None
+    assert unreadable.notice is not None
+    assert "no name that was wanted was found in its bytes" in unreadable.notice

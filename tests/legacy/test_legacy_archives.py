@@ -9,14 +9,21 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.bundle.inflating import BLOCKS_AHEAD, INPUT_BYTES, OUTPUT_BYTES
+from hstu_preserve.bundle.opening import open_verified
+from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.cli.main import main
-from hstu_preserve.errors import VerificationError
+from hstu_preserve.errors import ContentError, VerificationError
+from hstu_preserve.legacy.consistency import check_migrated_tree
+from hstu_preserve.legacy.contents import read_contents
 from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.showing import show_legacy
-from hstu_preserve.legacy.walker import open_legacy
+from hstu_preserve.legacy.verification import verify_legacy
+from hstu_preserve.legacy.walker import LegacyMember, open_legacy
 from hstu_preserve.library.sources import find_here
+from hstu_preserve.records.manifest import MigratedManifest
+from hstu_preserve.records.migration import Subject
 from hstu_preserve.records.shown_legacy import ShownLegacy
-from tests.corpus.legacy.generators import CHECKPOINT, EVENTS, Case, build, read_cases
+from tests.corpus.legacy.generators import CHECKPOINT, EVENTS, Case, build, make_events, read_cases
 
 CASES = {case.id: case for case in read_cases()}
 
@@ -49,6 +56,15 @@ def test_the_list_may_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert main(["verify", str(archive), "--md5-list", str(tmp_path / "missing.md")]) == 2
     assert main(["verify", "sample", "--md5-list", str(elsewhere)]) == 2
     assert "leave --md5-list out" in capsys.readouterr().out
+
+
+def test_a_list_is_found_too_large_before_it_is_read(tmp_path: Path) -> None:
+    archive = make(tmp_path / "a")
+    with (tmp_path / "sums").open("wb") as stream:
+        stream.truncate(2**40)  # no memory holds it
+    for place in (tmp_path / "sums", Path("/dev/zero")):
+        with pytest.raises(ContentError, match=r"larger than the 4194304 bytes"):
+            verify_legacy(archive, md5_list=place)
 
 
 def test_what_only_native_bundles_have_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,10 +130,67 @@ def test_checkpoints_and_curves_are_shown(tmp_path: Path) -> None:
     assert shown.manifest["experiment"] == "iter8-exp4"
 
 
-def test_a_damaged_event_file_is_a_problem_and_gives_no_curve(tmp_path: Path) -> None:
-    shown = show(build(CASES["damaged-event-file"], folder=tmp_path))
-    assert shown.curves == ()
+def test_the_event_file_of_a_killed_run_keeps_its_whole_points(tmp_path: Path) -> None:
+    archive = build(CASES["damaged-event-file"], folder=tmp_path)
+    shown = show(archive)
+    assert [(curve.num_points, curve.last_step) for curve in shown.curves] == [(2, 1)]
     assert "is cut off" in shown.problems[0]
+    assert "the 2 points before it are whole" in shown.problems[0]
+    assert main(["migrate", str(archive), "--output", str(tmp_path / "bundle.tar.gz")]) == 0
+    with open_verified(tmp_path / "bundle.tar.gz", known=None) as tree:
+        checks = {check.name: check for check in check_migrated_tree(tree)}
+    assert checks["event files"].passed
+    assert "2 points in 1 files, whole; 1 of them end within a record" in checks["event files"].detail
+
+
+@pytest.mark.parametrize("place", [3, 40, -10])
+def test_a_damaged_event_file_is_a_problem_and_gives_no_curve(place: int, tmp_path: Path) -> None:
+    content = bytearray(make_events())
+    content[place] ^= 1
+    member = LegacyMember(path=EVENTS, size=len(content), chunks=iter([bytes(content)]))
+    contents = read_contents([member])
+    assert contents.curves == ()
+    assert "damaged" in contents.problems[0]
+
+
+def test_companions_of_macos_are_taken_for_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    edits = [{"do": "prefix", "text": "./"}, {"do": "companions", "root": "./"}]
+    plain, archive = show(make(tmp_path / "a", manifest="list")), make(tmp_path / "b", manifest="list", edits=edits)
+    shown = show(archive)
+    assert (shown.chains, shown.curves, shown.checkpoints) == (plain.chains, plain.curves, plain.checkpoints)
+    assert (shown.manifest_path, shown.problems) == (plain.manifest_path, ())
+    assert main(["verify", str(archive)]) == 0
+    assert (
+        "6 companions of macOS, taken for nothing of the experiment: ._., config/._exp4.gin" in capsys.readouterr().out
+    )
+    bundle = tmp_path / "bundle.tar.gz"
+    assert main(["migrate", str(archive), "--output", str(bundle)]) == 0
+    with open_verified(bundle, known=None) as tree:
+        manifest = tree.verification.manifest
+        checks = check_migrated_tree(tree)
+    assert isinstance(manifest, MigratedManifest)
+    assert [
+        file.path for file in manifest.contents.files if "._" in file.path and not file.path.startswith("legacy/")
+    ] == []
+    assert sum("._" in file.path for file in manifest.files) == 5
+    assert [statement.value for statement in manifest.statements if statement.subject is Subject.EPOCH] == [100]
+    assert [check.detail for check in checks if check.name == "event files"] == ["3 points in 1 files, whole"]
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [{"do": "companions", "folder": "__MACOSX/"}],
+        [{"do": "prefix", "text": "exp/"}, {"do": "companions"}],
+        [{"do": "prefix", "text": "exp/"}, {"do": "companions"}, {"do": "add", "name": "._exp", "text": "x"}],
+    ],
+    ids=["folder-of-companions", "below-a-folder", "beside-a-folder"],
+)
+def test_companions_move_no_file_of_a_migrated_archive(edits: list[dict[str, str]], tmp_path: Path) -> None:
+    archive = make(tmp_path / "a", edits=edits)
+    assert main(["migrate", str(archive), "--output", str(tmp_path / "bundle.tar.gz")]) == 0
+    manifest = read_stored_manifest(tmp_path / "bundle.tar.gz").record
+    assert {CHECKPOINT, EVENTS, "config/exp4.gin"} <= {file.path for file in manifest.contents.files}
 
 
 @pytest.mark.parametrize("case", ["symbolic-link", "name-dotdot", "bad-crc", "hidden-after-the-end"])

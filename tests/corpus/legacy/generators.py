@@ -24,6 +24,7 @@ PRISM.mode = "additive"
 input_compression.enabled = True
 """
 BASE = b'train_fn.main_module = "HSTU"\ntrain_fn.dataset_name = "ml-20m"\nhstu_encoder.num_blocks = 8\n'
+COMPANION = struct.pack(">II16sH", 0x00051607, 0x00020000, b"Mac OS X        ", 0)
 CHECKPOINT = "ckpts/HSTU-b8-h2-dqk32-dv32-lsilud0.1-ad0.0_ep100"
 EVENTS = "tb/HSTU-b8-h2/events.out.tfevents.1700000000.host"
 
@@ -44,6 +45,8 @@ class Entry:
     extensions: bytes = b""
     padding: bytes = b"\0"
     magic: bytes = b"ustar  \0"
+    name_prefix: str = ""
+    is_sum_signed: bool = False
 
     def to_bytes(self) -> bytes:
         size = len(self.content) if self.size is None else self.size
@@ -61,10 +64,14 @@ class Entry:
                 encode(self.link)[:100].ljust(100, b"\0"),
                 self.magic,
                 b"tz".ljust(32, b"\0") + b"users".ljust(32, b"\0"),
-                bytes(183),
+                bytes(16),
+                encode(self.name_prefix).ljust(155, b"\0"),
+                bytes(12),
             )
         )
         checksum = sum(head) + 8 * 32 + sum(tail)
+        if self.is_sum_signed:
+            checksum -= 256 * sum(byte >= 128 for byte in head + tail)
         return self.extensions + head + b"%06o\0 " % checksum + tail + self.content + self.padding * self.gap
 
     @property
@@ -251,6 +258,23 @@ def fill_padding(members: list[Entry]) -> list[Entry]:
     return [replace(members[0], padding=b"!"), *members[1:]]
 
 
+def sign_checksums(members: list[Entry]) -> list[Entry]:
+    return [*members, Entry(name="notes/ä.txt", content=b"x", is_sum_signed=True)]
+
+
+def name_twice(members: list[Entry], *, first: str, second: str) -> list[Entry]:
+    return [*members, Entry(name="x", content=b"x", extensions=gnu_long(first) + pax({"path": second}))]
+
+
+def add_companions(members: list[Entry], *, root: str = "", folder: str = "") -> list[Entry]:
+    """As macOS's tar does, or as its zips do if all companions lie in a folder of their own."""
+    added = [Entry(name=f"{root}._.", content=COMPANION)] if root else []
+    for one in members:
+        above, _, name = one.name.rpartition("/")
+        added += [Entry(name=f"{folder}{above}/._{name}".lstrip("/"), content=COMPANION), one]
+    return added
+
+
 EDITS: dict[str, Callable[..., list[Entry]]] = {
     "prefix": add_prefix,
     "folders": add_folders,
@@ -266,6 +290,9 @@ EDITS: dict[str, Callable[..., list[Entry]]] = {
     "global": begin_globally,
     "size-field": set_size_field,
     "fill-padding": fill_padding,
+    "sign-checksums": sign_checksums,
+    "name-twice": name_twice,
+    "companions": add_companions,
 }
 
 

@@ -13,6 +13,7 @@ from typing import Never
 
 from hstu_preserve.cli.output import complain
 from hstu_preserve.errors import PreserveError, UnavailableError, UsageError
+from hstu_preserve.primitives.home_paths import expand_home
 from hstu_preserve.primitives.threads import require_threads
 
 INTERRUPTED = 130
@@ -31,9 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from hstu_preserve.cli.app import app
 
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        require_no_empty(sys.argv[1:] if arguments is None else arguments)
-        app(args=None if arguments is None else list(arguments), prog_name="hstu-preserve")
+        require_no_empty(arguments)
+        app(args=[expand_argument(one) for one in arguments], prog_name="hstu-preserve")
     except PreserveError as error:
         with terminated_later():
             complain(str(error))
@@ -66,6 +68,14 @@ def require_no_empty(arguments: Sequence[str]) -> None:
             raise UsageError(f"empty argument{after}; a variable of the shell may not be set")
         if argument.startswith("--") and argument.endswith("=") and argument.count("=") == 1:
             raise UsageError(f"{argument}: empty value; a variable of the shell may not be set")
+
+
+def expand_argument(argument: str) -> str:
+    """Return an argument with the user's home for a `~` that the shell leaves: in quotes, and after `--output=`."""
+    name, equals, value = argument.partition("=")
+    if name.startswith("--") and equals:
+        return f"{name}={expand_home(value)}"
+    return expand_home(argument)
 
 
 def open_standard_streams() -> None:

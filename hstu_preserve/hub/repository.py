@@ -61,7 +61,7 @@ class Hub:
         Raises:
             UsageError: The endpoint is no URL.
         """
-        self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
+        self.endpoint = endpoint.rstrip("/") if endpoint else find_endpoint()
         if not self.endpoint.startswith(("http://", "https://")):
             raise UsageError(f"HF_ENDPOINT={self.endpoint}: no URL; it begins with https://")
         self.token = token
@@ -197,6 +197,11 @@ def understood(source: str) -> Iterator[None]:
         raise UnavailableError(
             f"{source}: the answer is not a Hub's ({type(error).__name__}); is HF_ENDPOINT right?"
         ) from None
+
+
+def find_endpoint() -> str:
+    """Return the address of the Hub that the user's settings name (HF_ENDPOINT)."""
+    return str(constants.ENDPOINT).rstrip("/")
 
 
 def find_home() -> Path:

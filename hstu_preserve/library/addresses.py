@@ -7,6 +7,7 @@ from posixpath import normpath
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from hstu_preserve.errors import UsageError
+from hstu_preserve.primitives.urls import hide_login
 
 REMOTE_PREFIX = "hf://"
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
@@ -184,7 +185,7 @@ def require_on_hub(parts: SplitResult, *, shown: str) -> str:
     if server == endpoint.netloc.casefold() and f"{parts.path}/".startswith(f"{folder}/"):
         return parts.path.removeprefix(folder)
     raise UsageError(
-        f"{shown}: on {server or 'no server'}, not on the Hub ({endpoint.geturl()}), so nothing is asked there; "
+        f"{shown}: on {server or 'no server'}, not on the Hub ({hide_login(endpoint.geturl())}), so nobody is asked; "
         f"if it is a mirror that you trust with your token, set HF_ENDPOINT={parts.scheme}://{server}; "
         "else fetch the file and name it here"
     )

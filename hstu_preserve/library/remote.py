@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Never
 
-from hstu_preserve.digest_lists.digest_list import LIST_NAME
+from hstu_preserve.digest_lists.digest_list import LIST_NAME, MAX_LIST_BYTES
 from hstu_preserve.digest_lists.matching import FilePlace
 from hstu_preserve.errors import UnavailableError, UsageError
 from hstu_preserve.hub.cache import Copy
@@ -144,13 +144,14 @@ def require_catalogued(file: PublishedFile, repository: Repository, *, source: B
 
 
 def open_list(repository: Repository) -> ByteSource | None:
-    """Return how to read the list of a repository, None if it has none."""
-    file = repository.snapshot.find(LIST_NAME)
-    if file is None:
+    """Return how to read the list of a repository; None if it has none, or it cannot be looked at, which is said."""
+    content = repository.read_digest_list(LIST_NAME)
+    if content is None:
+        for sentence in repository.unread.values():
+            repository.voice.say(sentence)
         return None
-    content = repository.read(file)
     place = f"{REMOTE_PREFIX}{repository.snapshot.repository}@{repository.snapshot.commit}/{LIST_NAME}"
-    return ByteSource(name=LIST_NAME, place=place, size=file.size, open=lambda: nullcontext(io.BytesIO(content)))
+    return ByteSource(name=LIST_NAME, place=place, size=len(content), open=lambda: nullcontext(io.BytesIO(content)))
 
 
 def bring(address: Address, *, voice: Voice) -> Copy:
@@ -189,9 +190,8 @@ def fetch_bundle(file: PublishedFile, repository: Repository, *, address: Addres
     if missing:
         voice.say(f"{address.text}: fetching {missing} bytes of {address.path} from {address.repository}")
     expected = repository.expect(file)
-    for one in repository.lists.values():
-        if one.problem is not None:
-            voice.say(f"{one.problem}; it names nothing that was wanted, and is passed over")
+    for sentence in repository.list_passed_over():
+        voice.say(sentence)
     progress = ByteProgress(file.path, total=file.size, voice=voice)
     return fetch_file(file, repository=repository, expected=expected, count=progress.advance)
 
@@ -238,7 +238,7 @@ def fetch_companions(file: PublishedFile, repository: Repository) -> None:
     """
     for path in (LIST_NAME, f"{file.path}{SIGNATURE_SUFFIX}"):
         companion = repository.snapshot.find(path)
-        if companion is None or repository.find_here(companion) is not None:
+        if companion is None or companion.size > MAX_LIST_BYTES or repository.find_here(companion) is not None:
             continue
         try:
             fetch_file(companion, repository=repository)

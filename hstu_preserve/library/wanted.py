@@ -219,15 +219,22 @@ def require_one_code(codes: Sequence[PublishedFile], repository: Repository) -> 
 
 
 def list_companions(jobs: Sequence[Job], repository: Repository) -> list[Job]:
-    """Return the lists that vouch for the files, and the signatures that lie beside them."""
+    """Return the lists that vouch for the files, and the signatures that lie beside them.
+
+    A signature that is not here is left out, and said to be, if nobody can be asked for it: the bundle itself may be
+    here all the same.
+    """
     sources = {one.source for job in jobs for one in job.expected.listed}
     lists = [name for name in repository.lists if any(source.startswith(f"{name} (") for source in sources)]
     signatures = [f"{job.file.path}{SIGNATURE_SUFFIX}" for job in jobs if job.error is None]
-    files = [repository.snapshot.find(name) for name in (*lists, *signatures)]
+    files = [file for name in (*lists, *signatures) if (file := repository.snapshot.find(name)) is not None]
+    absent = [file.path for file in files if repository.is_unanswered and repository.count_missing(file)]
+    for path in absent:
+        repository.unread[path] = f"{repository.snapshot.repository}/{path}: not here, and nobody can be asked for it"
     return [
         Job(target=file.path, file=file, expected=Expectation(), is_list=file.path in lists)
         for file in files
-        if file is not None
+        if file.path not in absent
     ]
 
 
@@ -237,6 +244,4 @@ def list_notes(wanted: Wanted, repository: Repository) -> Iterator[str]:
     if wanted.has_all and not wanted.has_code and (codes := find_codes(archives, catalog=read_catalog())):
         left = ", ".join(file.path for file in codes)
         yield f"--all leaves out what is called code ({left}); fetch it with --code, or by its name"
-    for one in repository.lists.values():
-        if one.problem is not None:
-            yield f"{one.problem}; it names nothing that was wanted, and is passed over"
+    yield from repository.list_passed_over()

@@ -6,12 +6,12 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import TextIOWrapper
 from itertools import pairwise
 from types import FrameType
 from typing import Never
 
 from hstu_preserve.cli.output import complain
+from hstu_preserve.cli.streams import open_standard_streams
 from hstu_preserve.errors import PreserveError, UnavailableError, UsageError
 from hstu_preserve.primitives.home_paths import expand_home
 from hstu_preserve.primitives.threads import require_threads
@@ -76,19 +76,6 @@ def expand_argument(argument: str) -> str:
     if name.startswith("--") and equals:
         return f"{name}={expand_home(value)}"
     return expand_home(argument)
-
-
-def open_standard_streams() -> None:
-    """Give the process the standard streams that whoever started it had closed, and let each take any text.
-
-    Otherwise the next file that is opened would take their descriptors and receive the program's output.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115  open until the process ends
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # paths need not be text
 
 
 def run() -> Never:

@@ -18,7 +18,7 @@ MAX_MARKS = 800_000
 """Commas and brackets in a listing, before it is parsed: each makes at most one object of about 80 bytes."""
 MIN_BYTES_PER_SECOND = 256
 """A tenth of what the slowest modem brought; a server that sends byte by byte keeps a client waiting for ever."""
-GRACE_SECONDS = 4.0
+GRACE_SECONDS = 3.0
 """For so long an answer may arrive more slowly, as while the connection is being found."""
 
 Result = TypeVar("Result")

@@ -207,16 +207,15 @@ def parse_repository(text: str) -> Address:
     Raises:
         UsageError: It is none, or names a file.
     """
-    try:
-        address = parse_address(text if is_address(text) else f"{REMOTE_PREFIX}{text}")
-    except UsageError as error:
-        if is_address(text):
-            raise UsageError(f"--repo {error}") from None
-        raise UsageError(f"--repo {text!r}: not the name of a repository, which is OWNER/NAME") from None
+    if not is_address(text):
+        found = REMOTE.match(strip_type(text, text=text).removesuffix("/"))
+        if found is None or found["path"]:
+            raise UsageError(f"--repo {text!r}: not the name of a repository, which is OWNER/NAME")
+        return make_address(found, repository=found["repository"], text=text)
+    address = parse_address(text)
     if address.path:
-        raise UsageError(
-            f"--repo {hide_secrets(text)}: names a file or folder; name the repository alone, {address.repository}"
-        )
+        advice = f"name the repository alone, {address.repository}"
+        raise UsageError(f"--repo {hide_secrets(text)}: names a file or folder; {advice}")
     return address
 
 

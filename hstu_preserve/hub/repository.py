@@ -49,11 +49,13 @@ class Answer:
 
     Attributes:
         status: The HTTP status.
+        server: Who answers.
         headers: In any case of letters.
         chunks: The body as it arrives, never decoded; raises PassingError if it breaks off.
     """
 
     status: int
+    server: str
     headers: Mapping[str, str]
     chunks: Iterator[bytes]
 
@@ -166,7 +168,8 @@ class Hub:
                 if response.status_code not in REDIRECTS or "location" not in response.headers:
                     body = read_body(response, timeout_seconds=constants.HF_HUB_DOWNLOAD_TIMEOUT)
                     chunks = iterate(body, source=source)
-                    yield Answer(status=response.status_code, headers=response.headers, chunks=chunks)
+                    server = response.request.url.host
+                    yield Answer(status=response.status_code, server=server, headers=response.headers, chunks=chunks)
                     return
                 with explained(source):
                     url = urljoin(url, response.headers["location"])
@@ -275,10 +278,11 @@ def explained(source: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise explain_status(error, source=source) from None
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        reason = f"the server cannot be reached ({describe(error)}); {advise_network()}"
+        reason = f"{name_server(error)} cannot be reached ({describe(error)}); {advise_network()}"
         raise PassingError(reason, spends_location=True, is_unreachable=True) from None
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
-        raise PassingError(f"connection failed ({describe(error)})", spends_location=True) from None
+        reason = f"connection failed ({describe(error)}, asking {name_server(error)})"
+        raise PassingError(reason, spends_location=True) from None
     except (ValueError, OverflowError) as error:  # http://[bad, or a port that no machine has
         raise PassingError(
             f"the server names an address that is none ({describe(error)})", spends_location=True
@@ -299,7 +303,7 @@ def explain_status(error: HfHubHTTPError, *, source: str) -> PassingError | Unav
     status = error.response.status_code if error.response is not None else 0
     if status in PASSING_STATUSES:
         after = parse_retry_after(error.response.headers.get("retry-after"))
-        return PassingError(f"the Hub answers {status}", retry_after_seconds=after)
+        return PassingError(f"{error.response.request.url.host} answers {status}", retry_after_seconds=after)
     return UnavailableError(f"{source}: {describe_refusal(status)}")
 
 
@@ -312,6 +316,17 @@ def describe_refusal(status: int) -> str:
         412: "precondition failed",
     }
     return f"the server answers {status}" + (f": {meanings[status]}" if status in meanings else "")
+
+
+def name_server(error: Exception) -> str:
+    """Return the server that a failed request was sent to; the rest of an address may hold a signature."""
+    try:
+        url = error.request.url if isinstance(error, httpx.RequestError) else None
+    except RuntimeError:  # the client says so of an error that belongs to no request
+        url = None
+    if url is None:
+        return "the server"
+    return url.host + (f":{url.port}" if url.port else "")
 
 
 def describe(error: Exception) -> str:

@@ -167,7 +167,7 @@ def open_repository(
     Raises:
         UnavailableError: The Hub cannot be asked, or has no such repository or revision.
     """
-    revision, hub, cache, policy = revision or DEFAULT_REVISION, Hub(), open_cache(), policy or RetryPolicy()
+    revision, hub, cache, policy = revision or DEFAULT_REVISION, Hub(), open_cache(), policy or RetryPolicy(voice=voice)
     known = cache.read_snapshot(repository, revision=revision)
     make = partial(Repository, hub=hub, cache=cache, voice=voice, revision=revision)
     if known is None:

@@ -78,7 +78,7 @@ def test_a_commit_that_is_known_needs_nobody_to_answer(hub: LocalHub, fetched: P
     waits = fetched.note_waits()
     result = fetched.run("verify", f"hf://me/x@{commit}/s.tar.gz", **NOBODY_ANSWERS)
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "MANIFEST.md: the server cannot be reached" in result.stderr
+    assert "MANIFEST.md: 127.0.0.1:9 cannot be reached" in result.stderr
     assert waits.read_text() == "", "it waited for a hub that is not there"
 
 

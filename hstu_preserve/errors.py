@@ -91,7 +91,7 @@ class LostProcessError(UnavailableError):
 
 
 class UnreachableError(UnavailableError):
-    """Nobody answers at an address: no network, no such name, or the connection is refused."""
+    """Nobody answers at an address: no network, no such name, a refused connection, or settings that allow none."""
 
 
 class NotReproducedError(PreserveError):

@@ -6,13 +6,14 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from io import TextIOWrapper
 from itertools import pairwise
 from types import FrameType
 from typing import Never
 
 from hstu_preserve.cli.output import complain
+from hstu_preserve.cli.streams import open_standard_streams
 from hstu_preserve.errors import PreserveError, UnavailableError, UsageError
+from hstu_preserve.primitives.home_paths import expand_home
 from hstu_preserve.primitives.threads import require_threads
 
 INTERRUPTED = 130
@@ -31,9 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     from hstu_preserve.cli.app import app
 
+    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        require_no_empty(sys.argv[1:] if arguments is None else arguments)
-        app(args=None if arguments is None else list(arguments), prog_name="hstu-preserve")
+        require_no_empty(arguments)
+        app(args=[expand_argument(one) for one in arguments], prog_name="hstu-preserve")
     except PreserveError as error:
         with terminated_later():
             complain(str(error))
@@ -68,17 +70,12 @@ def require_no_empty(arguments: Sequence[str]) -> None:
             raise UsageError(f"{argument}: empty value; a variable of the shell may not be set")
 
 
-def open_standard_streams() -> None:
-    """Give the process the standard streams that whoever started it had closed, and let each take any text.
-
-    Otherwise the next file that is opened would take their descriptors and receive the program's output.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115  open until the process ends
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # paths need not be text
+def expand_argument(argument: str) -> str:
+    """Return an argument with the user's home for a `~` that the shell leaves: in quotes, and after `--output=`."""
+    name, equals, value = argument.partition("=")
+    if name.startswith("--") and equals:
+        return f"{name}={expand_home(value)}"
+    return expand_home(argument)
 
 
 def run() -> Never:

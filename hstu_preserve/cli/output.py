@@ -3,11 +3,9 @@
 import os
 import re
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from hstu_preserve.cli.escaping import escape_controls
-from hstu_preserve.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
     from hstu_preserve.report.lines import Line
 
 PIPE_WIDTH = 4000  # a pipe has no margin: nothing is wrapped
-READER_GONE = 141
-"""What the shell gives for a process that ended because nobody reads its output any more (128 + SIGPIPE)."""
 
 
 def emit(record: "Record", *, as_json: bool) -> None:
@@ -26,26 +22,9 @@ def emit(record: "Record", *, as_json: bool) -> None:
     Args:
         record: The result of a verb.
         as_json: Whole, as indented JSON; else the text a person reads.
-
-    Raises:
-        UnavailableError: It cannot be written, as on a full disk.
-        SystemExit: Nobody reads it any more.
     """
-    try:
-        write(record, as_json=as_json)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        drop_unwritten(sys.stdout)
-        raise SystemExit(READER_GONE) from None
-    except OSError as error:
-        drop_unwritten(sys.stdout)
-        raise UnavailableError(f"standard output: cannot be written ({error.strerror or error})") from None
-
-
-def drop_unwritten(stream: TextIO) -> None:
-    """Discard the unwritten text of a stream: Python would write it again at exit, and fail again."""
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123  no path of the user's
-        os.dup2(nowhere.fileno(), stream.fileno())
+    write(record, as_json=as_json)
+    sys.stdout.flush()
 
 
 def write(record: "Record", *, as_json: bool) -> None:
@@ -117,6 +96,5 @@ def is_first_process() -> bool:
 
 
 def tell(message: str) -> None:
-    """Print a sentence for the user on stderr; if stderr was closed by its reader, the work goes on all the same."""
-    with suppress(BrokenPipeError):
-        sys.stderr.write(f"{escape_controls(message)}\n")
+    """Print a sentence for the user on stderr."""
+    sys.stderr.write(f"{escape_controls(message)}\n")

@@ -1,7 +1,6 @@
 """Write a store part by part, for ratings that need not fit into memory; the bytes are those of `write_store`."""
 
 import hashlib
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -22,7 +21,7 @@ from hstu_preserve.data.store_building import (
     refuse_no_ratings,
     require_known_items,
 )
-from hstu_preserve.primitives.files import refuse_unwritable, write_whole
+from hstu_preserve.primitives.files import flush_file, refuse_unwritable, write_whole
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.records.store import ArrayRecord, StoreRecord, TiePolicy
 
@@ -115,7 +114,7 @@ def stream_arrays(
             done = writers[0].position
             voice.show(Progress(activity="writing the store", completed=done, total=runs.num_events))
         for stream in streams.values():
-            os.fsync(stream.fileno())
+            flush_file(stream.fileno())
     described |= {writer.name: writer.describe() for writer in writers}
     require_known_items(rated_ids, movies=movies, name=name)
     return describe_store(

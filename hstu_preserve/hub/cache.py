@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.hub.content_digests import hash_file
-from hstu_preserve.hub.disk_space import is_there, require_space
+from hstu_preserve.hub.disk_space import is_there, is_writable, require_space
 from hstu_preserve.hub.partial_files import PartialFile, open_partial
 from hstu_preserve.hub.repository import find_home
 from hstu_preserve.hub.second_names import give
@@ -40,7 +40,7 @@ class Copy:
     """A file of the Hub on this machine, and the digests that it had when it was fetched.
 
     Attributes:
-        path: Its path in the cache, which ends with its path in the repository.
+        path: Its path in the cache, which ends with its path in the repository if the cache can be written.
         receipt: Its digests then, and who vouched for them.
         received: Bytes that came over the network for it in this call.
         notice: A sentence saying that it is from another commit than was asked for; None if its content is the same.
@@ -165,11 +165,14 @@ class Cache:
         return self.name(place, receipt)
 
     def name(self, place: Path, receipt: Receipt) -> Copy:
-        """Give an object the name that it has in a repository."""
+        """Give an object the name that it has in a repository; in a cache that only others may write it has none."""
+        named = self.folder(receipt.repository) / receipt.commit / "files" / receipt.path
+        places = (named.parent, self.receipt_path(receipt.repository, receipt.commit, receipt.path).parent)
+        if not all(map(is_writable, places)):
+            return Copy(path=place, receipt=receipt)
         for one in receipt.vouched:
             if one.kind is DigestKind.GIT_BLOB:
                 give(place, self.root / CONTENT_FOLDERS[one.kind] / one.hex, sha256=receipt.sha256)
-        named = self.folder(receipt.repository) / receipt.commit / "files" / receipt.path
         give(place, named, sha256=receipt.sha256)
         receipt = receipt.model_copy(update={"mtime_ns": str(named.stat().st_mtime_ns)})
         write_atomically(self.receipt_path(receipt.repository, receipt.commit, receipt.path), receipt.to_json())

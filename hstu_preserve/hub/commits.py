@@ -10,25 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, get_token
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
-    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
 from huggingface_hub.utils import disable_progress_bars, httpx, validate_repo_id  # type: ignore[attr-defined]
 
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError
+from hstu_preserve.hub.client import find_token, open_client
 from hstu_preserve.hub.commit_watch import watched
 from hstu_preserve.hub.remote_stream import open_remote
-from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, is_token
+from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import CHUNK_BYTES
 from hstu_preserve.primitives.threads import require_threads
+from hstu_preserve.primitives.urls import hide_login
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
 
 Result = TypeVar("Result")
@@ -99,7 +100,7 @@ class HubWriter:
     @property
     def url(self) -> str:
         """The page of the repository."""
-        return f"{self._hub.endpoint}/{self.repository}"
+        return f"{hide_login(self._hub.endpoint)}/{self.repository}"
 
     def exists(self) -> bool:
         """Whether the repository is there and this token may see it."""
@@ -216,6 +217,7 @@ class HubWriter:
     def _explained(self, doing: str) -> Iterator[None]:
         """Turn the client's failures into ours; it wraps one in another, or lets the transport's through."""
         try:
+            open_client()  # HfApi makes the same one, and would stumble over the settings that it cannot be made with
             yield
         except OfflineModeIsEnabled:
             raise UnavailableError(f"{self.url}: HF_HUB_OFFLINE is set, so nothing can be published") from None
@@ -272,14 +274,9 @@ def require_token(repository: str) -> str:
     Raises:
         UnavailableError: There is none, or it is none.
     """
-    try:
-        token = get_token()
-    except LocalTokenNotFoundError:
-        token = None
+    token = find_token()
     if not token:
         raise UnavailableError(f"{repository}: publishing needs a token of the Hugging Face Hub; {LOGIN_ADVICE}")
-    if not is_token(token):
-        raise UnavailableError(f"{repository}: what was given as token holds characters that none has; {LOGIN_ADVICE}")
     return token
 
 

@@ -1,5 +1,6 @@
-"""Check that a disk has room for the files to come."""
+"""Check that files to come can be written: the room on their disk, and the permission."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,11 @@ def is_there(path: Path) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether this user may make files in a folder that may still have to be made; never on a read-only disk."""
+    return os.access(find_existing(folder), os.W_OK | os.X_OK)
 
 
 def are_on_one_disk(left: Path, right: Path) -> bool:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hstu_preserve.errors import ContentError, UnavailableError
-from hstu_preserve.primitives.files import CHUNK_BYTES, refuse_unwritable, write_atomically
+from hstu_preserve.primitives.files import CHUNK_BYTES, refuse_unwritable, set_mode, write_atomically
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.record import Record
@@ -94,7 +94,7 @@ class PartialFile:
             UnavailableError: The system refuses.
         """
         try:
-            os.fchmod(self.descriptor, 0o444)
+            set_mode(self.descriptor, 0o444)
             destination.parent.mkdir(parents=True, exist_ok=True)
             self.path.replace(destination)
             self.record_path.unlink(missing_ok=True)
@@ -120,6 +120,9 @@ def open_partial(path: Path, *, pause: Callable[[float], None], voice: Voice) ->
     Raises:
         UnavailableError: It cannot be written, or the other process is at it and receives nothing.
     """
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        # In a cache that several users share, another one began this file and only that user can go on with it.
+        path = path.with_name(f"{path.stem}.{os.getuid()}{path.suffix}")
     descriptor = open_locked(path, pause=pause, voice=voice)
     try:
         yield PartialFile(path, descriptor=descriptor)
@@ -134,7 +137,7 @@ def open_locked(path: Path, *, pause: Callable[[float], None], voice: Voice) -> 
     of its bytes may be touched. So the name is looked at again under the lock.
     """
     while True:
-        with refuse_unwritable(path):
+        with refuse_unwritable(path, advice="; name a folder that you may write with HF_HOME"):
             path.parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         try:

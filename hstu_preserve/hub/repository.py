@@ -1,13 +1,15 @@
 """Ask the Hub for the files of a repository at one commit and for a file's storage address, and open that."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from huggingface_hub import constants, get_hf_file_metadata, get_token, hf_hub_url
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
@@ -19,7 +21,6 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import (  # type: ignore[attr-defined]  # re-exported
     build_hf_headers,
-    get_session,
     hf_raise_for_status,
     httpx,
     validate_repo_id,
@@ -27,12 +28,17 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # re-exported
 from pydantic import ValidationError
 
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
+from hstu_preserve.hub.answers import parse_bounded, read_bounded, within
 from hstu_preserve.hub.bodies import read_body
+from hstu_preserve.hub.client import find_token, open_client
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
+from hstu_preserve.hub.settings import advise_network, find_url_problem
+from hstu_preserve.primitives.urls import hide_login
 from hstu_preserve.primitives.validation import describe_validation_error
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
 
 DEFAULT_REVISION = "main"
+COMMIT = re.compile("[0-9a-f]{40}")
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -43,11 +49,13 @@ class Answer:
 
     Attributes:
         status: The HTTP status.
+        server: Who answers.
         headers: In any case of letters.
         chunks: The body as it arrives, never decoded; raises PassingError if it breaks off.
     """
 
     status: int
+    server: str
     headers: Mapping[str, str]
     chunks: Iterator[bytes]
 
@@ -61,30 +69,59 @@ class Hub:
         Raises:
             UsageError: The endpoint is no URL.
         """
-        self.endpoint = (endpoint or constants.ENDPOINT).rstrip("/")
-        if not self.endpoint.startswith(("http://", "https://")):
-            raise UsageError(f"HF_ENDPOINT={self.endpoint}: no URL; it begins with https://")
+        self.endpoint = endpoint.rstrip("/") if endpoint else find_endpoint()
+        if find_url_problem(self.endpoint) is not None:
+            raise UsageError(f"{hide_login(self.endpoint)}: no URL; it begins with https:// and names a server")
         self.token = token
 
     def read_snapshot(self, repository: str, *, revision: str, policy: RetryPolicy) -> Snapshot:
         """Resolve a branch, tag or commit to a commit, and list the files of the repository in it.
 
         Raises:
+            ContentError: A commit was asked for and the Hub, or a mirror of it, answers with another one.
             UnavailableError: Unreachable, missing, private or gated; the message tells which.
             UsageError: No name that a repository can have.
         """
+        source = f"{repository}@{revision}"
 
         def ask() -> Snapshot:
-            with explained(f"{repository}@{revision}"), understood(f"{repository}@{revision}"):
+            with explained(source), understood(source):
                 validate_repo_id(repository)
-                url = f"{self.endpoint}/api/models/{repository}/revision/{quote(revision, safe='')}"
-                response = get_session().get(
-                    url, params={"blobs": True}, headers=self.list_headers(url), timeout=constants.HF_HUB_ETAG_TIMEOUT
-                )
-                hf_raise_for_status(response)
-                return make_snapshot(response.json(), repository=repository)
+                url = f"{self.endpoint}/api/models/{repository}/revision/{quote(revision, safe='')}?blobs=true"
+                listing = parse_bounded(self.ask_whole(url, source=source), source=source)
+                return make_snapshot(listing, repository=repository)
 
-        return retry(ask, policy=policy, source=f"{repository}@{revision}")
+        snapshot = retry(ask, policy=policy, source=source)
+        if COMMIT.fullmatch(revision) and snapshot.commit != revision:
+            raise ContentError(
+                f"{source}: the server answers with commit {snapshot.commit}, another one than was asked for; "
+                f"nothing of it is used; is HF_ENDPOINT right?"
+            )
+        return snapshot
+
+    def ask_whole(self, url: str, *, source: str) -> bytes:
+        """Return the body of one of the Hub's own pages.
+
+        Raises:
+            HfHubHTTPError: The Hub refuses.
+            UnavailableError: The answer is too large, or arrives too slowly.
+        """
+        seconds = constants.HF_HUB_ETAG_TIMEOUT
+        client = open_client()
+        request = client.build_request("GET", url, headers=self.list_headers(url), timeout=seconds)
+        response = within(
+            lambda: client.send(request, stream=True, follow_redirects=True), seconds=seconds, source=source
+        )
+        try:
+            body = read_bounded(response, source=source)
+        finally:
+            response.close()
+        # The client would read the body of a refusal itself, without a bound, and unpack one that is compressed.
+        headers = {name: text for name, text in response.headers.items() if not name.endswith("-encoding")}
+        hf_raise_for_status(
+            httpx.Response(response.status_code, headers=headers, content=body, request=response.request)
+        )
+        return body
 
     def locate(self, snapshot: Snapshot, file: PublishedFile) -> str:
         """Return the address of a file's bytes, which may be signed and expire.
@@ -95,12 +132,13 @@ class Hub:
             ContentError: The Hub now names another content.
         """
         source = f"{snapshot.repository}/{file.path}"
-        self.require_sendable_token()
         url = hf_hub_url(snapshot.repository, file.path, revision=snapshot.commit, endpoint=self.endpoint)
+        seconds = constants.HF_HUB_ETAG_TIMEOUT
         with explained(source):
-            found = get_hf_file_metadata(
-                url, token=self.token, endpoint=self.endpoint, timeout=constants.HF_HUB_ETAG_TIMEOUT
-            )
+            open_client()
+            token = self.choose_token() or False
+            ask = partial(get_hf_file_metadata, url, token=token, endpoint=self.endpoint, timeout=seconds)
+            found = within(ask, seconds=seconds, source=source)
         if found.commit_hash != snapshot.commit or found.etag != file.etag or found.size not in {None, file.size}:
             raise ContentError(
                 f"{source}: listed at commit {snapshot.commit} as {file.etag} ({file.size} bytes), "
@@ -119,7 +157,7 @@ class Hub:
             for _ in range(MAX_REDIRECTS):
                 with explained(source):
                     response = stack.enter_context(
-                        get_session().stream(
+                        open_client().stream(
                             "GET",
                             url,
                             headers={**self.list_headers(url), **headers},
@@ -130,7 +168,8 @@ class Hub:
                 if response.status_code not in REDIRECTS or "location" not in response.headers:
                     body = read_body(response, timeout_seconds=constants.HF_HUB_DOWNLOAD_TIMEOUT)
                     chunks = iterate(body, source=source)
-                    yield Answer(status=response.status_code, headers=response.headers, chunks=chunks)
+                    server = response.request.url.host
+                    yield Answer(status=response.status_code, server=server, headers=response.headers, chunks=chunks)
                     return
                 with explained(source):
                     url = urljoin(url, response.headers["location"])
@@ -138,24 +177,18 @@ class Hub:
 
     def list_headers(self, url: str) -> dict[str, str]:
         """Return the headers of every request to this address."""
-        self.require_sendable_token()
-        token = self.token if origin_of(url) == origin_of(self.endpoint) else False
-        return {**build_hf_headers(token=token, library_name="hstu-preserve"), "Accept-Encoding": "identity"}
+        token = self.choose_token() if origin_of(url) == origin_of(self.endpoint) else None
+        return {**build_hf_headers(token=token or False, library_name="hstu-preserve"), "Accept-Encoding": "identity"}
 
-    def require_sendable_token(self) -> None:
-        """Raise UnavailableError if the user's token is none that can be sent; the client would stumble over it."""
-        implicit = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
-        token = self.token or implicit
-        if token is not None and not is_token(token):
-            raise UnavailableError(
-                f"{self.endpoint}: what was given as token holds characters that none has; set HF_TOKEN to the token "
-                "alone, or log in with 'hf auth login'"
-            )
+    def choose_token(self) -> str | None:
+        """Return the token to send to the Hub, None for none; the client is never left to look for one itself.
 
-
-def is_token(text: str) -> bool:
-    """Whether a text can be a token: a header can carry it unescaped."""
-    return text.isascii() and text.isprintable() and not any(c.isspace() for c in text)
+        Raises:
+            UnreachableError: It cannot be read or sent.
+        """
+        if self.token is not None or constants.HF_HUB_DISABLE_IMPLICIT_TOKEN:
+            return self.token
+        return find_token()
 
 
 def make_snapshot(listing: dict[str, Any], *, repository: str) -> Snapshot:
@@ -199,6 +232,11 @@ def understood(source: str) -> Iterator[None]:
         ) from None
 
 
+def find_endpoint() -> str:
+    """Return the address of the Hub that the user's settings name (HF_ENDPOINT)."""
+    return str(constants.ENDPOINT).rstrip("/")
+
+
 def find_home() -> Path:
     """Return the folder in which the Hub's tools keep fetched files (HF_HOME)."""
     return Path(constants.HF_HOME)
@@ -240,10 +278,11 @@ def explained(source: str) -> Iterator[None]:
     except HfHubHTTPError as error:
         raise explain_status(error, source=source) from None
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-        reason = f"the server cannot be reached ({describe(error)}); check the network, and HF_ENDPOINT if it is set"
+        reason = f"{name_server(error)} cannot be reached ({describe(error)}); {advise_network()}"
         raise PassingError(reason, spends_location=True, is_unreachable=True) from None
     except (httpx.HTTPError, httpx.StreamError, httpx.InvalidURL) as error:
-        raise PassingError(f"connection failed ({describe(error)})", spends_location=True) from None
+        reason = f"connection failed ({describe(error)}, asking {name_server(error)})"
+        raise PassingError(reason, spends_location=True) from None
     except (ValueError, OverflowError) as error:  # http://[bad, or a port that no machine has
         raise PassingError(
             f"the server names an address that is none ({describe(error)})", spends_location=True
@@ -264,7 +303,7 @@ def explain_status(error: HfHubHTTPError, *, source: str) -> PassingError | Unav
     status = error.response.status_code if error.response is not None else 0
     if status in PASSING_STATUSES:
         after = parse_retry_after(error.response.headers.get("retry-after"))
-        return PassingError(f"the Hub answers {status}", retry_after_seconds=after)
+        return PassingError(f"{error.response.request.url.host} answers {status}", retry_after_seconds=after)
     return UnavailableError(f"{source}: {describe_refusal(status)}")
 
 
@@ -277,6 +316,17 @@ def describe_refusal(status: int) -> str:
         412: "precondition failed",
     }
     return f"the server answers {status}" + (f": {meanings[status]}" if status in meanings else "")
+
+
+def name_server(error: Exception) -> str:
+    """Return the server that a failed request was sent to; the rest of an address may hold a signature."""
+    try:
+        url = error.request.url if isinstance(error, httpx.RequestError) else None
+    except RuntimeError:  # the client says so of an error that belongs to no request
+        url = None
+    if url is None:
+        return "the server"
+    return url.host + (f":{url.port}" if url.port else "")
 
 
 def describe(error: Exception) -> str:

@@ -9,6 +9,7 @@ from time import time
 from typing import TypeVar
 
 from hstu_preserve.errors import PreserveError, UnavailableError, UnreachableError
+from hstu_preserve.primitives.voice import SILENT, Voice
 
 MAX_WAIT_SECONDS = 120.0
 """If a server asks for a longer wait, the call fails and says so."""
@@ -63,6 +64,7 @@ class RetryPolicy:
         first_wait_seconds: Doubled from attempt to attempt.
         restarts: How often a file may begin again from its first byte.
         stop: Set to end all work at the next chance.
+        voice: Says why and when a request is repeated: a transfer that stands still looks as if it had ended.
     """
 
     attempts: int = 5
@@ -70,6 +72,7 @@ class RetryPolicy:
     first_wait_seconds: float = 1.0
     restarts: int = 2
     stop: threading.Event = field(default_factory=threading.Event)
+    voice: Voice = SILENT
 
     def wait(self, problem: PassingError, *, failures: int, source: str) -> None:
         """Wait before the next attempt.
@@ -85,7 +88,10 @@ class RetryPolicy:
         if asked > MAX_WAIT_SECONDS:
             raise UnavailableError(f"{source}: {problem.reason}; the server asks to wait {asked:.0f} s")
         own = self.first_wait_seconds * 2 ** (failures - 1) * random.uniform(0.75, 1.25)  # noqa: S311 - no secret
-        self.stop.wait(max(asked, own))
+        seconds = max(asked, own)
+        attempt = f"attempt {failures + 1} of {self.attempts}"
+        self.voice.say(f"{source}: {problem.reason}; trying again in {seconds:.0f} s ({attempt} without a new byte)")
+        self.stop.wait(seconds)
         self.require_going(source)
 
     def pause(self, seconds: float) -> None:

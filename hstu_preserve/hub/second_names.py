@@ -8,7 +8,14 @@ from pathlib import Path
 
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.content_digests import hash_file, heed_nothing
-from hstu_preserve.primitives.files import CHUNK_BYTES, current_umask, flush_directory, refuse_unwritable
+from hstu_preserve.primitives.files import (
+    CHUNK_BYTES,
+    current_umask,
+    flush_directory,
+    flush_file,
+    refuse_unwritable,
+    set_mode,
+)
 from hstu_preserve.records.downloads import DigestKind
 
 TEMPORARY_PREFIX, TEMPORARY_SUFFIX = ".fetched.", ".tmp"
@@ -91,14 +98,14 @@ def copy_compared(
                 heed()
                 target.write(chunk)
             target.flush()
-            os.fsync(target.fileno())
+            flush_file(target.fileno())
         found = hash_file(copy, kinds=(), heed=heed).digests()[DigestKind.SHA256]
         if found != sha256:
             raise UnavailableError(
                 f"{folder}: the copy of {source} differs from what was fetched (sha256 {sha256}, copied {found}); "
                 "a disk or the memory may be failing"
             )
-        copy.chmod(0o666 & ~current_umask())
+        set_mode(copy, 0o666 & ~current_umask())
         yield copy
     finally:
         copy.unlink(missing_ok=True)

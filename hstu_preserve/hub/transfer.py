@@ -247,7 +247,7 @@ def refuse(answer: Answer, *, source: str) -> Never:
     status = answer.status
     if status in PASSING_STATUSES:
         after = parse_retry_after(answer.headers.get("retry-after"))
-        raise PassingError(f"the server answers {status}", retry_after_seconds=after)
+        raise PassingError(f"{answer.server} answers {status}", retry_after_seconds=after)
     refusal = UnavailableError(f"{source}: {describe_refusal(status)}")
     if status in {412, 416}:
         raise DiscardError(refusal)

@@ -3,24 +3,30 @@
 import io
 from contextlib import nullcontext
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Never
 
-from hstu_preserve.digest_lists.digest_list import LIST_NAME
+from hstu_preserve.digest_lists.digest_list import LIST_NAME, MAX_LIST_BYTES
 from hstu_preserve.digest_lists.matching import FilePlace
-from hstu_preserve.errors import UnavailableError
+from hstu_preserve.errors import UnavailableError, UsageError
 from hstu_preserve.hub.cache import Copy
 from hstu_preserve.hub.remote_stream import open_remote
+from hstu_preserve.library.addresses import REMOTE_PREFIX, Address, find_viewed
 from hstu_preserve.library.fetching import fetch_file
 from hstu_preserve.library.identities import require_expected, require_identity
 from hstu_preserve.library.kept import find_kept, find_same
-from hstu_preserve.library.repository import Repository, open_repository, require_agreement
-from hstu_preserve.library.targets import REMOTE_PREFIX, Address
+from hstu_preserve.library.repository import Repository, is_archive, open_repository, require_agreement
 from hstu_preserve.library.vouching import find_in_catalog
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import ByteProgress, Voice
+from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.downloads import DigestKind, PublishedFile
 from hstu_preserve.records.signature import SIGNATURE_SUFFIX
+
+MAX_OFFERED = 20
+"""How many archives of a repository a message lists."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,9 +88,43 @@ def find_file(repository: Repository, address: Address) -> PublishedFile:
     """
     file = repository.snapshot.find(address.path)
     if file is None:
-        where = f"{address.repository} holds no {address.path} at commit {repository.snapshot.commit}"
-        raise UnavailableError(f"{address.text}: {where}")
+        raise UnavailableError(describe_absent(address, repository))
     return file
+
+
+def describe_absent(address: Address, repository: Repository) -> str:
+    """Return a sentence that the repository holds no such file, and what the address may mean instead."""
+    problem = f"{address.text}: {address.repository} holds no {address.path} at commit {repository.snapshot.commit}"
+    viewed = find_viewed(address)
+    if viewed is not None:
+        return f"{problem}; what a browser shows so is written {viewed}"
+    held = [file.path for file in repository.snapshot.files]
+    inside = [path for path in held if path.startswith(f"{address.path}/") and is_archive(path)]
+    near = inside or get_close_matches(address.path, held, n=3, cutoff=0.6)
+    return f"{problem}; did you mean {list_some(map(address.spell, near), at_most=3)}?" if near else problem
+
+
+def refuse_repository(address: Address, *, voice: Voice) -> Never:
+    """Raise an error that lists the archives of a repository, or of a folder in it, where one file must be named.
+
+    Raises:
+        UsageError: It lists them.
+        UnavailableError: The Hub cannot be asked for them.
+    """
+    try:
+        repository = open_repository(address.repository, revision=address.revision, voice=voice)
+    except UnavailableError as error:
+        raise UnavailableError(f"{address.text}: names no file, and its files cannot be listed: {error}") from None
+    refuse_listed(address, repository)
+
+
+def refuse_listed(address: Address, repository: Repository) -> Never:
+    """Raise UsageError with the archives of an open repository, or of a folder in it."""
+    held = [file.path for file in repository.snapshot.files if is_archive(file.path)]
+    inside = [address.spell(path) for path in held if path.startswith(address.path)]
+    kind = "a folder" if address.path else "a repository"
+    offered = f"name one of them: {list_some(inside, at_most=MAX_OFFERED)}" if inside else "it holds no archive"
+    raise UsageError(f"{address.text}: {kind}, not a file; {offered}")
 
 
 def require_catalogued(file: PublishedFile, repository: Repository, *, source: ByteSource, copy: Copy | None) -> None:
@@ -104,13 +144,14 @@ def require_catalogued(file: PublishedFile, repository: Repository, *, source: B
 
 
 def open_list(repository: Repository) -> ByteSource | None:
-    """Return how to read the list of a repository, None if it has none."""
-    file = repository.snapshot.find(LIST_NAME)
-    if file is None:
+    """Return how to read the list of a repository; None if it has none, or it cannot be looked at, which is said."""
+    content = repository.read_digest_list(LIST_NAME)
+    if content is None:
+        for sentence in repository.unread.values():
+            repository.voice.say(sentence)
         return None
-    content = repository.read(file)
     place = f"{REMOTE_PREFIX}{repository.snapshot.repository}@{repository.snapshot.commit}/{LIST_NAME}"
-    return ByteSource(name=LIST_NAME, place=place, size=file.size, open=lambda: nullcontext(io.BytesIO(content)))
+    return ByteSource(name=LIST_NAME, place=place, size=len(content), open=lambda: nullcontext(io.BytesIO(content)))
 
 
 def bring(address: Address, *, voice: Voice) -> Copy:
@@ -149,9 +190,8 @@ def fetch_bundle(file: PublishedFile, repository: Repository, *, address: Addres
     if missing:
         voice.say(f"{address.text}: fetching {missing} bytes of {address.path} from {address.repository}")
     expected = repository.expect(file)
-    for one in repository.lists.values():
-        if one.notice is not None:
-            voice.say(one.notice)
+    for sentence in repository.list_passed_over():
+        voice.say(sentence)
     progress = ByteProgress(file.path, total=file.size, voice=voice)
     return fetch_file(file, repository=repository, expected=expected, count=progress.advance)
 
@@ -198,7 +238,7 @@ def fetch_companions(file: PublishedFile, repository: Repository) -> None:
     """
     for path in (LIST_NAME, f"{file.path}{SIGNATURE_SUFFIX}"):
         companion = repository.snapshot.find(path)
-        if companion is None or repository.find_here(companion) is not None:
+        if companion is None or companion.size > MAX_LIST_BYTES or repository.find_here(companion) is not None:
             continue
         try:
             fetch_file(companion, repository=repository)

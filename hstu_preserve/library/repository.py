@@ -1,6 +1,6 @@
 """Open a repository of the Hub at one commit: its files, its lists of digests, and the copies on this machine."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -21,6 +21,7 @@ from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFi
 
 LISTS = ("MANIFEST.md", "SHA256SUMS", "MD5SUMS", "MANIFEST.json")
 """Files of a repository that may give digests of its others."""
+NOT_COMPARED = "what it says of other files was not compared"
 
 
 @dataclass(kw_only=True)
@@ -36,6 +37,7 @@ class Repository:
         voice: Tells the user about the work while it goes on.
         revision: The branch, tag or commit that was asked for.
         is_remembered: Whether the snapshot was read from the cache, because the Hub was not asked or did not answer.
+        unread: The lists and signatures that could not be looked at, by path; each with a sentence that says why.
     """
 
     snapshot: Snapshot
@@ -46,6 +48,7 @@ class Repository:
     voice: Voice = SILENT
     revision: str = DEFAULT_REVISION
     is_remembered: bool = False
+    unread: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_unanswered(self) -> bool:
@@ -54,9 +57,45 @@ class Repository:
 
     @cached_property
     def lists(self) -> dict[str, ReadList]:
-        """The lists of digests that the repository holds, by name; each is read, but not kept."""
-        present = [file for name in LISTS if (file := self.snapshot.find(name)) is not None]
-        return {file.path: read_list(self.read(file), name=file.path) for file in present}
+        """The lists of digests that the repository holds, by name; each is read, but not kept.
+
+        Those that cannot be looked at are in `unread` instead.
+        """
+        contents = {name: self.read_digest_list(name) for name in LISTS}
+        return {name: read_list(content, name=name) for name, content in contents.items() if content is not None}
+
+    def read_digest_list(self, name: str) -> bytes | None:
+        """Return the content of a list of digests; None if there is none, or it cannot be looked at (see `unread`).
+
+        What is on this machine can be worked on without a list that nobody can be asked for: its bytes were compared
+        with the Hub's digest when they were fetched, and with every list that named them.
+
+        Raises:
+            ContentError: It does not have the digest that the Hub lists.
+            UnavailableError: The Hub answers, but does not give it.
+        """
+        file = self.snapshot.find(name)
+        if file is None:
+            return None
+        if file.size > MAX_LIST_BYTES:
+            why = f"{file.size} bytes, and a list is read up to {MAX_LIST_BYTES}"
+            self.unread[name] = f"{self.snapshot.repository}/{name}: {why}; {NOT_COMPARED}"
+            return None
+        try:
+            return self.read(file)
+        except UnreachableError as error:
+            if not (self.is_unanswered or self.is_remembered):
+                raise
+            source = f"{self.snapshot.repository}/{name}: "
+            self.unread[name] = f"{source}{str(error).removeprefix(source)}; {NOT_COMPARED}"
+            return None
+
+    def list_passed_over(self) -> Iterator[str]:
+        """Yield a sentence for each list or signature that says nothing here: it was not looked at, or is none."""
+        for one in self.lists.values():
+            if one.notice is not None:
+                yield one.notice
+        yield from self.unread.values()
 
     def remember(self) -> None:
         """Remember which commit the revision resolved to, for offline use; ignored if the cache is read-only."""
@@ -68,18 +107,19 @@ class Repository:
         """Return a small file's content, compared with the Hub's digest; nothing is written.
 
         Raises:
-            ContentError: It is too large to be read at once, or does not have the digest that the Hub lists.
+            ContentError: It does not have the digest that the Hub lists.
             UnavailableError: It is not here and cannot be asked for.
         """
         source = f"{self.snapshot.repository}/{file.path}"
-        if file.size > MAX_LIST_BYTES:
-            raise ContentError(f"{source}: {file.size} bytes, where a list has at most {MAX_LIST_BYTES}")
         for place in (self.find_here(file), self.cache.find_content(file)):
             if place is not None and (content := read_if_right(place, file)) is not None:
                 return content
-        if is_offline():
-            raise UnavailableError(f"{source}: HF_HUB_OFFLINE is set, and it is not on this machine yet")
-        return read_remote(file, hub=self.hub, snapshot=self.snapshot, policy=self.policy)
+        if self.is_unanswered:
+            why = "HF_HUB_OFFLINE is set" if is_offline() else "the Hub does not answer"
+            raise UnreachableError(f"{source}: {why}, and it is not on this machine yet")
+        # What was remembered may do without it: no need to be patient.
+        policy = replace(self.policy, attempts_to_connect=1) if self.is_remembered else self.policy
+        return read_remote(file, hub=self.hub, snapshot=self.snapshot, policy=policy)
 
     def list_known(self, file: PublishedFile) -> list[KnownDigest]:
         """Return the digests that the repository's lists give a file.
@@ -127,7 +167,7 @@ def open_repository(
     Raises:
         UnavailableError: The Hub cannot be asked, or has no such repository or revision.
     """
-    revision, hub, cache, policy = revision or DEFAULT_REVISION, Hub(), open_cache(), policy or RetryPolicy()
+    revision, hub, cache, policy = revision or DEFAULT_REVISION, Hub(), open_cache(), policy or RetryPolicy(voice=voice)
     known = cache.read_snapshot(repository, revision=revision)
     make = partial(Repository, hub=hub, cache=cache, voice=voice, revision=revision)
     if known is None:

@@ -10,7 +10,8 @@ from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.legacy.recognition import describe_legacy, recognise
-from hstu_preserve.library.targets import Address, locate_bundle, resolve_target
+from hstu_preserve.library.addresses import Address
+from hstu_preserve.library.targets import locate_bundle, resolve_target
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
@@ -108,7 +109,7 @@ def find(text: str, *, voice: Voice = SILENT) -> Source:
         ContentError: A file on the Hub differs from the catalog's digests.
         UnavailableError: It cannot be read, or the Hub cannot be asked.
     """
-    named = resolve_target(text)
+    named = resolve(text, voice=voice)
     if isinstance(named, Path):
         return look_at(named, text=text)
     if not isinstance(named, Address):
@@ -116,7 +117,24 @@ def find(text: str, *, voice: Voice = SILENT) -> Source:
     from hstu_preserve.library.remote import open_address  # most targets are here
 
     remote = open_address(named, voice=voice)
-    return look_at(remote.content, text=text, copy=remote.copy, place=remote.place, digest_list=remote.digest_list)
+    return look_at(
+        remote.content, text=named.text, copy=remote.copy, place=remote.place, digest_list=remote.digest_list
+    )
+
+
+def resolve(text: str, *, voice: Voice) -> "Path | Address | CatalogEntry":
+    """Return what a target names; never a repository or a folder on the Hub, which hold many files.
+
+    Raises:
+        UsageError: It names a repository or a folder; the message lists the archives in it.
+        UnavailableError: The same, and the Hub cannot be asked for them.
+    """
+    named = resolve_target(text)
+    if isinstance(named, Address) and not named.is_file:
+        from hstu_preserve.library.remote import refuse_repository  # most targets are here
+
+        refuse_repository(named, voice=voice)
+    return named
 
 
 def find_here(text: str, *, voice: Voice = SILENT) -> Source:
@@ -128,7 +146,7 @@ def find_here(text: str, *, voice: Voice = SILENT) -> Source:
         VerificationError: The copy does not have the digests that the catalog gives now.
         ContentError: The copy was changed since it was fetched.
     """
-    named = resolve_target(text)
+    named = resolve(text, voice=voice)
     if isinstance(named, Path):
         require_bundle(named, text=text)
         return look_at(named, text=text)
@@ -147,14 +165,15 @@ def obtain(text: str, *, voice: Voice = SILENT) -> Source:
         ContentError: It does not have the digests that it must have.
         UnavailableError: It cannot be fetched.
     """
-    named = resolve_target(text)
+    named = resolve(text, voice=voice)
     if isinstance(named, Path):
         require_bundle(named, text=text)
         return look_at(named, text=text)
     from hstu_preserve.library.remote import bring  # most targets are here
 
-    copy = bring(locate_bundle(named, text=text), voice=voice)
-    return replace(look_at(copy.path, text=text, copy=copy), entry=entry_of(named))
+    address = locate_bundle(named, text=text)
+    copy = bring(address, voice=voice)
+    return replace(look_at(copy.path, text=address.text, copy=copy), entry=entry_of(named))
 
 
 def require_bundle(path: Path, *, text: str) -> None:
@@ -180,13 +199,13 @@ def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) ->
     copy = find_kept(address.repository, address.path, revision=address.revision)
     if copy is None:
         raise UnavailableError(
-            f"{text}: its bundle is not on this machine; fetch {address.path} from the Hugging Face Hub repository "
-            f"{address.repository} with 'hstu-preserve download {text}'"
+            f"{address.text}: its bundle is not on this machine; fetch {address.path} from the Hugging Face Hub "
+            f"repository {address.repository} with 'hstu-preserve download {address.text}'"
         )
-    require_expected(copy.path, find_in_catalog(address.repository, address.path), source=text)
+    require_expected(copy.path, find_in_catalog(address.repository, address.path), source=address.text)
     if copy.notice is not None:
         voice.say(copy.notice)
-    return replace(look_at(copy.path, text=text, copy=copy), entry=entry_of(named))
+    return replace(look_at(copy.path, text=address.text, copy=copy), entry=entry_of(named))
 
 
 def entry_of(named: "Address | CatalogEntry") -> "CatalogEntry | None":

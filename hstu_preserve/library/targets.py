@@ -1,73 +1,24 @@
-"""Resolve a TARGET: an `hf://` address, a local path, `sample`, or an id of the catalog; a path wins over an id."""
+"""Resolve a TARGET: an address on the Hub, a local path, `sample`, or an id of the catalog; a path wins over an id."""
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from hstu_preserve.errors import MissingPathError, UnknownNameError, UsageError
+from hstu_preserve.library.addresses import Address, is_address, parse_address
 from hstu_preserve.primitives.shipped import shipped_directory
 
 if TYPE_CHECKING:
     from hstu_preserve.records.catalog import CatalogEntry
 
-REMOTE_PREFIX = "hf://"
-REMOTE = re.compile(
-    r"hf://(?P<repository>[^/@]+/[^/@]+)(?:@(?P<revision>refs/(?:pr/[0-9]+|convert/[\w.-]+)|[^/]+))?/(?P<path>.+)\Z"
-)
 SAMPLE = "sample"
 SAMPLE_BUNDLE = "sample-hstu-synthetic.tar.gz"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Address:
-    """A file of a repository on the Hub.
-
-    Attributes:
-        text: The address or id as the user typed it.
-        repository: `owner/name`.
-        revision: A branch, tag or commit; None is the main branch.
-        path: Inside the repository.
-    """
-
-    text: str
-    repository: str
-    revision: str | None
-    path: str
-
-
-def is_address(text: str) -> bool:
-    """Whether a person who types this means a file on the Hub."""
-    return text.startswith(REMOTE_PREFIX)
-
-
-def parse_address(text: str) -> Address:
-    """Return the file that `hf://owner/repo[@revision]/path` names.
-
-    A slash in a revision is written `%2F`, but for `refs/pr/N` and `refs/convert/X`, which the Hub's own tools take as
-    they stand, too. Whatever is percent-encoded is decoded, in the path as well: a `%` itself is `%25`.
-
-    Raises:
-        UsageError: It is no such address.
-    """
-    found = REMOTE.match(text)
-    if found is None:
-        raise UsageError(f"{text}: not an address of the form hf://owner/repo[@revision]/path")
-    revision = found["revision"]
-    return Address(
-        text=text,
-        repository=found["repository"],
-        revision=unquote(revision) if revision else None,
-        path=unquote(found["path"]),
-    )
 
 
 def resolve_target(text: str) -> "Path | Address | CatalogEntry":
     """Return the local file or directory, the file on the Hub or the published experiment that `text` names.
 
     Raises:
-        UsageError: It begins like an address on the Hub and is none.
+        UsageError: It is an address, but of nothing that is read from the Hub.
         MissingPathError: It looks like a path, and nothing is there.
         UnknownNameError: Neither a path nor an id; the nearest ids are offered.
     """

@@ -8,9 +8,11 @@ from pathlib import PurePosixPath
 from hstu_preserve.errors import ContentError, PreserveError, UnknownNameError, UsageError
 from hstu_preserve.hub.cache import require_safe
 from hstu_preserve.hub.repository import DEFAULT_REVISION
+from hstu_preserve.library.addresses import Address, is_address, parse_address, parse_repository
 from hstu_preserve.library.catalog import read_catalog
+from hstu_preserve.library.remote import describe_absent, refuse_listed
 from hstu_preserve.library.repository import Repository, is_archive, open_repository
-from hstu_preserve.library.targets import Address, is_address, looks_like_path, parse_address
+from hstu_preserve.library.targets import looks_like_path
 from hstu_preserve.library.vouching import Expectation, find_of_id, join
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.voice import SILENT, Voice
@@ -30,7 +32,7 @@ class Wanted:
         ids: Catalog ids, archive names of the repository, or `hf://` addresses.
         has_all: Whether to fetch every bundle of the repository, too.
         has_code: Whether to fetch the repository's code archive, too.
-        repository: The repository to use instead of the catalog's.
+        repository: The repository to use instead of the catalog's: `owner/name`, or an address of it.
         revision: A branch, tag or commit; None is the main branch.
     """
 
@@ -72,7 +74,7 @@ def open_wanted(wanted: Wanted, *, voice: Voice = SILENT) -> Repository:
     remotes = [parse_address(one) for one in wanted.ids if is_address(one)]
     named = {remote.repository for remote in remotes}
     if wanted.repository is not None:
-        named.add(wanted.repository)
+        named.add(parse_repository(wanted.repository).repository)
     else:
         if not remotes:  # an address names a repository, which must be asked before a name can be called wrong
             require_known(wanted.ids, catalog=catalog)
@@ -93,11 +95,14 @@ def choose_revision(wanted: Wanted, remotes: Sequence[Address]) -> str | None:
     Raises:
         UsageError: Several revisions are named; the message lists who names which.
     """
-    asked = wanted.revision or DEFAULT_REVISION
+    pinned = None if wanted.repository is None else parse_repository(wanted.repository).revision
+    asked = wanted.revision or pinned or DEFAULT_REVISION
     named = {remote.text: remote.revision or asked for remote in remotes}
     named |= {one: asked for one in wanted.ids if one not in named}
     if wanted.revision is not None:
         named[f"--revision {asked}"] = asked
+    if pinned is not None:
+        named[f"--repo {wanted.repository}"] = pinned
     if len(set(named.values())) > 1:
         told = ", ".join(f"{text} ({revision})" for text, revision in named.items())
         raise UsageError(f"one revision per call, since every file comes from the same commit; named are {told}")
@@ -168,13 +173,19 @@ def find_archive(target: str, *, catalog: Mapping[str, CatalogEntry], repository
 
     Raises:
         UnknownNameError: There is none.
+        UsageError: An address of a repository or a folder; the message lists the archives in it.
     """
     paths = [target, *(f"{target}{suffix}" for suffix in ARCHIVE_SUFFIXES)]
-    if is_address(target):
-        paths = [parse_address(target).path]
+    address = parse_address(target) if is_address(target) else None
+    if address is not None:
+        if not address.is_file:
+            refuse_listed(address, repository)
+        paths = [address.path]
     elif target in catalog:
         paths = [find_bundle(target).path]
     found = next((file for path in paths if (file := repository.snapshot.find(path)) is not None), None)
+    if found is None and address is not None:
+        raise UsageError(describe_absent(address, repository))
     if found is None:
         known = [*catalog, *(file.path for file in repository.snapshot.files)]
         where = f"{repository.snapshot.repository} at {repository.snapshot.commit}"
@@ -208,15 +219,22 @@ def require_one_code(codes: Sequence[PublishedFile], repository: Repository) -> 
 
 
 def list_companions(jobs: Sequence[Job], repository: Repository) -> list[Job]:
-    """Return the lists that vouch for the files, and the signatures that lie beside them."""
+    """Return the lists that vouch for the files, and the signatures that lie beside them.
+
+    A signature that is not here is left out, and said to be, if nobody can be asked for it: the bundle itself may be
+    here all the same.
+    """
     sources = {one.source for job in jobs for one in job.expected.listed}
     lists = [name for name in repository.lists if any(source.startswith(f"{name} (") for source in sources)]
     signatures = [f"{job.file.path}{SIGNATURE_SUFFIX}" for job in jobs if job.error is None]
-    files = [repository.snapshot.find(name) for name in (*lists, *signatures)]
+    files = [file for name in (*lists, *signatures) if (file := repository.snapshot.find(name)) is not None]
+    absent = [file.path for file in files if repository.is_unanswered and repository.count_missing(file)]
+    for path in absent:
+        repository.unread[path] = f"{repository.snapshot.repository}/{path}: not here, and nobody can be asked for it"
     return [
         Job(target=file.path, file=file, expected=Expectation(), is_list=file.path in lists)
         for file in files
-        if file is not None
+        if file.path not in absent
     ]
 
 
@@ -226,6 +244,4 @@ def list_notes(wanted: Wanted, repository: Repository) -> Iterator[str]:
     if wanted.has_all and not wanted.has_code and (codes := find_codes(archives, catalog=read_catalog())):
         left = ", ".join(file.path for file in codes)
         yield f"--all leaves out what is called code ({left}); fetch it with --code, or by its name"
-    for one in repository.lists.values():
-        if one.notice is not None:
-            yield one.notice
+    yield from repository.list_passed_over()

@@ -1,5 +1,6 @@
 """Write files whole or not at all, and read them with errors that name the file."""
 
+import errno
 import os
 import re
 import stat
@@ -20,6 +21,8 @@ CHUNK_BYTES = 2**20
 """Bytes that are read, hashed and written at once: the memory of a walk, however large the file."""
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """Open a folder itself, never the target of a link that took its place."""
+NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EACCES})
+"""What a file system answers that cannot flush a file or has no modes; a full or broken disk answers otherwise."""
 TEMPORARY_ENDING = re.compile(r"[a-z0-9_]{8}\.tmp")
 """The eight characters that `tempfile` draws, and our suffix."""
 
@@ -43,8 +46,8 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
         with os.fdopen(handle, "wb") as stream:
             yield stream
             stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o666 & ~current_umask())
+            flush_file(stream.fileno())
+        set_mode(temporary, 0o666 & ~current_umask())
         temporary.replace(path)
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be written ({error.strerror or error})") from None
@@ -71,8 +74,8 @@ def make_directory(directory: Path) -> None:
 
 
 @contextmanager
-def refuse_unwritable(path: Path) -> Iterator[None]:
-    """Turn an error of the operating system on writing `path` into an UnavailableError.
+def refuse_unwritable(path: Path, *, advice: str = "") -> Iterator[None]:
+    """Turn an error of the operating system on writing `path` into an UnavailableError, which ends with the advice.
 
     Raises:
         UnavailableError: No permission, a full disk, ….
@@ -80,7 +83,7 @@ def refuse_unwritable(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UnavailableError(f"{path}: cannot be written ({error.strerror or error})") from None
+        raise UnavailableError(f"{path}: cannot be written ({error.strerror or error}){advice}") from None
 
 
 def write_whole(stream: IO[bytes], content: memoryview) -> None:
@@ -170,7 +173,7 @@ def flush_to_disk(stream: IO[bytes], *, path: Path) -> int:
     """
     try:
         stream.flush()
-        os.fsync(stream.fileno())
+        flush_file(stream.fileno())
         return stream.tell()
     except OSError as error:
         raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
@@ -218,6 +221,28 @@ def current_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def flush_file(descriptor: int) -> None:
+    """Have the system write a file's bytes to its disk, if its file system can; network shares and FUSE may not.
+
+    Raises:
+        OSError: The disk fails or is full.
+    """
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
+
+
+def set_mode(place: Path | int, mode: int) -> None:
+    """Set who may read and write a file or folder, if its file system knows that; a FAT disk refuses it."""
+    try:
+        os.chmod(place, mode)  # noqa: PTH101  a descriptor may be given
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED:
+            raise
 
 
 def flush_directory(directory: Path) -> None:

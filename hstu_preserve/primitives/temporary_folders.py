@@ -19,6 +19,7 @@ from hstu_preserve.primitives.files import (
     list_leftovers,
     make_directory,
     refuse_unwritable,
+    set_mode,
 )
 
 
@@ -46,7 +47,7 @@ def whole_folder(directory: Path, *, require_free: Callable[[], None] = require_
             temporary = stack.enter_context(temporary_folder(directory))
         yield temporary
         with refuse_unwritable(directory):
-            temporary.chmod(0o777 & ~current_umask())
+            set_mode(temporary, 0o777 & ~current_umask())
             flush_directory(temporary)
             require_free()
             temporary.replace(directory)

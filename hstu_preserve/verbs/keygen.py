@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from hstu_preserve.errors import MissingPathError, PreserveError, UnavailableError, UsageError
+from hstu_preserve.primitives.files import flush_file
 from hstu_preserve.records.signature import KeyResult
 
 PUBLIC_SUFFIX = ".pub"
@@ -66,7 +67,7 @@ def write_new(path: Path, content: bytes, *, mode: int) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            flush_file(stream.fileno())
     except OSError as error:
         path.unlink(missing_ok=True)
         raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError
+from hstu_preserve.library.addresses import parse_repository
 from hstu_preserve.primitives.voice import SILENT, ByteProgress, Voice
 from hstu_preserve.publication.model_cards import require_own_card, write_repository_card
 from hstu_preserve.publication.preparation import PreparedBundle, prepare_all
@@ -31,7 +32,7 @@ def publish(
 
     Args:
         bundles: Packed bundles.
-        repository: `owner/name` on the Hub.
+        repository: `owner/name` on the Hub, or an address of it.
         creates: Make the repository if it is not there.
         is_private: Make it visible to its owner only; one that is there and public is refused.
         voice: Shows the verification, then how many bytes of the bundles are on the Hub.
@@ -55,7 +56,7 @@ def publish(
     except PreserveError as error:
         raise name_done(error, published, made=hub.url if is_created else None) from None
     return PublishResult(
-        repository=repository, url=hub.url, is_created=is_created, is_dry_run=False, bundles=tuple(published)
+        repository=hub.repository, url=hub.url, is_created=is_created, is_dry_run=False, bundles=tuple(published)
     )
 
 
@@ -83,7 +84,7 @@ def preview_publication(
         snapshot = hub.read_snapshot()
         planned = [preview(bundle, hub=hub, snapshot=snapshot) for bundle in prepared]
     return PublishResult(
-        repository=repository, url=hub.url, is_created=is_created, is_dry_run=True, bundles=tuple(planned)
+        repository=hub.repository, url=hub.url, is_created=is_created, is_dry_run=True, bundles=tuple(planned)
     )
 
 
@@ -95,9 +96,24 @@ def begin(
         raise UsageError("--private says how a repository is made; name --create, too")
     from hstu_preserve.hub.commits import HubWriter, require_repository_name
 
-    require_repository_name(repository)
+    name = choose_destination(repository)
+    require_repository_name(name)
     prepared = prepare_all(bundles, voice=voice)
-    return HubWriter(repository), prepared
+    return HubWriter(name), prepared
+
+
+def choose_destination(repository: str) -> str:
+    """Return the name of the repository that `--repo` names, as `owner/name` or by an address.
+
+    Raises:
+        UsageError: It is none, or the address names another revision than the main branch.
+    """
+    from hstu_preserve.hub.repository import DEFAULT_REVISION
+
+    address = parse_repository(repository)
+    if address.revision not in {None, DEFAULT_REVISION}:
+        raise UsageError(f"--repo {repository}: names {address.revision}; bundles go to {DEFAULT_REVISION} only")
+    return address.repository
 
 
 def require_ready(hub: "HubWriter", *, is_private: bool) -> None:

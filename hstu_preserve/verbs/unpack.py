@@ -1,7 +1,7 @@
 """Unpack a bundle into a new directory, verified while it is written."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from hstu_preserve.bundle import extraction
 from hstu_preserve.errors import UsageError, VerificationError
@@ -32,7 +32,8 @@ def unpack(
         VerificationError: The bundle differs from its manifest; nothing is left behind.
     """
     source = obtain(str(target), voice=voice)
-    destination = output or Path(source.path.name.removesuffix(BUNDLE_SUFFIX))
+    name = source.path.name if source.copy is None else PurePosixPath(source.copy.receipt.path).name
+    destination = output or Path(name.removesuffix(BUNDLE_SUFFIX))
     expected = None if identity is None else read_identity(identity)
     if source.form is Form.LEGACY:
         raise VerificationError(describe_legacy(source.path))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
+from hstu_preserve.library.addresses import hide_secrets, is_address
 from hstu_preserve.library.sources import Form, Source, find, find_here, obtain, obtain_signature
-from hstu_preserve.library.targets import is_address
 from hstu_preserve.library.verification import (
     STANDARD_INPUT,
     STREAM,
@@ -70,7 +70,9 @@ def verify_one(target: str, wish: Wish, *, voice: Voice) -> VerifiedTarget:
             return report_legacy(source, verify_legacy_source(source, wish, voice=voice))
         verification, checks = verify_bundle_source(source, wish, voice=voice)
     except PreserveError as error:
-        return VerifiedTarget(target=target, verification=None, deep=(), error=str(error), exit_code=error.exit_code)
+        return VerifiedTarget(
+            target=hide_secrets(target), verification=None, deep=(), error=str(error), exit_code=error.exit_code
+        )
     passed = verification.ok and all(check.passed for check in checks)
     exit_code = 0 if passed else VerificationError.exit_code
     return VerifiedTarget(target=target, verification=verification, deep=checks, error=None, exit_code=exit_code)

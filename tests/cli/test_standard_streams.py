@@ -16,7 +16,10 @@ COMMAND = [sys.executable, "-W", "error", "-m", "hstu_preserve"]
 NO_TEXT = b"caf\xe9.tar.gz"
 
 
-@pytest.mark.parametrize("arguments", [["list"], ["list", "--json"], ["show", "sample"], ["verify", "sample"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["list"], ["list", "--json"], ["show", "sample"], ["verify", "sample"], ["--help"], ["--version"], ["data", "-h"]],
+)
 def test_a_full_disk_behind_standard_output_exits_4_in_one_sentence(arguments: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         result = subprocess.run([*COMMAND, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -32,6 +35,33 @@ def test_a_reader_that_goes_away_is_no_error_of_ours(arguments: str) -> None:
     os.close(writing)
     assert result.stderr == b""
     assert result.returncode == 141
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (["verify", "--nosuch"], 2),
+        (["nosuch"], 2),
+        (["show", "no such file.tar.gz"], 2),
+        (["unpack", "cut.tar.gz", "--output", "new"], 3),
+        (["unpack", "whole.tar.gz", "--output", "new"], 0),
+        (["reproduce", "whole.tar.gz", "--output", "new"], 0),
+    ],
+)
+def test_a_full_disk_behind_the_talk_changes_nothing(arguments: list[str], exit_code: int, tmp_path: Path) -> None:
+    content = (shipped_directory("bundles") / SAMPLE_BUNDLE).read_bytes()
+    (tmp_path / "whole.tar.gz").write_bytes(content)
+    (tmp_path / "cut.tar.gz").write_bytes(content[:-20_000])
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run([*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=full, check=False)
+    assert result.returncode == exit_code
+    assert (tmp_path / "new").is_dir() == (exit_code == 0)
+
+
+def test_with_both_streams_on_a_full_disk_the_exit_code_is_left() -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run([*COMMAND, "list"], stdout=full, stderr=full, check=False)
+    assert result.returncode == 4
 
 
 @pytest.mark.parametrize(("damage", "exit_code"), [(0, 0), (9, 3)])

@@ -43,10 +43,12 @@ class Program:
 
     folder: Path
     environment: dict[str, str]
+    prefix: tuple[str, ...] = ()
+    """A command that runs the program, as one without root's power over other people's files."""
 
     def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "hstu_preserve", *arguments],
+            [*self.prefix, sys.executable, "-W", "error", "-m", "hstu_preserve", *arguments],
             cwd=self.folder,
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,

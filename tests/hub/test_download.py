@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.hub.conftest import REPOSITORY, Program
+from tests.hub.faults import Fault
 from tests.hub.local_hub import LocalHub, User
 
 CONTENT = hashlib.shake_128(b"a bundle").digest(300_000)
@@ -121,3 +122,16 @@ def test_the_report_says_whether_a_signature_came_with_it(hub: LocalHub, program
     assert "'hstu-preserve verify 'out/a b.tar.gz' --public-key KEY'" in told
     assert told.count("nobody signed this") == 1
     assert told.index("out/c.tar.gz") < told.index("nobody signed this")
+
+
+def test_a_download_says_that_it_tries_again_and_whom_it_asks(hub: LocalHub, program: Program) -> None:
+    hub.add(REPOSITORY, {NAME: CONTENT})
+    hub.spoil(Fault(pattern="GET /api", status=503))
+    hub.spoil(Fault(pattern="GET /lfs", status=503))
+    hub.spoil(Fault(pattern="GET /lfs", is_dropped=True))
+    result = program.run("download", "iter8-exp4-SOTA")
+    assert result.returncode == 0, result.stdout
+    said = result.stderr.splitlines()
+    assert len(said) == 3, said
+    assert all("trying again in" in one and "127.0.0.1" in one for one in said)
+    assert said[0].startswith(f"{REPOSITORY}@main: 127.0.0.1 answers 503")

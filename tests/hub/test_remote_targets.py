@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.bundle.verification import read_stored_manifest
-from hstu_preserve.library.targets import SAMPLE_BUNDLE, Address, parse_address
+from hstu_preserve.library.addresses import Address, parse_address
+from hstu_preserve.library.targets import SAMPLE_BUNDLE
 from hstu_preserve.primitives.shipped import shipped_directory
 from tests.corpus.legacy.generators import Case, build
-from tests.hub.conftest import REPOSITORY, Program
+from tests.hub.conftest import REPOSITORY, TOKEN, Program
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub
 from tests.hub.test_publish import make_bundle
@@ -289,3 +290,40 @@ def test_what_was_downloaded_can_be_verified_by_its_id_without_network(published
     assert program.run("verify", "iter8-exp4-SOTA", **offline).returncode == 0
     assert program.run("verify", LEGACY_ADDRESS, **offline).returncode == 0
     assert program.run("show", LEGACY_ADDRESS, **offline).returncode == 0
+
+
+@pytest.mark.parametrize("verb", ["verify", "show", "unpack", "download", "reproduce"])
+def test_a_repository_without_a_file_lists_its_archives(verb: str, published: LocalHub, program: Program) -> None:
+    for text in ("hf://owner/experiments", f"{published.url}/owner/experiments/tree/main"):
+        extra = ["--output", "new"] if verb == "unpack" else []
+        result = program.run(verb, text, *extra)
+        assert result.returncode == 2, result.stdout + result.stderr
+        assert "a repository, not a file; name one of them: hf://owner/experiments" in result.stdout + result.stderr
+        assert "native.tar.gz" in result.stdout + result.stderr
+
+
+def test_what_a_browser_shows_is_read_and_the_token_goes_to_the_hub_alone(
+    published: LocalHub, program: Program
+) -> None:
+    result = program.run("verify", "https://huggingface.co/owner/experiments/blob/main/native.tar.gz?download=true")
+    assert result.returncode == 0, result.stdout
+    assert "hf://owner/experiments@main/native.tar.gz: all 21 members" in result.stdout
+    num_requests = len(published.requests)
+    foreign = published.storage_url  # a server of its own, which notes what it is sent
+    result = program.run("verify", f"{foreign}/owner/experiments/resolve/main/native.tar.gz", HF_TOKEN=TOKEN)
+    assert result.returncode == 2
+    assert len(published.requests) == num_requests
+
+
+def test_a_hint_says_what_an_address_from_the_browser_is_written_as(published: LocalHub, program: Program) -> None:
+    for verb, exit_code in (("verify", 4), ("download", 2)):
+        result = program.run(verb, "hf://owner/experiments/resolve/main/native.tar.gz")
+        assert result.returncode == exit_code
+        assert "is written hf://owner/experiments@main/native.tar.gz" in result.stdout + result.stderr
+
+
+def test_the_repository_may_be_an_address(published: LocalHub, program: Program) -> None:
+    for text in ("https://huggingface.co/owner/experiments", "hf://owner/experiments", "owner/experiments/"):
+        result = program.run("download", "native.tar.gz", "--repo", text, "--dry-run")
+        assert result.returncode == 0, result.stderr
+        assert "owner/experiments at commit" in result.stdout

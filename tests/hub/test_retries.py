@@ -6,6 +6,7 @@ import pytest
 
 from hstu_preserve.errors import UnavailableError, UnreachableError
 from hstu_preserve.hub.retries import MAX_WAIT_SECONDS, PassingError, RetryPolicy, parse_retry_after
+from hstu_preserve.primitives.voice import Voice
 
 NOW = 784_111_777.0  # Sun, 06 Nov 1994 08:49:37 GMT, the example of RFC 9110
 
@@ -70,3 +71,14 @@ def test_who_can_do_without_a_server_does_not_wait_for_it() -> None:
     with pytest.raises(UnreachableError):
         policy.wait(PassingError("refused", is_unreachable=True), failures=1, source="x")
     policy.wait(PassingError("503"), failures=1, source="x")
+
+
+@pytest.mark.parametrize("asked", [None, 7.0])
+def test_a_repeated_request_is_said_with_its_reason_and_its_time(asked: float | None) -> None:
+    said: list[str] = []
+    policy = RetryPolicy(stop=Clock(), first_wait_seconds=0.001, voice=Voice(say=said.append))
+    policy.wait(PassingError("storage.example answers 503", retry_after_seconds=asked), failures=2, source="me/x/a")
+    seconds = f"{asked or 0:.0f}"
+    assert said == [
+        f"me/x/a: storage.example answers 503; trying again in {seconds} s (attempt 3 of 5 without a new byte)"
+    ]

@@ -1,0 +1,14 @@
+"""Read a leading `~` of a path as the user's home; needs nothing heavy, as every command does it."""
+
+from pathlib import Path
+
+
+def expand_home(text: str) -> str:
+    """Return a path with the user's home for a leading `~`, as a shell would; a folder named `~` here stays itself."""
+    path = Path(text)
+    if not text.startswith("~") or Path(path.parts[0]).exists():
+        return text
+    try:
+        return str(path.expanduser())
+    except RuntimeError:  # no such user, or no home: the error is then about the path as it was typed
+        return text

@@ -129,7 +129,8 @@ def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
         for metric, value in figures.items():
             tag = f"eval_epoch/{metric}"
             found = shown.get((tag, epoch.epoch))
-            require_equal(f"{tag} of epoch {epoch.epoch}", expected=float(np.float32(value)), found=found)
+            expected = None if value is None else float(np.float32(value))
+            require_equal(f"{tag} of epoch {epoch.epoch}", expected=expected, found=found)
 
 
 def require_steps(points: list[ScalarPoint], bundle: OpenedBundle) -> None:

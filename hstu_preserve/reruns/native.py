@@ -178,7 +178,7 @@ class NativeRunner:
         )
         final = retrained.results.final
         statistical = (
-            judge_training(claim, final.metrics[claim.policy.metric], environment_differences=differences)
+            judge_training(claim, final.value_of(claim.policy.metric), environment_differences=differences)
             for claim in self.bundle.manifest.claims
         )
         return [bitwise, *statistical]

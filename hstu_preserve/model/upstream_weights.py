@@ -167,6 +167,17 @@ def load_state(model: Recommender, state: Mapping[str, Tensor], *, source: str) 
     model.load_state_dict(found)
 
 
+def find_other_dtypes(model: Recommender, state: Mapping[str, Tensor]) -> tuple[set[str], set[str]]:
+    """Return the number formats of weights that `load_state` converts: those of the weights, and those of the model."""
+    state = unwrap(state)
+    found = from_upstream(state, model, source="") if is_upstream(state) else state
+    pairs = [
+        (found[name].dtype, own.dtype) for name, own in model.state_dict().items() if found[name].dtype != own.dtype
+    ]
+    theirs, ours = ({str(pair[side]).removeprefix("torch.") for pair in pairs} for side in (0, 1))
+    return theirs, ours
+
+
 def describe_shape(value: Tensor | None) -> str:
     """Return the shape as text, or `absent`."""
     return "absent" if value is None else "×".join(str(size) for size in value.shape)

@@ -26,6 +26,7 @@ from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.primitives.files import open_stream
+from hstu_preserve.primitives.text import NotUtf8Error
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.store import StoreCounts, TiePolicy
 
@@ -103,7 +104,7 @@ def read_sasrec_format(path: Path) -> Iterator[Ratings]:
         ContentError: A malformed row, no users, or a user listed twice.
     """
     users: list[Int32Array] = []
-    with open_stream(path) as stream, io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+    with open_stream(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
         for rows in split_rows(read_rows(text, label=path.name)):
             yield parse_rows(rows, label=path.name)
             users.append(np.array([int(row.cells[USER_COLUMN]) for row in rows], dtype=np.int32))
@@ -150,8 +151,9 @@ def read_rows(stream: io.TextIOWrapper, *, label: str) -> Iterator[Row]:
                         f"{label}, line {reader.line_num}: expected {len(header)} cells, found {len(fields)}"
                     )
                 yield Row(line=reader.line_num, cells={column: fields[place] for column, place in position_of.items()})
-    except UnicodeDecodeError:
-        raise ContentError(f"{label}, after line {reader.line_num}: not UTF-8") from None
+    except UnicodeDecodeError as error:
+        reason = NotUtf8Error(error.object, start=error.start) if reader.line_num == 0 else "not UTF-8"
+        raise ContentError(f"{label}, after line {reader.line_num}: {reason}") from None
     except csv.Error as error:
         raise ContentError(f"{label}, line {reader.line_num}: malformed ({error})") from None
     except OSError as error:

@@ -10,6 +10,7 @@ from hstu_preserve.digest_lists.checksum_lines import find_named_file
 from hstu_preserve.digest_lists.digest_list import MAX_LIST_BYTES, DigestList, merge
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
+from hstu_preserve.primitives.text import NotUtf8Error, decode_utf8
 from hstu_preserve.records.legacy import ListedFile
 
 # Some patterns below take time that grows with the square of a line.
@@ -39,9 +40,9 @@ def parse_markdown_list(content: bytes, *, source: str) -> DigestList:
     if len(content) > MAX_LIST_BYTES:
         raise ContentError(f"{source}: larger than {MAX_LIST_BYTES} bytes")
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ContentError(f"{source}: not UTF-8 (byte {error.start})") from None
+        text = decode_utf8(content)
+    except NotUtf8Error as error:
+        raise ContentError(f"{source}: {error}") from None
     reading = MarkdownReading(source)
     for number, line in enumerate(text.splitlines(), start=1):
         reading.read(line, number=number)

@@ -14,15 +14,15 @@ app = typer.Typer(no_args_is_help=True, help="Make and show stores: prepared dat
 
 @app.command("prepare")
 def prepare(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="E.g. ml-1m, ml-20m, ml-32m, ml-latest-small.")],
-    source: Annotated[Path, typer.Option("--from", metavar="PATH", help="The zip, or the unpacked folder.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="E.g. ml-1m, ml-20m, ml-32m, amzn-books.")],
+    source: Annotated[Path, typer.Option("--from", metavar="PATH", help="The zip, its folder, or ratings_Books.csv.")],
     output: NewDirectoryOption,
     tie_policy: Annotated[
         str, typer.Option("--tie-policy", metavar="POLICY", help="Equal timestamps: stable (file order) or item_id.")
     ] = "stable",
     json: JsonOption = False,
 ) -> None:
-    """Turn a MovieLens download into a store."""
+    """Turn a download of MovieLens or of Amazon's book ratings into a store."""
     from hstu_preserve.verbs.data import prepare_data
 
     with spoken() as voice:
@@ -33,8 +33,11 @@ def prepare(
 @app.command("import")
 def import_(
     csv: Annotated[Path, typer.Argument(metavar="CSV", help="A sasrec_format.csv, as upstream's code wrote it.")],
-    movies: Annotated[Path, typer.Option("--movies", metavar="CSV", help="The movies.csv beside it.")],
     output: NewDirectoryOption,
+    movies: Annotated[
+        Path | None,
+        typer.Option("--movies", metavar="CSV", help="The movies.csv beside it, if any."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The dataset. [default: recognised by its counts]")
     ] = None,

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from hstu_preserve.errors import CheckpointError, UsageError
-from hstu_preserve.model.items import items_of_shape
-from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.model.items import Items, items_of_shape
+from hstu_preserve.model.recommender import Recommender, sketch
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.recipe import Recipe
 
@@ -87,6 +87,18 @@ def build_for_weights(recipe: Recipe, state: Mapping[str, Tensor], *, source: st
         max_item_id=count_item_rows(state, source=source) - 1,
         num_genres=max((len(state[name]) for name in GENRE_TABLES if name in state and state[name].ndim), default=0),
     )
+    return build_with_weights(recipe, items, state, source=source)
+
+
+def build_with_weights(recipe: Recipe, items: Items, state: Mapping[str, Tensor], *, source: str) -> Recommender:
+    """Return a model of these items that holds these weights.
+
+    Shapes are compared on a model without memory first: a recipe may name sizes that fit nowhere.
+
+    Raises:
+        CheckpointError: The weights do not fit the recipe.
+    """
+    find_fitting(sketch(recipe, items), state, source=source)
     model = Recommender(recipe, items)
     load_state(model, state, source=source)
     return model
@@ -144,10 +156,19 @@ def from_upstream(state: Mapping[str, Tensor], model: Recommender, *, source: st
 
 
 def load_state(model: Recommender, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Load weights in our names or upstream's, bare or wrapped; all of them must fit.
+    """Load weights in our names or upstream's; all of them must fit.
+
+    Raises:
+        CheckpointError: They do not, see `find_fitting`.
+    """
+    model.load_state_dict(find_fitting(model, state, source=source))
+
+
+def find_fitting(model: Recommender, state: Mapping[str, Tensor], *, source: str) -> dict[str, Tensor]:
+    """Return weights in our names or upstream's, bare or wrapped, under the names of a model that all of them fit.
 
     Args:
-        model: Receives the weights.
+        model: Whose names and shapes are expected.
         state: Named tensors; see `unwrap`.
         source: Where they come from, for the message.
 
@@ -164,7 +185,7 @@ def load_state(model: Recommender, state: Mapping[str, Tensor], *, source: str) 
     ]
     if differing:
         raise CheckpointError(f"{source}: shapes differ from the recipe's model: {list_some(differing, at_most=4)}")
-    model.load_state_dict(found)
+    return found
 
 
 def find_other_dtypes(model: Recommender, state: Mapping[str, Tensor]) -> tuple[set[str], set[str]]:

@@ -90,6 +90,7 @@ class StoreResult(Record):
     store: StoreRecord
     is_verified: bool
     """Whether every array was hashed in this call."""
+    warnings: tuple[str, ...]
 
 
 class TrainingResult(Record):

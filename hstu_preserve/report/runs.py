@@ -21,7 +21,7 @@ def describe_shown_recipe(record: ShownRecipe) -> RenderableType:
 def describe_store(record: StoreResult) -> RenderableType:
     """Return the contents of a store."""
     store, counts, origin = record.store, record.store.counts, record.store.provenance
-    return list_fields(
+    fields = list_fields(
         {
             "store": str(record.path),
             "dataset": store.name,
@@ -36,6 +36,7 @@ def describe_store(record: StoreResult) -> RenderableType:
             "arrays": "every byte compared with the record" if record.is_verified else "not hashed",
         }
     )
+    return Group(*list_warnings(record.warnings), fields)
 
 
 def describe_training(record: TrainingResult) -> RenderableType:

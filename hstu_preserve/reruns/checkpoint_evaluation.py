@@ -11,9 +11,9 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.errors import DataMismatchError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.one_evaluation import evaluate_model
-from hstu_preserve.inputs.items import describe_items
+from hstu_preserve.inputs.items import describe_items, naming_item_rows
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.model.upstream_weights import find_other_dtypes, load_state
+from hstu_preserve.model.upstream_weights import build_with_weights, find_other_dtypes
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.recipe import Recipe
@@ -33,8 +33,8 @@ def evaluate_checkpoint(
         )
     chosen = choose_device(device)
     with repeatable_arithmetic(tf32=recipe.training.enable_tf32):
-        model = Recommender(recipe, describe_items(store, recipe))
-        load_state(model, checkpoint.weights, source=str(path))
+        with naming_item_rows(store):
+            model = build_with_weights(recipe, describe_items(store, recipe), checkpoint.weights, source=str(path))
         for warning in list_warnings(checkpoint, model):
             voice.say(f"warning: {path}: {warning}")
         evaluated = evaluate_model(

@@ -8,16 +8,16 @@ from hstu_preserve.data.oddities import list_oddities
 from hstu_preserve.data.preparation import prepare_movielens
 from hstu_preserve.data.sasrec_format import import_sasrec_format
 from hstu_preserve.data.store import Store, open_store, verify_store
-from hstu_preserve.data.synthetic import (
+from hstu_preserve.errors import UsageError
+from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.results import StoreResult
+from hstu_preserve.records.store import TiePolicy
+from hstu_preserve.synthetic.stores import (
     DEFAULT_NUM_ITEMS,
     DEFAULT_NUM_RATINGS,
     DEFAULT_NUM_USERS,
     write_synthetic_store,
 )
-from hstu_preserve.errors import UsageError
-from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.results import StoreResult
-from hstu_preserve.records.store import TiePolicy
 
 PREPARATION_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID)
 

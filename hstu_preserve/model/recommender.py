@@ -205,10 +205,19 @@ def build_compression(recipe: Recipe, items: Items) -> InputCompression | None:
 
 
 def sketch(recipe: Recipe, items: Items) -> Recommender:
-    """Return the model without memory: the names and shapes of its weights alone."""
+    """Return the model without memory: the names and shapes of its weights alone.
+
+    Raises:
+        MemoryError: A size is beyond what 64 bits count.
+    """
     tensors = {field.name: getattr(items, field.name).to("meta") for field in fields(items)}
-    with torch.device("meta"):
-        return Recommender(recipe, Items(**tensors))
+    try:
+        with torch.device("meta"):
+            return Recommender(recipe, Items(**tensors))
+    except RuntimeError as error:
+        if "overflow" not in str(error):
+            raise
+        raise MemoryError(str(error)) from None
 
 
 def measure_bytes(recipe: Recipe, items: Items) -> int:

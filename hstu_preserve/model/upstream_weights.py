@@ -98,7 +98,12 @@ def build_with_weights(recipe: Recipe, items: Items, state: Mapping[str, Tensor]
     Raises:
         CheckpointError: The weights do not fit the recipe.
     """
-    find_fitting(sketch(recipe, items), state, source=source)
+    try:
+        find_fitting(sketch(recipe, items), state, source=source)
+    except MemoryError as error:
+        raise CheckpointError(
+            f"{source}: shapes differ from the recipe's model, which fits nowhere ({error})"
+        ) from None
     model = Recommender(recipe, items)
     load_state(model, state, source=source)
     return model

@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks import data_stages
 from benchmarks.machine import machine_facts
 from hstu_preserve.data.ratings import Ratings
-from hstu_preserve.data.synthetic import make_data
+from hstu_preserve.synthetic.stores import make_data
 
 RESULT = Path(__file__).with_name("results") / "data.json"
 Figures = dict[str, float]

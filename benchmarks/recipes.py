@@ -249,7 +249,7 @@ def describe_runs(tasks: list[Task]) -> dict[str, object]:
         "ndcg@10": [result.final.metrics["ndcg@10"] for result in results],
         "hr@10": [result.final.metrics["hr@10"] for result in results],
         "coverage@10": [result.final.coverage_at_10 for result in results],
-        "validation ndcg@10": [max(epoch.metrics["ndcg@10"] for epoch in result.epochs) for result in results],
+        "validation ndcg@10": [max(epoch.value_of("ndcg@10") for epoch in result.epochs) for result in results],
         "recipe_sha256": [run_record.recipe_sha256 for run_record in records],
         "best epoch": [result.final.epoch for result in results],
         "epochs": [len(result.epochs) for result in results],

@@ -15,16 +15,17 @@ from hstu_preserve.gin_recipes.bindings import (
     DEFAULT_METRIC,
     FIXED_BINDINGS,
     INERT_BINDINGS,
+    LEARNED_SIMILARITY,
     RECIPE_BINDINGS,
     SWITCHES_BY_SECTION,
     UNREAD_BINDINGS,
-    UNSUPPORTED_SELECTORS,
     Condition,
     RecipeBinding,
 )
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.records.claim import METRIC_NAMES, ClaimPolicy
+from hstu_preserve.records.claim import ClaimPolicy
 from hstu_preserve.records.manifest import BundleSettings
+from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.schemas import read_field_texts
@@ -246,6 +247,6 @@ def without_effect() -> str:
         f"* {group}: {', '.join(f'`{name}` ({describe_type(kind)})' for name, kind in sorted(names.items()))}."
         for group, names in groups
     ]
-    refused = ", ".join(f"`{name}.*`" for name in sorted(UNSUPPORTED_SELECTORS))
-    lines.append(f"* Refused: {refused}, because learned similarities (MoL) are not supported.")
+    learned = ", ".join(f"`{name}.*`" for name in sorted(LEARNED_SIMILARITY))
+    lines.append(f"* Accepted with a warning: {learned}. Only learned similarities (MoL) read them.")
     return "\n".join(["## Names that set nothing", "", *lines])

@@ -3,6 +3,7 @@
 import re
 import struct
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import SEEK_END
 from typing import IO
@@ -217,8 +218,13 @@ def is_padding(extra: bytes) -> bool:
     return match is not None and int.from_bytes(match["length"], "little") == len(match["filling"])
 
 
-def check_content(stream: IO[bytes], member: ZipMember) -> None:
-    """Compare a member's content with its CRC, and a note's with what torch writes there.
+def has_checksums(members: Mapping[str, ZipMember]) -> bool:
+    """Whether the members have CRCs: torch writes one constant for all under `set_crc32_options(False)`."""
+    return len({member.crc for member in members.values()}) > 1
+
+
+def check_content(stream: IO[bytes], member: ZipMember, *, has_checksum: bool) -> None:
+    """Compare a member's content with its CRC, if it has one, and a note's with what torch writes there.
 
     Raises:
         CheckpointError: They differ, or data.pkl is too large.
@@ -230,7 +236,7 @@ def check_content(stream: IO[bytes], member: ZipMember) -> None:
         if not chunk:
             raise CheckpointError(f"{member.name}: truncated")
         crc, left = zlib.crc32(chunk, crc), left - len(chunk)
-    if crc != member.crc:
+    if has_checksum and crc != member.crc:
         raise CheckpointError(f"{member.name}: bad CRC (expected {member.crc:08x}, found {crc:08x})")
     if member.name == "data.pkl" and member.size > MAX_PICKLE_BYTES:
         raise CheckpointError(f"data.pkl: {member.size} bytes; at most {MAX_PICKLE_BYTES} are read")

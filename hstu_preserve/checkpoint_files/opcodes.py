@@ -1,7 +1,8 @@
 """Walk a pickle opcode by opcode before torch may load it; let only tensors and plain values pass.
 
 Nothing is unpickled here: an opcode only moves descriptions of values about. The list of opcodes and globals is what
-torch 2.13 writes for upstream's checkpoints and for ours (pickle protocol 2); whatever else a file holds is refused.
+torch 2.13 writes for upstream's checkpoints, for ours and for those of other trainers, in the pickle protocols that its
+safe loading reads (2 and 3); whatever else a file holds is refused by its name.
 """
 
 import re
@@ -16,10 +17,12 @@ from hstu_preserve.checkpoint_files.values import (
     Storage,
     TupleOf,
     Value,
+    complete,
+    describe_parameter,
+    describe_size,
     describe_tensor,
     is_extent,
     is_plain,
-    is_shareable,
     make_tuple,
     measure_depth,
     refuse,
@@ -31,8 +34,15 @@ MAX_OPCODES = 1_000_000
 MAX_VALUES = 1_000_000
 MAX_DEPTH = 32
 MAX_INTEGER = 2**64 - 1
+PROTOCOLS = (2, 3)
 
 ORDERED_DICT, REBUILD_TENSOR = "collections OrderedDict", "torch._utils _rebuild_tensor_v2"
+CALLS: Mapping[str, Callable[[TupleOf], Value]] = {
+    REBUILD_TENSOR: describe_tensor,
+    "torch._utils _rebuild_parameter": describe_parameter,
+    "torch Size": describe_size,
+}
+"""The functions that a checkpoint may call, and what each would return."""
 STORAGE_BYTES = {
     "torch BFloat16Storage": 2,
     "torch BoolStorage": 1,
@@ -45,8 +55,10 @@ STORAGE_BYTES = {
     "torch LongStorage": 8,
     "torch ShortStorage": 2,
 }
-ALLOWED_GLOBALS = frozenset({ORDERED_DICT, REBUILD_TENSOR, *STORAGE_BYTES})
-LOCATION = re.compile(r"cpu|cuda:[0-9]{1,3}")
+ALLOWED_GLOBALS = frozenset({ORDERED_DICT, *CALLS, *STORAGE_BYTES})
+LOCATION = re.compile(r"cpu|(cuda|mps|xpu|npu|hpu|xla|mlu|musa|gcu|ipu|maia|privateuseone)(:[0-9]{1,3})?")
+"""Where a tensor was when it was saved, by torch's names of devices with a memory; it is read to the CPU."""
+LINE_ENDS = str.maketrans("", "", "\n\r\t")
 
 
 class PickleWalk:
@@ -79,7 +91,7 @@ class PickleWalk:
         """Put a constant or a new value on the stack."""
         if type(value) is int and abs(value) > MAX_INTEGER:
             refuse("an integer of more than 64 bits")
-        if isinstance(value, str) and not value.isprintable():
+        if isinstance(value, str) and not value.translate(LINE_ENDS).isprintable():
             refuse(f"text that cannot be printed, {value[:40]!a}")
         self.require_modest(value)
         self.stack.append(value)
@@ -112,8 +124,7 @@ class PickleWalk:
         """Repeat a remembered value."""
         if place not in self.memo:
             refuse(f"memo {place} is empty")
-        if not is_shareable(self.memo[place]):
-            refuse("a dict or list by reference: shared or cyclic")
+        complete([self.memo[place]])
         self.push(self.memo[place])
 
     def target(self, *kinds: str) -> Container:
@@ -121,12 +132,15 @@ class PickleWalk:
         value = self.stack[-1] if self.stack else refuse("the stack is empty")
         if not isinstance(value, Container) or value.kind not in kinds:
             refuse(f"its target is not a {' or '.join(kinds)}")
+        if value.is_complete:
+            refuse("its target grows after it was used, perhaps inside itself")
         return value
 
     def include(self, container: Container, value: Value) -> None:
         """Put a value into a container."""
         if not is_plain(value):
             refuse("a global or a storage as a value")
+        complete([value])
         container.weight += weigh(value)
         container.depth = max(container.depth, 1 + measure_depth(value))
         self.require_modest(container)
@@ -145,6 +159,8 @@ class PickleWalk:
         for key, value in zip(items[::2], items[1::2], strict=True):
             if type(key) is not str and type(key) is not int:
                 refuse("a key that is neither text nor an integer")
+            if isinstance(key, str) and not key.isprintable():
+                refuse(f"a key that cannot be printed, {key[:40]!a}")
             if key in container.keys:
                 refuse(f"key {key!a} twice")
             container.keys.add(key)
@@ -181,12 +197,12 @@ class PickleWalk:
         self.push(storage)
 
     def reduce(self) -> None:
-        """Describe what a call of one of the two allowed functions would give."""
+        """Describe what a call of one of the allowed functions would give."""
         arguments, function = self.pop(), self.pop()
         if function == GlobalName(ORDERED_DICT) and isinstance(arguments, TupleOf) and not arguments.items:
             self.push(Container(kind="OrderedDict"))
-        elif function == GlobalName(REBUILD_TENSOR) and isinstance(arguments, TupleOf):
-            self.push(describe_tensor(arguments))
+        elif isinstance(function, GlobalName) and function.name in CALLS and isinstance(arguments, TupleOf):
+            self.push(CALLS[function.name](arguments))
         else:
             name = function.name.replace(" ", ".") if isinstance(function, GlobalName) else "something else"
             refuse(f"a call of {name} with arguments that torch does not write")
@@ -226,8 +242,7 @@ def walk_pickle(content: bytes, storage_bytes: Mapping[str, int]) -> None:
             one pickle.
     """
     stream, walk = BytesIO(content), PickleWalk(storage_bytes)
-    if content[:2] != b"\x80\x02":
-        raise CheckpointError("data.pkl: not a pickle of protocol 2, which torch writes")
+    require_protocol(content)
     stream.seek(2)
     for _ in range(MAX_OPCODES):
         position = stream.tell()
@@ -243,6 +258,21 @@ def walk_pickle(content: bytes, storage_bytes: Mapping[str, int]) -> None:
         except ValueError:
             raise CheckpointError(f"data.pkl: {name} at byte {position}: its argument is broken") from None
     raise CheckpointError(f"data.pkl: more than {MAX_OPCODES} opcodes")
+
+
+def require_protocol(content: bytes) -> None:
+    """Refuse a pickle whose opcodes torch's safe loading does not know.
+
+    Raises:
+        CheckpointError: Protocol 0, 1, 4 or later.
+    """
+    if len(content) < 2 or content[:1] != b"\x80" or content[1] < min(PROTOCOLS):
+        raise CheckpointError("data.pkl: not a pickle of protocol 2, which torch writes")
+    if content[1] not in PROTOCOLS:
+        raise CheckpointError(
+            f"data.pkl: pickle protocol {content[1]}, which torch.load does not read with weights_only=True; "
+            "save it with torch.save's own protocol 2"
+        )
 
 
 def perform(walk: PickleWalk, name: str, code: str, stream: IO[bytes]) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import IO
 
-from hstu_preserve.checkpoint_files.container import check_content, read_at, read_zip_members
+from hstu_preserve.checkpoint_files.container import check_content, has_checksums, read_at, read_zip_members
 from hstu_preserve.checkpoint_files.opcodes import walk_pickle
 from hstu_preserve.checkpoint_files.safetensors import is_safetensors, require_sound_header
 from hstu_preserve.errors import CheckpointError, UnavailableError
@@ -23,8 +23,11 @@ def require_safe_checkpoint(path: Path) -> None:
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
 
 
-def require_safe_stream(stream: IO[bytes], *, source: Path) -> None:
+def require_safe_stream(stream: IO[bytes], *, source: Path) -> bool:
     """Do the same with an open file, which is left at its start, so that the same file may then be loaded.
+
+    Returns:
+        Whether the file has checksums, all of which fit. torch can write it without.
 
     Raises:
         CheckpointError: As above.
@@ -34,8 +37,9 @@ def require_safe_stream(stream: IO[bytes], *, source: Path) -> None:
             require_sound_header(stream)
             raise CheckpointError("a safetensors file; checkpoints are read as torch.save writes them")  # noqa: TRY301
         members = read_zip_members(stream)
+        is_checked = has_checksums(members)
         for member in members.values():
-            check_content(stream, member)
+            check_content(stream, member, has_checksum=is_checked)
         pickle = members["data.pkl"]
         sizes = {name: member.size for name, member in members.items() if name.startswith("data/")}
         walk_pickle(read_at(stream, pickle.start, pickle.size), sizes)
@@ -44,3 +48,4 @@ def require_safe_stream(stream: IO[bytes], *, source: Path) -> None:
             f"{source}: not a checkpoint that can be read safely ({error}); nothing was loaded"
         ) from None
     stream.seek(0)
+    return is_checked

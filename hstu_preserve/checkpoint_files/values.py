@@ -36,24 +36,25 @@ class TensorShape:
 
 @dataclass(frozen=True, kw_only=True)
 class TupleOf:
-    """A tuple; `is_plain` without globals and storages, `is_shareable` without dicts and lists."""
+    """A tuple; `is_plain` without globals and storages."""
 
     items: "tuple[Value, ...]"
     weight: int
     depth: int
     is_plain: bool
-    is_shareable: bool
 
 
 @dataclass(kw_only=True)
 class Container:
-    """A dict, list or OrderedDict; it lies on the stack or in one other value, never in two."""
+    """A dict, list or OrderedDict."""
 
     kind: str
     weight: int = 1
     depth: int = 1
     keys: set[str | int] = field(default_factory=set)
     has_attributes: bool = False
+    is_complete: bool = False
+    """Whether it lies in another value or was referred to. It then grows no more, and so never holds itself."""
 
 
 Value = None | bool | int | float | str | GlobalName | Storage | TensorShape | TupleOf | Container
@@ -82,19 +83,21 @@ def is_extent(value: Value) -> bool:
 
 
 def make_tuple(items: list[Value]) -> TupleOf:
-    """Return the tuple of some values."""
+    """Return the tuple of some values, which are complete from now on."""
+    complete(items)
     return TupleOf(
         items=tuple(items),
         weight=1 + sum(map(weigh, items)),
         depth=1 + max(map(measure_depth, items), default=0),
         is_plain=all(map(is_plain, items)),
-        is_shareable=all(map(is_shareable, items)),
     )
 
 
-def is_shareable(value: Value) -> bool:
-    """Whether a value may stand in several places: it cannot change, and holds nothing that can."""
-    return value.is_shareable if isinstance(value, TupleOf) else not isinstance(value, Container)
+def complete(items: list[Value]) -> None:
+    """Mark the containers among some values as complete: whatever weighed them will have weighed all of them."""
+    for item in items:
+        if isinstance(item, Container):
+            item.is_complete = True
 
 
 def refuse(reason: str) -> NoReturn:
@@ -132,3 +135,29 @@ def describe_tensor(arguments: TupleOf) -> TensorShape:
     if max(offset, size) > num_elements or (size and last >= num_elements):
         refuse(f"a tensor of shape {'×'.join(map(str, sizes))} reaches beyond its storage of {num_elements}")
     return TensorShape(tuple(sizes))
+
+
+def describe_parameter(arguments: TupleOf) -> TensorShape:
+    """Return the tensor that `_rebuild_parameter` would wrap.
+
+    Raises:
+        CheckpointError: The arguments are not a tensor, a truth value and no hooks.
+    """
+    match arguments.items:
+        case (TensorShape() as tensor, bool(), Container(kind="OrderedDict", weight=1)):
+            return tensor
+        case _:
+            refuse("_rebuild_parameter with arguments that torch does not write")
+
+
+def describe_size(arguments: TupleOf) -> TupleOf:
+    """Return the tuple of integers that `torch.Size` would make.
+
+    Raises:
+        CheckpointError: The argument is not a tuple of sizes.
+    """
+    match arguments.items:
+        case (TupleOf() as sizes,) if all(map(is_extent, sizes.items)):
+            return sizes
+        case _:
+            refuse("torch.Size with arguments that torch does not write")

@@ -26,10 +26,10 @@ def prepare(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="E.g. ml-1m, ml-20m, ml-32m, ml-latest-small.", autocompletion=complete_datasets
+            metavar="NAME", help="E.g. ml-1m, ml-20m, ml-32m, amzn-books.", autocompletion=complete_datasets
         ),
     ],
-    source: Annotated[Path, typer.Option("--from", metavar="PATH", help="The zip, or the unpacked folder.")],
+    source: Annotated[Path, typer.Option("--from", metavar="PATH", help="The zip, its folder, or ratings_Books.csv.")],
     output: NewDirectoryOption,
     tie_policy: Annotated[
         str,
@@ -42,7 +42,7 @@ def prepare(
     ] = "stable",
     json: JsonOption = False,
 ) -> None:
-    """Turn a MovieLens download into a store."""
+    """Turn a download of MovieLens or of Amazon's book ratings into a store."""
     from hstu_preserve.verbs.data import prepare_data
 
     with spoken() as voice:
@@ -56,8 +56,11 @@ def prepare(
 )
 def import_(
     csv: Annotated[Path, typer.Argument(metavar="CSV", help="A sasrec_format.csv, as upstream's code wrote it.")],
-    movies: Annotated[Path, typer.Option("--movies", metavar="CSV", help="The movies.csv beside it.")],
     output: NewDirectoryOption,
+    movies: Annotated[
+        Path | None,
+        typer.Option("--movies", metavar="CSV", help="The movies.csv beside it, if any."),
+    ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="The dataset. [default: recognised by its counts]")
     ] = None,

@@ -9,6 +9,7 @@ import typer
 
 from hstu_preserve.errors import ContentError, UsageError
 from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.text import NotUtf8Error, decode_utf8
 
 VARIABLE = "HSTU_PRESERVE_PASSPHRASE"
 PassphraseFileOption = Annotated[
@@ -32,9 +33,9 @@ def find_passphrase(file: Path | None) -> str | None:
     if file is None:
         return os.environ.get(VARIABLE) or None
     try:
-        lines = read_bytes(file).decode().splitlines()
-    except UnicodeDecodeError:
-        raise ContentError(f"{file}: not UTF-8 text") from None
+        lines = decode_utf8(read_bytes(file)).splitlines()
+    except NotUtf8Error as error:
+        raise ContentError(f"{file}: {error}") from None
     if not lines or not lines[0]:
         raise UsageError(f"{file}: holds no passphrase")
     return lines[0]

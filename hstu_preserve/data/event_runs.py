@@ -38,6 +38,8 @@ class EventRuns:
         self.label = label
         self.pending: list[Ratings] = []
         self.run_ends = [0]
+        self.item_shift = 0
+        """Added to each item id on its way out: 1 for data that counts items from 0."""
         self.user_ids: Int32Array = np.empty(0, dtype=np.int32)
         """[U], of the events in runs, ascending."""
         self.counts: Int64Array = np.empty(0, dtype=np.int64)
@@ -118,7 +120,7 @@ class EventRuns:
         )
         return Ratings(
             user_ids=rows["user_id"],
-            item_ids=rows["item_id"],
+            item_ids=rows["item_id"] + np.int32(self.item_shift),
             half_stars=rows["half_stars"],
             timestamps=rows["timestamp"],
         )

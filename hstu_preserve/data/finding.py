@@ -4,8 +4,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from hstu_preserve.data.known_datasets import advise
 from hstu_preserve.data.store import RECORD_NAME, Store, open_store, verify_store
-from hstu_preserve.errors import DataMismatchError, MissingPathError, UnavailableError, UsageError
+from hstu_preserve.errors import ContentError, DataMismatchError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.manifest import DataReference
 from hstu_preserve.records.recipe import DatasetSettings
@@ -28,6 +29,7 @@ def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store
     path = data or search_stores(
         lambda record: record.name == settings.name and settings.fingerprint in {None, record.fingerprint},
         wanted=f"dataset {settings.name}",
+        advice=advise(settings.name),
     )
     store = open_pinned_store(settings, path)
     if store.name != settings.name:
@@ -66,6 +68,7 @@ def locate_store_for_bundle(reference: DataReference, data: Path | None, *, carr
     return search_stores(
         lambda record: record.fingerprint == reference.fingerprint,
         wanted=f"{reference.name} with fingerprint {reference.fingerprint[:16]}…",
+        advice=advise(reference.name),
     )
 
 
@@ -77,8 +80,26 @@ def open_store_for_bundle(reference: DataReference, path: Path) -> Store:
     """
     store = open_store(path)
     require_fingerprint(store, reference.fingerprint, path=path)
+    require_told_counts(reference, store)
     verify_store(store, place=path)
     return store
+
+
+def require_told_counts(reference: DataReference, store: Store) -> None:
+    """Raise ContentError if a bundle tells other sizes of its data than the data of its fingerprint has."""
+    found = store.record.counts
+    differences = [
+        f"{what} told as {told:,}, found {size:,}"
+        for what, told, size in (
+            ("users", reference.num_users, found.num_users),
+            ("rated items", reference.num_rated_items, found.num_rated_items),
+            ("candidates", reference.num_candidates, found.num_candidates),
+            ("ratings", reference.num_ratings, found.num_ratings),
+        )
+        if told != size
+    ]
+    if differences:
+        raise ContentError(f"the bundle calls its data {reference.name}, and it is not ({'; '.join(differences)})")
 
 
 def require_fingerprint(store: Store, expected: str, *, path: Path) -> None:
@@ -90,8 +111,13 @@ def require_fingerprint(store: Store, expected: str, *, path: Path) -> None:
         )
 
 
-def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str) -> Path:
+def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str, advice: str) -> Path:
     """Return the one fitting store in the folder that HSTU_PRESERVE_DATA names.
+
+    Args:
+        is_wanted: Says whether a store fits.
+        wanted: The store in words, for messages.
+        advice: How such a store is made, if it can be.
 
     Raises:
         UnavailableError: The variable is not set, or no store there fits.
@@ -101,14 +127,14 @@ def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str) -> P
     if not folder:
         raise UnavailableError(
             f"no data: {wanted} is needed; name a store with --data or a folder of stores with {STORES_VARIABLE} "
-            "('hstu-preserve data prepare' makes one)"
+            f"({advice})"
         )
     if not Path(folder).is_dir():
         raise MissingPathError(f"{folder}: no such directory ({STORES_VARIABLE})")
     records = sorted(Path(folder).glob(f"*/{RECORD_NAME}"))
     fitting = [path.parent for path in records if is_wanted(StoreRecord.from_json(read_bytes(path), source=str(path)))]
     if not fitting:
-        raise UnavailableError(f"{folder}: no store with {wanted}; make one with 'hstu-preserve data prepare'")
+        raise UnavailableError(f"{folder}: no store with {wanted}; {advice}")
     if len(fitting) > 1:
         raise UsageError(f"several stores with {wanted}: {', '.join(map(str, fitting))}; name one with --data")
     return fitting[0]

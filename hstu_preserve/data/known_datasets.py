@@ -1,10 +1,10 @@
-"""The MovieLens editions: their files, their published checksums and counts."""
+"""The data sets that have a name: their files, their published checksums and counts, and how each is brought in."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from hstu_preserve.errors import ContentError, UnknownNameError
-from hstu_preserve.records.store import StoreCounts
 
 
 class Layout(StrEnum):
@@ -30,6 +30,19 @@ class KnownDataset:
     num_candidates: int
     num_ratings: int
 
+
+@dataclass(frozen=True, kw_only=True)
+class AmazonDataset:
+    """What Meta's preprocessing and the publisher say of Amazon's ratings; no checksum is published."""
+
+    name: str
+    num_lines: int
+    """Of the file, before anything is left out."""
+    num_candidates: int
+    """Items that are left, as Meta's code requires them."""
+
+
+AMAZON_BOOKS = AmazonDataset(name="amzn-books", num_lines=22_507_155, num_candidates=695_762)
 
 KNOWN_DATASETS = {
     dataset.name: dataset
@@ -92,25 +105,84 @@ KNOWN_DATASETS = {
 }
 
 
+PUBLISHED_NAMES = (*KNOWN_DATASETS, AMAZON_BOOKS.name)
+"""Of the data that `data prepare` makes a store of."""
+
+GENERATED = {
+    "ml-3b": "Meta's run_fractal_expansion.py generates it from ml-20m",
+    "ml-1b": "GroupLens generated it from ml-20m (ml-20mx16x32)",
+    "ml-20mx16x32": "GroupLens generated it from ml-20m",
+}
+"""Data that nobody rated, by the names that Meta's code gives it."""
+
+
 def find_known_dataset(name: str) -> KnownDataset:
     """Return the published facts of a MovieLens edition.
 
     Raises:
-        UnknownNameError: There is no such edition.
+        UnknownNameError: There is no such edition; the message lists the known names.
     """
+    if name in GENERATED:
+        raise UnknownNameError(kind="dataset", name=name, known=(), hint=advise(name))
     if name not in KNOWN_DATASETS:
-        raise UnknownNameError(kind="dataset", name=name, known=KNOWN_DATASETS)
+        hint = f"known are {', '.join(PUBLISHED_NAMES)}; other data comes in with 'hstu-preserve data import'"
+        raise UnknownNameError(kind="dataset", name=name, known=PUBLISHED_NAMES, hint=hint)
     return KNOWN_DATASETS[name]
 
 
-def require_published_counts(counts: StoreCounts, *, dataset: KnownDataset) -> None:
+def advise(name: str) -> str:
+    """Return, as one sentence, how a store of that name is made."""
+    if name == AMAZON_BOOKS.name:
+        return (
+            f"'hstu-preserve data import CSV --name {name} --output DIR' makes one of Meta's sasrec_format.csv; "
+            "ratings_Books.csv is taken as well, see 'hstu-preserve data --help'"
+        )
+    if name in PUBLISHED_NAMES:
+        return f"'hstu-preserve data prepare {name} --from PATH --output DIR' makes one"
+    if name == "synthetic":
+        return "'hstu-preserve data synthesize --seed S --output DIR' makes one"
+    if name in GENERATED:
+        return f"{GENERATED[name]}, and no command here makes a store of it; ml-20m is what it was generated from"
+    return f"'hstu-preserve data import CSV --name {name} --output DIR' makes one of a sasrec_format.csv"
+
+
+class Counts(Protocol):
+    """The sizes of data: those of a store, or those that a bundle tells of its data."""
+
+    @property
+    def num_users(self) -> int: ...  # noqa: D102  # the names say it
+
+    @property
+    def num_rated_items(self) -> int: ...  # noqa: D102
+
+    @property
+    def num_candidates(self) -> int: ...  # noqa: D102
+
+    @property
+    def num_ratings(self) -> int: ...  # noqa: D102
+
+
+def describe_borrowed_name(name: str, counts: Counts) -> str | None:
+    """Return how data that bears a published name differs from what was published; None if it does not."""
+    if name == AMAZON_BOOKS.name and counts.num_candidates != AMAZON_BOOKS.num_candidates:
+        return (
+            f"not the {name} of Meta's code, which has {AMAZON_BOOKS.num_candidates:,} items; "
+            f"this has {counts.num_candidates:,}"
+        )
+    if name not in KNOWN_DATASETS:
+        return None
+    differences = list_count_differences(counts, dataset=KNOWN_DATASETS[name])
+    return f"not the published {name} ({'; '.join(differences)})" if differences else None
+
+
+def require_published_counts(counts: Counts, *, dataset: KnownDataset) -> None:
     """Raise ContentError naming every count that differs from the published one."""
     differences = list_count_differences(counts, dataset=dataset)
     if differences:
         raise ContentError(f"{dataset.name}: not the published data ({'; '.join(differences)})")
 
 
-def list_count_differences(counts: StoreCounts, *, dataset: KnownDataset) -> list[str]:
+def list_count_differences(counts: Counts, *, dataset: KnownDataset) -> list[str]:
     """Return one line for each count that is published and differs."""
     pairs = (
         ("users", counts.num_users, dataset.num_users),

@@ -11,7 +11,16 @@ import numpy as np
 
 from hstu_preserve.data.arrays import Int16Array, Int32Array, Int64Array, Uint8Array
 from hstu_preserve.data.known_datasets import Layout
-from hstu_preserve.data.number_fields import MALFORMED, MAX_ID, parse_half_stars, parse_ids, parse_whole_numbers
+from hstu_preserve.data.number_fields import (
+    ID_RULE,
+    MALFORMED,
+    MAX_ID,
+    STARS_RULE,
+    TIME_RULE,
+    parse_half_stars,
+    parse_ids,
+    parse_whole_numbers,
+)
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.sources import Source, read_line_blocks, read_whole
 from hstu_preserve.errors import ContentError
@@ -20,6 +29,7 @@ YEAR = re.compile(r"\(([0-9]{4})\)\s*$")
 NUM_LEADING_FIELDS_100K = 5
 """Of `u.item`: id, title, release date, video release date, IMDb URL; then one flag per genre."""
 MAX_TABLE_BYTES = 2**26
+NUMBER_RULES = f"; ids are {ID_RULE}, ratings {STARS_RULE}, times {TIME_RULE}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +126,9 @@ def parse_block(block: bytes, *, spec: RatingsFormat, label: str, first_line: in
     malformed |= (starts[empty] != ends[empty]).any(axis=0)
     if malformed.any():
         row = int(malformed.argmax())
-        refuse_line(block[starts[0][row] :], label=label, line=first_line + row, expected=describe_line(spec))
+        refuse_line(
+            block[starts[0][row] :], label=label, line=first_line + row, expected=describe_line(spec), rule=NUMBER_RULES
+        )
     return Ratings(
         user_ids=user_ids.astype(np.int32),
         item_ids=item_ids.astype(np.int32),
@@ -151,10 +163,10 @@ def describe_line(spec: RatingsFormat) -> str:
     return spec.separator.join(names.get(column, "") for column in range(spec.num_fields))
 
 
-def refuse_line(content: bytes, *, label: str, line: int, expected: str) -> NoReturn:
+def refuse_line(content: bytes, *, label: str, line: int, expected: str, rule: str = "") -> NoReturn:
     """Raise ContentError that names file and line and quotes the line."""
     found = content.split(b"\n", maxsplit=1)[0][:80].decode("latin-1")
-    raise ContentError(f"{label}, line {line}: malformed (expected {expected!r}, found {found!r})")
+    raise ContentError(f"{label}, line {line}: malformed (expected {expected!r}, found {found!r}{rule})")
 
 
 def read_movies(source: Source, *, layout: Layout) -> MovieTable:
@@ -226,12 +238,26 @@ def make_movie_table(numbered_rows: Iterable[tuple[int, list[str]]], *, label: s
     genres: list[tuple[str, ...]] = []
     years: list[int] = []
     for line, row in numbered_rows:
-        if len(row) != 3 or not is_id(row[0]) or not row[2]:
+        if len(row) != 3 or not is_id(row[0]) or not split_genres(row[2]):
             refuse_line(",".join(row).encode(), label=label, line=line, expected="id, title, genres")
         ids.append(int(row[0]))
-        genres.append(tuple(row[2].strip().split("|")))
+        genres.append(split_genres(row[2]))
         years.append(find_year(row[1]))
     return require_unique(ids, genres, years, label=label)
+
+
+def split_genres(cell: str) -> tuple[str, ...]:
+    """Return the genres of a cell, without blanks around them, which would make two genres of one."""
+    return tuple(genre for part in cell.split("|") if (genre := part.strip()))
+
+
+def make_plain_table(item_ids: Int64Array) -> MovieTable:
+    """Return a table of items of which nothing but the id is known."""
+    return MovieTable(
+        item_ids=item_ids.astype(np.int32),
+        genres=((),) * len(item_ids),
+        years=np.zeros(len(item_ids), dtype=np.int16),
+    )
 
 
 def read_tabbed_movies(source: Source) -> MovieTable:

@@ -12,6 +12,9 @@ MALFORMED = -1
 MAX_ID = 2**31 - 1
 MAX_DIGITS = 15
 """More digits than any identifier or unix time has, and few enough for 64 bits."""
+ID_RULE = f"whole numbers from 1 to {MAX_ID}"
+STARS_RULE = "0.5 to 5 in halves"
+TIME_RULE = "whole seconds since 1970"
 
 
 def parse_whole_numbers(text: Uint8Array, *, starts: Int64Array, ends: Int64Array) -> Int64Array:
@@ -43,6 +46,12 @@ def parse_ids(text: Uint8Array, *, starts: Int64Array, ends: Int64Array) -> Int6
     """Return the identifier (1 to 2**31 - 1; 0 is padding) in each field, else `MALFORMED`."""
     values = parse_whole_numbers(text, starts=starts, ends=ends)
     return np.where((values >= 1) & (values <= MAX_ID), values, MALFORMED)
+
+
+def parse_ids_from_zero(text: Uint8Array, *, starts: Int64Array, ends: Int64Array) -> Int64Array:
+    """Return the identifier (0 to 2**31 - 1) in each field of data that may count from 0, else `MALFORMED`."""
+    values = parse_whole_numbers(text, starts=starts, ends=ends)
+    return np.where(values <= MAX_ID, values, MALFORMED)
 
 
 def parse_half_stars(text: Uint8Array, *, starts: Int64Array, ends: Int64Array) -> Int64Array:

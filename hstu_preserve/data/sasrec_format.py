@@ -1,7 +1,7 @@
 """Data that Meta's preprocessing already wrote (`sasrec_format.csv`), imported with its order of events kept.
 
 Each row is a user, in random order; three cells hold the user's items, ratings and times, joined by commas. Meta's
-loader runs `eval` on them; here they are parsed.
+loader runs `eval` on them; here they are parsed, and blanks, brackets and a last comma are taken as it takes them.
 """
 
 import csv
@@ -13,11 +13,27 @@ from pathlib import Path
 
 import numpy as np
 
+from hstu_preserve.data.amazon import NOTICE as AMAZON_NOTICE
 from hstu_preserve.data.arrays import Int32Array, Int64Array
 from hstu_preserve.data.event_runs import open_event_runs
-from hstu_preserve.data.known_datasets import KNOWN_DATASETS, list_count_differences, require_published_counts
-from hstu_preserve.data.movielens import MAX_TABLE_BYTES, MovieTable, decode, is_id, parse_movies_csv
-from hstu_preserve.data.number_fields import MALFORMED, parse_half_stars, parse_ids, parse_whole_numbers
+from hstu_preserve.data.known_datasets import (
+    AMAZON_BOOKS,
+    KNOWN_DATASETS,
+    list_count_differences,
+    require_published_counts,
+)
+from hstu_preserve.data.movielens import MAX_TABLE_BYTES, MovieTable, decode, make_plain_table, parse_movies_csv
+from hstu_preserve.data.number_fields import (
+    ID_RULE,
+    MALFORMED,
+    MAX_ID,
+    STARS_RULE,
+    TIME_RULE,
+    parse_half_stars,
+    parse_ids,
+    parse_ids_from_zero,
+    parse_whole_numbers,
+)
 from hstu_preserve.data.preparation import GROUPLENS_NOTICE
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.sources import read_whole
@@ -26,8 +42,9 @@ from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.primitives.files import open_stream
+from hstu_preserve.primitives.text import NotUtf8Error
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.store import StoreCounts, TiePolicy
+from hstu_preserve.records.store import StoreCounts, StoreRecord, TiePolicy
 
 USER_COLUMN = "user_id"
 ITEM_COLUMN = "sequence_item_ids"
@@ -35,6 +52,13 @@ RATING_COLUMN = "sequence_ratings"
 TIME_COLUMN = "sequence_timestamps"
 UNNAMED = "imported"
 """The name of data that is no published edition."""
+UNKNOWN_TERMS = "Imported by its user; this program does not know its terms, so that it is not redistributed."
+RULES = {
+    ITEM_COLUMN: f"item ids are {ID_RULE}",
+    RATING_COLUMN: f"ratings are {STARS_RULE}",
+    TIME_COLUMN: f"times are {TIME_RULE}",
+}
+BLANKS = str.maketrans("", "", " \t\r\n")
 CHARACTERS_PER_BLOCK = 2**22
 MAX_CELL_CHARACTERS = 2**24
 """Python's reader stops at 2**17, which a user with 15,000 events exceeds."""
@@ -48,14 +72,18 @@ class Row:
     cells: dict[str, str]
 
 
-def import_sasrec_format(path: Path, *, movies: Path, name: str | None, output: Path, voice: Voice = SILENT) -> Store:
-    """Turn an existing `sasrec_format.csv` and its movie table into a store.
+def import_sasrec_format(
+    path: Path, *, movies: Path | None, name: str | None, output: Path, voice: Voice = SILENT
+) -> Store:
+    """Turn an existing `sasrec_format.csv` and its movie table, if there is one, into a store.
 
     Memory does not grow with the number of ratings; beside the store, disk space of 17 bytes for each is needed.
 
     Args:
         path: The CSV.
-        movies: Meta's processed `movies.csv`, or MovieLens' own.
+        movies: Meta's processed `movies.csv`, or MovieLens' own. None makes candidates of the items that were rated,
+            without genres and years; if they count from 0, as Meta's preprocessing of Amazon's ratings does, of all ids
+            up to the largest, and each is shifted by one, as Meta's loader shifts them.
         name: The dataset's name; None takes the published edition of the same counts, else `imported`.
         output: The new directory.
         voice: Shows how many ratings were written.
@@ -68,17 +96,45 @@ def import_sasrec_format(path: Path, *, movies: Path, name: str | None, output: 
         UnavailableError: `output` cannot be written, or the disk is full.
     """
     with new_store_folder(output) as folder, open_event_runs(folder, label=output) as runs:
-        for part in read_sasrec_format(path):
+        rated_ids: Int32Array = np.empty(0, dtype=np.int32)
+        for part in read_sasrec_format(path, parse=parse_ids_from_zero if movies is None else parse_ids):
             runs.add(part)
-        table = read_movie_table(movies)
-        origin = Origin(source=path.name, source_md5=None, redistributable=False, notice=GROUPLENS_NOTICE)
+            rated_ids = np.union1d(rated_ids, part.item_ids)
+        runs.item_shift = find_shift(rated_ids, label=path.name)
+        table = read_movie_table(movies) if movies is not None else make_table(rated_ids, shift=runs.item_shift)
+        origin = Origin(source=path.name, source_md5=None, redistributable=False, notice=UNKNOWN_TERMS)
         record = stream_arrays(
             runs, table, folder=folder, name=name or UNNAMED, tie_policy=TiePolicy.IMPORTED, origin=origin, voice=voice
         )
         if name in KNOWN_DATASETS:
             require_published_counts(record.counts, dataset=KNOWN_DATASETS[name])
-        write_record(record.model_copy(update={"name": name or recognize(record.counts)}), folder)
+        write_record(name_data(record, name or recognize(record.counts)), folder)
     return open_store(output)
+
+
+def find_shift(rated_ids: Int32Array, *, label: str) -> int:
+    """Return by how much item ids are shifted: 1 if they count from 0, which is padding here.
+
+    Raises:
+        ContentError: The largest would be too large then.
+    """
+    if not len(rated_ids) or rated_ids[0] > 0:
+        return 0
+    if rated_ids[-1] == MAX_ID:
+        raise ContentError(f"{label}: item ids from 0 to {MAX_ID}; those that count from 0 end at {MAX_ID - 1}")
+    return 1
+
+
+def make_table(rated_ids: Int32Array, *, shift: int) -> MovieTable:
+    """Return the candidates of data without a table: the items that were rated, or all codes if they count from 0."""
+    return make_plain_table(np.arange(1, int(rated_ids[-1]) + 2) if shift else rated_ids.astype(np.int64))
+
+
+def name_data(record: StoreRecord, name: str) -> StoreRecord:
+    """Return the record with its name, and with the terms of the publisher whose data bears it."""
+    notices = {**dict.fromkeys(KNOWN_DATASETS, GROUPLENS_NOTICE), AMAZON_BOOKS.name: AMAZON_NOTICE}
+    provenance = record.provenance.model_copy(update={"notice": notices.get(name, UNKNOWN_TERMS)})
+    return record.model_copy(update={"name": name, "provenance": provenance})
 
 
 def recognize(counts: StoreCounts) -> str:
@@ -96,16 +152,20 @@ def read_movie_table(path: Path) -> MovieTable:
     return parse_movies_csv(decode(content, label=path.name, encoding="utf-8"), label=path.name)
 
 
-def read_sasrec_format(path: Path) -> Iterator[Ratings]:
+def read_sasrec_format(path: Path, *, parse: Callable[..., Int64Array]) -> Iterator[Ratings]:
     """Yield all events, user by user in the file's order.
+
+    Args:
+        path: The CSV.
+        parse: Reads item ids.
 
     Raises:
         ContentError: A malformed row, no users, or a user listed twice.
     """
     users: list[Int32Array] = []
-    with open_stream(path) as stream, io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+    with open_stream(path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
         for rows in split_rows(read_rows(text, label=path.name)):
-            yield parse_rows(rows, label=path.name)
+            yield parse_rows(rows, parse=parse, label=path.name)
             users.append(np.array([int(row.cells[USER_COLUMN]) for row in rows], dtype=np.int32))
     if not users:
         raise ContentError(f"{path.name}: holds no users")
@@ -149,13 +209,23 @@ def read_rows(stream: io.TextIOWrapper, *, label: str) -> Iterator[Row]:
                     raise ContentError(
                         f"{label}, line {reader.line_num}: expected {len(header)} cells, found {len(fields)}"
                     )
-                yield Row(line=reader.line_num, cells={column: fields[place] for column, place in position_of.items()})
-    except UnicodeDecodeError:
-        raise ContentError(f"{label}, after line {reader.line_num}: not UTF-8") from None
+                cells = {column: strip_list(fields[place]) for column, place in position_of.items()}
+                yield Row(line=reader.line_num, cells=cells)
+    except UnicodeDecodeError as error:
+        reason = NotUtf8Error(error.object, start=error.start) if reader.line_num == 0 else "not UTF-8"
+        raise ContentError(f"{label}, after line {reader.line_num}: {reason}") from None
     except csv.Error as error:
         raise ContentError(f"{label}, line {reader.line_num}: malformed ({error})") from None
     except OSError as error:
         raise UnavailableError(f"{label}: cannot be read ({error.strerror})") from None
+
+
+def strip_list(cell: str) -> str:
+    """Return a cell's values joined by commas alone: `[1, 2]`, `(1, 2)` and `1, 2,` are `1,2`."""
+    values = cell.translate(BLANKS)
+    if values[:1] + values[-1:] in {"[]", "()"}:
+        values = values[1:-1]
+    return values.removesuffix(",")
 
 
 @contextmanager
@@ -168,16 +238,22 @@ def long_cells() -> Iterator[None]:
         csv.field_size_limit(before)
 
 
-def parse_rows(rows: list[Row], *, label: str) -> Ratings:
+def is_user_id(text: str) -> bool:
+    """Say whether `text` is a user's id; Meta's preprocessing of Amazon's ratings counts users from 0."""
+    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= MAX_ID
+
+
+def parse_rows(rows: list[Row], *, parse: Callable[..., Int64Array], label: str) -> Ratings:
     """Return the events of some users.
 
     Raises:
         ContentError: A malformed cell, or cells of one row that differ in length.
     """
     for row in rows:
-        if not is_id(row.cells[USER_COLUMN]):
+        if not is_user_id(row.cells[USER_COLUMN]):
             raise ContentError(
-                f"{label}, line {row.line}, column {USER_COLUMN}: not a user id ({row.cells[USER_COLUMN][:40]!r})"
+                f"{label}, line {row.line}, column {USER_COLUMN}: not a user id ({row.cells[USER_COLUMN][:40]!r}); "
+                f"they are whole numbers up to {MAX_ID}"
             )
     counts = count_values(rows, column=ITEM_COLUMN)
     for column in (RATING_COLUMN, TIME_COLUMN):
@@ -185,7 +261,7 @@ def parse_rows(rows: list[Row], *, label: str) -> Ratings:
     user_ids = np.array([int(row.cells[USER_COLUMN]) for row in rows], dtype=np.int32)
     return Ratings(
         user_ids=np.repeat(user_ids, counts),
-        item_ids=parse_column(rows, column=ITEM_COLUMN, parse=parse_ids, label=label).astype(np.int32),
+        item_ids=parse_column(rows, column=ITEM_COLUMN, parse=parse, label=label).astype(np.int32),
         half_stars=parse_column(rows, column=RATING_COLUMN, parse=parse_half_stars, label=label).astype(np.int8),
         timestamps=parse_column(rows, column=TIME_COLUMN, parse=parse_whole_numbers, label=label),
     )
@@ -221,5 +297,7 @@ def parse_column(rows: list[Row], *, column: str, parse: Callable[..., Int64Arra
         place = int(malformed.argmax())
         row = int(np.searchsorted(np.cumsum(count_values(rows, column=column)), place, side="right"))
         found = text[starts[place] : ends[place]][:40].tobytes().decode(errors="replace")
-        raise ContentError(f"{label}, line {rows[row].line}, column {column}: malformed value {found!r}")
+        raise ContentError(
+            f"{label}, line {rows[row].line}, column {column}: malformed value {found!r}; {RULES[column]}"
+        )
     return values

@@ -11,6 +11,7 @@ from typing import IO, Protocol
 
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError
 from hstu_preserve.primitives.files import open_stream
+from hstu_preserve.primitives.text import NotUtf8Error, drop_mark
 
 BLOCK_BYTES = 2**20
 
@@ -122,18 +123,21 @@ def open_source(path: Path, *, zip_md5: str | None) -> Iterator[Source]:
 
 
 def read_line_blocks(stream: IO[bytes], *, label: str) -> Iterator[bytes]:
-    r"""Yield the stream in blocks of whole lines, each line ending in a single `\n`.
+    r"""Yield the stream in blocks of whole lines, each line ending in a single `\n`, without a byte order mark.
 
     Args:
         stream: Read to its end; memory stays within a few blocks unless one line is longer.
         label: Names the stream in the message.
 
     Raises:
-        ContentError: The zip member is damaged, or a line is longer than a block.
+        ContentError: The zip member is damaged, UTF-16 or UTF-32, or a line is longer than a block.
     """
     rest = b""
+    is_beginning = True
     try:
         while block := stream.read(BLOCK_BYTES):
+            block = drop_mark(block) if is_beginning else block
+            is_beginning = False
             whole, newline, rest = (rest + block).rpartition(b"\n")
             if len(rest) > BLOCK_BYTES:
                 raise ContentError(f"{label}: a line longer than {BLOCK_BYTES} bytes")
@@ -141,6 +145,8 @@ def read_line_blocks(stream: IO[bytes], *, label: str) -> Iterator[bytes]:
                 yield (whole + newline).replace(b"\r\n", b"\n")
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise ContentError(f"{label}: damaged ({error})") from None
+    except NotUtf8Error as error:
+        raise ContentError(f"{label}: {error}") from None
     except OSError as error:
         raise UnavailableError(f"{label}: cannot be read ({error.strerror})") from None
     if rest:

@@ -1,26 +1,16 @@
 """Hold the entries of a list of digests, one for each file; refuse a list that contradicts itself."""
 
-import codecs
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from hstu_preserve.errors import ContentError
+from hstu_preserve.primitives.text import NotUtf8Error, decode_utf8, find_other_encoding
 from hstu_preserve.records.legacy import ListedFile
 
 # Time and memory grow with the size. Measured at 16 MiB on a busy machine, 300,000 `md5sum` lines took 21 s and
 # 730 MiB, JSON 24 s and 820 MiB. A quarter of that is bearable for a stranger's list, with room for 75,000 files.
 MAX_LIST_BYTES = 4 * 2**20
 MAX_NAME_CHARACTERS = 4096
-
-
-ENCODING_OF_MARK = {
-    codecs.BOM_UTF8: "utf-8",
-    codecs.BOM_UTF32_LE: "utf-32-le",  # before UTF-16's, which it begins with
-    codecs.BOM_UTF32_BE: "utf-32-be",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
-"""A byte order mark says which encoding follows; Windows PowerShell writes UTF-16 with one."""
 
 
 @dataclass(kw_only=True)
@@ -32,20 +22,20 @@ class DigestList:
 
 
 def decode(content: bytes, *, source: str) -> str:
-    """Return the text of a list, in UTF-8 or in the encoding that its byte order mark names.
+    """Return the text of a list, in UTF-8 or in the encoding that its byte order mark names (PowerShell's is UTF-16).
 
     Raises:
         ContentError: It is too large, or no such text.
     """
     if len(content) > MAX_LIST_BYTES:
         raise ContentError(f"{source}: larger than {MAX_LIST_BYTES} bytes")
-    mark = next((mark for mark in ENCODING_OF_MARK if content.startswith(mark)), b"")
-    encoding = ENCODING_OF_MARK.get(mark, "utf-8")
+    marked = find_other_encoding(content)
     try:
-        return content.removeprefix(mark).decode(encoding)
-    except UnicodeDecodeError as error:
-        place = len(mark) + error.start
-        raise ContentError(f"{source}: not {encoding.upper()} (byte {place}); save it as UTF-8") from None
+        return content.decode(marked) if marked else decode_utf8(content)
+    except NotUtf8Error as error:
+        raise ContentError(f"{source}: {error} (line {error.line}); save it as UTF-8") from None
+    except UnicodeDecodeError:
+        raise ContentError(f"{source}: not {marked}, as its byte order mark says; save it as UTF-8") from None
 
 
 def merge(files: Iterable[ListedFile], *, source: str) -> list[ListedFile]:

@@ -1,39 +1,43 @@
 """Metrics from ranks, as upstream defines them (arXiv:2402.17152, section 4.1.1): means over users, in float64."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import digamma
 
+from hstu_preserve.evaluation.ranking import MAX_K, MISS
 from hstu_preserve.evaluation.ranks import BoolArray, Int64Array, UserRanks
+from hstu_preserve.records.evaluation import TiedMetric
 
 HIT_RATE_CUTOFFS = (1, 10, 50, 100, 200, 500, 1000)
 NDCG_CUTOFFS = (1, 10, 50, 100, 200)
 LIKED_HALF_STARS = 8  # the `_>=4` family counts targets of 4 stars or more
 
 
-def hit_rate(ranks: Int64Array, cutoff: int) -> float:
+def hit_rate(ranks: Int64Array, cutoff: int) -> float | None:
     """Return the share of ranks up to the cutoff."""
     return mean(ranks <= cutoff)
 
 
-def ndcg(ranks: Int64Array, cutoff: int) -> float:
+def ndcg(ranks: Int64Array, cutoff: int) -> float | None:
     """Return the mean of 1 / log2(rank + 1) for ranks up to the cutoff: NDCG with one relevant item."""
     return mean(np.where(ranks <= cutoff, 1.0 / np.log2(ranks + 1.0), 0.0))
 
 
-def reciprocal_rank(ranks: Int64Array) -> float:
+def reciprocal_rank(ranks: Int64Array) -> float | None:
     """Return the mean of 1 / rank; upstream's clamp gives a miss 1 / 2501."""
     return mean(1.0 / ranks)
 
 
-def mean(values: npt.NDArray[np.bool_] | npt.NDArray[np.float64]) -> float:
-    """Return the mean in float64, 0 for nothing."""
-    return float(np.mean(values, dtype=np.float64)) if values.size else 0.0
+def mean(values: npt.NDArray[np.bool_] | npt.NDArray[np.float64]) -> float | None:
+    """Return the mean in float64, None for nobody: a number would look like a result."""
+    return float(np.mean(values, dtype=np.float64)) if values.size else None
 
 
-def compute_metrics(users: UserRanks) -> dict[str, float]:
-    """Return upstream's metrics by upstream's names, from the clamped ranks."""
+def compute_metrics(users: UserRanks) -> dict[str, float | None]:
+    """Return upstream's metrics by upstream's names, from the clamped ranks; None for a mean over nobody."""
     ranks = users.ranks_topk
     liked = ranks[users.target_half_stars >= LIKED_HALF_STARS]
     return {
@@ -47,12 +51,48 @@ def compute_metrics(users: UserRanks) -> dict[str, float]:
     }
 
 
-def exact_reciprocal_rank(users: UserRanks) -> float:
-    """Return the mean reciprocal of the exact ranks; a target that cannot be ranked counts 0."""
-    rankable = users.ranks > 0
-    return mean(np.where(rankable, 1.0 / np.maximum(users.ranks, 1), 0.0))
+def exact_reciprocal_rank(users: UserRanks) -> float | None:
+    """Return the mean reciprocal of the exact ranks; a target that cannot be ranked counts 0.
+
+    A tied target counts the mean of 1 / place over the places that it could take among its equals, which is what an
+    order drawn at random would give on average. Its best place alone would make a model that scores all items alike
+    perfect.
+    """
+    reciprocal = np.where(users.ranks > 0, 1.0 / np.maximum(users.ranks, 1), 0.0)
+    is_tied = users.ties > 0
+    first, places = users.ranks[is_tied], users.ties[is_tied] + 1
+    # 1/a + … + 1/(b - 1) = digamma(b) - digamma(a).
+    reciprocal[is_tied] = (digamma(first + places) - digamma(first)) / places
+    return mean(reciprocal)
+
+
+def bound_by_ties(users: UserRanks) -> dict[str, TiedMetric] | None:
+    """Return what each metric, and `exact_mrr`, would be with all ties for the target and with all against it.
+
+    Upstream's evaluator leaves the order of equal scores to `torch.topk`, so that its metrics lie anywhere between.
+
+    Returns:
+        None if no user has an exact tie: each metric has one value then.
+    """
+    if not (users.ties > 0).any():
+        return None
+    best, worst = place_ties(users, users.ranks), place_ties(users, users.ranks + users.ties)
+    ties_for, ties_against = compute_metrics(best), compute_metrics(worst)
+    ties_for["exact_mrr"], ties_against["exact_mrr"] = exact_reciprocal_rank(best), exact_reciprocal_rank(worst)
+    return {name: TiedMetric(ties_for=ties_for[name], ties_against=ties_against[name]) for name in ties_for}
+
+
+def place_ties(users: UserRanks, ranks: Int64Array) -> UserRanks:
+    """Return the users with these exact ranks of their tied targets, and nobody tied."""
+    is_tied = users.ties > 0
+    return replace(
+        users,
+        ranks=np.where(is_tied, ranks, users.ranks),
+        ranks_topk=np.where(is_tied, np.where(ranks <= MAX_K, ranks, MISS), users.ranks_topk),
+        ties=np.zeros_like(users.ties),
+    )
 
 
 def coverage(is_recommended: Sequence[BoolArray]) -> float:
     """Return the share of candidates that are recommended in at least one batch of users."""
-    return mean(np.logical_or.reduce(is_recommended))
+    return float(np.mean(np.logical_or.reduce(is_recommended), dtype=np.float64))

@@ -11,9 +11,9 @@ from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
 from hstu_preserve.evaluation.evaluated import Evaluated
-from hstu_preserve.evaluation.metrics import compute_metrics, coverage, exact_reciprocal_rank
+from hstu_preserve.evaluation.metrics import bound_by_ties, compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
-from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
+from hstu_preserve.evaluation.ranks import BoolArray, RankedBatch, UserRanks, concatenate
 from hstu_preserve.evaluation.users import UserIndices, rank_users
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.voice import Progress, Voice
@@ -142,6 +142,7 @@ def make_record(
         num_tied=int((ranks.ties > 0).sum()),
         num_nearly_tied=int((ranks.near_ties > 0).sum()),
         ranks_sha256=ranks.digest(),
+        ties=bound_by_ties(ranks),
     )
 
 
@@ -159,8 +160,17 @@ def merge_batches(parts: list[list[RankedBatch]]) -> list[RankedBatch]:
 
 def evaluators_agree(ranks: UserRanks) -> bool:
     """Whether both evaluators give the same rank to every unclamped user without an exact tie."""
-    is_comparable = (ranks.ranks_topk != MISS) & (ranks.ties == 0)
     is_same = ranks.ranks == ranks.ranks_topk
     is_beyond = (ranks.ranks == 0) | (ranks.ranks >= MISS)
     is_consistent_miss = (ranks.ranks_topk != MISS) | is_beyond | (ranks.ties > 0)
-    return bool((is_same | ~is_comparable).all() and is_consistent_miss.all())
+    return bool((is_same | ~find_comparable(ranks)).all() and is_consistent_miss.all())
+
+
+def find_comparable(ranks: UserRanks) -> BoolArray:
+    """Return which users both evaluators give a rank of their own: unclamped, and without an exact tie."""
+    return np.asarray((ranks.ranks_topk != MISS) & (ranks.ties == 0))
+
+
+def count_comparable(ranks: UserRanks) -> int:
+    """Return of how many users the two evaluators' ranks can be compared; of none, that they agree says nothing."""
+    return int(find_comparable(ranks).sum())

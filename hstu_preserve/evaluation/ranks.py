@@ -55,7 +55,8 @@ class UserRanks:
         user_ids: Raw user ids.
         target_ids: The held-out item of each user.
         target_half_stars: Its rating, times 2.
-        ranks: Exact rank, from 1; 0 if the target was seen before or is no candidate.
+        ranks: Exact rank, from 1: one more than the candidates that score higher. A tied target so has the first place
+            among its equals, and the last is `ranks + ties`. 0 if the target was seen before or is no candidate.
         ranks_topk: Upstream's rank, 2,501 beyond the top 2,500.
         ties: Other candidates with exactly the target's score.
         near_ties: Other candidates within 1e-6 of the target's score, exact ties included.

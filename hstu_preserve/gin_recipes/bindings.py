@@ -16,6 +16,8 @@ MODELS = ("HSTU", "HSTU-TF", "SASRec")
 UNION_TAGS = frozenset({*MODELS, "SampledSoftmaxLoss", "FullSoftmaxLoss", "logit_adjust", "ips", "pop_sampler"})
 """The values that decide which fields a section of the recipe has."""
 
+INTERACTION = "train_fn.interaction_module_type"
+DOT_PRODUCT = "DotProduct"
 NO_LEARNED_SIMILARITY = "learned similarities (MoL) are not supported"
 
 AUXILIARY_LOSSES: frozenset[str] = frozenset()
@@ -116,9 +118,9 @@ RECIPE_BINDINGS = (
     RecipeBinding("train_fn.loss_activation_checkpoint", path="loss.activation_checkpoint", default=False),
     # Upstream's default is "", which upstream itself cannot build; a chain that leaves it out means the dot product.
     RecipeBinding(
-        "train_fn.interaction_module_type",
+        INTERACTION,
         path="loss.interaction_module_type",
-        default="DotProduct",
+        default=DOT_PRODUCT,
         note=NO_LEARNED_SIMILARITY,
     ),
     # Upstream's None means the same as {}.
@@ -307,8 +309,8 @@ UNREAD_BINDINGS: Mapping[str, object] = {
 }
 """Names whose argument upstream's own code passes, which in gin wins over the binding, by type."""
 
-UNSUPPORTED_SELECTORS = frozenset({"get_similarity_function", "create_mol_interaction_module"})
-"""Upstream's learned similarities (Mixture of Logits)."""
+LEARNED_SIMILARITY = frozenset({"get_similarity_function", "create_mol_interaction_module"})
+"""The selectors of upstream's learned similarities (Mixture of Logits), which nothing reads under the dot product."""
 
 RECIPE_BINDINGS_BY_NAME: Mapping[str, RecipeBinding] = {row.name: row for row in RECIPE_BINDINGS}
 SWITCHES_BY_SECTION: Mapping[str, Switch] = {switch.section: switch for switch in SWITCHES}

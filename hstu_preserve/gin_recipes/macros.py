@@ -55,6 +55,8 @@ class MacroExpansion:
         if name in path:
             cycle = " → ".join(f"%{macro}" for macro in (*path[path.index(name) :], name) if macro)
             raise RecipeError(f"{at}: a macro stands for itself ({cycle})")
+        if name == "gin.REQUIRED":
+            raise RecipeError(f"{at}: gin.REQUIRED stands within a value; it marks whole values only")
         if name not in self.macros:
             raise RecipeError(f"{at}: undefined macro %{name}")
         self.used.add(name)

@@ -14,9 +14,11 @@ from gin import config_parser
 
 from hstu_preserve.errors import MissingPathError, RecipeError, UnavailableError
 from hstu_preserve.gin_recipes.macros import MacroExpansion
+from hstu_preserve.gin_recipes.parser_errors import PARSER_ERRORS, describe_parser_error
 from hstu_preserve.gin_recipes.syntax import Binding, BindingKey, Location, MacroUse, Reference, shorten
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.paths import find_colliding, require_inside_bundle
+from hstu_preserve.primitives.text import NotUtf8Error, decode_utf8
 
 AUTHORED_FOLDER = "bundles"
 MAX_FILES_READ = 64
@@ -27,9 +29,8 @@ MAX_VALUE_DEPTH = 32
 # Gin's parser evaluates the growing text again for each string literal that is appended.
 MAX_ADJACENT_STRINGS = 64
 BRACKETS_OPEN, BRACKETS_CLOSE = frozenset("([{"), frozenset(")]}")
-PARSER_ERRORS = (SyntaxError, tokenize.TokenError, RecursionError, ValueError, TypeError, StopIteration)
-"""Raised by Python's tokenizer and gin's parser for text that is not gin."""
 MACRO = ("macro", "value")
+REQUIRED = MacroUse(name="gin.REQUIRED")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +147,7 @@ class ChainReading:
             if sum(map(len, self.files.values())) + len(content) > MAX_CHAIN_BYTES:
                 raise RecipeError(f"{place}: the chain is larger than {MAX_CHAIN_BYTES} bytes")
             self.files[file] = content
-            require_text(content, file=file, path=path)
-            self.statements[file] = parse(content, file=file)
+            self.statements[file] = parse(content, file=file, path=path)
         return self.statements[file]
 
     def find_included(self, statement: IncludeStatement, *, folder: str) -> str:
@@ -196,12 +196,22 @@ class ChainReading:
         if collisions := find_colliding(self.files):
             raise RecipeError(f"{' and '.join(collisions[0])} name one file on some systems")
         expansion = MacroExpansion(self.macros)
+        for key, binding in self.bindings.items():
+            require_bound(key, binding)
         bindings = {key: expansion.expand(binding) for key, binding in self.bindings.items()}
         unused = {name: macro.location for name, macro in self.macros.items() if name not in expansion.used}
         for name in unused:
             expansion.expand(self.macros[name])
         return GinChain(
             root=self.root, entry=entry, files=tuple(self.files.items()), bindings=bindings, unused_macros=unused
+        )
+
+
+def require_bound(key: BindingKey, binding: Binding) -> None:
+    """Raise RecipeError for a name whose last value is gin's mark that somebody else must bind it."""
+    if binding.value == REQUIRED:
+        raise RecipeError(
+            f"{binding.location}: {key} is marked REQUIRED and bound nowhere after that; bind it to a value"
         )
 
 
@@ -225,26 +235,21 @@ def read_regular_file(path: Path, *, place: Location | str) -> bytes:
     return read_bytes(path)
 
 
-def require_text(content: bytes, *, file: str, path: Path) -> None:
-    """Raise RecipeError for bytes that are no text, with the whole path, so that the file can be found and repaired."""
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise RecipeError(f"{Location(file=file, line=line)}: not UTF-8 ({path})") from None
-
-
-def parse(content: bytes, *, file: str) -> tuple[BindingStatement | IncludeStatement, ...]:
+def parse(content: bytes, *, file: str, path: Path) -> tuple[BindingStatement | IncludeStatement, ...]:
     """Return the statements of one gin file.
+
+    Args:
+        content: The file's bytes.
+        file: The file for messages, relative to the chain's root.
+        path: The whole path, so that a file that is no text can be found and repaired.
 
     Raises:
         RecipeError: Not UTF-8, not gin, an import, or built to exhaust the parser.
     """
     try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise RecipeError(f"{Location(file=file, line=line)}: not UTF-8") from None
+        text = decode_utf8(content)
+    except NotUtf8Error as error:
+        raise RecipeError(f"{Location(file=file, line=error.line)}: {error} ({path})") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Python about the literals: gin takes them
         refuse_parser_bombs(text, file=file)
@@ -320,20 +325,3 @@ class ValueObjects(config_parser.ParserDelegate):  # type: ignore[misc]  # gin h
     def macro(self, macro_name: str) -> MacroUse:
         """Return `%name` as a value."""
         return MacroUse(name=macro_name)
-
-
-def describe_parser_error(error: Exception, *, file: str, line: int) -> RecipeError:
-    """Return the error with its place; `line` is the last one known to be read."""
-    reason = str(error)
-    match error:
-        case SyntaxError():
-            line, reason = error.lineno or line, error.msg
-        case tokenize.TokenError(args=(str() as message, (int() as row, _))):
-            line, reason = row, message
-        case StopIteration():
-            reason = "the file ends within a statement"
-        case RecursionError():
-            reason = "nested too deep"
-        case _:
-            pass
-    return RecipeError(f"{Location(file=file, line=line)}: not gin: {shorten(reason)}")

@@ -15,17 +15,18 @@ from hstu_preserve.gin_recipes.bindings import (
     CLAIM_SELECTOR,
     DEFAULT_LOSS_TOLERANCE,
     DEFAULT_METRIC,
+    DOT_PRODUCT,
     FIXED_BINDINGS,
     INERT_BINDINGS,
+    INTERACTION,
     KNOWN_NAMES,
+    LEARNED_SIMILARITY,
     MODEL,
     MODELS,
-    NO_LEARNED_SIMILARITY,
     RECIPE_BINDINGS,
     RECIPE_BINDINGS_BY_NAME,
     SWITCHES,
     UNREAD_BINDINGS,
-    UNSUPPORTED_SELECTORS,
     Condition,
     RecipeBinding,
     find_idle,
@@ -110,6 +111,8 @@ class Resolver:
         self.inert: list[Notice] = []
         self.values: dict[BindingKey, Json] = {}
         """The bindings that may enter a record, as plain values."""
+        self.learned: list[Notice] = []
+        """The bindings of learned similarities."""
 
     def resolve(self) -> Resolution:
         """Return what the chain says, or raise everything that is wrong with it at once."""
@@ -135,8 +138,8 @@ class Resolver:
     def take_in(self, key: BindingKey, binding: Binding) -> None:
         """Keep a binding that may enter a record; refuse an unknown one; check the type of the others."""
         at, name = binding.location, shorten(str(key))
-        if key.selector in UNSUPPORTED_SELECTORS:
-            self.problems.note(f"{at}: {name}: {NO_LEARNED_SIMILARITY}")
+        if key.selector in LEARNED_SIMILARITY:
+            self.learned.append(Notice(location=at, message=f"{name} is read only by learned similarities (MoL)"))
         elif key.name not in KNOWN_NAMES:
             # The nearest names take time to find, and nobody reads the hundredth.
             known = KNOWN_NAMES if len(self.problems) < MAX_PROBLEMS_SHOWN else ()
@@ -203,7 +206,21 @@ class Resolver:
         if weights.value is None:
             settings[settings.index(weights)] = weights = replace(weights, value={})
         self.require_known_losses(weights)
+        self.take_in_learned(settings)
         return self.build(Recipe, settings)
+
+    def take_in_learned(self, settings: list[Setting]) -> None:
+        """Warn of the bindings of learned similarities, or count them where the interaction that reads them is refused.
+
+        gin's own operative configs hold two of them in every run, and upstream runs a chain whose interaction was
+        switched to the dot product with the others left in.
+        """
+        interaction = self.recipe_setting(INTERACTION)
+        if interaction.value == DOT_PRODUCT:
+            self.warnings += self.learned
+        elif self.learned:
+            lines = f"{len(self.learned)} more lines set one up, the first at {self.learned[0].location}"
+            settings[settings.index(interaction)] = replace(interaction, note=f"{interaction.note} ({lines})")
 
     def list_read_settings(self) -> list[Setting]:
         """Return what the recipe reads; warn of each binding that it does not."""
@@ -216,6 +233,7 @@ class Resolver:
             switch = switches.get(row.name)
             if condition := find_unmet(row, self.value_of):
                 absent[row.name] = condition
+                self.require_kind_of_default(row)
             elif switch and switch.is_off(setting.value):
                 settings[row.name] = replace(setting, path=switch.section, value=None)
             elif condition := find_idle(row, self.value_of):
@@ -226,6 +244,15 @@ class Resolver:
         # Of two rows of one name, one may be absent and the other there.
         self.warn_of_unread({name: absent[name] for name in absent if name not in settings} | idle)
         return list(settings.values())
+
+    def require_kind_of_default(self, row: RecipeBinding) -> None:
+        """Note a problem where a bound value that nothing reads is not even of its default's type."""
+        value = self.row_setting(row).value
+        kinds = {bool: bool, int: int, float: float, str: str, list: list[str], type(None): float | None}
+        try:
+            check_type(value, kinds[type(row.default)])
+        except ValueError as error:
+            self.problems.note(f"{self.row_setting(row).location}: {row.name}: {error}")
 
     def value_of(self, name: str) -> Json:
         """Return what is bound to a name in the table, or its default."""

@@ -1,15 +1,29 @@
 """Turn a store's items into the tensors that models read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from hstu_preserve.data.arrays import AnyArray, Int64Array
+from hstu_preserve.data.oddities import describe_item_rows
 from hstu_preserve.data.sequences import count_ids, count_items
 from hstu_preserve.data.split import Part, count_held_out_events
 from hstu_preserve.data.store import Store
 from hstu_preserve.model.items import FIRST_DECADE, LAST_DECADE, Items
 from hstu_preserve.records.recipe import Recipe
+
+
+@contextmanager
+def naming_item_rows(store: Store) -> Iterator[None]:
+    """Note the rows of the item table on an error inside the block: they decide whether a model fits into memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError, ValueError) as error:
+        error.add_note(describe_item_rows(store))
+        raise
 
 
 def describe_items(store: Store, recipe: Recipe) -> Items:

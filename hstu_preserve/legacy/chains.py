@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.errors import RecipeError
-from hstu_preserve.gin_recipes.bindings import KNOWN_NAMES, UNSUPPORTED_SELECTORS
+from hstu_preserve.gin_recipes.bindings import KNOWN_NAMES
 from hstu_preserve.gin_recipes.reader import (
     MAX_FILES_READ,
     MAX_INCLUDE_DEPTH,
@@ -45,7 +45,7 @@ class LegacyChainReading(ChainReading):
             raise RecipeError(f"{place}: includes are nested too deep or too many")
         if file not in self.statements:
             self.files[file] = self.contents[file]
-            self.statements[file] = parse(self.contents[file], file=file)
+            self.statements[file] = parse(self.contents[file], file=file, path=Path(file))
         for statement in self.statements[file]:
             if isinstance(statement, IncludeStatement):
                 included = self.find_included(statement, folder=posixpath.dirname(file))
@@ -121,7 +121,7 @@ def describe_read_chain(
 
 def is_known(key: BindingKey) -> bool:
     """Whether this program knows what the name stands for."""
-    return key.name in KNOWN_NAMES and key.selector not in UNSUPPORTED_SELECTORS
+    return key.name in KNOWN_NAMES
 
 
 def describe_bindings(bindings: Mapping[BindingKey, Binding]) -> tuple[ShownBinding, ...]:

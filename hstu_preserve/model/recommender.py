@@ -4,7 +4,7 @@ Shape suffixes: B batch, L position of the history, N position that the encoder 
 compressed), D model width, I candidates, J item ids from 0 (padding) to the largest, G experts.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -202,3 +202,25 @@ def build_compression(recipe: Recipe, items: Items) -> InputCompression | None:
         padded_length=recipe.padded_length,
         age_weight=AgeWeight(decay) if decay and decay.where == "pool" else None,
     )
+
+
+def sketch(recipe: Recipe, items: Items) -> Recommender:
+    """Return the model without memory: the names and shapes of its weights alone.
+
+    Raises:
+        MemoryError: A size is beyond what 64 bits count.
+    """
+    tensors = {field.name: getattr(items, field.name).to("meta") for field in fields(items)}
+    try:
+        with torch.device("meta"):
+            return Recommender(recipe, Items(**tensors))
+    except RuntimeError as error:
+        if "overflow" not in str(error):
+            raise
+        raise MemoryError(str(error)) from None
+
+
+def measure_bytes(recipe: Recipe, items: Items) -> int:
+    """Return the bytes of a model's weights and buffers, without taking the memory for them."""
+    model = sketch(recipe, items)
+    return sum(value.nbytes for value in (*model.parameters(), *model.buffers()))

@@ -1,4 +1,4 @@
-"""State dicts between our parameter names and upstream's (with or without DDP's `module.`)."""
+"""State dicts between our parameter names and upstream's, whatever wrappers put before them."""
 
 import re
 from collections.abc import Mapping
@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from hstu_preserve.errors import CheckpointError, UsageError
-from hstu_preserve.model.items import items_of_shape
-from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.model.items import Items, items_of_shape
+from hstu_preserve.model.recommender import Recommender, sketch
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.recipe import Recipe
 
 DDP_PREFIX = "module."
+WRAPPERS = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+"""What torch.compile, FSDP and activation checkpointing put before the names inside a module that they wrap."""
 # Upstream stores the causal mask with the weights; it follows from the recipe.
 MASK_NAME = "_attn_mask"
 
@@ -80,22 +82,54 @@ def build_for_weights(recipe: Recipe, state: Mapping[str, Tensor], *, source: st
     Raises:
         CheckpointError: There is no item table, or the weights do not fit the recipe.
     """
+    state = unwrap(state)
     items = items_of_shape(
         max_item_id=count_item_rows(state, source=source) - 1,
         num_genres=max((len(state[name]) for name in GENRE_TABLES if name in state and state[name].ndim), default=0),
     )
+    return build_with_weights(recipe, items, state, source=source)
+
+
+def build_with_weights(recipe: Recipe, items: Items, state: Mapping[str, Tensor], *, source: str) -> Recommender:
+    """Return a model of these items that holds these weights.
+
+    Shapes are compared on a model without memory first: a recipe may name sizes that fit nowhere.
+
+    Raises:
+        CheckpointError: The weights do not fit the recipe.
+    """
+    try:
+        find_fitting(sketch(recipe, items), state, source=source)
+    except MemoryError as error:
+        raise CheckpointError(
+            f"{source}: shapes differ from the recipe's model, which fits nowhere ({error})"
+        ) from None
     model = Recommender(recipe, items)
     load_state(model, state, source=source)
     return model
 
 
+def unwrap(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the state dict without what wrappers of the model (DDP, torch.compile, FSDP, a trainer) put before names.
+
+    What stands before the first item table's name is the prefix. If two names would then be the same, all stay as they
+    are, and are refused as unknown.
+    """
+    names = {name: ".".join(part for part in name.split(".") if part not in WRAPPERS) for name in state}
+    tables = (ITEM_TABLE, UPSTREAM_ITEM_TABLE)
+    prefixes = (name.removesuffix(table) for name in names.values() for table in tables if name.endswith(f".{table}"))
+    prefix = next(prefixes, "")
+    bare = {names[name].removeprefix(prefix): value for name, value in state.items()}
+    return bare if len(bare) == len(state) else dict(state)
+
+
 def count_item_rows(state: Mapping[str, Tensor], *, source: str) -> int:
-    """Return the rows of the item table in a state dict of either naming.
+    """Return the rows of the item table in an unwrapped state dict of either naming.
 
     Raises:
         CheckpointError: It has no item table.
     """
-    for name in (ITEM_TABLE, UPSTREAM_ITEM_TABLE, DDP_PREFIX + UPSTREAM_ITEM_TABLE):
+    for name in (ITEM_TABLE, UPSTREAM_ITEM_TABLE):
         if name in state and len(state[name].shape) and len(state[name]):
             return len(state[name])
     raise CheckpointError(f"{source}: has no item table ({ITEM_TABLE})")
@@ -107,21 +141,20 @@ def is_upstream(state: Mapping[str, Tensor]) -> bool:
 
 
 def from_upstream(state: Mapping[str, Tensor], model: Recommender, *, source: str) -> dict[str, Tensor]:
-    """Return upstream's weights under our names; `source` says where they come from, for the message.
+    """Return upstream's weights, unwrapped, under our names; `source` says where they come from, for the message.
 
     Raises:
         CheckpointError: A tensor has no place in the model; the first ones are named.
     """
     ours_by_theirs = {theirs: name for name in model.state_dict() if (theirs := upstream_name(name))}
     result, unknown = {}, []
-    for full_name, value in state.items():
-        name = full_name.removeprefix(DDP_PREFIX)
+    for name, value in state.items():
         if name == MASK_NAME:
             continue
         if name in ours_by_theirs:
             result[ours_by_theirs[name]] = from_upstream_tensor(name, value)
         else:
-            unknown.append(f"{full_name} {tuple(value.shape)}")
+            unknown.append(f"{name} {tuple(value.shape)}")
     if unknown:
         raise CheckpointError(f"{source}: tensors that the recipe's model does not have: {', '.join(unknown[:4])}")
     return result
@@ -130,14 +163,24 @@ def from_upstream(state: Mapping[str, Tensor], model: Recommender, *, source: st
 def load_state(model: Recommender, state: Mapping[str, Tensor], *, source: str) -> None:
     """Load weights in our names or upstream's; all of them must fit.
 
+    Raises:
+        CheckpointError: They do not, see `find_fitting`.
+    """
+    model.load_state_dict(find_fitting(model, state, source=source))
+
+
+def find_fitting(model: Recommender, state: Mapping[str, Tensor], *, source: str) -> dict[str, Tensor]:
+    """Return weights in our names or upstream's, bare or wrapped, under the names of a model that all of them fit.
+
     Args:
-        model: Receives the weights.
-        state: Named tensors.
+        model: Whose names and shapes are expected.
+        state: Named tensors; see `unwrap`.
         source: Where they come from, for the message.
 
     Raises:
         CheckpointError: Names or shapes differ; the first differing tensors are named.
     """
+    state = unwrap(state)
     found = from_upstream(state, model, source=source) if is_upstream(state) else dict(state)
     expected = model.state_dict()
     differing = [
@@ -147,7 +190,18 @@ def load_state(model: Recommender, state: Mapping[str, Tensor], *, source: str) 
     ]
     if differing:
         raise CheckpointError(f"{source}: shapes differ from the recipe's model: {list_some(differing, at_most=4)}")
-    model.load_state_dict(found)
+    return found
+
+
+def find_other_dtypes(model: Recommender, state: Mapping[str, Tensor]) -> tuple[set[str], set[str]]:
+    """Return the number formats of weights that `load_state` converts: those of the weights, and those of the model."""
+    state = unwrap(state)
+    found = from_upstream(state, model, source="") if is_upstream(state) else state
+    pairs = [
+        (found[name].dtype, own.dtype) for name, own in model.state_dict().items() if found[name].dtype != own.dtype
+    ]
+    theirs, ours = ({str(pair[side]).removeprefix("torch.") for pair in pairs} for side in (0, 1))
+    return theirs, ours
 
 
 def describe_shape(value: Tensor | None) -> str:

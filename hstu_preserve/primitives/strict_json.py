@@ -2,6 +2,7 @@
 
 import json
 import math
+from codecs import BOM_UTF8
 from typing import Never
 
 from hstu_preserve.errors import ContentError
@@ -30,6 +31,8 @@ def strict_loads(content: bytes, *, source: str, max_values: int = MAX_VALUES) -
     Raises:
         ContentError: The text is not strict JSON; the message names the source and the reason.
     """
+    if content.startswith(BOM_UTF8):
+        raise ContentError(f"{source}: starts with a byte order mark; save it as UTF-8 without one")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from hstu_preserve.bundle.layout import DATA_FOLDER
 from hstu_preserve.bundle.verification import read_member
-from hstu_preserve.data.known_datasets import KNOWN_DATASETS
+from hstu_preserve.data.known_datasets import PUBLISHED_NAMES
 from hstu_preserve.data.store import ARRAY_DTYPES, RECORD_NAME
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.wording import list_some
@@ -26,7 +26,7 @@ TABLE = r"\.(csv|tsv|dat|txt|json|jsonl|npy|npz|parquet|feather|arrow|h5|hdf5|pk
 ARCHIVE = r"\.(zip|tar|tgz|tbz2?|txz|7z|rar)"
 COMPRESSION = re.compile(r"\.(gz|bz2|xz|zst|lzma|lz4|z|zip|7z)\Z")
 NAMED_TABLE = re.compile(rf"(.*[-_. ])?({'|'.join(map(re.escape, DATA_WORDS))})([-_. ].*)?({TABLE}|{ARCHIVE})")
-NAMED_ARCHIVE = re.compile(rf"(.*[-_. ])?({'|'.join(map(re.escape, KNOWN_DATASETS))}){ARCHIVE}")
+NAMED_ARCHIVE = re.compile(rf"(.*[-_. ])?({'|'.join(map(re.escape, PUBLISHED_NAMES))}){ARCHIVE}")
 STORE_NAMES = frozenset({RECORD_NAME, *(f"{name}.npy" for name in ARRAY_DTYPES)})
 
 
@@ -65,7 +65,7 @@ def is_named_as_data(path: str) -> bool:
 def require_own_word(path: Path, data: DataReference, carried: list[FileRecord]) -> None:
     """Raise ContentError unless manifest, name and store all say that the data in the bundle may be redistributed."""
     refusal = f"{path}: holds data of {data.name}, which may not be redistributed; train it without bundle.include_data"
-    if not data.redistributable or data.name in KNOWN_DATASETS:
+    if not data.redistributable or data.name in PUBLISHED_NAMES:
         raise ContentError(refusal)
     if not data.included:
         held = list_some((file.path for file in carried), at_most=MAX_SHOWN)
@@ -75,7 +75,7 @@ def require_own_word(path: Path, data: DataReference, carried: list[FileRecord])
         raise ContentError(f"{path}: says that it carries its data, and holds no {member}")
     content = read_member(path, member=member, max_bytes=MAX_RECORD_BYTES)
     store = StoreRecord.from_json(content, source=f"{path}: {member}")
-    if not store.provenance.redistributable or store.name in KNOWN_DATASETS:
+    if not store.provenance.redistributable or store.name in PUBLISHED_NAMES:
         raise ContentError(refusal)
     if store.fingerprint != data.fingerprint:
         raise ContentError(f"{path}: carries other data than its manifest names (fingerprint {store.fingerprint})")

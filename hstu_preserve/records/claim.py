@@ -5,20 +5,10 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.numbers import AnyFloat, NaturalInt, NonNegativeFloat, Probability
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
-
-METRIC_NAMES = (
-    *(f"hr@{k}" for k in (1, 10, 50, 100, 200, 500, 1000)),
-    *(f"ndcg@{k}" for k in (1, 10, 50, 100, 200)),
-    "mrr",
-    "ndcg@10_>=4",
-    "hr@10_>=4",
-    "hr@50_>=4",
-    "mrr_>=4",
-)
-"""The metrics, named as upstream names them; `_>=4` counts only targets rated 4 stars or more."""
 
 MetricName = Annotated[str, Field(pattern="^(" + "|".join(METRIC_NAMES).replace(".", "\\.") + ")$")]
 

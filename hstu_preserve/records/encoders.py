@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hstu_preserve.records.numbers import NaturalInt, PositiveInt, Probability
+from hstu_preserve.records.numbers import NaturalInt, NumBlocks, PositiveInt, Probability
 from hstu_preserve.records.record import AlwaysTrue, Record
 
 
@@ -40,7 +40,7 @@ class HstuSettings(EncoderSettings):
     """HSTU (Zhai et al., ICML 2024, arXiv:2402.17152), upstream's `hstu_encoder`."""
 
     kind: Literal["HSTU"]
-    num_blocks: PositiveInt
+    num_blocks: NumBlocks
     num_heads: PositiveInt
     dqk: PositiveInt
     """Query and key width per head."""
@@ -68,7 +68,7 @@ class SasrecSettings(EncoderSettings):
     """SASRec (Kang and McAuley, ICDM 2018, arXiv:1808.09781), upstream's `sasrec_encoder`."""
 
     kind: Literal["SASRec"]
-    num_blocks: PositiveInt
+    num_blocks: NumBlocks
     num_heads: PositiveInt
     ffn_hidden_dim: PositiveInt
     ffn_activation_fn: Literal["relu", "gelu"]
@@ -90,7 +90,7 @@ class HstuTfSettings(EncoderSettings):
     """HSTU as NetEase-Media/HSTU-Tensorflow has it: learned norms, residual from the normalised input, left padding."""
 
     kind: Literal["HSTU-TF"]
-    num_blocks: PositiveInt
+    num_blocks: NumBlocks
     num_heads: PositiveInt
     padding_from: Literal["sequence", "normalized_query"]
     """Where padding is seen: in the ids, the stated intent, or in the normalised input, as its code does."""

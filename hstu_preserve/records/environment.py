@@ -1,5 +1,6 @@
 """The machine and the software a run was made with."""
 
+from hstu_preserve.records.numbers import NumThreads
 from hstu_preserve.records.record import Record
 
 
@@ -26,13 +27,13 @@ class NumericsRecord(Record):
     """Its model: libraries choose other kernels on another, even among those with the same vector instructions."""
     cpu_capability: str
     """The vector instructions torch chose, e.g. AVX2 or AVX512."""
-    threads: int
+    threads: NumThreads
     code_path: str
     """`fbgemm` or `plain` jagged operators."""
     dtype: str
     tf32: bool
     deterministic_algorithms: bool
-    processes: int
+    processes: NumThreads
 
     def list_differences(self, other: "NumericsRecord") -> list[str]:
         """Return each field that differs, as `name: here, there`."""

@@ -3,12 +3,30 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.numbers import NaturalInt, Share
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
+
+
+def require_metrics(metrics: dict[str, Share | None]) -> dict[str, Share | None]:
+    """Return the metrics if each is there, and no other."""
+    if lacking := [name for name in METRIC_NAMES if name not in metrics]:
+        raise ValueError(f"lacks {', '.join(lacking)}")
+    if len(metrics) > len(METRIC_NAMES):
+        raise ValueError(f"holds {len(metrics)} metrics, {len(METRIC_NAMES)} are known")
+    return metrics
+
+
+class TiedMetric(Record):
+    """One metric, had each tied target stood first or last among its equals."""
+
+    ties_for: Share | None
+    ties_against: Share | None
 
 
 class EvaluationRecord(Record):
@@ -24,10 +42,11 @@ class EvaluationRecord(Record):
     num_users_skipped: NaturalInt
     """Users with too few events to have both a history and a target."""
     num_candidates: NaturalInt
-    metrics: dict[str, Annotated[float, Field(allow_inf_nan=False)]]
-    """Means over users of upstream's metrics, from ranks clamped at the top 2,500."""
-    exact_mrr: Annotated[float, Field(allow_inf_nan=False)]
-    """Mean reciprocal of the exact rank, without a clamp; a target that cannot be ranked counts 0."""
+    metrics: Annotated[dict[str, Share | None], AfterValidator(require_metrics)]
+    """Means over users of upstream's metrics, from ranks clamped at the top 2,500; null where they are over nobody."""
+    exact_mrr: Share | None
+    """Mean reciprocal of the exact rank, without a clamp; a target that cannot be ranked counts 0, and a tied one the
+    mean over the places that it could take among its equals."""
     coverage_at_10: Share
     """Share of the candidates that are among the first ten, as ranked, of at least one user."""
     num_clamped: NaturalInt
@@ -40,6 +59,19 @@ class EvaluationRecord(Record):
     """Users with another candidate within 1e-6 of the target's score."""
     ranks_sha256: Sha256
     """Of every user's id, target, ranks and ties."""
+    ties: dict[str, TiedMetric] | None = Field(default=None, exclude_if=lambda ties: ties is None)
+    """The bounds of each metric and of `exact_mrr`; absent if no user has an exact tie."""
+
+    def value_of(self, metric: str) -> float:
+        """Return a metric's value.
+
+        Raises:
+            ContentError: The metric is a mean over nobody.
+        """
+        value = self.metrics[metric]
+        if value is None:
+            raise ContentError(f"{metric} is a mean over nobody: no target is rated 4 stars or more")
+        return value
 
 
 class Resumption(Record):

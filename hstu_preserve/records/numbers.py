@@ -9,6 +9,10 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 PositiveShare = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(ge=1)]
 NaturalInt = Annotated[int, Field(ge=0)]
+NumBlocks = Annotated[int, Field(ge=1, le=1_024)]
+"""Of an encoder: each is built by a step of Python, before any size is compared."""
+NumThreads = Annotated[int, Field(ge=1, le=1_024)]
+"""Of one process; OpenMP ends the process when the system gives fewer."""
 # RFC 8785 writes larger floats with the digits of an integer that JSON readers do not keep.
 LARGEST_FLOAT = 2.0**53
 PositiveFloat = Annotated[float, Field(gt=0.0, lt=LARGEST_FLOAT, allow_inf_nan=False)]

@@ -90,6 +90,7 @@ class StoreResult(Record):
     store: StoreRecord
     is_verified: bool
     """Whether every array was hashed in this call."""
+    warnings: tuple[str, ...]
 
 
 class TrainingResult(Record):
@@ -111,6 +112,8 @@ class EvaluationResult(Record):
     evaluation: EvaluationRecord
     evaluators_agree: bool
     """Whether both evaluators give the same rank to every unclamped user without an exact tie."""
+    users_compared: int
+    """How many such users there are; agreement on none says nothing."""
     environment: EnvironmentRecord
     ranks_path: Path | None
     warnings: tuple[str, ...]

@@ -1,8 +1,10 @@
 """Describe runs: the recipe and data that go in, and the results of training and evaluation."""
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
+from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.results import EvaluationResult, ShownRecipe, StoreResult, TrainingResult
 from hstu_preserve.report.tables import list_claims, list_fields, list_warnings, new_table
 
@@ -18,7 +20,7 @@ def describe_shown_recipe(record: ShownRecipe) -> RenderableType:
 def describe_store(record: StoreResult) -> RenderableType:
     """Return the contents of a store."""
     store, counts, origin = record.store, record.store.counts, record.store.provenance
-    return list_fields(
+    fields = list_fields(
         {
             "store": str(record.path),
             "dataset": store.name,
@@ -33,6 +35,7 @@ def describe_store(record: StoreResult) -> RenderableType:
             "arrays": "every byte compared with the record" if record.is_verified else "not hashed",
         }
     )
+    return Group(*list_warnings(record.warnings), fields)
 
 
 def describe_training(record: TrainingResult) -> RenderableType:
@@ -55,11 +58,6 @@ def describe_training(record: TrainingResult) -> RenderableType:
 def describe_evaluation(record: EvaluationResult) -> RenderableType:
     """Return one evaluation."""
     found = record.evaluation
-    table = new_table("metric", "value")
-    for metric, value in found.metrics.items():
-        table.add_row(metric, f"{value:.6f}")
-    table.add_row("coverage@10", f"{found.coverage_at_10:.6f}")
-    agree = "agree on every user without an exact tie" if record.evaluators_agree else "DISAGREE: please report this"
     fields = {
         "checkpoint": record.checkpoint,
         "epoch": str(found.epoch),
@@ -67,11 +65,55 @@ def describe_evaluation(record: EvaluationResult) -> RenderableType:
         "candidates": f"{found.num_candidates}, minus "
         + ("everything the user has seen" if found.filter_all_seen else "what the model read of the user"),
         "data": f"fingerprint {found.data_fingerprint}",
-        "ties": f"{found.num_tied} users exactly, {found.num_nearly_tied} within 1e-6",
+        "ties": describe_ties(found),
         "misses": f"{found.num_clamped} users beyond the top 2,500, {found.num_unrankable} of them cannot be ranked",
-        "evaluators": agree,
+        "evaluators": describe_agreement(record),
         "ranks": f"sha256:{found.ranks_sha256}",
     }
     if record.ranks_path is not None:
         fields["written"] = str(record.ranks_path)
-    return Group(*list_warnings(record.warnings), list_fields(fields), table)
+    return Group(*list_warnings(record.warnings), list_fields(fields), list_metrics(found))
+
+
+def list_metrics(found: EvaluationRecord) -> Table:
+    """Return the metrics as a table; with the bounds that exact ties leave, if there are any."""
+    table = new_table("metric", "value")
+    figures = {**found.metrics, "exact_mrr": found.exact_mrr, "coverage@10": found.coverage_at_10}
+    if found.ties is None:
+        for metric, value in figures.items():
+            table.add_row(metric, describe_metric(value))
+        return table
+    table.add_column("ties for")
+    table.add_column("ties against")
+    for metric, value in figures.items():
+        tied = found.ties.get(metric)
+        bounds = (tied.ties_for, tied.ties_against) if tied else ()
+        table.add_row(metric, *map(describe_metric, (value, *bounds)))
+    return table
+
+
+def describe_metric(value: float | None) -> str:
+    """Return a metric's value in figures, or that it is a mean over nobody."""
+    return "over nobody" if value is None else f"{value:.6f}"
+
+
+def describe_ties(found: EvaluationRecord) -> str:
+    """Return how many users are tied, and where exact ranks place a tied target."""
+    text = f"{found.num_tied} users exactly, {found.num_nearly_tied} within 1e-6"
+    if not found.num_tied:
+        return text
+    return (
+        f"{text}; an exact rank is the first place among equals, exact_mrr the mean over their places, "
+        "and upstream's evaluator leaves the place to chance"
+    )
+
+
+def describe_agreement(record: EvaluationResult) -> str:
+    """Return whether the evaluators agree, and on how many users."""
+    users = record.evaluation.num_users
+    if not record.evaluators_agree:
+        return "DISAGREE: please report this"
+    if not record.users_compared:
+        return f"not comparable: each of {users} users has an exact tie or a target beyond the top 2,500"
+    others = "" if record.users_compared == users else "; the others have an exact tie or a target beyond the top 2,500"
+    return f"agree on {record.users_compared} of {users} users{others}"

@@ -82,8 +82,15 @@ def list_curve(epochs: tuple[EvaluationRecord, ...]) -> RenderableType:
     chosen = [epoch for place, epoch in enumerate(epochs) if place % step == 0 or place == len(epochs) - 1]
     table = new_table("epoch", "part", *HEADLINE_METRICS)
     for epoch in chosen:
-        table.add_row(str(epoch.epoch), epoch.part, *(f"{epoch.metrics[metric]:.4f}" for metric in HEADLINE_METRICS))
+        table.add_row(
+            str(epoch.epoch), epoch.part, *(shorten_metric(epoch.metrics[metric]) for metric in HEADLINE_METRICS)
+        )
     return table
+
+
+def shorten_metric(value: float | None) -> str:
+    """Return a metric's value with four decimals, or that it is a mean over nobody."""
+    return "over nobody" if value is None else f"{value:.4f}"
 
 
 def list_contents(manifest: BundleManifest) -> Table:

@@ -1,5 +1,6 @@
 """Evaluate a checkpoint file on a store."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from hstu_preserve.compute.determinism import repeatable_arithmetic
@@ -10,13 +11,13 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.errors import DataMismatchError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.one_evaluation import evaluate_model
-from hstu_preserve.inputs.items import describe_items
+from hstu_preserve.inputs.items import describe_items, naming_item_rows
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.model.upstream_weights import load_state
+from hstu_preserve.model.upstream_weights import build_with_weights, find_other_dtypes
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.training.checkpoint import read_checkpoint
+from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint
 
 
 def evaluate_checkpoint(
@@ -32,8 +33,10 @@ def evaluate_checkpoint(
         )
     chosen = choose_device(device)
     with repeatable_arithmetic(tf32=recipe.training.enable_tf32):
-        model = Recommender(recipe, describe_items(store, recipe))
-        load_state(model, checkpoint.weights, source=str(path))
+        with naming_item_rows(store):
+            model = build_with_weights(recipe, describe_items(store, recipe), checkpoint.weights, source=str(path))
+        for warning in list_warnings(checkpoint, model):
+            voice.say(f"warning: {path}: {warning}")
         evaluated = evaluate_model(
             model.to(chosen),
             store,
@@ -44,3 +47,15 @@ def evaluate_checkpoint(
             voice=voice,
         )
         return evaluated, describe_numerics(chosen, dtype=recipe.model.dtype)
+
+
+def list_warnings(checkpoint: Checkpoint, model: Recommender) -> Iterator[str]:
+    """Yield what the figures of a checkpoint that fits may not show by themselves."""
+    if not checkpoint.has_checksums:
+        yield "written without checksums (torch.serialization.set_crc32_options(False)): a changed byte is not noticed"
+    theirs, ours = find_other_dtypes(model, checkpoint.weights)
+    if theirs:
+        yield (
+            f"its weights are {' and '.join(sorted(theirs))}, those of the recipe's model {' and '.join(sorted(ours))} "
+            "(train_fn.main_module_bf16): the figures are of converted weights, not of the model that was trained"
+        )

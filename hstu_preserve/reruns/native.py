@@ -184,7 +184,7 @@ class NativeRunner:
         final = retrained.results.final
         statistical = [
             call_trivial(
-                judge_training(claim, final.metrics[claim.policy.metric], environment_differences=differences),
+                judge_training(claim, final.value_of(claim.policy.metric), environment_differences=differences),
                 claim,
                 evaluation=final,
             )

@@ -74,7 +74,8 @@ def expect_curve(bundle: OpenedBundle) -> Points:
     for record in bundle.results.epochs:
         for prefix in list_tags(bundle.manifest.run.recipe.evaluation, epoch=record.epoch):
             for metric, value in {**record.metrics, "coverage@10": record.coverage_at_10}.items():
-                points[f"{prefix}/{metric}"].append((record.epoch, value))
+                if value is not None:  # a mean over nobody has no point
+                    points[f"{prefix}/{metric}"].append((record.epoch, value))
     return points
 
 

@@ -21,7 +21,7 @@ class EpochSelection:
         self.best_when_saved: SelectedEpoch | None = None
         """The best when the last checkpoint was written; a run that goes back to that checkpoint needs it."""
 
-    def offer(self, metrics: Mapping[str, float], *, epoch: int, checkpoint: str) -> bool:
+    def offer(self, metrics: Mapping[str, float | None], *, epoch: int, checkpoint: str) -> bool:
         """Take an epoch as the best if it is better than any before; return whether it is.
 
         Args:
@@ -30,6 +30,8 @@ class EpochSelection:
             checkpoint: Where its checkpoint will be, in the run directory.
         """
         value = metrics[self.policy.metric]
+        if value is None:
+            return False
         value = value if self.policy.direction is Direction.MAXIMIZE else -value
         if self.best is not None and value <= self.best.value:
             return False

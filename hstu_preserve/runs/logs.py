@@ -92,6 +92,8 @@ class RunLogs:
         now = time.time()
         for prefix in prefixes:
             for metric, value in {**record.metrics, "coverage@10": record.coverage_at_10}.items():
+                if value is None:  # a mean over nobody
+                    continue
                 self.writer.scalar(f"{prefix}/{metric}", value=value, step=record.epoch, wall_time=now)
 
     def sync(self) -> tuple[int, int]:

@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, METRICS
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.compute.machine import describe_environment, describe_numerics, find_running_code
+from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
+from hstu_preserve.evaluation.metrics import LIKED_HALF_STARS
 from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
+from hstu_preserve.records.metric_names import LIKED_SUFFIX
+from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.runs.plan import Plan
@@ -65,6 +69,20 @@ def refer_to(record: StoreRecord, *, included: bool) -> DataReference:
     )
 
 
+def require_claimable(resolution: Resolution, *, store: Store) -> None:
+    """Raise UsageError, before the first step, if a claimed metric would be a mean over nobody."""
+    protocol = resolution.recipe.dataset.protocol
+    liked = [policy.metric for policy in resolution.policies if policy.metric.endswith(LIKED_SUFFIX)]
+    for part in (Part.VALIDATION, Part.TEST) if protocol is Protocol.VALIDATED else (Part.TEST,):
+        held_out = count_held_out_events(protocol, part=part)
+        targets = store.offsets[1:][find_eligible_users(store, held_out_events=held_out)] - 1 - held_out
+        if liked and not (store.half_stars[targets] >= LIKED_HALF_STARS).any():
+            raise UsageError(
+                f"claim.metric {liked[0]}: none of the {len(targets)} targets in the {part.value} part of {store.name} "
+                "is rated 4 stars or more, and a mean over nobody cannot be claimed; claim another metric"
+            )
+
+
 def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> RunRecord:
     """Return everything that is decided before the first step."""
     recipe, resolution = plan.recipe, plan.resolution
@@ -83,7 +101,7 @@ def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> Run
 def seal_run(output: Path, *, run: RunRecord, results: ResultsRecord, checkpoint: Path) -> None:
     """Fill in the claims' values and bind everything in the manifest."""
     claims = tuple(
-        Claim(policy=policy, value=results.final.metrics[policy.metric], epoch=results.final.epoch)
+        Claim(policy=policy, value=results.final.value_of(policy.metric), epoch=results.final.epoch)
         for policy in run.policies
     )
     manifest = Manifest(

@@ -23,7 +23,14 @@ from hstu_preserve.runs.opened_run import OpenedRun
 from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.resuming import resume
 from hstu_preserve.runs.same_run import list_changes
-from hstu_preserve.runs.sealing import fix_policy, is_finished, read_result, require_includable, seal_run
+from hstu_preserve.runs.sealing import (
+    fix_policy,
+    is_finished,
+    read_result,
+    require_claimable,
+    require_includable,
+    seal_run,
+)
 from hstu_preserve.runs.signals import RunStopped, leave, listen_for_signals
 from hstu_preserve.training.loop import TrainingRun
 from hstu_preserve.training.run_names import model_string
@@ -51,6 +58,7 @@ def train_chain(
         UnavailableError: No torch, no such device, or the output cannot be written.
     """
     require_includable(plan.resolution, store=plan.store)
+    require_claimable(plan.resolution, store=plan.store)
     if not durability.resume:
         require_unused(output)
     device = choose_device(plan.device)

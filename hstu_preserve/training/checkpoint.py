@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from hstu_preserve.checkpoint_files.safety import require_safe_stream
 from hstu_preserve.compute.generator_states import capture_rng
-from hstu_preserve.errors import CheckpointError, MissingPathError, UnavailableError
+from hstu_preserve.errors import CheckpointError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.files import atomic_writer
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.position import Position
@@ -58,6 +58,7 @@ class Checkpoint:
         recipe_sha256: Digest of the recipe, None in upstream's.
         data_fingerprint: Fingerprint of the store, None in upstream's.
         content: Everything the file holds.
+        has_checksums: Whether a changed byte would have been noticed.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Checkpoint:
     recipe_sha256: str | None
     data_fingerprint: str | None
     content: Content
+    has_checksums: bool
 
 
 def capture_state(
@@ -136,11 +138,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
     Raises:
         MissingPathError: There is no such file.
+        UsageError: A folder.
         CheckpointError: Damaged, or it holds other objects than a checkpoint has.
     """
+    if path.is_dir():
+        raise UsageError(f"{path}: a folder, not a checkpoint file{describe_folder(path)}")
     if not path.is_file():
         raise MissingPathError(f"{path}: no such checkpoint")
-    content = load_plain_values(path)
+    content, has_checksums = load_plain_values(path)
     epoch, weights = content.get("epoch"), content.get("model_state_dict")
     recipe_sha256, data_fingerprint = content.get("recipe_sha256"), content.get("data_fingerprint")
     if not isinstance(weights, dict) or not all(
@@ -157,7 +162,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
         recipe_sha256=recipe_sha256 if isinstance(recipe_sha256, str) else None,
         data_fingerprint=data_fingerprint if isinstance(data_fingerprint, str) else None,
         content=content,
+        has_checksums=has_checksums,
     )
+
+
+def describe_folder(path: Path) -> str:
+    """Return, as the end of a sentence, what to do with a folder of checkpoints."""
+    if (path / ".metadata").is_file() or any(path.glob("*.distcp")):
+        return (
+            "; torch.distributed.checkpoint wrote it: "
+            "'python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE' makes a file of it"
+        )
+    return "; name one of the files in it"
 
 
 def read_position(checkpoint: Checkpoint) -> Position:
@@ -172,15 +188,15 @@ def read_position(checkpoint: Checkpoint) -> Position:
     return Position(finished_epoch=checkpoint.epoch, epoch_steps=steps, batch_id=batch_id)
 
 
-def load_plain_values(path: Path) -> Content:
-    """Return the mapping that a file of `torch.save` holds, an empty one if it holds something else.
+def load_plain_values(path: Path) -> tuple[Content, bool]:
+    """Return the mapping that a file of `torch.save` holds (an empty one for something else), and if it has checksums.
 
     Raises:
         CheckpointError: Damaged, or it holds more than tensors and plain values.
     """
     try:
         with path.open("rb") as stream, warnings.catch_warnings():
-            require_safe_stream(stream, source=path)
+            has_checksums = require_safe_stream(stream, source=path)
             warnings.simplefilter("ignore")  # of pickle protocols; what cannot be read is said below
             # To the CPU: a checkpoint that a GPU wrote is read on machines without one, too.
             value = torch.load(stream, map_location="cpu", weights_only=True)
@@ -191,7 +207,7 @@ def load_plain_values(path: Path) -> Content:
         if error.errno == errno.EINVAL:  # torch seeks before the start where the end is missing
             raise CheckpointError(f"{path}: not a checkpoint that can be read safely (truncated)") from None
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) else {}, has_checksums
 
 
 def state_digest(content: Mapping[str, object]) -> str:

@@ -17,16 +17,17 @@ from hstu_preserve.compute.determinism import (
     seed_global_generators,
 )
 from hstu_preserve.compute.generator_states import restore_rng
+from hstu_preserve.compute.memory import require_memory
 from hstu_preserve.compute.world import ALONE, World
 from hstu_preserve.data.batches import assemble_batch, list_item_ids
 from hstu_preserve.data.sequences import Sequences, leave_out_last_events, mask_remaining_events, select_events
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.inputs.histories import to_training_histories
-from hstu_preserve.inputs.items import describe_items
+from hstu_preserve.inputs.items import describe_items, naming_item_rows
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.objective import Losses, draw
-from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.model.recommender import Recommender, measure_bytes
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.records.recipe import Recipe, TrainingSettings
@@ -54,7 +55,10 @@ class TrainingRun:
         self.world = world
         self.seed = recipe.training.random_seed
         seed_global_generators(self.seed)
-        self.model = Recommender(recipe, describe_items(store, recipe))
+        with naming_item_rows(store):
+            items = describe_items(store, recipe)
+            require_memory(measure_bytes(recipe, items))
+            self.model = Recommender(recipe, items)
         # By parameter name, so that adding a component shifts no other's initial weights.
         initialize(self.model, initialization_generators(self.seed))
         self.model.to(device)

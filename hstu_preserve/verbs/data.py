@@ -2,19 +2,22 @@
 
 from pathlib import Path
 
+from hstu_preserve.data.amazon import prepare_amazon
+from hstu_preserve.data.known_datasets import AMAZON_BOOKS
+from hstu_preserve.data.oddities import list_oddities
 from hstu_preserve.data.preparation import prepare_movielens
 from hstu_preserve.data.sasrec_format import import_sasrec_format
 from hstu_preserve.data.store import Store, open_store, verify_store
-from hstu_preserve.data.synthetic import (
+from hstu_preserve.errors import UsageError
+from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.results import StoreResult
+from hstu_preserve.records.store import TiePolicy
+from hstu_preserve.synthetic.stores import (
     DEFAULT_NUM_ITEMS,
     DEFAULT_NUM_RATINGS,
     DEFAULT_NUM_USERS,
     write_synthetic_store,
 )
-from hstu_preserve.errors import UsageError
-from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.results import StoreResult
-from hstu_preserve.records.store import TiePolicy
 
 PREPARATION_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID)
 
@@ -22,34 +25,37 @@ PREPARATION_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID)
 def prepare_data(
     name: str, *, source: Path, output: Path, tie_policy: str = TiePolicy.STABLE, voice: Voice = SILENT
 ) -> StoreResult:
-    """Turn a MovieLens download into a store.
+    """Turn a MovieLens download, or Amazon's book ratings, into a store.
 
     Args:
-        name: `ml-100k`, `ml-1m`, `ml-20m`, `ml-25m`, `ml-32m` or `ml-latest-small`.
-        source: The zip, or the unpacked folder.
+        name: `ml-100k`, `ml-1m`, `ml-20m`, `ml-25m`, `ml-32m`, `ml-latest-small` or `amzn-books`.
+        source: The zip, or the unpacked folder; of Amazon's, `ratings_Books.csv`.
         output: The new directory.
         tie_policy: `stable` keeps the file's order among equal timestamps, `item_id` sorts them by item.
         voice: Shows how many ratings were read, then written.
 
     Raises:
-        UnknownNameError: No such edition.
+        UnknownNameError: No such data set; the known ones are listed.
         ContentError: Another zip, a malformed line, or other counts than the published ones.
     """
     if tie_policy not in PREPARATION_POLICIES:
         raise UsageError(f"--tie-policy {tie_policy}: unknown; choose stable or item_id")
-    store = prepare_movielens(source, name=name, tie_policy=TiePolicy(tie_policy), output=output, voice=voice)
-    return describe(store, output)
+    policy = TiePolicy(tie_policy)
+    if name == AMAZON_BOOKS.name:
+        return describe(prepare_amazon(source, tie_policy=policy, output=output, voice=voice), output)
+    return describe(prepare_movielens(source, name=name, tie_policy=policy, output=output, voice=voice), output)
 
 
 def import_data(
-    csv: Path, *, movies: Path, output: Path, name: str | None = None, voice: Voice = SILENT
+    csv: Path, *, output: Path, movies: Path | None = None, name: str | None = None, voice: Voice = SILENT
 ) -> StoreResult:
     """Turn an existing `sasrec_format.csv` into a store, its order of events kept.
 
     Args:
         csv: As upstream's preprocessing wrote it.
-        movies: Upstream's processed `movies.csv`, or MovieLens' own.
         output: The new directory.
+        movies: Upstream's processed `movies.csv`, or MovieLens' own; None takes the rated items as candidates, and
+            ids that count from 0 are shifted by one.
         name: The dataset's name; None takes the published edition of the same counts.
         voice: Shows how many ratings were written.
 
@@ -98,9 +104,9 @@ def show_data(path: Path) -> StoreResult:
     """
     store = open_store(path)
     verify_store(store, place=path)
-    return StoreResult(path=path, store=store.record, is_verified=True)
+    return describe(store, path)
 
 
 def describe(store: Store, path: Path) -> StoreResult:
     """Return the name, fingerprint and counts of a store."""
-    return StoreResult(path=path, store=store.record, is_verified=True)
+    return StoreResult(path=path, store=store.record, is_verified=True, warnings=list_oddities(store))

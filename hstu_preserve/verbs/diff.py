@@ -101,9 +101,9 @@ def describe_results(results: ResultsRecord | None) -> dict[str, dict[str, Json]
     return {"metrics": metrics, "curve": curve}
 
 
-def headline(epoch: EvaluationRecord) -> dict[str, float]:
+def headline(epoch: EvaluationRecord) -> dict[str, float | None]:
     """Return the metrics that a curve is compared by."""
-    return {metric: epoch.metrics[metric] for metric in ("ndcg@10", "hr@10", "mrr") if metric in epoch.metrics}
+    return {metric: epoch.metrics[metric] for metric in ("ndcg@10", "hr@10", "mrr")}
 
 
 def compare_section(

@@ -12,7 +12,7 @@ from hstu_preserve.data.finding import (
 )
 from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.evaluated import Evaluated
-from hstu_preserve.evaluation.one_evaluation import evaluators_agree
+from hstu_preserve.evaluation.one_evaluation import count_comparable, evaluators_agree
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
@@ -135,6 +135,7 @@ def make_result(
         checkpoint=checkpoint,
         evaluation=evaluated.record,
         evaluators_agree=evaluators_agree(evaluated.ranks),
+        users_compared=count_comparable(evaluated.ranks),
         environment=describe_environment(numerics),
         ranks_path=ranks_path,
         warnings=warnings,

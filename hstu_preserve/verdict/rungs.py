@@ -103,7 +103,7 @@ def judge_evaluation_numeric(
     claim: Claim, found: EvaluationRecord, *, comparison: RankComparison, evaluators_agree: bool
 ) -> Verdict:
     """Judge whether the metric agrees with the claim within its margin, and both evaluators with each other."""
-    value = found.metrics[claim.policy.metric]
+    value = found.value_of(claim.policy.metric)
     evidence = (
         *describe_difference(claim, value),
         *list_facts(

@@ -293,7 +293,7 @@ def edit_metric(tree: Path, *, by: float) -> None:
 
     stored = read_tree_manifest(tree).manifest
     results = ResultsRecord.from_json((tree / METRICS).read_bytes(), source=METRICS)
-    metrics = {name: value + by if name == "ndcg@10" else value for name, value in results.final.metrics.items()}
+    metrics = {**results.final.metrics, "ndcg@10": results.final.value_of("ndcg@10") + by}
     final = results.final.model_copy(update={"metrics": metrics})
     (tree / METRICS).write_bytes(results.model_copy(update={"final": final}).to_json())
     claims = tuple(claim.model_copy(update={"value": metrics[claim.policy.metric]}) for claim in stored.claims)

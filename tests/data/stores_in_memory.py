@@ -15,7 +15,8 @@ from hstu_preserve.data.store_building import (
     refuse_no_ratings,
     require_known_items,
 )
-from hstu_preserve.data.synthetic import (
+from hstu_preserve.records.store import TiePolicy
+from hstu_preserve.synthetic.stores import (
     DEFAULT_NAME,
     DEFAULT_NUM_ITEMS,
     DEFAULT_NUM_RATINGS,
@@ -23,7 +24,6 @@ from hstu_preserve.data.synthetic import (
     make_data,
     make_origin,
 )
-from hstu_preserve.records.store import TiePolicy
 
 
 def build_store(ratings: Ratings, movies: MovieTable, *, name: str, tie_policy: TiePolicy, origin: Origin) -> Store:

@@ -80,7 +80,11 @@ def test_user_columns_of_ml_1m_are_passed_over(tmp_path: Path) -> None:
         ('1,2,"3,0","1,2","1,2"\n', "sequence_item_ids: malformed value '0'"),
         ('1,2,"3,4","1,9","1,2"\n', "sequence_ratings: malformed value '9'"),
         ('1,2,"3,4","1,2","1,2.5"\n', "sequence_timestamps: malformed value '2.5'"),
-        ('1,2,"3,4","1,2","1,"\n', "sequence_timestamps: malformed value ''"),
+        ('1,2,"3,4","1,2","1,"\n', "sequence_timestamps: 1 values for 2 items"),
+        ('1,2,"3,4","1,2","1,,"\n', "sequence_timestamps: malformed value ''"),
+        ('1,2,"[3,4)","1,2","1,2"\n', r"sequence_item_ids: malformed value '\[3'"),
+        ('1,2,"3000000000,4","1,2","1,2"\n', "sequence_item_ids: malformed value '3000000000'; item ids"),
+        ('1,2,"3,4","1,6","1,2"\n', "sequence_ratings: malformed value '6'; ratings are 0.5 to 5 in halves"),
         ('1,2,"__import__(1),4","1,2","1,2"\n', "sequence_item_ids: malformed value '__import__"),
         ('1,2,"3,4","1,2","1,2,3"\n', "sequence_timestamps: 3 values for 2 items"),
         ('1,2,"3,4",1,"1,2"\n', "sequence_ratings: 1 values for 2 items"),
@@ -160,3 +164,78 @@ def test_real_data_in_a_stable_order_imports_to_the_very_store_that_preparation_
         tmp_path / "sasrec_format.csv", movies=latest_small / "movies.csv", name=None, output=tmp_path / "imported"
     )
     assert (found.name, found.fingerprint) == ("ml-latest-small", prepared.fingerprint)
+
+
+def load_without_table(path: Path, name: str | None = None) -> Store:
+    with tempfile.TemporaryDirectory() as folder:
+        return import_sasrec_format(path, movies=None, name=name, output=Path(folder) / "store")
+
+
+@pytest.mark.parametrize(
+    ("cells", "candidates", "items"),
+    [
+        ('"0,3","5,5","1,2"', [1, 2, 3, 4], [1, 4]),
+        ('"3,0,1","5,5,1","1,2,3"', [1, 2, 3, 4], [4, 1, 2]),
+        ('"7,3","5,5","1,2"', [3, 7], [7, 3]),
+        ("0,5,1", [1], [1]),
+    ],
+)
+def test_without_a_movie_table_ids_from_zero_are_shifted_and_rated_items_are_candidates(
+    tmp_path: Path, cells: str, candidates: list[int], items: list[int]
+) -> None:
+    store = load_without_table(write(tmp_path, f"0,0,{cells}\n"))
+    assert store.user_ids.tolist() == [0]
+    assert store.candidate_ids.tolist() == candidates
+    assert store.item_ids.tolist() == items
+    assert store.record.genres == ()
+
+
+def test_ids_from_zero_to_the_largest_cannot_be_shifted(tmp_path: Path) -> None:
+    path = write(tmp_path, '0,1,"0,2147483647","5,5","1,2"\n')
+    with pytest.raises(ContentError, match="item ids from 0 to 2147483647"):
+        load_without_table(path)
+    assert load_without_table(write(tmp_path, '0,1,"1,2147483647","5,5","1,2"\n')).max_item_id == 2147483647
+
+
+@pytest.mark.parametrize(
+    ("items", "ratings", "times"),
+    [
+        ("3, 2, 3", "5, 3.5, 1", "7 , 8,9"),
+        ("[3, 2, 3]", "[5.0, 3.5, 1.0]", "[7, 8, 9]"),
+        ("(3,2,3)", "(5,3.5,1)", " ( 7,8,9 ) "),
+        ("3,2,3,", "5,3.5,1,", "(7,8,9,)"),
+    ],
+)
+def test_cells_are_taken_as_metas_loader_takes_them(tmp_path: Path, items: str, ratings: str, times: str) -> None:
+    store = load(write(tmp_path, f'0,1,"{items}","{ratings}","{times}"\n'))
+    plain = load(write(tmp_path, '0,1,"3,2,3","5,3.5,1","7,8,9"\n'))
+    assert store.fingerprint == plain.fingerprint
+
+
+@pytest.mark.parametrize("header", [HEADER, HEADER.removeprefix("index,")])
+def test_a_byte_order_mark_is_no_part_of_a_column(tmp_path: Path, header: str) -> None:
+    body = '1,"3,2","5,3","7,8"\n' if header != HEADER else '0,1,"3,2","5,3","7,8"\n'
+    path = write(tmp_path, body, header=header)
+    plain = load(path).fingerprint
+    for name in ("sasrec_format.csv", "movies.csv"):
+        (tmp_path / name).write_text((tmp_path / name).read_text(), encoding="utf-8-sig")
+    assert load(path).fingerprint == plain
+    for name in ("movies.csv", "sasrec_format.csv"):
+        (tmp_path / name).write_text((tmp_path / name).read_text(encoding="utf-8-sig"), encoding="utf-16")
+        with pytest.raises(ContentError, match=rf"^{name}.*not UTF-8 but UTF-16; save the file as UTF-8"):
+            load(path)
+
+
+@pytest.mark.parametrize("name", [None, "mine", "movielens"])
+def test_data_of_ones_own_is_not_called_movielens(tmp_path: Path, name: str | None) -> None:
+    notice = load(write(tmp_path, '0,1,"3,2","5,3","7,8"\n'), name).record.provenance.notice
+    assert "MovieLens" not in notice
+    assert "does not know its terms" in notice
+
+
+def test_genres_are_trimmed(tmp_path: Path) -> None:
+    path = write(tmp_path, '0,1,"1,2","5,3","7,8"\n')
+    (tmp_path / "movies.csv").write_text("movieId,title,genres\n1,A,Drama | Comedy\n2,B, Comedy|Drama|\n")
+    store = load(path)
+    assert store.record.genres == ("Comedy", "Drama")
+    assert store.candidate_genres.tolist() == [[1, 1], [1, 1]]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.data.store import ARRAY_DTYPES, write_store
-from hstu_preserve.data.synthetic import write_synthetic_store
+from hstu_preserve.synthetic.stores import write_synthetic_store
 from tests.data.stores_in_memory import synthesize
 
 SYNTHESIZE = ["data", "synthesize", "--seed", "1", "--users", "2000", "--items", "500"]

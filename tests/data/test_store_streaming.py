@@ -18,9 +18,9 @@ from hstu_preserve.data.preparation import prepare_movielens
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import Store, new_store_folder, verify_store, write_record, write_store
 from hstu_preserve.data.store_streaming import stream_arrays
-from hstu_preserve.data.synthetic import write_synthetic_store
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
 from hstu_preserve.records.store import StoreRecord, TiePolicy
+from hstu_preserve.synthetic.stores import write_synthetic_store
 from tests.data.raw_files import Row, format_ratings, write_layout, zip_folder
 from tests.data.stores_in_memory import synthesize
 from tests.data.strategies import MOVIES, ORIGIN, Event, events, make_ratings, make_store

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hstu_preserve.evaluation.metrics import compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
 from hstu_preserve.evaluation.ranks import UserRanks
-from hstu_preserve.records.claim import METRIC_NAMES
+from hstu_preserve.records.metric_names import METRIC_NAMES
 
 clamped_ranks = st.integers(1, 12) | st.integers(1, MISS) | st.sampled_from((1, 10, 50, 100, 200, 500, 1000, MISS))
 users = st.lists(st.tuples(clamped_ranks, st.integers(1, 10)), min_size=1, max_size=30)
@@ -32,10 +32,10 @@ def make_ranks(rows: list[tuple[int, int]], *, exact: list[int] | None = None) -
     )
 
 
-def explain(name: str, ranks: list[int]) -> float:
+def explain(name: str, ranks: list[int]) -> float | None:
     """Compute a metric by its formula."""
     if not ranks:
-        return 0.0
+        return None
     kind, _, cutoff = name.partition("@")
     gains: dict[str, Callable[[int], float]] = {
         "hr": lambda rank: 1.0,
@@ -53,7 +53,12 @@ def test_every_metric_is_its_formula(rows: list[tuple[int, int]]) -> None:
     expected = {
         name: explain(name.removesuffix("_>=4"), liked if name.endswith("_>=4") else everybody) for name in METRIC_NAMES
     }
-    assert compute_metrics(make_ranks(rows)) == pytest.approx(expected, rel=1e-12)
+    found = compute_metrics(make_ranks(rows))
+    assert {name for name, value in found.items() if value is None} == {
+        name for name, value in expected.items() if value is None
+    }
+    for name, value in expected.items():
+        assert value is None or found[name] == pytest.approx(value, rel=1e-12)
 
 
 def test_the_liked_are_those_with_four_stars_or_more() -> None:
@@ -62,14 +67,14 @@ def test_the_liked_are_those_with_four_stars_or_more() -> None:
     assert metrics["hr@10"] == pytest.approx(2 / 3)
 
 
-def test_metrics_of_no_liked_target_are_zero_without_a_warning() -> None:
+def test_metrics_of_no_liked_target_are_null_without_a_warning() -> None:
     metrics = compute_metrics(make_ranks([(1, 2), (3, 7)]))
-    assert [metrics[name] for name in METRIC_NAMES if name.endswith("_>=4")] == [0.0] * 4
+    assert [metrics[name] for name in METRIC_NAMES if name.endswith("_>=4")] == [None] * 4
 
 
-def test_metrics_of_nobody_are_zero_without_a_warning() -> None:
-    assert set(compute_metrics(make_ranks([])).values()) == {0.0}
-    assert exact_reciprocal_rank(make_ranks([])) == 0.0
+def test_metrics_of_nobody_are_null_without_a_warning() -> None:
+    assert set(compute_metrics(make_ranks([])).values()) == {None}
+    assert exact_reciprocal_rank(make_ranks([])) is None
 
 
 def test_a_miss_counts_a_little_for_upstreams_mrr_and_exactly_for_ours() -> None:

@@ -59,7 +59,7 @@ def count_bindings(name: str) -> Counter[str]:
     return Counter(
         str(statement.key)
         for file, content in chain.files
-        for statement in parse(content, file=file)
+        for statement in parse(content, file=file, path=Path(file))
         if isinstance(statement, BindingStatement)
     )
 

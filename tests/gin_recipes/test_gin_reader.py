@@ -1,4 +1,5 @@
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -247,13 +248,13 @@ BAD_TEXTS: Mapping[str, tuple[str | bytes, str]] = {
     "call in an unused macro": ("M = @g()", r"1: @g\(\) would call a function"),
     "undefined macro": ("\n\nf.x = %MISSING", "3: undefined macro %MISSING"),
     "undefined macro in an unused one": ("M = %N", "1: undefined macro %N"),
-    "REQUIRED": ("f.x = %gin.REQUIRED", "1: undefined macro %gin.REQUIRED"),
+    "REQUIRED within a value": ("f.x = [%gin.REQUIRED]", "1: gin.REQUIRED stands within a value"),
     "macro loop": ("A = %B\nB = [%A]\nf.x = %A", "3: a macro stands for itself"),
     "unused macro loop": ("A = %A", "1: a macro stands for itself"),
     "macro bomb": (BOMB, "11: the chain's values expand to more than"),
     "long chain of macros": (LONG_CHAIN, "5002: the value expands to more than 64 levels"),
     "unhashable key through a macro": ("K = [1]\nf.x = {%K: 1}", "2: %K cannot be a dictionary's key"),
-    "unhashable key": ("f.x = {[1]: 1}", "1: not gin: unhashable"),
+    "unhashable key": ("f.x = {[1]: 1}", "1: not gin: a list cannot be a dictionary's key"),
     "deep nesting": ("f.y = 1\nf.x = " + "[" * 10_000 + "]" * 10_000, "2: nested deeper than 32"),
     "deep nesting over lines": ("f.x = " + "(\n" * 10_000, "33: nested deeper than 32"),
     "many strings": ("f.x = " + "'a' " * 100_000, "1: more than 64 strings in a row"),
@@ -263,12 +264,13 @@ BAD_TEXTS: Mapping[str, tuple[str | bytes, str]] = {
     "unterminated list": ("f.x = [1,\n2\n", "[23]: not gin"),
     "binary garbage": (bytes(range(256)), "2: not UTF-8"),
     "null byte": (b"f.x = 1\nf.\x00y = 2", "2: not gin"),
-    "byte order mark": (b"\xef\xbb\xbff.x = 1", "1: not gin"),
+    "mark of UTF-16": ("f.x = 1".encode("utf-16"), "1: not UTF-8 but UTF-16; save the file as UTF-8"),
+    "mark of UTF-32": ("f.x = 1".encode("utf-32"), "1: not UTF-8 but UTF-32; save the file as UTF-8"),
     "indentation": ("f:\nx = 1", "2: not gin: Expected indentation"),
     "dedent to nowhere": ("f:\n    x = 1\n  y = 2", "3: not gin"),
     "tabs and spaces": ("f:\n        x = 1\n\ty = 2\n  z = 3", "[34]: not gin"),
     "no value": ("f.x =", "1: not gin"),
-    "two values": ("f.x = 1 2", "1: not gin: Expected newline"),
+    "two values": ("f.x = 1 2", "1: not gin: more text follows the value"),
     "expression": ("f.x = 1 + 1", "1: not gin"),
     "f-string": ("f.x = f'{1}'", "1: not gin"),
     "name": ("f.x = open", "1: not gin"),
@@ -293,6 +295,56 @@ def test_bad_text_is_refused_with_its_line(tmp_path: Path, case: str) -> None:
         read(tmp_path, {"bad.gin": text})
     with pytest.raises(RecipeError, match=rf"^bad.gin:{message}|^entry.gin:1: .*larger"):
         read(tmp_path, {"entry.gin": "include 'bad.gin'", "bad.gin": text})
+
+
+NO_VALUES = {
+    "true": "'true' is no gin value; write True",
+    "[1, false]": "'false' is no gin value; write False",
+    "{'a': null}": "'null' is no gin value; write None",
+    "-infinity": "'-infinity' is no gin value; text stands in quotes",
+    "float('nan')": "'float' is no gin value; text stands in quotes",
+    "f'{1}'": "the text f'{1}' cannot be read",
+    "9" * 5000: "a number of 5000 digits",
+    "{{}: 1}": "a dict cannot be a dictionary's key",
+    "": "the value cannot be read: gin takes numbers",
+    "@": "a name is expected here",
+    "1 + 1": "more text follows the value",
+}
+
+
+@pytest.mark.parametrize("value", NO_VALUES)
+def test_what_is_no_value_is_told_in_words_of_our_own(tmp_path: Path, value: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        read(tmp_path, {"a.gin": f"f.x = {value}\n"})
+    assert str(caught.value).startswith(f"a.gin:1: not gin: {NO_VALUES[value]}")
+    assert not re.search(r"0x[0-9a-f]{6}|ast\.|line 1:", str(caught.value))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "f.x = %gin.REQUIRED",
+        "f.x = 1\nf.x = %gin.REQUIRED",
+        "y/f.x = %gin.REQUIRED",
+        "f:\n  x = %gin.REQUIRED",
+    ],
+)
+def test_a_name_that_is_required_and_bound_nowhere_is_told_as_such(tmp_path: Path, text: str) -> None:
+    with pytest.raises(RecipeError, match=r"^a\.gin:\d: (y/)?f\.x is marked REQUIRED and bound nowhere after that"):
+        read(tmp_path, {"a.gin": text})
+
+
+def test_a_required_name_that_is_bound_later_is_bound(tmp_path: Path) -> None:
+    assert values(read(tmp_path, {"a.gin": "f.x = %gin.REQUIRED\nf.x = 2"})) == {"f.x": 2}
+
+
+@pytest.mark.parametrize("marked", ["a.gin", "b.gin", "both"])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, marked: str) -> None:
+    texts = {"a.gin": "include 'b.gin'\nf.x = 'ä'", "b.gin": "# first\nf.y = 2"}
+    files = {name: text.encode("utf-8-sig" if marked in {name, "both"} else "utf-8") for name, text in texts.items()}
+    chain = read(tmp_path, files)
+    assert values(chain) == {"f.x": "ä", "f.y": 2}
+    assert dict(chain.files) == files
 
 
 @pytest.mark.parametrize("case", BAD_TEXTS)

@@ -194,13 +194,21 @@ def test_no_weights_and_none_are_the_same(folder: Path) -> None:
             ),
         ),
         (
-            "create_mol_interaction_module.temperature = 1",
-            "1: create_mol_interaction_module.temperature: learned similarities (MoL) are not supported",
+            (
+                "create_mol_interaction_module.temperature = 1\ntrain_fn.interaction_module_type = 'MoL'\n"
+                "x/get_similarity_function.module_type = 'MoL'"
+            ),
+            (
+                "2: train_fn.interaction_module_type: Input should be 'DotProduct' (found 'MoL'); "
+                "learned similarities (MoL) are not supported (2 more lines set one up, the first at"
+            ),
         ),
-        (
-            "x/get_similarity_function.module_type = 'MoL'",
-            "1: x/get_similarity_function.module_type: learned similarities (MoL) are not supported",
-        ),
+        ("train_fn.main_module = 'SASRec'\nhstu_encoder.dqk = 'wide'", "2: hstu_encoder.dqk: Input should be a valid"),
+        ("sasrec_encoder.ffn_dropout_rate = [1]", "1: sasrec_encoder.ffn_dropout_rate: Input should be a valid number"),
+        ("prism.features = 'year'", "1: prism.features: Input should be a valid"),
+        ("prism.film_scale = 'much'", "1: prism.film_scale: Input should be a valid number"),
+        ("time_decay.learnable = 1", "1: time_decay.learnable: Input should be a valid boolean"),
+        ("pop_debias.alpha = None", "1: pop_debias.alpha: Input should be a valid number"),
         (
             "create_data_loader.num_workers = 1.5",
             "1: create_data_loader.num_workers: Input should be a valid integer (found 1.5)",
@@ -405,3 +413,34 @@ def test_resolving_imports_neither_torch_nor_what_a_config_names() -> None:
         "sys.exit(bool({'torch', 'tensorflow', 'tensorboard'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=600).returncode == 0
+
+
+LEARNED_LINES = {
+    "gin's operative config": "get_similarity_function.activation_checkpoint = False\n"
+    "get_similarity_function.bf16_training = False\n",
+    "MoL's lines left in": "create_mol_interaction_module.dropout_rate = 0.1\n"
+    "create_mol_interaction_module.eps = %eps\neps/macro.value = 1e-6\n",
+    "in a scope": "a/create_mol_interaction_module.dot_product_dimension = 128\n",
+    "a module": "create_mol_interaction_module.uid_embedding_hash_sizes = [1, 2]\n"
+    "get_similarity_function.interaction_module = @f\n",
+}
+
+
+@pytest.mark.parametrize("lines", LEARNED_LINES.values(), ids=LEARNED_LINES.keys())
+@pytest.mark.parametrize("interaction", ["", "train_fn.interaction_module_type = 'DotProduct'\n"])
+def test_lines_of_learned_similarities_are_warnings_under_the_dot_product(
+    folder: Path, lines: str, interaction: str
+) -> None:
+    plain, found = resolve_text(folder, interaction), resolve_text(folder, interaction + lines)
+    assert found.recipe == plain.recipe
+    told = [warning.message for warning in found.warnings]
+    assert len(told) == sum(".value" not in line for line in lines.splitlines())
+    assert all(message.endswith("is read only by learned similarities (MoL)") for message in told)
+
+
+@pytest.mark.parametrize("num_lines", [1, 3, 40])
+def test_a_learned_similarity_is_refused_in_one_sentence(folder: Path, num_lines: int) -> None:
+    lines = "".join(f"create_mol_interaction_module.p{n} = 1\n" for n in range(num_lines))
+    unknown, refused = refuse(folder, f"train_fn.interaction_module_type = 'MoL'\n{lines}train_fn.unknown = 1\n")
+    assert f"({num_lines} more lines set one up" in refused
+    assert "train_fn.unknown" in unknown

@@ -7,12 +7,15 @@ import torch
 from torch import Tensor
 
 from hstu_preserve.errors import CheckpointError
+from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import (
     DDP_PREFIX,
+    build_for_weights,
     count_item_rows,
     from_upstream,
     load_state,
     to_upstream,
+    unwrap,
     upstream_name,
 )
 from tests.model.tiny_models import KINDS, MAX_ITEM_ID, make_lively_model, make_model, make_model_recipe
@@ -20,7 +23,6 @@ from tests.model.tiny_models import KINDS, MAX_ITEM_ID, make_lively_model, make_
 ITEM_TABLES = (
     "item_embedding.weight",
     "_embedding_module._item_emb.weight",
-    "module._embedding_module._item_emb.weight",
 )
 
 
@@ -92,7 +94,7 @@ def test_an_unknown_tensor_is_named() -> None:
 def test_an_unknown_tensor_of_upstreams_is_named_together_with_the_file() -> None:
     model = make_model(make_model_recipe("HSTU"))
     state = to_upstream(model) | {"module._hstu.prism": torch.zeros(2, 3)}
-    with pytest.raises(CheckpointError, match=r"^some/where: .*module\._hstu\.prism \(2, 3\)"):
+    with pytest.raises(CheckpointError, match=r"^some/where: .*_hstu\.prism \(2, 3\)"):
         load_state(model, state, source="some/where")
 
 
@@ -128,7 +130,7 @@ def test_only_the_first_differing_tensors_are_listed_and_the_rest_counted() -> N
 
 def test_from_upstream_leaves_out_the_mask() -> None:
     model = make_model(make_model_recipe("HSTU"))
-    assert from_upstream(to_upstream(model), model, source="test").keys() == model.state_dict().keys()
+    assert from_upstream(unwrap(to_upstream(model)), model, source="test").keys() == model.state_dict().keys()
 
 
 @pytest.mark.parametrize("name", ITEM_TABLES)
@@ -140,3 +142,65 @@ def test_the_rows_of_the_item_table_are_counted_under_any_naming(name: str) -> N
 def test_a_state_without_an_item_table_is_refused(state: dict[str, Tensor]) -> None:
     with pytest.raises(CheckpointError, match=r"^some/where: has no item table"):
         count_item_rows(state, source="some/where")
+
+
+PREFIXES = (
+    "module.",
+    "_orig_mod.",
+    "module._orig_mod.",
+    "_orig_mod.module.",
+    "module.module.",
+    "_fsdp_wrapped_module.",
+    "model.",
+    "model._orig_mod.module._fsdp_wrapped_module.",
+    "trainer.net.",
+)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("is_upstream", [False, True])
+def test_any_common_prefix_is_taken_off(prefix: str, kind: str, is_upstream: bool) -> None:
+    recipe = make_model_recipe(kind)
+    source = make_lively_model(recipe)
+    state = without_prefix(to_upstream(source)) if is_upstream else source.state_dict()
+    assert build_and_compare(source, {f"{prefix}{name}": value for name, value in state.items()})
+
+
+@pytest.mark.parametrize("wrapper", ["_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"])
+def test_wrappers_of_parts_of_the_model_are_taken_off(wrapper: str) -> None:
+    source = make_lively_model(make_model_recipe("HSTU"))
+    state = {
+        re.sub(r"(_hstu|_attention_layers\.[0-9]+)\.", rf"\1.{wrapper}.", name): value
+        for name, value in to_upstream(source).items()
+    }
+    assert any(f"_attention_layers.0.{wrapper}._uvqk" in name for name in state)
+    assert build_and_compare(source, state)
+
+
+def build_and_compare(source: Recommender, state: dict[str, Tensor]) -> bool:
+    """Whether a model that is built for the weights, and one that loads them, hold the source's."""
+    loaded = make_model(source.recipe)
+    load_state(loaded, state, source="test")
+    built = build_for_weights(source.recipe, state, source="test")
+    expected = source.state_dict()
+    return all(
+        copy.state_dict().keys() == expected.keys()
+        and all(torch.equal(value, expected[name]) for name, value in copy.state_dict().items())
+        for copy in (loaded, built)
+    )
+
+
+@pytest.mark.parametrize("stray", ["scaler", "ema._embedding_module._item_emb.weight", "model.x"])
+def test_a_tensor_without_the_prefix_is_the_one_that_is_named(stray: str) -> None:
+    model = make_model(make_model_recipe("HSTU"))
+    with pytest.raises(CheckpointError, match=rf"tensors that the recipe's model does not have: {stray} \(2,\)$"):
+        load_state(model, {**to_upstream(model), stray: torch.zeros(2)}, source="test")
+
+
+def test_names_that_only_a_wrapper_tells_apart_stay_apart() -> None:
+    model = make_model(make_model_recipe("HSTU"))
+    state = to_upstream(model)
+    twice = {**state, **{f"_orig_mod.{name}": value for name, value in state.items()}}
+    with pytest.raises(CheckpointError, match="does not have"):
+        load_state(model, twice, source="test")

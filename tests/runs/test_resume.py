@@ -298,7 +298,7 @@ def test_the_newest_checkpoints_are_kept(num_kept: int, names: list[str], store:
 def test_the_best_checkpoint_is_kept_however_old(store: Path, tmp_path: Path) -> None:
     gin = write_gin(tmp_path, 'data.protocol = "validated"\ntrain_fn.learning_rate = 1e-9\n')
     result = train(gin, data=store, device="cpu", output=tmp_path / "run", durability=Durability(num_kept=1))
-    best = max(range(4), key=lambda epoch: result.results.epochs[epoch].metrics["ndcg@10"])
+    best = max(range(4), key=lambda epoch: result.results.epochs[epoch].value_of("ndcg@10"))
     assert best < 3
     assert list_names(tmp_path / "run") == ["ep3", f"ep{best}"]
 

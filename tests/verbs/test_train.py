@@ -17,9 +17,10 @@ from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.errors import DataMismatchError, UsageError
 from hstu_preserve.event_files.reader import read_scalars
 from hstu_preserve.primitives.voice import Progress, Voice
-from hstu_preserve.records.claim import METRIC_NAMES, SelectionRule
+from hstu_preserve.records.claim import SelectionRule
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import RunRecord
+from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.verification import DeepCheck
 from hstu_preserve.reruns.consistency import check_tree
 from hstu_preserve.training.checkpoint import read_checkpoint
@@ -100,7 +101,7 @@ def test_the_main_loss_of_the_event_file_is_without_the_auxiliary_one_which_has_
 def test_the_model_learns_on_synthetic_data(run: Path) -> None:
     results = ResultsRecord.from_json((run / METRICS).read_bytes(), source=METRICS)
     by_chance = 10 / 120
-    assert results.final.metrics["hr@10"] > 1.5 * by_chance
+    assert results.final.value_of("hr@10") > 1.5 * by_chance
 
 
 def test_the_checkpoint_is_named_as_upstream_names_it_without_a_date(run: Path) -> None:
@@ -133,7 +134,7 @@ def test_validated_reports_the_test_number_of_the_best_validation_epoch(store: P
     result = train(
         write_gin(tmp_path, 'data.protocol = "validated"\n'), data=store, device="cpu", output=tmp_path / "run"
     )
-    curve = [epoch.metrics["ndcg@10"] for epoch in result.results.epochs]
+    curve = [epoch.value_of("ndcg@10") for epoch in result.results.epochs]
     assert {epoch.part for epoch in result.results.epochs} == {"validation"}
     best = curve.index(max(curve))
     (claim,) = result.claims
@@ -151,7 +152,7 @@ def test_training_stops_when_its_patience_is_at_its_end(store: Path, tmp_path: P
     )
     train(write_gin(tmp_path, extra), data=store, device="cpu", output=tmp_path / "run")
     results = ResultsRecord.from_json((tmp_path / "run" / METRICS).read_bytes(), source=METRICS)
-    curve = [epoch.metrics["ndcg@10"] for epoch in results.epochs]
+    curve = [epoch.value_of("ndcg@10") for epoch in results.epochs]
     assert len(curve) < 30
     assert len(curve) - 1 == curve.index(max(curve)) + 2
     assert results.final.epoch == curve.index(max(curve))

@@ -12,6 +12,7 @@ from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, RankComparison
+from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
 from hstu_preserve.verdict.resumption import ResumeComparison, judge_resume
 from hstu_preserve.verdict.rungs import (
@@ -58,7 +59,7 @@ def make_evaluation(ndcg: float = CLAIMED, *, ranks_sha256: str = SHA256) -> Eva
         "num_users_skipped": 0,
         "coverage_at_10": 0.5,
         "num_candidates": 20,
-        "metrics": {"ndcg@10": ndcg, "hr@10": 0.5},
+        "metrics": {**dict.fromkeys(METRIC_NAMES, 0.5), "ndcg@10": ndcg},
         "exact_mrr": 0.5,
         "num_clamped": 0,
         "num_unrankable": 0,

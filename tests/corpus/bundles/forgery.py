@@ -129,7 +129,7 @@ def record_here(forgery: Forgery) -> None:
 def edit_results(forgery: Forgery, *, metric: str, by: float) -> None:
     """Report another number, in the results and in the claim."""
     final = forgery.read_results().final
-    metrics = {**final.metrics, metric: final.metrics[metric] + by}
+    metrics = {**final.metrics, metric: final.value_of(metric) + by}
     forgery.write_final(final.model_copy(update={"metrics": metrics}))
 
 

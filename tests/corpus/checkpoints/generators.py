@@ -464,7 +464,49 @@ SAVED: dict[str, Callable[[], object]] = {
     "a transposed view": lambda: make_weights(torch.arange(6.0).view(2, 3).t()),
     "a tensor in two places": lambda: {"epoch": 1, "model_state_dict": {"a": (x := torch.ones(2)), "b": x}},
     "a tuple in two places": lambda: make_extra([x := (0.9, 0.999), x]),
+    "text of several lines": lambda: make_extra("loss 0.5\r\n\tepoch 1\n"),
+    "parameters of a module": lambda: {
+        "epoch": 1,
+        "model_state_dict": OrderedDict(torch.nn.Linear(2, 3).named_parameters()),
+    },
+    "an OrderedDict in two places": lambda: make_extra([x := OrderedDict(a=1), {"again": x}]),
+    "lists that share a list": lambda: make_extra([[x := [1, 2], x], (x, [x])]),
+    "shared lists that would unfold to 2^30 values": lambda: make_extra(nest_shared(30)),
+    "a parameter with attributes": lambda: make_weights(make_marked_parameter()),
+    "a key of several lines": lambda: make_extra({"a\nb": 1}),
 }
+
+
+def nest_shared(depth: int) -> list[Any]:
+    """Return lists that each hold the one below twice."""
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value, value]
+    return value
+
+
+def make_marked_parameter() -> torch.nn.Parameter:
+    """Return a parameter that keeps an attribute of its own."""
+    value = torch.nn.Parameter(torch.ones(2))
+    value.of_whom = "me"  # type: ignore[attr-defined]
+    return value
+
+
+def make_protocol(protocol: int) -> bytes:
+    """What torch.save writes in another pickle protocol."""
+    buffer = io.BytesIO()
+    torch.save({"epoch": 1, "model_state_dict": {"a": torch.ones(2)}}, buffer, pickle_protocol=protocol)
+    return buffer.getvalue()
+
+
+def make_without_checksums(share: float = 1.0) -> bytes:
+    """What torch.save writes with CRC32 turned off, or the first part of it."""
+    torch.serialization.set_crc32_options(False)
+    try:
+        whole = saved({"epoch": 1, "model_state_dict": {"a": torch.ones(2)}})
+    finally:
+        torch.serialization.set_crc32_options(True)
+    return whole[: int(len(whole) * share)]
 
 
 def make_saved(name: str) -> bytes:
@@ -491,6 +533,7 @@ def list_generators() -> Iterator[tuple[str, Callable[..., bytes]]]:
         make_call, make_value, make_pickle, make_tensor, make_container, make_members, make_surrounded, make_truncated,
         make_bytes, make_compressed, make_overlapping, make_large_pickle, make_crowd, make_old_torch, make_tar,
         make_raw_pickle, make_gzip, make_numpy_objects, make_saved, make_golden, make_safetensors,
+        make_protocol, make_without_checksums,
     ):  # fmt: skip
         yield function.__name__.removeprefix("make_"), function
 

@@ -1,6 +1,6 @@
 """Made-up MovieLens-like data, the same from the same seed for ever.
 
-Every draw is a hash of seed, purpose and counter (`synthetic_draws`), and everything after it is integer arithmetic: no
+Every draw is a hash of seed, purpose and counter (`draws`), and everything after it is integer arithmetic: no
 library distribution that may change, no logarithm that another libm rounds otherwise. A test pins the resulting
 fingerprint.
 
@@ -21,10 +21,10 @@ from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
 from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
-from hstu_preserve.data.synthetic_draws import MASK_64, Purpose, draw, scale_below, take_bits
-from hstu_preserve.data.synthetic_items import Catalogue, make_catalogue, weigh_ranks
 from hstu_preserve.errors import UsageError
 from hstu_preserve.records.store import TiePolicy
+from hstu_preserve.synthetic.draws import MASK_64, Purpose, draw, scale_below, take_bits
+from hstu_preserve.synthetic.items import Catalogue, make_catalogue, weigh_ranks
 
 DEFAULT_NAME = "synthetic"
 DEFAULT_NUM_USERS = 610

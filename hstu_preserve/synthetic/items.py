@@ -7,7 +7,7 @@ import numpy as np
 
 from hstu_preserve.data.arrays import Int64Array
 from hstu_preserve.data.movielens import MovieTable
-from hstu_preserve.data.synthetic_draws import Purpose, draw, scale_below, take_bits
+from hstu_preserve.synthetic.draws import Purpose, draw, scale_below, take_bits
 
 WEIGHT_SCALE = 2**16
 """The weight of the first rank; rank r has `WEIGHT_SCALE // (r + 1)`, an integer form of Zipf's law."""

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hstu_preserve.data import synthetic
 from hstu_preserve.data.arrays import Int64Array
 from hstu_preserve.data.store import Store
-from hstu_preserve.data.synthetic import MIN_EVENTS_PER_USER
-from hstu_preserve.data.synthetic_draws import SPLITMIX_GAMMA, Purpose, draw, mix, scale_below
 from hstu_preserve.errors import UsageError
+from hstu_preserve.synthetic.draws import SPLITMIX_GAMMA, Purpose, draw, mix, scale_below
+from hstu_preserve.synthetic.stores import MIN_EVENTS_PER_USER
 from tests.data.stores_in_memory import synthesize
 
 TINY_FINGERPRINT = "bf483e8ae13ea8e03cc8854600b7dbe1c07bec4a794c84ff438c6350562c1489"

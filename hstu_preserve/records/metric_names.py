@@ -1,0 +1,10 @@
+"""The names of the metrics."""
+
+LIKED_SUFFIX = "_>=4"
+METRIC_NAMES = (
+    *(f"hr@{k}" for k in (1, 10, 50, 100, 200, 500, 1000)),
+    *(f"ndcg@{k}" for k in (1, 10, 50, 100, 200)),
+    "mrr",
+    *(f"{name}{LIKED_SUFFIX}" for name in ("ndcg@10", "hr@10", "hr@50", "mrr")),
+)
+"""The metrics, named as upstream names them; `_>=4` counts only targets rated 4 stars or more."""

@@ -1,0 +1,1 @@
+"""Make up data that may be shared, the same for a seed on every machine."""

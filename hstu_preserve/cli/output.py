@@ -107,7 +107,8 @@ def print_styled(record: "Record", *, width: int | None) -> None:
 
 def complain(message: str) -> None:
     """Print an error on stderr; one of several processes says which it is."""
-    who = "" if is_first_process() else f" of process {os.environ['RANK']}"
+    rank = os.environ.get("RANK", "")
+    who = f" of process {rank}" if rank.isdecimal() and not is_first_process() else ""
     tell(f"error{who}: {message}")
 
 
@@ -117,6 +118,6 @@ def is_first_process() -> bool:
 
 
 def tell(message: str) -> None:
-    """Print a sentence for the user on stderr; if stderr was closed by its reader, the work goes on all the same."""
-    with suppress(BrokenPipeError):
+    """Print a sentence for the user on stderr; if nobody can read it there any more, the work goes on all the same."""
+    with suppress(OSError):
         sys.stderr.write(f"{escape_controls(message)}\n")

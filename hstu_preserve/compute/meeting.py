@@ -44,6 +44,11 @@ class Meeting:
         """The address and port at which the processes meet."""
         return f"{self.processes.address}:{self.processes.port}"
 
+    @property
+    def keeper(self) -> int | None:
+        """The process that keeps the place, None if torchrun does."""
+        return None if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" else 0
+
     def hold(self, *, backend: str, say: Callable[[str], None]) -> Store:
         """Meet all other processes, form their group, and return the place where each can write something down.
 
@@ -67,6 +72,8 @@ class Meeting:
             return call_in_thread(lambda: self.meet(backend), between=between, purpose="meeting the other processes")
         except BaseException:
             self.is_given_up = True
+            if self.obstacle != self.said:
+                say(f"process {self.processes.rank} of {self.processes.size} waited for {self.obstacle}")
             raise
 
     def meet(self, backend: str) -> Store:
@@ -90,9 +97,8 @@ class Meeting:
             UsageError: This process is to keep it, and the port is in use.
             LostProcessError: Nobody keeps it, or it is something else.
         """
-        is_torchruns = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-        is_keeper = self.processes.rank == 0 and not is_torchruns
-        if not is_torchruns:
+        is_keeper = self.keeper == self.processes.rank
+        if self.keeper is not None:
             self.await_keeper(is_keeper=is_keeper)
         self.obstacle = f"an answer at {self.where}"
         assert self.processes.address is not None

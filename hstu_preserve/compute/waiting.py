@@ -39,6 +39,7 @@ class Attention:
         rank: This process.
         size: How many there are.
         place: Where the processes write down who is there.
+        keeper: The process that keeps the place, None if torchrun does.
         say: Takes a sentence for the user.
         heed: Is called between two stretches with the `time.monotonic()` at which the wait began; ends it by raising.
     """
@@ -46,6 +47,7 @@ class Attention:
     rank: int
     size: int
     place: Store
+    keeper: int | None
     say: Callable[[str], None]
     heed: Callable[[float], None] = ignore_signals
     number: int = 0
@@ -78,13 +80,13 @@ class Attention:
             try:
                 self.heed(since)
             except BaseException:
-                self.say(f"{self.describe_missing()}; leaving without waiting any longer")
+                self.say(f"process {self.rank} of {self.size} waits for {self.name_missing()} no longer")
                 raise
             if waited >= notice:
                 notice *= 2
                 # The first of those that wait says it for all.
                 if all(rank in self.missing for rank in range(self.rank)):
-                    self.say(f"{self.describe_missing()} for {waited:.0f} s")
+                    self.say(f"process {self.rank} of {self.size} has waited {waited:.0f} s for {self.name_missing()}")
 
     def ask_after_others(self, number: int, is_over: threading.Event) -> None:
         """Write down that this process waits, and look who else does until it is over.
@@ -92,6 +94,8 @@ class Attention:
         In a thread of its own: the place is another process's, which may be the one that hangs.
         """
         others = [rank for rank in range(self.size) if rank != self.rank]
+        if self.keeper in others:
+            self.missing = (self.keeper,)  # until it answers
         try:
             self.place.set(f"waits/{self.rank}/{number}", "")
             while not is_over.wait(STRETCH_SECONDS):
@@ -99,10 +103,6 @@ class Attention:
             self.place.delete_key(f"waits/{self.rank}/{number}")
         except RuntimeError:  # the place is gone, too
             return
-
-    def describe_missing(self) -> str:
-        """Return who waits for whom."""
-        return f"process {self.rank} of {self.size} waits for {self.name_missing()}"
 
     def name_missing(self) -> str:
         """Return whom this process waits for, by number if anybody could be asked."""

@@ -160,9 +160,12 @@ def join_world(
         yield ALONE
         return
     require_communication_threads()
+    meeting = Meeting(processes)
     with explain_lost_processes():
-        place = Meeting(processes).hold(backend="nccl" if device.type == "cuda" else "gloo", say=say)
-    attention = Attention(rank=processes.rank, size=processes.size, place=place, say=say, heed=heed)
+        place = meeting.hold(backend="nccl" if device.type == "cuda" else "gloo", say=say)
+    attention = Attention(
+        rank=processes.rank, size=processes.size, place=place, keeper=meeting.keeper, say=say, heed=heed
+    )
     try:
         yield JoinedWorld(rank=processes.rank, size=processes.size, attention=attention)
     finally:

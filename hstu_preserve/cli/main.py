@@ -5,19 +5,18 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
-from types import FrameType
 from typing import Never
 
 from hstu_preserve.cli.output import complain
 from hstu_preserve.cli.streams import open_standard_streams
 from hstu_preserve.errors import PreserveError, UnavailableError, UsageError
 from hstu_preserve.primitives.home_paths import expand_home
-from hstu_preserve.primitives.threads import require_threads
+from hstu_preserve.primitives.leaving import SIGNALS, Leaving, is_ignored
+from hstu_preserve.primitives.threads import is_anything_left_behind, require_threads
 
 INTERRUPTED = 130
-TERMINATED = 143
 MAX_OPENBLAS_THREADS = 64
 """What numpy's wheels are built for."""
 OBJECTS_BEFORE_COLLECTING = 100_000
@@ -30,30 +29,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Without the program's name; None takes the process's own.
     """
-    from hstu_preserve.cli.app import app
-
-    arguments = sys.argv[1:] if arguments is None else arguments
     try:
+        from hstu_preserve.cli.app import app
+
+        arguments = sys.argv[1:] if arguments is None else arguments
         require_no_empty(arguments)
         app(args=[expand_argument(one) for one in arguments], prog_name="hstu-preserve")
     except PreserveError as error:
-        with terminated_later():
+        with signalled_later():
             complain(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        complain("interrupted")
+        with signalled_later():
+            complain("interrupted")
         return INTERRUPTED
     except SystemExit as leaving:
         if isinstance(leaving.__context__, PreserveError):  # torchrun ends a process that is on its way out of an error
-            complain(str(leaving.__context__))
+            with signalled_later():
+                complain(str(leaving.__context__))
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     return 0
 
 
 @contextmanager
-def terminated_later() -> Iterator[None]:
-    """Hold SIGTERM back inside the block, so that a message is printed to its end."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+def signalled_later() -> Iterator[None]:
+    """Hold signals back inside the block, so that a message is printed to its end."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
@@ -79,18 +80,37 @@ def expand_argument(argument: str) -> str:
 
 
 def run() -> Never:
-    """Be the console script: as `main`, and leave with 143 on SIGTERM after cleaning up."""
+    """Be the console script: as `main`, and leave with 128 and the signal's number on a signal, after cleaning up."""
     open_standard_streams()
-    signal.signal(signal.SIGTERM, leave)
-    if "RANK" in os.environ:  # torch would tell each process that its search for unused parameters found none
-        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    Leaving().listen()
+    if "RANK" in os.environ:  # torch would write pages of its own calls about every connection that ends
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
     do_with_fewer_threads()
-    exit_code = main()
-    for number in (signal.SIGINT, signal.SIGTERM):  # the outcome was said: an exception now would be a traceback
-        signal.signal(number, signal.SIG_DFL)
+    try:
+        exit_code = main()
+        end_listening()
+    except KeyboardInterrupt:  # the outcome was said already
+        exit_code = INTERRUPTED
     gc.freeze()  # the process ends: a last search for garbage takes a tenth of a second and frees nothing
+    if is_anything_left_behind():  # it would meet a Python that has ended, and abort the process
+        end_at_once(exit_code)
     sys.exit(exit_code)
+
+
+def end_listening() -> None:
+    """Give the signals their system's meaning again: the outcome was said, and an exception would be a traceback."""
+    for number in SIGNALS:
+        if not is_ignored(number):
+            signal.signal(number, signal.SIG_DFL)
+
+
+def end_at_once(exit_code: int) -> Never:
+    """End the process without ending Python."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(exit_code)
 
 
 def do_with_fewer_threads() -> None:
@@ -99,8 +119,3 @@ def do_with_fewer_threads() -> None:
         require_threads(min(os.cpu_count() or 1, MAX_OPENBLAS_THREADS) - 1, purpose="numpy")
     except UnavailableError:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # nothing here multiplies with numpy
-
-
-def leave(number: int, frame: FrameType | None) -> Never:
-    """Turn SIGTERM into an exception, so that temporary files are removed on the way out."""
-    raise SystemExit(TERMINATED)

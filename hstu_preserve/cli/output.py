@@ -86,7 +86,8 @@ def print_styled(record: "Record", *, width: int | None) -> None:
 
 def complain(message: str) -> None:
     """Print an error on stderr; one of several processes says which it is."""
-    who = "" if is_first_process() else f" of process {os.environ['RANK']}"
+    rank = os.environ.get("RANK", "")
+    who = f" of process {rank}" if rank.isdecimal() and not is_first_process() else ""
     tell(f"error{who}: {message}")
 
 

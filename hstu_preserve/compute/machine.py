@@ -1,10 +1,10 @@
 """This machine: its facts for the record, and the device that tensors live on."""
 
 import importlib.util
-import os
 import platform
 from typing import TYPE_CHECKING
 
+from hstu_preserve.compute.processes import find_local_rank, find_processes
 from hstu_preserve.errors import UnavailableError, UsageError
 from hstu_preserve.primitives.environment import (
     checkout_commit,
@@ -29,7 +29,7 @@ def choose_device(name: str) -> "torch.device":
     """Return the device for `auto`, `cpu` or `cuda`.
 
     Raises:
-        UsageError: Another name.
+        UsageError: Another name, or the environment numbers a process that there is no GPU for.
         UnavailableError: `cuda` was asked for and there is none, or torch is not installed.
     """
     if name not in DEVICES:
@@ -44,8 +44,11 @@ def choose_device(name: str) -> "torch.device":
         )
     if not has_cuda or name == "cpu":
         return torch.device("cpu")
-    local_rank = os.environ.get("LOCAL_RANK")  # torchrun's: which GPU of this machine
-    return torch.device("cuda") if local_rank is None else torch.device("cuda", int(local_rank))
+    num_gpus = torch.cuda.device_count()
+    local_rank = find_local_rank(size=max(find_processes().size, num_gpus))
+    if local_rank is not None and local_rank >= num_gpus:
+        raise UsageError(f"LOCAL_RANK={local_rank}: this machine has {num_gpus} GPUs; start one process for each")
+    return torch.device("cuda") if local_rank is None else torch.device("cuda", local_rank)
 
 
 def describe_numerics(device: "torch.device", *, dtype: str, processes: int = 1) -> NumericsRecord:

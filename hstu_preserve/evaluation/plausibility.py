@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from hstu_preserve.evaluation.metrics import HIT_RATE_CUTOFFS, NDCG_CUTOFFS
-from hstu_preserve.records.claim import METRIC_NAMES
 from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.metric_names import LIKED_SUFFIX, METRIC_NAMES
 
 SLACK = 1e-9
 """Rounding of a mean over users in float64."""
@@ -19,6 +19,9 @@ def list_impossibilities(record: EvaluationRecord) -> Iterator[str]:
     metrics = record.metrics
     if metrics.keys() != set(METRIC_NAMES):
         yield f"the metrics are {', '.join(sorted(metrics))}, expected {', '.join(sorted(METRIC_NAMES))}"
+        return
+    if empty := [name for name, value in metrics.items() if value is None and not name.endswith(LIKED_SUFFIX)]:
+        yield f"{', '.join(empty)} of {record.num_users} users: no value, which only a mean over nobody lacks"
         return
     outside = [name for name, value in metrics.items() if value is not None and not 0 <= value <= 1]
     yield from (f"{name} {metrics[name]} is not between 0 and 1" for name in outside)
@@ -35,7 +38,7 @@ def list_impossibilities(record: EvaluationRecord) -> Iterator[str]:
 
 def list_if_more(record: EvaluationRecord, smaller: str, larger: str) -> Iterator[str]:
     """Yield a metric that exceeds another one that bounds it."""
-    value, bound = record.metrics[smaller], record.metrics[larger]
+    value, bound = record.value_of(smaller), record.value_of(larger)
     if value > bound + SLACK:
         yield f"{smaller} {value} is more than {larger} {bound}"
 
@@ -43,7 +46,7 @@ def list_if_more(record: EvaluationRecord, smaller: str, larger: str) -> Iterato
 def list_broken_users(record: EvaluationRecord) -> Iterator[str]:
     """Yield each hit rate that is no whole number of users."""
     for name in (f"hr@{cutoff}" for cutoff in HIT_RATE_CUTOFFS):
-        hits = record.metrics[name] * record.num_users
+        hits = record.value_of(name) * record.num_users
         if abs(hits - round(hits)) > SLACK * max(1, record.num_users):
             yield f"{name} {record.metrics[name]} of {record.num_users} users is no whole number of them"
 

@@ -1,5 +1,6 @@
 """Start threads on a machine that may refuse them: a limit on processes counts threads, so that any one may fail."""
 
+import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from hstu_preserve.errors import UnavailableError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+STRETCH_SECONDS = 0.1
+"""Of waiting for a thread, between two looks at anything else."""
 ADVICE = "raise the limit of processes ('ulimit -u', or the container's limit of pids)"
 
 
@@ -21,6 +24,52 @@ def start_thread(work: Callable[[], object], *, name: str) -> threading.Thread |
     except RuntimeError:  # what Python makes of the system's EAGAIN
         return None
     return thread
+
+
+left_behind: list[object] = []
+"""What goes on outside Python though nobody waits for it any more: the process must end without ending Python."""
+
+
+def leave_behind(*things: object) -> None:
+    """Keep objects for ever that something outside Python still uses; freeing them would wait for it, or crash."""
+    left_behind.extend(things)
+    for thing in things:  # Python empties the list, too, when it ends
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
+
+
+def is_anything_left_behind() -> bool:
+    """Whether a daemon thread, or something outside Python, is still busy."""
+    return bool(left_behind) or any(thread.daemon for thread in threading.enumerate())
+
+
+def call_in_thread(work: Callable[[], Result], *, between: Callable[[], None], purpose: str) -> Result:
+    """Call something that blocks outside Python in a thread, while the calling thread hears signals.
+
+    Args:
+        work: Ends by itself some time, also if nobody waits for it any more.
+        between: Is called several times a second until `work` is done; ends the wait by raising.
+        purpose: Of the thread, for the message if there is none.
+
+    Raises:
+        UnavailableError: The system gives no thread.
+    """
+    from concurrent.futures import Future
+
+    future: Future[Result] = Future()
+
+    def serve() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
+            future.set_exception(error)
+
+    thread = start_thread(serve, name=purpose)
+    if thread is None:
+        raise UnavailableError(f"{purpose}: needs a second thread, and the system gives none; {ADVICE}")
+    while thread.is_alive():
+        thread.join(STRETCH_SECONDS)
+        between()
+    return future.result()
 
 
 def require_threads(number: int, *, purpose: str, advice: str = ADVICE) -> None:

@@ -8,10 +8,13 @@ from pathlib import Path
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.machine import choose_device
+from hstu_preserve.compute.processes import find_processes
 from hstu_preserve.compute.world import join_world
 from hstu_preserve.errors import LostProcessError
 from hstu_preserve.primitives.files import remove_leftovers
+from hstu_preserve.primitives.leaving import leave
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.runs.beginning import open_run, require_unused
@@ -31,7 +34,7 @@ from hstu_preserve.runs.sealing import (
     require_includable,
     seal_run,
 )
-from hstu_preserve.runs.signals import RunStopped, leave, listen_for_signals
+from hstu_preserve.runs.signals import RunStopped, StopRequest, listen_for_signals
 from hstu_preserve.training.loop import TrainingRun
 from hstu_preserve.training.run_names import model_string
 
@@ -61,16 +64,21 @@ def train_chain(
     require_claimable(plan.resolution, store=plan.store)
     if not durability.resume:
         require_unused(output)
+    processes = find_processes()
     device = choose_device(plan.device)
-    with repeatable_arithmetic(tf32=plan.recipe.training.enable_tf32), join_world(device) as world:
-        heard = voice if world.is_first else SILENT
+    heard = voice if processes.rank == 0 else SILENT
+    stop = StopRequest(heard)
+    with (
+        repeatable_arithmetic(tf32=plan.recipe.training.enable_tf32),
+        join_world(device, say=voice.say, heed=stop.heed) as world,
+    ):
         now = fix_policy(plan, device=device, num_processes=world.size)
         world.wait()  # until all have looked at the output
         for warning in plan.warnings:
             heard.say(f"warning: {warning}")
         with (
             open_run(output, now=now, plan=plan, is_resumed=durability.resume, world=world, voice=heard) as record,
-            listen_for_signals(heard) as stop,
+            listen_for_signals(stop),
         ):
             run = OpenedRun(
                 output=output, record=record, store=plan.store, device=device, world=world, stop=stop, voice=heard
@@ -99,23 +107,32 @@ def train_and_seal(run: OpenedRun, *, now: RunRecord, durability: Durability) ->
         steps_per_epoch=training.steps_per_epoch,
         num_kept=durability.num_kept,
     )
+    with leaving_when_stopped(run, folder=folder):
+        results, checkpoint = go_on(run, now=now, durability=durability, training=training, folder=folder)
+        if run.world.is_first:
+            seal_run(run.output, run=run.record, results=results, checkpoint=checkpoint)
+        run.world.wait()  # until the first one has sealed what all read next
+
+
+def go_on(
+    run: OpenedRun, *, now: RunRecord, durability: Durability, training: TrainingRun, folder: CheckpointFolder
+) -> tuple[ResultsRecord, Path]:
+    """Train from the beginning or, if a run is resumed, its newest checkpoint; return the results and what is reported.
+
+    Raises:
+        RunStopped, LostProcessError: The run can be resumed.
+    """
     history = RunHistory(run.record)
     point = None
     if durability.resume:
         changes = list_changes(run.record, now)
         point = resume(run, training=training, folder=folder, history=history, changes=changes)
-    with leaving_when_stopped(run, folder=folder):
-        results, checkpoint = complete(
-            run, training=training, folder=folder, history=history, point=point, minutes=durability.minutes
-        )
-    if run.world.is_first:
-        seal_run(run.output, run=run.record, results=results, checkpoint=checkpoint)
-    run.world.wait()  # until the first one has sealed what all read next
+    return complete(run, training=training, folder=folder, history=history, point=point, minutes=durability.minutes)
 
 
 @contextmanager
 def leaving_when_stopped(run: OpenedRun, *, folder: CheckpointFolder) -> Iterator[None]:
-    """Say how to go on with a run that was saved before its end, and leave as the signal asks for.
+    """Say how to go on with a run that was left before its end, and leave as the signal asks for.
 
     Raises:
         LostProcessError: Another process is gone, and nobody asked for it.
@@ -124,9 +141,11 @@ def leaving_when_stopped(run: OpenedRun, *, folder: CheckpointFolder) -> Iterato
     try:
         yield
     except (RunStopped, LostProcessError) as error:
-        is_saved = run.stop.is_made and bool(folder.list_entries())
-        if isinstance(error, LostProcessError) and not is_saved:
+        if isinstance(error, LostProcessError) and not run.stop.is_made:
             advice = "the same command with --resume goes on from the newest checkpoint"
             raise LostProcessError(f"{error}; {advice}") from None
-        run.voice.say(f"{run.output}: saved; the same command with --resume goes on from here")
+        if folder.list_entries():
+            run.voice.say(f"{run.output}: saved; the same command with --resume goes on from here")
+        else:
+            run.voice.say(f"{run.output}: left before its first checkpoint; with --resume, the run begins anew")
         leave(run.stop.signal_number or signal.SIGTERM)  # another process may have been the one to hear it

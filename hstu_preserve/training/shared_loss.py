@@ -5,25 +5,19 @@ users, the negatives and every other draw are those of one process, whatever the
 normalised by the whole batch's positions: a mean of the processes' means weighs their positions differently.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from inspect import signature
-from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
+from torch import Tensor
 
-from hstu_preserve.compute.world import World, explain_lost_processes
+from hstu_preserve.compute.world import World
 from hstu_preserve.model.objective import Draws, Losses, count_supervised, training_losses
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.shares import WHOLE, Share
 
-KEEP_BUFFERS = (
-    "forward_sync_buffers"
-    if "forward_sync_buffers" in signature(DistributedDataParallel).parameters
-    else "broadcast_buffers"  # before torch 2.13
-)
-"""The argument that, when False, spares sending the buffers, which are constants, before each step."""
+BUCKET_BYTES = 25 * 2**20
+"""Of gradients that are sent at once, as DistributedDataParallel's default: each sending has a cost of its own."""
 
 
 class PartOfBatch(Share):
@@ -61,25 +55,8 @@ class PartOfBatch(Share):
         return (2 * mean_K * own_K).sum() - mean_K.square().sum()
 
 
-class Step(nn.Module):
-    """The loss of one step as a module, which DistributedDataParallel asks for."""
-
-    def __init__(self, model: Recommender) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, draws: Draws, share: Share) -> list[Tensor]:
-        """Return this process's part of the loss, then of the main loss and the load's balance if there is one."""
-        losses = training_losses(self.model, draws, share=share)
-        if losses.load_balance is None:
-            return [losses.total]
-        return [losses.total, losses.main.detach(), losses.load_balance.detach()]
-
-
 class SharedLoss:
     """The loss of a step, and its gradients, over all processes.
-
-    Gradients are averaged in buckets that stay as they were made: a run that is resumed adds them up in the same order.
 
     Args:
         model: The same on every process.
@@ -89,11 +66,6 @@ class SharedLoss:
     def __init__(self, model: Recommender, world: World) -> None:
         self.model = model
         self.world = world
-        self.step: nn.Module | None = None
-        if world.size > 1:
-            # Buckets are made anew after the first step unless unused parameters are looked for.
-            settings: dict[str, Any] = {KEEP_BUFFERS: False}
-            self.step = DistributedDataParallel(Step(model), find_unused_parameters=True, **settings)
 
     def compute_gradients(self, draws: Draws) -> Losses:
         """Leave the gradients of the whole batch in the parameters and return its losses.
@@ -104,20 +76,57 @@ class SharedLoss:
         Raises:
             LostProcessError: Another process is gone; no parameter has changed.
         """
-        if self.step is None:
+        if self.world.size == 1:
             losses = training_losses(self.model, draws, share=WHOLE)
             losses.total.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
             return losses.detach()
         rows = self.world.take_rows(len(draws.histories.length_B))
         is_stand_in = rows.start == rows.stop
         part = take_part(self.model, draws, slice(0, 1) if is_stand_in else rows)
-        with explain_lost_processes():
-            own: list[Tensor] = self.step(part, PartOfBatch(self.world, is_stand_in=is_stand_in))
-            own[0].backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        own = training_losses(self.model, part, share=PartOfBatch(self.world, is_stand_in=is_stand_in))
+        own.total.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+        average_gradients(list(self.model.parameters()), self.world)
         # One sum each: the total's bits do not depend on whether there is more to tell.
-        total, *parts = [self.world.total(loss) / self.world.size for loss in own]
-        main, balance = parts or (total, None)
-        return Losses(total=total, main=main, load_balance=balance)
+        total = self.average(own.total)
+        if own.load_balance is None:
+            return Losses(total=total, main=total, load_balance=None)
+        return Losses(total=total, main=self.average(own.main), load_balance=self.average(own.load_balance))
+
+    def average(self, value: Tensor) -> Tensor:
+        """Return the mean over the processes, without a gradient."""
+        return self.world.total(value) / self.world.size
+
+
+def average_gradients(parameters: Sequence[Tensor], world: World) -> None:
+    """Replace the gradients by their means over the processes; one that no process has stays missing.
+
+    Not DistributedDataParallel, which would do this while gradients are still computed: it waits outside Python, where
+    no signal is heard, and its reducer keeps the group from ending (see `compute.world.part`).
+    """
+    has_gradient_P = torch.tensor([float(one.grad is not None) for one in parameters], device=parameters[0].device)
+    is_shared = (world.total(has_gradient_P) > 0).tolist()
+    for bucket in fill_buckets([one for one, shared in zip(parameters, is_shared, strict=True) if shared]):
+        flat = torch.cat([(torch.zeros_like(one) if one.grad is None else one.grad).flatten() for one in bucket])
+        means = torch.split(world.total(flat.mul_(1 / world.size)), [one.numel() for one in bucket])
+        for one, mean in zip(bucket, means, strict=True):
+            one.grad = mean.view_as(one)
+
+
+def fill_buckets(parameters: Sequence[Tensor]) -> list[list[Tensor]]:
+    """Return the parameters in groups that are sent at once, of one type each and, but for single ones, not too large.
+
+    The groups depend on the model alone, so that a resumed run adds up in the same order.
+    """
+    buckets: list[list[Tensor]] = []
+    num_bytes = 0
+    for one in parameters:
+        size = one.numel() * one.element_size()
+        if not buckets or buckets[-1][0].dtype != one.dtype or num_bytes + size > BUCKET_BYTES:
+            buckets.append([])
+            num_bytes = 0
+        buckets[-1].append(one)
+        num_bytes += size
+    return buckets
 
 
 def take_part(model: Recommender, draws: Draws, rows: slice) -> Draws:

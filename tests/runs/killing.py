@@ -98,8 +98,8 @@ def train_counted(job: Job, kill_at: int | None, number: int, connection: Connec
     """Be the new process: train as the command line does, counting points."""
     import torch
 
+    from hstu_preserve.primitives.leaving import leave
     from hstu_preserve.runs import sealing
-    from hstu_preserve.runs.signals import leave
     from hstu_preserve.verbs.train import train
 
     # Whoever edits the checkout meanwhile would otherwise be recorded as having gone on with other code.

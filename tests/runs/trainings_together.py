@@ -1,0 +1,69 @@
+"""Processes of one training, started without torchrun, and where each of them stands if they do not end."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+PATIENCE_SECONDS = 900
+"""What takes longer hangs: on two cores with six others at work, such a training took 45 s at most."""
+PROGRAM = ("-m", "hstu_preserve")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a process ended."""
+
+    code: int
+    shown: str
+    said: str
+
+
+def find_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def start_process(
+    *arguments: str, rank: int, size: int, port: int, address: str = "127.0.0.1", program: tuple[str, ...] = PROGRAM
+) -> subprocess.Popen[str]:
+    """Begin one process of a training, as torchrun would."""
+    numbers = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": address, "MASTER_PORT": str(port)}
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", *program, *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1", **numbers},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish_all(processes: list[subprocess.Popen[str]], *, patience_seconds: float = PATIENCE_SECONDS) -> list[Ended]:
+    """Wait for the end of all; of a hang, say where each process that is left stands."""
+    ended = []
+    for process in processes:
+        try:
+            shown, said = process.communicate(timeout=patience_seconds)
+        except subprocess.TimeoutExpired:
+            pytest.fail("a hang\n" + "\n".join(dump(process) for process in processes if process.poll() is None))
+        ended.append(Ended(code=process.returncode, shown=shown, said=said))
+    return ended
+
+
+def dump(process: subprocess.Popen[str]) -> str:
+    """Return where the threads of a process stand, in the system's words and in Python's; it ends thereby."""
+    tasks = []
+    for task in sorted(Path(f"/proc/{process.pid}/task").glob("*")):
+        parts = [(task / name).read_text().strip() for name in ("comm", "wchan") if os.access(task / name, os.R_OK)]
+        tasks.append(f"{task.name} {' in '.join(parts)}")
+    process.send_signal(signal.SIGCONT)
+    process.send_signal(signal.SIGABRT)  # the fault handler writes every thread's stack
+    _, said = process.communicate()
+    return "\n".join([f"process {process.pid}", *tasks, said])

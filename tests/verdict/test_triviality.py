@@ -5,6 +5,7 @@ import math
 import pytest
 
 from hstu_preserve.primitives.canonical_json import canonical_dumps
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.verdict import Outcome, Rung
 from hstu_preserve.verdict.triviality import call_trivial, expect_by_chance, explain_triviality
@@ -12,7 +13,7 @@ from tests.verdict.test_rungs import make_evaluation, make_verdict
 
 
 def make_claim(metric: str, value: float, margin: float | None, *, direction: str = "maximize") -> Claim:
-    policy = {
+    policy: Json = {
         "name": metric,
         "metric": metric,
         "direction": direction,
@@ -23,7 +24,7 @@ def make_claim(metric: str, value: float, margin: float | None, *, direction: st
         "loss_tolerance": 0.001,
         "seeds": [42],
     }
-    return Claim.from_json(canonical_dumps({"policy": policy, "value": value, "epoch": 1}), source="test")  # type: ignore[arg-type]
+    return Claim.from_json(canonical_dumps({"policy": policy, "value": value, "epoch": 1}), source="test")
 
 
 @pytest.mark.parametrize(

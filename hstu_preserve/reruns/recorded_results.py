@@ -127,7 +127,7 @@ def select_again(bundle: OpenedBundle, *, until: int) -> EpochSelection:
     for record in bundle.results.epochs[: until + 1]:
         may_be_selected = record.part == Part.VALIDATION.value
         if may_be_selected and evaluates_everybody(run.recipe.evaluation, epoch=record.epoch):
-            selection.offer(record.metrics, epoch=record.epoch, checkpoint="")
+            selection.offer(record.metrics, epoch=record.epoch, checkpoint=bundle.manifest.checkpoint)
     return selection
 
 

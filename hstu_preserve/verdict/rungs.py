@@ -77,7 +77,7 @@ def judge_evaluation_bitwise(
     comparison: RankComparison,
     environment_differences: Sequence[str],
 ) -> Verdict:
-    """Judge whether each user has the recorded rank, and each figure is as recorded; other arithmetic is not asked."""
+    """Judge whether every user has the recorded rank, and every figure is recorded; other arithmetic is not asked."""
     evidence = list_facts(
         ranks_sha256=found.ranks_sha256,
         recorded_ranks_sha256=recorded.ranks_sha256,

@@ -548,3 +548,13 @@ def test_the_end_of_the_archive_is_two_blocks(bundle: Path) -> None:
     assert tar.endswith(END_OF_ARCHIVE)
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         assert archive.getnames()[-1] == "SHA256SUMS"
+
+
+def test_a_tree_has_as_many_members_as_its_archive(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    make_sealed_run(run)
+    pack(run, output=tmp_path / "bundle.tar.gz")
+    packed, tree = verify_bundle(tmp_path / "bundle.tar.gz"), verify_bundle(run)
+    assert (tree.members_checked, tree.bytes_checked) == (packed.members_checked, packed.bytes_checked)
+    (run / "SHA256SUMS").unlink()
+    assert verify_bundle(run).members_checked == packed.members_checked - 1

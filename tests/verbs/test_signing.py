@@ -237,3 +237,6 @@ def test_reproduce_judges_the_signer_on_a_rung_of_its_own(
     assert main(arguments) == 0
     verdicts = json.loads(capsys.readouterr().out)["verdicts"]
     assert ("signer", "REPRODUCED_BITWISE") in {(one["rung"], one["outcome"]) for one in verdicts}
+    # Who signed is said once, on the rung that asks for it.
+    assert [one["rung"] for one in verdicts if "signed by key" in one["reason"]] == ["signer"]
+    assert "members are the packed bytes; who signed them is judged by itself" in verdicts[0]["reason"]

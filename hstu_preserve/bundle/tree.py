@@ -232,6 +232,8 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     except FileNotFoundError:
         raise MissingPathError(f"{path}: no such file") from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # such a file cannot exist, like a signature beside a long name
+            raise MissingPathError(f"{path}: no such file") from None
         if error.errno == errno.ELOOP:
             raise ContentError(f"{path}: not a regular file (symbolic link)") from None
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, RUN_RECORD
 from hstu_preserve.errors import UnavailableError, UsageError
-from hstu_preserve.primitives.files import refuse_unwritable
+from hstu_preserve.primitives.files import MAX_NAME_BYTES, refuse_unwritable
 from hstu_preserve.primitives.temporary_folders import whole_folder
 
 STORE_FILES = frozenset({"store.json", "offsets.npy"})
@@ -38,9 +38,14 @@ def require_writable(path: Path, *, option: str) -> None:
     """Require that a file or folder can be written at `path`, its missing parents included.
 
     Raises:
-        UsageError: It would become part of a run, bundle or store, or its parent is a file.
+        UsageError: It would become part of a run, bundle or store, its parent is a file, or its name is too long.
         UnavailableError: No permission, a read-only disk, ….
     """
+    length = len(os.fsencode(path.name))
+    if length > MAX_NAME_BYTES:
+        raise UsageError(
+            f"{path}: a name of {length} bytes, of which a file's has at most {MAX_NAME_BYTES}; set {option}"
+        )
     parents = Path(os.path.realpath(path)).parents  # a link may lead into a run or bundle
     tree = next((folder for folder in parents if is_tree(folder)), None)
     if tree is not None:

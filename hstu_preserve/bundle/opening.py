@@ -1,4 +1,4 @@
-"""Open a bundle as a directory on disk: a tree where it is, an archive unpacked while it is verified, in one pass."""
+"""Open a bundle as a directory on disk: unpacked, or copied, by the pass that verifies it."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.bundle.extraction import unpack_into
+from hstu_preserve.bundle.extraction import open_root, unpack_into, write_file
 from hstu_preserve.bundle.layout import StoredManifest
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_tree
@@ -32,7 +32,9 @@ class VerifiedTree:
 
 @contextmanager
 def open_verified(path: Path, *, known: StoredManifest | None, voice: Voice = SILENT) -> Iterator[VerifiedTree]:
-    """Yield a bundle with its verification, even if files differ; the pass that verifies an archive also unpacks it.
+    """Yield a bundle with its verification, even if files differ; the pass that verifies it also unpacks or copies it.
+
+    A directory is copied, too: somebody may write to it, and what is judged must be what was verified.
 
     Args:
         path: A packed bundle, an unpacked one or a run directory.
@@ -43,17 +45,28 @@ def open_verified(path: Path, *, known: StoredManifest | None, voice: Voice = SI
         ContentError: The manifest is another than the known one.
         UnavailableError: The bundle cannot be read, or there is no room to unpack it.
     """
-    if path.is_dir():
-        verification = verify_tree(path, known=known, voice=voice)
-        require_same(verification.identity, known, path=path)
-        yield VerifiedTree(root=path, verification=verification)
-        return
     # One pass, not `verify` and then `unpack`: inflating and hashing take most of the time of either.
     with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as temporary:
         root = Path(temporary)
-        verification = unpack_into(root, path, known=known, voice=voice)
+        take = copy_into if path.is_dir() else unpack_into
+        verification = take(root, path, known=known, voice=voice)
         require_same(verification.identity, known, path=path)
         yield VerifiedTree(root=root, verification=verification)
+
+
+def copy_into(folder: Path, source: Path, *, known: StoredManifest | None, voice: Voice) -> Verification:
+    """Copy the files of a directory into an empty folder, and return the verification of the bytes that were copied.
+
+    Raises:
+        MissingPathError: There is no such directory.
+        UnavailableError: It cannot be read, or the folder cannot be written.
+    """
+    with open_root(folder, label=folder) as root:
+
+        def keep(path: str, chunks: Iterator[bytes]) -> None:
+            write_file(root, path=path, chunks=chunks)
+
+        return verify_tree(source, known=known, keep=keep, voice=voice)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 from hstu_preserve.bundle.layout import (
     GENERATED_NAMES,
@@ -82,20 +83,59 @@ def record_files(root: Path) -> Contents:
     return Contents(files=tuple(hash_files(root, listing)))
 
 
+Keep: TypeAlias = Callable[[str, Iterator[bytes]], None]
+"""Takes the path and the content of a file while it is hashed."""
+
+
+def drop(path: str, chunks: Iterator[bytes]) -> None:
+    """Keep nothing of a file."""
+    for _ in chunks:
+        pass
+
+
+class HashedFile:
+    """A file that is read once, whoever takes its content: so what is kept is what was hashed.
+
+    Args:
+        path: The file.
+        size: Its size; from the first chunk beyond it on, nothing is read, since a growing file might never end.
+        count: Is told of the bytes that were hashed.
+    """
+
+    def __init__(self, path: Path, *, size: int, count: Callable[[int], None]) -> None:
+        self.digest = hashlib.sha256()
+        self.size = 0
+        self.chunks = self._read(path, size=size, count=count)
+
+    def _read(self, path: Path, *, size: int, count: Callable[[int], None]) -> Iterator[bytes]:
+        """Yield the content."""
+        for chunk in read_chunks(path):
+            self.digest.update(chunk)
+            self.size += len(chunk)
+            count(len(chunk))
+            yield chunk
+            if self.size > size:
+                return
+
+
 def hash_files(
-    root: Path, listing: TreeListing, *, count: Callable[[int], None] = count_nothing
+    root: Path, listing: TreeListing, *, count: Callable[[int], None] = count_nothing, keep: Keep = drop
 ) -> Iterator[FileRecord]:
-    """Yield the record of each listed file that has a role; `count` is told of the bytes that were hashed."""
+    """Yield the record of each listed file that has a role.
+
+    Args:
+        root: The folder of the files.
+        listing: Which files it has.
+        count: Is told of the bytes that were hashed.
+        keep: Takes the content of each file whole.
+    """
     for path in sorted(listing.sizes):
         role = role_of(path)
         if role is None:  # the manifest and the checksums: neither can list itself
             continue
-        digest, size = hashlib.sha256(), 0
-        for chunk in read_chunks(root / path):
-            digest.update(chunk)
-            size += len(chunk)
-            count(len(chunk))
-        yield FileRecord(path=path, size=size, sha256=digest.hexdigest(), role=role)
+        file = HashedFile(root / path, size=listing.sizes[path], count=count)
+        keep(path, file.chunks)
+        yield FileRecord(path=path, size=file.size, sha256=file.digest.hexdigest(), role=role)
 
 
 def list_tree(root: Path) -> TreeListing:
@@ -192,6 +232,8 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     except FileNotFoundError:
         raise MissingPathError(f"{path}: no such file") from None
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # such a file cannot exist, like a signature beside a long name
+            raise MissingPathError(f"{path}: no such file") from None
         if error.errno == errno.ELOOP:
             raise ContentError(f"{path}: not a regular file (symbolic link)") from None
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None

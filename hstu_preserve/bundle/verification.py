@@ -1,5 +1,6 @@
 """Compare every byte of a bundle with its manifest, without unpacking it."""
 
+from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -14,7 +15,9 @@ from hstu_preserve.bundle.layout import (
     role_of,
 )
 from hstu_preserve.bundle.tree import (
+    Keep,
     TreeListing,
+    drop,
     hash_files,
     list_tree,
     read_at_most,
@@ -59,8 +62,16 @@ def verify_bundle(
         return walker.verification()
 
 
-def verify_tree(root: Path, *, known: StoredManifest | None = None, voice: Voice = SILENT) -> Verification:
+def verify_tree(
+    root: Path, *, known: StoredManifest | None = None, keep: Keep = drop, voice: Voice = SILENT
+) -> Verification:
     """Compare an unpacked bundle or run directory with its manifest; see `verify_bundle`.
+
+    Args:
+        root: The directory.
+        known: Its manifest as it was read before.
+        keep: Takes the very bytes that are compared, file by file, of files that the manifest lists with their size.
+        voice: Shows how many bytes were read.
 
     Raises:
         MissingPathError: There is no such directory.
@@ -81,9 +92,17 @@ def verify_tree(root: Path, *, known: StoredManifest | None = None, voice: Voice
     progress = ByteProgress(
         f"reading {root.name}", total=sum(size for path, size in listing.sizes.items() if role_of(path)), voice=voice
     )
-    records = list(hash_files(root, listing, count=progress.advance)) if stored else []
+    records = []
     if stored:
         contents = stored.contents
+        sizes = {file.path: file.size for file in contents.files}
+
+        def keep_listed(path: str, chunks: Iterator[bytes]) -> None:
+            (keep if sizes.get(path) == listing.sizes[path] else drop)(path, chunks)
+
+        keep(MANIFEST_NAME, iter([stored.content]))
+        keep(CHECKSUMS_NAME, iter([checksums_text(stored.content, contents=contents)]))
+        records = list(hash_files(root, listing, count=progress.advance, keep=keep_listed))
         listing.findings += [*find_misplaced(contents), *compare(contents.files, records)]
         compare_checksums(root, stored=stored, listing=listing)
     # Compared above, as an archive's are: the manifest gives the identity, and the checksums follow from it.

@@ -1,7 +1,6 @@
 """Print a result record: text for people, JSON for programs; stdout is data, stderr is talk."""
 
 import os
-import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -38,11 +37,14 @@ def write(record: "Record", *, as_json: bool) -> None:
 
 
 def format_json(record: "Record") -> str:
-    """Return the record as indented JSON; the bytes of a path that are no text are escaped as JSON can."""
+    """Return the record as indented JSON.
+
+    Bytes of a path that are no text, and characters that could steer a terminal, are escaped as JSON can.
+    """
     import json
 
     text = json.dumps(record.to_json_value(), indent=2, ensure_ascii=False)
-    return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def print_plain(record: "Record") -> None:

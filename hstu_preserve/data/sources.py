@@ -91,7 +91,7 @@ class ZipSource:
 
 def is_named(member: str, file_name: str) -> bool:
     """Say whether a zip member is that file, at the top or in one folder."""
-    parts = PurePosixPath(member).parts
+    parts = PurePosixPath(member.replace("\\", "/")).parts  # some tools of Windows write their own separator
     return 1 <= len(parts) <= 2 and parts[-1] == file_name and parts[0] != "__MACOSX"
 
 

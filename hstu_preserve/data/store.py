@@ -11,17 +11,21 @@ import numpy as np
 from hstu_preserve.data.arrays import AnyArray, Int16Array, Int32Array, Int64Array, Uint8Array
 from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.errors import DataMismatchError, MissingPathError, PreserveError, UnavailableError, UsageError
+from hstu_preserve.primitives.arrays import DAMAGED_ARRAYS, map_array_file
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import (
     flush_to_disk,
-    read_bytes,
+    read_small,
     refuse_unwritable,
     write_atomically,
 )
 from hstu_preserve.primitives.temporary_folders import whole_folder
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.store import ArrayRecord, StoreRecord
 
 RECORD_NAME = "store.json"
+MAX_RECORD_BYTES = 8 * 2**20
+MAX_REASON_CHARACTERS = 300
 ARRAY_DTYPES = {
     "user_ids": "<i4",
     "offsets": "<i8",
@@ -137,7 +141,7 @@ def open_store(directory: Path) -> Store:
     path = directory / RECORD_NAME
     if not os.path.isfile(path):  # noqa: PTH113  is_file raises where the folder may not be read
         raise describe_missing_store(directory)
-    record = StoreRecord.from_json(read_bytes(path), source=str(path))
+    record = StoreRecord.from_json(read_small(path, max_bytes=MAX_RECORD_BYTES), source=str(path))
     listed = {array.name: array for array in record.arrays}
     if listed.keys() != ARRAY_DTYPES.keys() or len(listed) != len(record.arrays):
         raise DataMismatchError(f"{path}: lists the arrays {sorted(listed)}, expected {sorted(ARRAY_DTYPES)}")
@@ -171,13 +175,15 @@ def map_array(path: Path, *, described: ArrayRecord) -> AnyArray:
         UnavailableError: It may not be read.
     """
     try:
-        array: AnyArray = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        array: AnyArray = map_array_file(path)
     except FileNotFoundError:
         raise MissingPathError(f"{path}: no such file, though {RECORD_NAME} lists it") from None
     except PermissionError as error:
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
-    except (ValueError, OSError, EOFError) as error:
-        raise DataMismatchError(f"{path}: not a readable array ({error})") from None
+    except DAMAGED_ARRAYS as error:
+        raise DataMismatchError(
+            f"{path}: not a readable array ({printable(str(error))[:MAX_REASON_CHARACTERS]})"
+        ) from None
     expected = f"{ARRAY_DTYPES[described.name]} {list(described.shape)}"
     found = f"{array.dtype.str} {list(array.shape)}"
     if found != expected or described.dtype != array.dtype.str or not array.flags.c_contiguous:

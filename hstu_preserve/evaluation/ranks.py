@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
-from tokenize import TokenError
 from zipfile import BadZipFile
 
 import numpy as np
@@ -14,23 +13,13 @@ import numpy.typing as npt
 from torch import Tensor
 
 from hstu_preserve.errors import ContentError
+from hstu_preserve.primitives.arrays import DAMAGED_ARRAYS
 from hstu_preserve.primitives.files import read_bytes, write_atomically
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.evaluation import RankComparison
 
-# Everything that numpy, zipfile and zlib raise on bytes that are not theirs, crafted headers included.
-DAMAGED_NPZ = (
-    ValueError,
-    KeyError,
-    TypeError,
-    SyntaxError,
-    TokenError,
-    OSError,
-    EOFError,
-    RuntimeError,
-    MemoryError,
-    BadZipFile,
-    zlib.error,
-)
+MAX_RANKS_BYTES = 2**30
+"""Of all arrays in `ranks.npz` together, inflated: of 19 million users."""
 
 BoolArray = npt.NDArray[np.bool_]
 Int64Array = npt.NDArray[np.int64]
@@ -120,9 +109,11 @@ def read_ranks(content: bytes | Path, *, source: str) -> UserRanks:
     names = [field.name for field in fields(UserRanks)]
     try:
         with np.load(BytesIO(raw), allow_pickle=False) as archive:
+            if sum(member.file_size for member in archive.zip.infolist()) > MAX_RANKS_BYTES:
+                raise ContentError(f"{source}: inflates to more than {MAX_RANKS_BYTES} bytes")
             arrays = {name: np.asarray(archive[name]) for name in names}
-    except DAMAGED_NPZ as error:
-        raise ContentError(f"{source}: not a file of ranks ({error})") from None
+    except (*DAMAGED_ARRAYS, BadZipFile, zlib.error) as error:
+        raise ContentError(f"{source}: not a file of ranks ({printable(str(error))})") from None
     expected = (np.dtype(np.int64), (arrays["ranks"].size,))
     if any((array.dtype, array.shape) != expected for array in arrays.values()):
         raise ContentError(f"{source}: arrays of ranks must be flat, int64 and of one length")

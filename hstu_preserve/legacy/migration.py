@@ -23,6 +23,7 @@ from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.statements import list_statements
 from hstu_preserve.legacy.walker import LegacyMember, open_legacy, show_reading
 from hstu_preserve.primitives.archive_names import strip_suffix
+from hstu_preserve.primitives.files import begin_temporary_name
 from hstu_preserve.primitives.paths import is_companion, require_inside_bundle
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import printable
@@ -110,7 +111,7 @@ def work_directory(destination: Path) -> Iterator[Path]:
     """
     try:
         temporary = tempfile.TemporaryDirectory(
-            prefix=f".{destination.name[:100]}.", suffix=".tmp", dir=destination.parent, ignore_cleanup_errors=True
+            prefix=begin_temporary_name(destination), suffix=".tmp", dir=destination.parent, ignore_cleanup_errors=True
         )
     except (FileNotFoundError, NotADirectoryError):
         raise MissingPathError(f"{destination.parent}: no such directory") from None

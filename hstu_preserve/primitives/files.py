@@ -15,8 +15,10 @@ from typing import IO, BinaryIO
 
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
 
-MAX_NAME_CHARACTERS = 100
-"""Of a path's own name in the name of its temporary: a file system's limit is 255 bytes for both together."""
+MAX_NAME_BYTES = 255
+"""Of a file's name, on every file system in use."""
+MAX_BORROWED_BYTES = 100
+"""Of a path's own name in the name of its temporary, which has its own characters, too."""
 CHUNK_BYTES = 2**20
 """Bytes that are read, hashed and written at once: the memory of a walk, however large the file."""
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -58,7 +60,10 @@ def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
 
 def begin_temporary_name(path: Path) -> str:
     """Return how the names of all temporaries of a path begin."""
-    return f".{path.name[:MAX_NAME_CHARACTERS]}."
+    name = path.name[:MAX_BORROWED_BYTES]
+    while len(os.fsencode(name)) > MAX_BORROWED_BYTES:  # a character may take four bytes
+        name = name[:-1]
+    return f".{name}."
 
 
 def make_directory(directory: Path) -> None:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.primitives.wording import list_some
+from hstu_preserve.primitives.wording import list_some, printable
 
 CHOICES = re.compile(r"\^\(([^()\[\]*+?]+)\)\$")
 """A pattern that is nothing but a list of texts."""
@@ -36,7 +36,7 @@ def describe_validation_error(error: ValidationError) -> str:
         return f"{error.error_count()} fields are wrong or unknown"
     problems: list[str] = []
     for problem in error.errors(include_url=False):
-        place = ".".join(str(part) for part in problem["loc"]) or "the whole"
+        place = printable(".".join(str(part) for part in problem["loc"])) or "the whole"
         text = f"{place}: {describe_reason(problem)}{describe_input(problem)}"
         problems.append(text if len(text) <= MAX_PROBLEM_CHARACTERS else f"{text[:MAX_PROBLEM_CHARACTERS]}…")
     return list_some(problems, at_most=MAX_ERRORS_SHOWN, separator="; ")
@@ -67,7 +67,7 @@ def require_known_fields(names: Iterable[str], *, known: Mapping[str, bool], sou
     """
     found = set(names)
     problems = [f"{name}: Field required" for name, is_required in known.items() if is_required and name not in found]
-    problems += [f"{name[:MAX_PROBLEM_CHARACTERS]}: unknown" for name in sorted(found - known.keys())]
+    problems += [f"{printable(name[:MAX_PROBLEM_CHARACTERS])}: unknown" for name in sorted(found - known.keys())]
     if problems:
         raise ContentError(f"{source}: {list_some(problems, at_most=MAX_ERRORS_SHOWN, separator='; ')}")
 

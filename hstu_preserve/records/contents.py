@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.paths import BundlePath, find_colliding
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.record import Record
 
 
@@ -65,13 +66,13 @@ class Finding(Record):
     found: str | None
 
     def describe(self) -> str:
-        """Return the finding as one line."""
+        """Return the finding as one line, whatever characters the names in it have."""
         detail = ", ".join(
-            f"{word} {value}"
+            f"{word} {printable(value)}"
             for word, value in (("expected", self.expected), ("found", self.found))
             if value is not None
         )
-        return f"{self.path}: {self.finding_class.value}{f' ({detail})' if detail else ''}"
+        return f"{printable(self.path)}: {self.finding_class.value}{f' ({detail})' if detail else ''}"
 
 
 class Contents(Record):

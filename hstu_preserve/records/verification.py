@@ -6,6 +6,7 @@ from pydantic import Field
 
 from hstu_preserve.errors import worst_exit_code
 from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.legacy import LegacyVerification
 from hstu_preserve.records.manifest import AnyManifest
@@ -50,7 +51,7 @@ class Verification(Record):
         headline = "the packed bytes, but not signed as asked" if is_whole else "not what its manifest says"
         if self.manifest is None:
             headline = "no bundle that can be read"
-        signer = [] if self.signer is None or self.signer.ok else [f"  signature: {self.signer.reason}"]
+        signer = [] if self.signer is None or self.signer.ok else [f"  signature: {printable(self.signer.reason)}"]
         return "\n".join([f"{self.source}: {headline}", *(f"  {f.describe()}" for f in self.findings), *signer])
 
 

@@ -73,7 +73,8 @@ def describe_diff(record: BundleDiff) -> RenderableType:
     sides = {record.left: f"sha256:{record.left_identity}", record.right: f"sha256:{record.right_identity}"}
     if not record.differences:
         return Group(list_fields(sides), Text("no difference", style="green"))
-    table = new_table("section", "name", record.left, record.right)
+    names = (escape(printable(name)) for name in (record.left, record.right))
+    table = new_table("section", "name", *names)
     for one in record.differences:
         left, right = (
             Text("(absent)", style="dim") if side is None else Text(printable(side)) for side in (one.left, one.right)

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.downloads import SIGNED, DownloadedFile, DownloadReport
 from hstu_preserve.records.signature import SIGNATURE_SUFFIX, UNSIGNED
 from hstu_preserve.report.lines import Line
@@ -19,7 +20,7 @@ def list_download(report: DownloadReport) -> Iterator[Line]:
         text=f"{report.repository} at commit {report.commit}; {describe_size(report.missing_bytes)} were missing"
     )
     for note in filter(None, (report.notice, *report.notes)):
-        yield Line(mark="note ", style="yellow", text=note)
+        yield Line(mark="note ", style="yellow", text=printable(note))
 
 
 def list_file(file: DownloadedFile, *, signature: DownloadedFile | None, is_dry_run: bool) -> Iterator[Line]:
@@ -27,14 +28,16 @@ def list_file(file: DownloadedFile, *, signature: DownloadedFile | None, is_dry_
     if file.error is not None:
         yield Line(mark="error ", style="bold red", text=file.error)
     elif file.note is not None:
-        yield Line(mark="note ", style="yellow", text=file.note)
+        yield Line(mark="note ", style="yellow", text=printable(file.note))
     elif is_dry_run or file.receipt is None:
-        yield Line(mark="would fetch ", style="yellow", text=f"{file.path} ({describe_size(file.size or 0)})")
+        yield Line(
+            mark="would fetch ", style="yellow", text=f"{printable(file.path)} ({describe_size(file.size or 0)})"
+        )
     else:
         came = f"{describe_size(file.received)} received" if file.received else "was here already"
         yield Line(mark="ok ", style="green", text=f"{file.place} ({describe_size(file.size or 0)}, {came})")
         for one in file.receipt.vouched:
-            yield Line(text=f"  {one.kind} {one.hex}, as {one.source} says")
+            yield Line(text=f"  {one.kind} {one.hex}, as {printable(one.source)} says")
         yield from describe_signer(file, signature=signature)
 
 

@@ -34,7 +34,7 @@ def describe_shown_legacy(record: ShownLegacy) -> RenderableType:
     for chain in record.chains:
         parts += [Text(), *describe_shown_chain(chain)]
     parts += [list_curves(record), list_legacy_files(record)]
-    parts += [Text(f"problem: {problem}", style="yellow") for problem in record.problems]
+    parts += [Text(f"problem: {printable(problem)}", style="yellow") for problem in record.problems]
     if companions := [file.path for file in record.files if is_companion(file.path)]:
         some = printable(list_some(companions, at_most=MAX_COMPANIONS))
         parts.append(Text(f"companions of macOS, taken for nothing of the experiment: {some}", style="dim"))

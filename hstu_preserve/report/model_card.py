@@ -9,18 +9,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS
-from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, SelectionRule
 from hstu_preserve.records.manifest import AnyManifest, DataReference, Manifest, MigratedManifest
 from hstu_preserve.records.migration import Provenance, Statement, Subject
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.store import TiePolicy
+from hstu_preserve.report.markdown import escape, quote_lines
 
 MARK = "<!-- Written by hstu-preserve from the bundles in this repository; publishing writes it anew. -->"
 ONLY_LICENCE = re.compile(r"---\r?\nlicense: *[\w.-]+ *\r?\n---\s*", re.ASCII)
-ESCAPED = frozenset("&<>\"'`\\|*_[]{}#~$!@")
-"""Characters with a meaning for some renderer wherever they stand; others have one only at the start of a line."""
 HUB_LICENCES = frozenset(
     {"mit", "apache-2.0", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0"}
     | {"gpl-3.0", "lgpl-3.0", "agpl-3.0", "mpl-2.0", "unlicense"}
@@ -102,16 +100,6 @@ def write_model_card(bundles: Iterable[DescribedBundle], *, repository: str | No
 def is_own_card(text: str) -> bool:
     """Whether a card was written here, or is the one that the Hub makes of a licence, and so may be replaced."""
     return MARK in text.splitlines() or not text.strip() or ONLY_LICENCE.fullmatch(text) is not None
-
-
-def escape(text: str) -> str:
-    """Return text from outside so that it reads as itself and as nothing else, on one line."""
-    return "".join(f"&#{ord(c)};" if c in ESCAPED else c for c in printable(text)).strip() or "&#8203;"
-
-
-def quote_lines(text: str) -> str:
-    """Return text from outside as an indented code block, which nothing in it can end."""
-    return "\n".join(f"    {printable(line)}" for line in (text.strip() or "not stated").splitlines())
 
 
 def write_front_matter(bundles: Sequence[DescribedBundle]) -> str:

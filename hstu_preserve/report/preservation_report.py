@@ -1,5 +1,6 @@
 """Write PRESERVATION_REPORT.md: every published result, whether it was reproduced here, and why if not."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from hstu_preserve.primitives.wording import count
@@ -7,7 +8,9 @@ from hstu_preserve.records.catalog import CatalogEntry, Collection
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.results import ListedExperiment, Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
+from hstu_preserve.report.markdown import escape
 
+PLAIN_TARGET = re.compile(r"[\w./@:+-]+", re.ASCII)
 HEADINGS = {
     Collection.ARCHIVE: 'The archive "HSTU iter7+iter8 preservation"',
     Collection.TENSORFLOW: "HSTU-Tensorflow",
@@ -72,9 +75,9 @@ def describe_reproduction(reproduction: Reproduction) -> str:
     """Return one re-run bundle with its verdicts."""
     identity = f"bundle sha256:{reproduction.identity}" if reproduction.identity else "no manifest that names a bundle"
     lines = [
-        f"### {reproduction.title}",
+        f"### {escape(reproduction.title)}",
         "",
-        f"`hstu-preserve reproduce {reproduction.target}`, {identity}",
+        f"{quote_command(reproduction.target)}, {identity}",
         "",
         "| rung | claim | outcome | why |",
         "|---|---|---|---|",
@@ -95,7 +98,14 @@ def describe_reproduction(reproduction: Reproduction) -> str:
 
 def describe_verdict(verdict: Verdict) -> str:
     """Return one row of the verdict table."""
-    return f"| {verdict.rung.value} | {verdict.claim or ''} | {verdict.outcome.value} | {verdict.reason} |"
+    claim = escape(verdict.claim) if verdict.claim else ""
+    return f"| {verdict.rung.value} | {claim} | {verdict.outcome.value} | {escape(verdict.reason)} |"
+
+
+def quote_command(target: str) -> str:
+    """Return the command that re-runs a target, as code unless the target's characters could end the code."""
+    command = f"hstu-preserve reproduce {target}"
+    return f"`{command}`" if PLAIN_TARGET.fullmatch(target) else escape(command)
 
 
 def describe_collection(

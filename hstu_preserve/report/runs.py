@@ -4,6 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.results import EvaluationResult, ShownRecipe, StoreResult, TrainingResult
 from hstu_preserve.report.tables import list_claims, list_fields, list_warnings, new_table
@@ -11,10 +12,10 @@ from hstu_preserve.report.tables import list_claims, list_fields, list_warnings,
 
 def describe_shown_recipe(record: ShownRecipe) -> RenderableType:
     """Return the recipe that a gin chain resolves to."""
-    notices = [f"warning: {warning}" for warning in record.warnings]
-    notices += [f"note: {inert}" for inert in record.inert]
+    notices = [Text(printable(f"warning: {warning}")) for warning in record.warnings]
+    notices += [Text(printable(f"note: {inert}")) for inert in record.inert]
     files = {"gin chain": ", ".join(record.files), "recipe": f"sha256:{record.recipe_sha256}"}
-    return Group(list_fields(files), Text(), Text(record.gin.rstrip()), Text(), *(Text(notice) for notice in notices))
+    return Group(list_fields(files), Text(), Text(record.gin.rstrip()), Text(), *notices)
 
 
 def describe_store(record: StoreResult) -> RenderableType:

@@ -113,5 +113,5 @@ def list_fields(fields: dict[str, str]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields.items():
-        table.add_row(name, Text(printable(value)))
+        table.add_row(Text(printable(name)), Text(printable(value)))
     return table

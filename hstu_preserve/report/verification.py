@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
@@ -42,7 +43,7 @@ def describe_verification(record: Verification) -> Line:
         mark="ok ",
         style="green",
         text=f"{record.source}: all {record.members_checked} members are the packed bytes "
-        f"(identity sha256:{record.identity}); {record.vouched}",
+        f"(identity sha256:{record.identity}); {printable(record.vouched)}",
     )
 
 
@@ -61,10 +62,10 @@ def list_legacy(record: LegacyVerification) -> Iterator[Line]:
     if record.md5 and record.sha256:
         yield Line(text=f"  {len(record.files)} files; md5 {record.md5}; sha256 {record.sha256}")
     if record.listed is not None and record.outcome is LegacyOutcome.MATCHES:
-        yield Line(text=f"  as {record.md5_list} lists it ({record.listed.place})")
+        yield Line(text=f"  as {record.md5_list} lists it ({printable(record.listed.place)})")
     if record.num_vouched:
         yield Line(text=f"  {record.num_vouched} members are as {record.manifest} says")
     for note in record.notes:
-        yield Line(text=f"  note: {note}")
+        yield Line(text=f"  note: {printable(note)}")
     for one in record.missing_guarantees:
         yield Line(mark=f"  not guaranteed: {one}", style="dim", text="")

@@ -1,5 +1,6 @@
 """Open a bundle for re-runs: a directory whose every byte was compared with one manifest."""
 
+import io
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.layout import DATA_FOLDER, METRICS, RANKS, STEPS
 from hstu_preserve.bundle.opening import VerifiedTree
+from hstu_preserve.bundle.results import MAX_RESULTS_BYTES
 from hstu_preserve.data.finding import open_store_for_bundle
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
-from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.files import read_small
 from hstu_preserve.primitives.paths import is_companion
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.evaluation import ResultsRecord
@@ -19,6 +21,12 @@ from hstu_preserve.records.manifest import Manifest
 
 if TYPE_CHECKING:
     from hstu_preserve.evaluation.ranks import UserRanks
+
+
+MAX_RECORD_BYTES = 8 * 2**20
+MAX_STEPS_BYTES = 256 * 2**20
+"""Of some four million recorded steps."""
+MAX_RANKS_FILE_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +70,7 @@ class OpenedBundle:
         Raises:
             ContentError: The bundle records none.
         """
-        return ResultsRecord.from_json(self.read_file(METRICS), source=METRICS)
+        return ResultsRecord.from_json(self.read_file(METRICS, max_bytes=MAX_RESULTS_BYTES), source=METRICS)
 
     @cached_property
     def ranks(self) -> "UserRanks":
@@ -73,7 +81,7 @@ class OpenedBundle:
         """
         from hstu_preserve.evaluation.ranks import read_ranks
 
-        return read_ranks(self.read_file(RANKS), source=RANKS)
+        return read_ranks(self.read_file(RANKS, max_bytes=MAX_RANKS_FILE_BYTES), source=RANKS)
 
     @cached_property
     def steps(self) -> tuple[RecordedStep, ...]:
@@ -82,7 +90,7 @@ class OpenedBundle:
         Raises:
             ContentError: The bundle records none, or a line is not a step.
         """
-        lines = self.read_file(STEPS).decode("utf-8", "replace").splitlines()
+        lines = io.StringIO(self.read_file(STEPS, max_bytes=MAX_STEPS_BYTES).decode("utf-8", "replace"))
         return tuple(parse_step(line, place=f"{STEPS}:{number}") for number, line in enumerate(lines, start=1))
 
     @cached_property
@@ -100,11 +108,15 @@ class OpenedBundle:
         paths = (file.path for file in self.manifest.contents.files)
         return [path for path in paths if path.startswith(f"{folder}/") and not is_companion(path)]
 
-    def read_file(self, path: str) -> bytes:
-        """Return the content of one member."""
+    def read_file(self, path: str, *, max_bytes: int = MAX_RECORD_BYTES) -> bytes:
+        """Return the content of one member, which is read whole and therefore must be small.
+
+        Raises:
+            ContentError: The bundle has no such member, or it is larger than `max_bytes`.
+        """
         if not any(file.path == path for file in self.manifest.contents.files):
             raise ContentError(f"{path}: not in the bundle, which so cannot be re-run")
-        return read_bytes(self.root / path)
+        return read_small(self.root / path, max_bytes=max_bytes)
 
 
 def open_bundle(tree: VerifiedTree, *, entry: CatalogEntry | None) -> OpenedBundle:

@@ -237,3 +237,53 @@ def test_what_may_not_be_read_is_not_called_missing_or_damaged(unreadable: str, 
     with pytest.raises(UnavailableError, match=r"cannot be read .Permission denied"):
         open_store(tmp_path / "store")
     (tmp_path / "store" / unreadable).chmod(0o700)
+
+
+def write_header(text: str, *, version: tuple[int, int] = (1, 0)) -> bytes:
+    """Return an array file of that header, with eight bytes of content."""
+    header = text.encode("latin-1")
+    return b"\x93NUMPY" + bytes(version) + len(header).to_bytes(2, "little") + header + bytes(8)
+
+
+BROKEN = {
+    "no array": b"no array",
+    "empty": b"",
+    "a brace too few": write_header("{'descr': '<i4', 'fortran_order': False, 'shape': (2,)"),
+    "deeply nested": write_header("(" * 5000),
+    "a call": write_header("{'descr': '<i4', 'fortran_order': False, 'shape': (2).__class__}"),
+    "a number that overflows": write_header("{'descr': '<i4', 'fortran_order': False, 'shape': (" + "9" * 400 + ",)}"),
+    "a negative size": write_header("{'descr': '<i4', 'fortran_order': False, 'shape': (-4,)}"),
+    "more than there is": write_header("{'descr': '<i4', 'fortran_order': False, 'shape': (99999999999,)}"),
+    "Python 2": write_header("{'descr': '<i4', 'fortran_order': False, 'shape': (2L,)}"),
+    "objects": write_header("{'descr': '|O', 'fortran_order': False, 'shape': (1,)}"),
+    "an unknown type": write_header("{'descr': '<q9', 'fortran_order': False, 'shape': (2,)}"),
+    "an unfinished text": write_header("{'descr': '<i4"),
+    "an unknown version": write_header("{}", version=(9, 9)),
+    "a null": write_header("{'descr': '<i4\0', 'fortran_order': False, 'shape': (2,)}"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_array_file_is_named(case: str, directory: Path) -> None:
+    (directory / "user_ids.npy").write_bytes(BROKEN[case])
+    with pytest.raises(DataMismatchError, match=r"user_ids\.npy: (not a readable array|expected)"):
+        open_store(directory)
+
+
+def test_what_is_no_file_at_all_is_not_waited_for(directory: Path) -> None:
+    place = directory / "user_ids.npy"
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(DataMismatchError, match="not a regular file"):
+        open_store(directory)
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(DataMismatchError, match="not a regular file"):
+        open_store(directory)
+
+
+def test_a_record_that_is_absurdly_large_is_not_read(directory: Path) -> None:
+    with (directory / RECORD_NAME).open("r+b") as stream:
+        stream.truncate(2**40)
+    with pytest.raises(ContentError, match="larger than"):
+        open_store(directory)

@@ -4,7 +4,7 @@ import pickle
 from dataclasses import fields, replace
 from io import BytesIO
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -194,3 +194,13 @@ def test_evaluations_of_other_users_or_targets_are_not_compared(other: UserRanks
     assert not comparison.same_users
     assert comparison.num_users == 2
     assert comparison.num_moved == 0
+
+
+def test_ranks_that_inflate_to_gigabytes_are_refused_before_they_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = BytesIO()
+    with ZipFile(content, "w", ZIP_DEFLATED) as archive:
+        for field in fields(UserRanks):
+            archive.writestr(f"{field.name}.npy", bytes(1000))
+    monkeypatch.setattr("hstu_preserve.evaluation.ranks.MAX_RANKS_BYTES", 5000)
+    with pytest.raises(ContentError, match="inflates to more than 5000 bytes"):
+        read_ranks(content.getvalue(), source="test")

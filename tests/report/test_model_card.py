@@ -13,7 +13,8 @@ from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.cli.main import main
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.report.model_card import DescribedBundle, escape, is_own_card, write_model_card
+from hstu_preserve.report.markdown import escape
+from hstu_preserve.report.model_card import DescribedBundle, is_own_card, write_model_card
 from hstu_preserve.verbs.migrate import migrate
 from tests.corpus.legacy.generators import build, read_cases
 from tests.factories import TINY_RUN, make_manifest, make_recipe, make_run_record, write_files

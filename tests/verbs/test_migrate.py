@@ -103,7 +103,8 @@ def read_original_files(archive: Path) -> dict[str, bytes]:
     """Return the archive's files by path, read by Python's own tar reader."""
     with tarfile.open(archive) as tar:
         found = ((member.name.removeprefix("./"), tar.extractfile(member)) for member in tar if member.isfile())
-        return {name: stream.read() for name, stream in found if stream is not None}
+        # `._.`, in which macOS notes the attributes of a folder, is no name that a bundle can hold.
+        return {name: stream.read() for name, stream in found if stream is not None and name != "._."}
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

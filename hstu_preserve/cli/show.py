@@ -13,7 +13,8 @@ def command(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="TARGET", help="A catalog id, a bundle, a run directory, a gin file, hf://…, or 'sample'."
+            metavar="TARGET",
+            help="A catalog id, a bundle, a run directory, a gin file, hf://…, 'sample', or '-' for standard input.",
         ),
     ],
     gin_root: GinRootOption = None,

@@ -12,7 +12,8 @@ from hstu_preserve.cli.voice import spoken
 
 def command(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="A packed bundle, a catalog id, hf://OWNER/NAME/FILE, or 'sample'.")
+        str,
+        typer.Argument(metavar="TARGET", help="A packed bundle, a catalog id, hf://OWNER/NAME/FILE, 'sample', or '-'."),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="The new directory. [default: the bundle's name]")

@@ -8,12 +8,12 @@ from hstu_preserve.bundle.signer import check_signer, read_trusted_key
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import UsageError
 from hstu_preserve.library.sources import Form, Source, find_here
+from hstu_preserve.library.standard_input import STANDARD_INPUT
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.verification import Verification
 
-STANDARD_INPUT = "-"
 STREAM = Source(text=STANDARD_INPUT, form=Form.STREAM)
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from hstu_preserve.errors import VerificationError
 from hstu_preserve.legacy.migration import describe_archive, extract, place_files, require_legacy, work_directory
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.sources import find_here
+from hstu_preserve.library.standard_input import choose_list
 from hstu_preserve.primitives.archive_names import name_migrated
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import describe_findings
@@ -38,7 +39,7 @@ def migrate(
     require_legacy(path)
     destination = output or Path(name_migrated(path.name))
     require_new(destination, option="--output")
-    verification = verify_legacy(path, md5_list=md5_list, voice=voice)
+    verification = verify_legacy(path, md5_list=choose_list(md5_list), voice=voice)
     if verification.findings:
         headline = f"{path}: not migrated, the archive is refused (tolerant profile)"
         raise VerificationError(describe_findings(headline, verification.findings), findings=verification.findings)

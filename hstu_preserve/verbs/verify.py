@@ -10,13 +10,14 @@ from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
 from hstu_preserve.library.addresses import hide_secrets, is_address
 from hstu_preserve.library.sources import Form, Source, find, find_here, obtain, obtain_signature
+from hstu_preserve.library.standard_input import STANDARD_INPUT, choose_list
 from hstu_preserve.library.verification import (
-    STANDARD_INPUT,
     STREAM,
     compare_legacy_with_receipt,
     complete,
     verify_source,
 )
+from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.legacy import LegacyVerification
 from hstu_preserve.records.signature import LEGACY_UNSIGNED
@@ -38,7 +39,7 @@ class Wish:
 
     deep: bool = False
     public_key: Path | None = None
-    md5_list: Path | None = None
+    md5_list: Path | ByteSource | None = None
 
 
 def verify_all(
@@ -58,7 +59,9 @@ def verify_all(
         md5_list: The list that vouches for legacy archives; None takes a `MANIFEST.md` beside each.
         voice: Shows how many bytes were read; names a file before it is fetched; says if the Hub does not answer.
     """
-    wish = Wish(deep=deep, public_key=public_key, md5_list=md5_list)
+    if str(md5_list) == STANDARD_INPUT and STANDARD_INPUT in targets:
+        raise UsageError(f"{STANDARD_INPUT}: standard input is either the bundle or the list of digests, not both")
+    wish = Wish(deep=deep, public_key=public_key, md5_list=choose_list(md5_list))
     return VerificationReport(targets=tuple(verify_one(target, wish, voice=voice) for target in targets))
 
 

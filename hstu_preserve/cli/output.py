@@ -3,9 +3,11 @@
 import os
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hstu_preserve.cli.escaping import escape_controls
+from hstu_preserve.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,10 +40,12 @@ def write(record: "Record", *, as_json: bool) -> None:
 
 
 def format_json(record: "Record") -> str:
-    """Return the record as indented JSON; the bytes of a path that are no text are escaped as JSON can."""
+    """Return the record as indented JSON, `ok` first; the bytes of a path that are no text are escaped as JSON can."""
     import json
 
-    text = json.dumps(record.to_json_value(), indent=2, ensure_ascii=False)
+    value = record.to_json_value()
+    assert isinstance(value, dict)
+    text = json.dumps({"ok": record.ok, **value}, indent=2, ensure_ascii=False)
     return re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -88,6 +92,15 @@ def complain(message: str) -> None:
     """Print an error on stderr; one of several processes says which it is."""
     who = "" if is_first_process() else f" of process {os.environ['RANK']}"
     tell(f"error{who}: {message}")
+
+
+def report_failure(message: str, *, kind: str, exit_code: int) -> None:
+    """Print an error as JSON on stdout, for a program that asked for JSON; stderr has said it already."""
+    from hstu_preserve.records.failure import Failure
+
+    if is_first_process():
+        with suppress(UnavailableError):  # stdout itself may be what failed
+            emit(Failure(error=message, kind=kind, exit_code=exit_code), as_json=True)
 
 
 def is_first_process() -> bool:

@@ -26,9 +26,9 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """Whether every byte of a bundle is the packed byte; exit code 3 where one is not."""
-    from hstu_preserve.verbs.verify import verify_all
+    from hstu_preserve.verbs.verify import verify
 
     with spoken() as voice:
-        report = verify_all(targets, deep=deep, public_key=public_key, md5_list=md5_list, voice=voice)
+        report = verify(*targets, deep=deep, public_key=public_key, md5_list=md5_list, voice=voice)
     emit(report, as_json=json)
-    raise typer.Exit(report.choose_exit_code())
+    raise typer.Exit(report.exit_code)

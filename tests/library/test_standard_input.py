@@ -19,7 +19,7 @@ from hstu_preserve.verbs.export import export
 from hstu_preserve.verbs.migrate import migrate
 from hstu_preserve.verbs.show import show
 from hstu_preserve.verbs.unpack import unpack
-from hstu_preserve.verbs.verify import verify_all
+from hstu_preserve.verbs.verify import verify
 from tests.corpus.legacy.generators import Case, build
 
 SAMPLE = (shipped_directory("bundles") / SAMPLE_BUNDLE).read_bytes()
@@ -68,7 +68,7 @@ def test_a_list_of_digests_vouches(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     md5 = hashlib.md5(archive.read_bytes(), usedforsecurity=False).hexdigest()
     for digest, exit_code in ((md5, 0), ("0" * 32, 3)):
         give(f"{digest}  {archive.name}\n".encode(), monkeypatch)
-        (target,) = verify_all([str(archive)], md5_list=Path("-")).targets
+        (target,) = verify(str(archive), md5_list=Path("-")).targets
         assert target.exit_code == exit_code
     give(f"{md5}  {archive.name}\n".encode(), monkeypatch)
     assert migrate(archive, md5_list=Path("-"), output=tmp_path / "new.tar.gz").source.md5 == md5
@@ -81,7 +81,7 @@ def test_a_list_that_is_none_is_refused(content: bytes, monkeypatch: pytest.Monk
     with pytest.raises(ContentError, match=r"^-: "):
         migrate(archive, md5_list=Path("-"), output=tmp_path / "new.tar.gz")
     with pytest.raises(UsageError, match="not both"):
-        verify_all(["-"], md5_list=Path("-"))
+        verify("-", md5_list=Path("-"))
 
 
 def test_other_verbs_say_which_ones_read_standard_input(tmp_path: Path) -> None:

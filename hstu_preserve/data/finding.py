@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from hstu_preserve.data.known_datasets import describe_next_step
 from hstu_preserve.data.store import RECORD_NAME, Store, open_store, verify_store
 from hstu_preserve.errors import DataMismatchError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.files import read_bytes
@@ -12,6 +13,8 @@ from hstu_preserve.records.recipe import DatasetSettings
 from hstu_preserve.records.store import StoreRecord
 
 STORES_VARIABLE = "HSTU_PRESERVE_DATA"
+DATASET_BINDING = "train_fn.dataset_name"
+"""The gin name of a recipe's dataset, for a message that names the line to change."""
 
 
 def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store:
@@ -28,10 +31,14 @@ def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store
     path = data or search_stores(
         lambda record: record.name == settings.name and settings.fingerprint in {None, record.fingerprint},
         wanted=f"dataset {settings.name}",
+        name=settings.name,
     )
     store = open_pinned_store(settings, path)
     if store.name != settings.name:
-        raise DataMismatchError(f"{path}: holds {store.name}, the recipe is for {settings.name}")
+        raise DataMismatchError(
+            f"{path}: holds {store.name}, the recipe is for {settings.name}; to train on {store.name}, make a recipe "
+            f"of your own that includes this one and says {DATASET_BINDING} = '{store.name}'"
+        )
     return store
 
 
@@ -66,6 +73,7 @@ def locate_store_for_bundle(reference: DataReference, data: Path | None, *, carr
     return search_stores(
         lambda record: record.fingerprint == reference.fingerprint,
         wanted=f"{reference.name} with fingerprint {reference.fingerprint[:16]}…",
+        name=reference.name,
     )
 
 
@@ -90,7 +98,7 @@ def require_fingerprint(store: Store, expected: str, *, path: Path) -> None:
         )
 
 
-def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str) -> Path:
+def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str, name: str) -> Path:
     """Return the one fitting store in the folder that HSTU_PRESERVE_DATA names.
 
     Raises:
@@ -100,15 +108,15 @@ def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str) -> P
     folder = os.environ.get(STORES_VARIABLE)
     if not folder:
         raise UnavailableError(
-            f"no data: {wanted} is needed; name a store with --data or a folder of stores with {STORES_VARIABLE} "
-            "('hstu-preserve data prepare' makes one)"
+            f"no data: {wanted} is needed; name a store with --data or a folder of stores with {STORES_VARIABLE}; "
+            f"if there is none yet, {describe_next_step(name)}"
         )
     if not Path(folder).is_dir():
         raise MissingPathError(f"{folder}: no such directory ({STORES_VARIABLE})")
     records = sorted(Path(folder).glob(f"*/{RECORD_NAME}"))
     fitting = [path.parent for path in records if is_wanted(StoreRecord.from_json(read_bytes(path), source=str(path)))]
     if not fitting:
-        raise UnavailableError(f"{folder}: no store with {wanted}; make one with 'hstu-preserve data prepare'")
+        raise UnavailableError(f"{folder}: no store with {wanted}; {describe_next_step(name)}")
     if len(fitting) > 1:
         raise UsageError(f"several stores with {wanted}: {', '.join(map(str, fitting))}; name one with --data")
     return fitting[0]

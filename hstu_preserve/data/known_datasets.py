@@ -23,6 +23,8 @@ class KnownDataset:
     """The published checksum and counts of a MovieLens edition; None if there are none."""
 
     name: str
+    page: str
+    """Its page at GroupLens: the last part of the address."""
     layout: Layout
     zip_md5: str | None
     num_users: int
@@ -31,11 +33,13 @@ class KnownDataset:
     num_ratings: int
 
 
+PAGES = "https://grouplens.org/datasets/movielens/"
 KNOWN_DATASETS = {
     dataset.name: dataset
     for dataset in (
         KnownDataset(
             name="ml-100k",
+            page="100k",
             layout=Layout.TABBED,
             zip_md5=None,
             num_users=943,
@@ -45,6 +49,7 @@ KNOWN_DATASETS = {
         ),
         KnownDataset(
             name="ml-latest-small",
+            page="latest",
             layout=Layout.CSV,
             zip_md5=None,
             num_users=610,
@@ -54,6 +59,7 @@ KNOWN_DATASETS = {
         ),
         KnownDataset(
             name="ml-1m",
+            page="1m",
             layout=Layout.DOUBLE_COLON,
             zip_md5="c4d9eecfca2ab87c1945afe126590906",
             num_users=6_040,
@@ -63,6 +69,7 @@ KNOWN_DATASETS = {
         ),
         KnownDataset(
             name="ml-20m",
+            page="20m",
             layout=Layout.CSV,
             zip_md5="cd245b17a1ae2cc31bb14903e1204af3",
             num_users=138_493,
@@ -72,6 +79,7 @@ KNOWN_DATASETS = {
         ),
         KnownDataset(
             name="ml-25m",
+            page="25m",
             layout=Layout.CSV,
             zip_md5="6b51fb2759a8657d3bfcbfc42b592ada",
             num_users=162_541,
@@ -81,6 +89,7 @@ KNOWN_DATASETS = {
         ),
         KnownDataset(
             name="ml-32m",
+            page="32m",
             layout=Layout.CSV,
             zip_md5="d472be332d4daa821edc399621853b57",
             num_users=200_948,
@@ -101,6 +110,19 @@ def find_known_dataset(name: str) -> KnownDataset:
     if name not in KNOWN_DATASETS:
         raise UnknownNameError(kind="dataset", name=name, known=KNOWN_DATASETS)
     return KNOWN_DATASETS[name]
+
+
+def describe_next_step(name: str) -> str:
+    """Return what to type, and where to fetch what, to get a store of a dataset that is not here."""
+    dataset = KNOWN_DATASETS.get(name)
+    if dataset is None:
+        make = "synthesize" if name == "synthetic" else "import"
+        return f"'hstu-preserve data {make}' makes one"
+    check = "no md5 is known for it" if dataset.zip_md5 is None else f"its md5 must be {dataset.zip_md5}"
+    return (
+        f"fetch {name}.zip from {PAGES}{dataset.page}/ (read its terms there; {check}), then make one with "
+        f"'hstu-preserve data prepare {name} --from {name}.zip --output {name}'"
+    )
 
 
 def require_published_counts(counts: StoreCounts, *, dataset: KnownDataset) -> None:

@@ -97,3 +97,23 @@ def test_deliberate_errors_carry_the_exit_code() -> None:
     with pytest.raises(hstu_preserve.PreserveError) as refused:
         hstu_preserve.reproduce("no-such-id")
     assert refused.value.exit_code == 2
+
+
+def test_every_path_may_be_text() -> None:
+    for name in hstu_preserve.MODULE_OF:
+        for parameter in inspect.signature(getattr(hstu_preserve, name)).parameters.values():
+            assert "Path" not in str(parameter.annotation) or "str" in str(parameter.annotation), (name, parameter)
+
+
+def test_text_is_taken_as_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    hstu_preserve.synthesize_data(seed=1, output="store", num_users=20, num_items=30, num_ratings=300)
+    assert hstu_preserve.show_data("store").store.counts.num_users == 20
+    hstu_preserve.unpack("sample", output="tree")
+    hstu_preserve.pack("tree", output="bundle.tar.gz")
+    hstu_preserve.keygen("key")
+    hstu_preserve.sign("bundle.tar.gz", key="key")
+    assert hstu_preserve.verify("bundle.tar.gz", public_key="key.pub")
+    hstu_preserve.export("bundle.tar.gz", output="card.md", format="model-card")
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made == {"store", "tree", "bundle.tar.gz", "bundle.tar.gz.sig", "key", "key.pub", "card.md"}

@@ -20,7 +20,7 @@ PREPARATION_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID)
 
 
 def prepare_data(
-    name: str, *, source: Path, output: Path, tie_policy: str = TiePolicy.STABLE, voice: Voice = SILENT
+    name: str, *, source: str | Path, output: str | Path, tie_policy: str = TiePolicy.STABLE, voice: Voice = SILENT
 ) -> StoreResult:
     """Turn a MovieLens download into a store.
 
@@ -35,6 +35,7 @@ def prepare_data(
         UnknownNameError: No such edition.
         ContentError: Another zip, a malformed line, or other counts than the published ones.
     """
+    source, output = Path(source), Path(output)
     if tie_policy not in PREPARATION_POLICIES:
         raise UsageError(f"--tie-policy {tie_policy}: unknown; choose stable or item_id")
     store = prepare_movielens(source, name=name, tie_policy=TiePolicy(tie_policy), output=output, voice=voice)
@@ -42,7 +43,7 @@ def prepare_data(
 
 
 def import_data(
-    csv: Path, *, movies: Path, output: Path, name: str | None = None, voice: Voice = SILENT
+    csv: str | Path, *, movies: str | Path, output: str | Path, name: str | None = None, voice: Voice = SILENT
 ) -> StoreResult:
     """Turn an existing `sasrec_format.csv` into a store, its order of events kept.
 
@@ -56,13 +57,14 @@ def import_data(
     Raises:
         ContentError: A malformed line or cell.
     """
+    csv, movies, output = Path(csv), Path(movies), Path(output)
     return describe(import_sasrec_format(csv, movies=movies, name=name, output=output, voice=voice), output)
 
 
 def synthesize_data(
     *,
     seed: int,
-    output: Path,
+    output: str | Path,
     num_users: int | None = None,
     num_items: int | None = None,
     num_ratings: int | None = None,
@@ -79,6 +81,7 @@ def synthesize_data(
     Raises:
         UsageError: No such data can exist.
     """
+    output = Path(output)
     store = write_synthetic_store(
         output,
         seed=seed,
@@ -89,13 +92,14 @@ def synthesize_data(
     return describe(store, output)
 
 
-def show_data(path: Path) -> StoreResult:
+def show_data(path: str | Path) -> StoreResult:
     """Open a store, hash every array, and return its record.
 
     Raises:
         MissingPathError: There is no store.
         DataMismatchError: An array differs from the store's record.
     """
+    path = Path(path)
     store = open_store(path)
     verify_store(store, place=path)
     return StoreResult(path=path, store=store.record, is_verified=True)

@@ -10,6 +10,7 @@ from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.listing import find_gain
 from hstu_preserve.library.sources import Form, Source, find
+from hstu_preserve.primitives.text_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
@@ -17,7 +18,7 @@ from hstu_preserve.records.shown_legacy import ShownLegacy
 
 
 def show(
-    target: str | Path, *, gin_root: Path | None = None, voice: Voice = SILENT
+    target: str | Path, *, gin_root: str | Path | None = None, voice: Voice = SILENT
 ) -> ShownEntry | ShownBundle | ShownMigrated | ShownRecipe | ShownLegacy:
     """Return the record of a target: entry, manifest or recipe. Only the bytes that are read are verified.
 
@@ -31,6 +32,7 @@ def show(
         ContentError: The bundle's manifest cannot be read.
         RecipeError: The gin chain does not resolve.
     """
+    gin_root = as_path(gin_root)
     source = find(str(target), voice=voice)
     match source.form:
         case Form.ENTRY:

@@ -10,6 +10,7 @@ from hstu_preserve.legacy.recognition import describe_legacy
 from hstu_preserve.library.sources import Form, obtain
 from hstu_preserve.library.standard_input import STANDARD_INPUT
 from hstu_preserve.primitives.archive_names import BUNDLE_SUFFIX
+from hstu_preserve.primitives.text_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import UnpackResult
 
@@ -17,7 +18,7 @@ from hstu_preserve.records.results import UnpackResult
 def unpack(
     target: str | Path,
     *,
-    output: Path | None = None,
+    output: str | Path | None = None,
     identity: str | None = None,
     voice: Voice = SILENT,
 ) -> UnpackResult:
@@ -34,6 +35,7 @@ def unpack(
         UsageError: The output exists, the target is a directory, or the identity is no sha256.
         VerificationError: The bundle differs from its manifest; nothing is left behind.
     """
+    output = as_path(output)
     if str(target) == STANDARD_INPUT:
         return unpack_stream(output=output, identity=identity)
     source = obtain(str(target), voice=voice)

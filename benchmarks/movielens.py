@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.machine import machine_facts
-from hstu_preserve.library.verification import verify
 from hstu_preserve.verbs.data import prepare_data, synthesize_data
 from hstu_preserve.verbs.evaluate import evaluate
 from hstu_preserve.verbs.pack import pack
 from hstu_preserve.verbs.reproduce import reproduce
 from hstu_preserve.verbs.train import train
+from hstu_preserve.verbs.verify import verify
 
 RESULT = Path(__file__).with_name("results") / "movielens.json"
 GIN = """

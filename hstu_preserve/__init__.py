@@ -4,7 +4,8 @@ The verbs of the command line as functions that return records; nothing heavy is
 
     import hstu_preserve
 
-    verification = hstu_preserve.verify("experiment.tar.gz")
+    if not hstu_preserve.verify("experiment.tar.gz"):
+        print("not the packed bytes")
     reproduction = hstu_preserve.reproduce("experiment.tar.gz", rungs=("evaluation",))
     for verdict in reproduction.verdicts:
         print(verdict.rung, verdict.outcome, verdict.reason)
@@ -23,7 +24,6 @@ from hstu_preserve.version import __version__ as __version__
 if TYPE_CHECKING:
     from hstu_preserve.legacy.verification import verify_legacy as verify_legacy
     from hstu_preserve.library.listing import list_experiments as list_experiments
-    from hstu_preserve.library.verification import verify as verify
     from hstu_preserve.library.wanted import Wanted as Wanted
     from hstu_preserve.verbs.data import import_data as import_data
     from hstu_preserve.verbs.data import prepare_data as prepare_data
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
     from hstu_preserve.verbs.signing import sign as sign
     from hstu_preserve.verbs.train import train as train
     from hstu_preserve.verbs.unpack import unpack as unpack
+    from hstu_preserve.verbs.verify import verify as verify
 
 NAMES_BY_MODULE = {
     "legacy.verification": ("verify_legacy",),
     "library.listing": ("list_experiments",),
-    "library.verification": ("verify",),
     "library.wanted": ("Wanted",),
     "verbs.data": ("import_data", "prepare_data", "show_data", "synthesize_data"),
     "verbs.diff": ("diff",),
@@ -69,9 +69,15 @@ NAMES_BY_MODULE = {
     "verbs.signing": ("sign",),
     "verbs.train": ("train",),
     "verbs.unpack": ("unpack",),
+    "verbs.verify": ("verify",),
 }
 MODULE_OF = {name: module for module, names in NAMES_BY_MODULE.items() for name in names}
 __all__ = ["PreserveError", "__version__", *MODULE_OF]  # noqa: PLE0604  # the keys are strings
+
+
+def __dir__() -> list[str]:
+    """List the verbs and errors, which are what a Python caller looks for."""
+    return [*__all__]
 
 
 def __getattr__(name: str) -> object:

@@ -13,11 +13,11 @@ from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.records.results import ShownBundle
-from hstu_preserve.records.schemas import PUBLISHED_RECORDS
 from hstu_preserve.report.preservation_report import HEADINGS, describe_collection
 from hstu_preserve.verbs.show import show
 from tools.generate import generated_files
 from tools.gin_reference import BUNDLE_DEFAULTS, CLAIM_DEFAULTS
+from tools.schemas import PUBLISHED_RECORDS
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -5,9 +5,9 @@ import re
 import sys
 from pathlib import Path
 
-from hstu_preserve.records.schemas import PUBLISHED_RECORDS, generate_schema
 from tools.command_reference import command_pages
 from tools.gin_reference import gin_page
+from tools.schemas import PUBLISHED_RECORDS, generate_schema
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"

@@ -28,7 +28,7 @@ from hstu_preserve.records.manifest import BundleSettings
 from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import Record
-from hstu_preserve.records.schemas import read_field_texts
+from tools.schemas import read_field_texts
 
 Schema = Any  # a JSON Schema, as pydantic writes it
 FieldType = Any  # an annotation

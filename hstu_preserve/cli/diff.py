@@ -9,8 +9,6 @@ from hstu_preserve.cli.options import TARGET_HELP, JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 
-DIFFERENT = 3
-
 EXAMPLES = ("hstu-preserve diff first.tar.gz second.tar.gz",)
 
 
@@ -31,4 +29,4 @@ def command(
     with spoken() as voice:
         found = diff(left, right, voice=voice)
     emit(found, as_json=json)
-    raise typer.Exit(DIFFERENT if found.differences else 0)
+    raise typer.Exit(found.exit_code)

@@ -56,4 +56,4 @@ def command(
         with spoken() as voice:
             report = download(wanted, output=output, voice=voice)
     emit(report, as_json=json)
-    raise typer.Exit(report.choose_exit_code())
+    raise typer.Exit(report.exit_code)

@@ -6,10 +6,10 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import Never
 
-from hstu_preserve.cli.output import complain
+from hstu_preserve.cli.output import complain, report_failure
 from hstu_preserve.cli.streams import open_standard_streams
 from hstu_preserve.errors import PreserveError, UnavailableError, UsageError
 from hstu_preserve.primitives.home_paths import expand_home
@@ -36,19 +36,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_no_empty(arguments)
         app(args=[expand_argument(one) for one in arguments], prog_name="hstu-preserve")
     except PreserveError as error:
-        with signalled_later():
-            complain(str(error))
-        return error.exit_code
+        return fail(error, exit_code=error.exit_code, arguments=arguments)
     except KeyboardInterrupt:
-        with signalled_later():
-            complain("interrupted")
-        return INTERRUPTED
+        return fail(KeyboardInterrupt("interrupted"), exit_code=INTERRUPTED, arguments=arguments)
     except SystemExit as leaving:
-        if isinstance(leaving.__context__, PreserveError):  # torchrun ends a process that is on its way out of an error
+        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        cause = leaving.__context__
+        if isinstance(cause, PreserveError):  # torchrun ends a process that is on its way out of an error
             with signalled_later():
-                complain(str(leaving.__context__))
-        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+                complain(str(cause))
+        elif (said := find_usage_message(cause)) is not None and wants_json(arguments):
+            report_failure(said, kind=UsageError.__name__, exit_code=code)
+        return code
     return 0
+
+
+def fail(error: BaseException, *, exit_code: int, arguments: Sequence[str]) -> int:
+    """Say why a command ended, as JSON too if it was asked for, and return the exit code."""
+    with signalled_later():
+        complain(str(error))
+        if wants_json(arguments):
+            report_failure(str(error), kind=type(error).__name__, exit_code=exit_code)
+    return exit_code
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether the command was asked for JSON; after `--` stand names only."""
+    return "--json" in takewhile(lambda one: one != "--", arguments)
+
+
+def find_usage_message(cause: BaseException | None) -> str | None:
+    """Return what the parser says of a command line that it cannot read; None of what is no such error.
+
+    The parser has printed it on stderr. Its exceptions are private, and told by the method that makes their message.
+    """
+    message = getattr(cause, "format_message", None)
+    return None if message is None else str(message())
 
 
 @contextmanager

@@ -25,7 +25,9 @@ GinRootOption = Annotated[
 ]
 Md5ListOption = Annotated[
     Path | None,
-    typer.Option("--md5-list", metavar="FILE", help="What vouches for a legacy archive; else a MANIFEST.md beside it."),
+    typer.Option(
+        "--md5-list", metavar="FILE", help="What vouches for a legacy archive ('-': standard input); else MANIFEST.md."
+    ),
 ]
 NewDirectoryOption = Annotated[Path, typer.Option("--output", metavar="DIR", help="The new directory.")]
 PublicKeyOption = Annotated[

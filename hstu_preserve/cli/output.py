@@ -2,9 +2,11 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hstu_preserve.cli.escaping import escape_controls
+from hstu_preserve.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,13 +39,15 @@ def write(record: "Record", *, as_json: bool) -> None:
 
 
 def format_json(record: "Record") -> str:
-    """Return the record as indented JSON.
+    """Return the record as indented JSON, `ok` first.
 
     Bytes of a path that are no text, and characters that could steer a terminal, are escaped as JSON can.
     """
     import json
 
-    text = json.dumps(record.to_json_value(), indent=2, ensure_ascii=False)
+    value = record.to_json_value()
+    assert isinstance(value, dict)
+    text = json.dumps({"ok": record.ok, **value}, indent=2, ensure_ascii=False)
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
@@ -91,6 +95,15 @@ def complain(message: str) -> None:
     rank = os.environ.get("RANK", "")
     who = f" of process {rank}" if rank.isdecimal() and not is_first_process() else ""
     tell(f"error{who}: {message}")
+
+
+def report_failure(message: str, *, kind: str, exit_code: int) -> None:
+    """Print an error as JSON on stdout, for a program that asked for JSON; stderr has said it already."""
+    from hstu_preserve.records.failure import Failure
+
+    if is_first_process():
+        with suppress(UnavailableError):  # stdout itself may be what failed
+            emit(Failure(error=message, kind=kind, exit_code=exit_code), as_json=True)
 
 
 def is_first_process() -> bool:

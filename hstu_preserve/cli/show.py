@@ -21,7 +21,7 @@ def command(
         str,
         typer.Argument(
             metavar="TARGET",
-            help="A catalog id, a bundle, a run directory, a gin file, hf://…, or 'sample'.",
+            help="A catalog id, a bundle, a run directory, a gin file, hf://…, 'sample', or '-' for standard input.",
             autocompletion=complete_ids,
         ),
     ],

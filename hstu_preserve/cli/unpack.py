@@ -21,7 +21,7 @@ def command(
         str,
         typer.Argument(
             metavar="TARGET",
-            help="A packed bundle, a catalog id, hf://OWNER/NAME/FILE, or 'sample'.",
+            help="A packed bundle, a catalog id, hf://OWNER/NAME/FILE, 'sample', or '-'.",
             autocompletion=complete_ids,
         ),
     ],

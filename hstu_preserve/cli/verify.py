@@ -37,9 +37,9 @@ def command(
 
     A legacy archive is compared with a list of digests. The exit code is 3 if a byte differs.
     """
-    from hstu_preserve.verbs.verify import verify_all
+    from hstu_preserve.verbs.verify import verify
 
     with spoken() as voice:
-        report = verify_all(targets, deep=deep, public_key=public_key, md5_list=md5_list, voice=voice)
+        report = verify(*targets, deep=deep, public_key=public_key, md5_list=md5_list, voice=voice)
     emit(report, as_json=json)
-    raise typer.Exit(report.choose_exit_code())
+    raise typer.Exit(report.exit_code)

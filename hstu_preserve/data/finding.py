@@ -13,6 +13,8 @@ from hstu_preserve.records.recipe import DatasetSettings
 from hstu_preserve.records.store import StoreRecord
 
 STORES_VARIABLE = "HSTU_PRESERVE_DATA"
+DATASET_BINDING = "train_fn.dataset_name"
+"""The gin name of a recipe's dataset, for a message that names the line to change."""
 
 
 def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store:
@@ -33,7 +35,10 @@ def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store
     )
     store = open_pinned_store(settings, path)
     if store.name != settings.name:
-        raise DataMismatchError(f"{path}: holds {store.name}, the recipe is for {settings.name}")
+        raise DataMismatchError(
+            f"{path}: holds {store.name}, the recipe is for {settings.name}; to train on {store.name}, make a recipe "
+            f"of your own that includes this one and says {DATASET_BINDING} = '{store.name}'"
+        )
     return store
 
 
@@ -126,8 +131,8 @@ def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str, advi
     folder = os.environ.get(STORES_VARIABLE)
     if not folder:
         raise UnavailableError(
-            f"no data: {wanted} is needed; name a store with --data or a folder of stores with {STORES_VARIABLE} "
-            f"({advice})"
+            f"no data: {wanted} is needed; name a store with --data or a folder of stores with {STORES_VARIABLE}; "
+            f"if there is none yet, {advice}"
         )
     if not Path(folder).is_dir():
         raise MissingPathError(f"{folder}: no such directory ({STORES_VARIABLE})")

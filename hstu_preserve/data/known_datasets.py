@@ -23,6 +23,8 @@ class KnownDataset:
     """The published checksum and counts of a MovieLens edition; None if there are none."""
 
     name: str
+    page: str
+    """Its page at GroupLens: the last part of the address."""
     layout: Layout
     zip_md5: str | None
     num_users: int
@@ -44,11 +46,13 @@ class AmazonDataset:
 
 AMAZON_BOOKS = AmazonDataset(name="amzn-books", num_lines=22_507_155, num_candidates=695_762)
 
+PAGES = "https://grouplens.org/datasets/movielens/"
 KNOWN_DATASETS = {
     dataset.name: dataset
     for dataset in (
         KnownDataset(
             name="ml-100k",
+            page="100k",
             layout=Layout.TABBED,
             zip_md5=None,
             num_users=943,
@@ -58,6 +62,7 @@ KNOWN_DATASETS = {
         ),
         KnownDataset(
             name="ml-latest-small",
+            page="latest",
             layout=Layout.CSV,
             zip_md5=None,
             num_users=610,
@@ -67,6 +72,7 @@ KNOWN_DATASETS = {
         ),
         KnownDataset(
             name="ml-1m",
+            page="1m",
             layout=Layout.DOUBLE_COLON,
             zip_md5="c4d9eecfca2ab87c1945afe126590906",
             num_users=6_040,
@@ -76,6 +82,7 @@ KNOWN_DATASETS = {
         ),
         KnownDataset(
             name="ml-20m",
+            page="20m",
             layout=Layout.CSV,
             zip_md5="cd245b17a1ae2cc31bb14903e1204af3",
             num_users=138_493,
@@ -85,6 +92,7 @@ KNOWN_DATASETS = {
         ),
         KnownDataset(
             name="ml-25m",
+            page="25m",
             layout=Layout.CSV,
             zip_md5="6b51fb2759a8657d3bfcbfc42b592ada",
             num_users=162_541,
@@ -94,6 +102,7 @@ KNOWN_DATASETS = {
         ),
         KnownDataset(
             name="ml-32m",
+            page="32m",
             layout=Layout.CSV,
             zip_md5="d472be332d4daa821edc399621853b57",
             num_users=200_948,
@@ -137,8 +146,12 @@ def advise(name: str) -> str:
             f"'hstu-preserve data import CSV --name {name} --output DIR' makes one of Meta's sasrec_format.csv; "
             "ratings_Books.csv is taken as well, see 'hstu-preserve data --help'"
         )
-    if name in PUBLISHED_NAMES:
-        return f"'hstu-preserve data prepare {name} --from PATH --output DIR' makes one"
+    if (dataset := KNOWN_DATASETS.get(name)) is not None:
+        check = "no md5 is known for it" if dataset.zip_md5 is None else f"its md5 must be {dataset.zip_md5}"
+        return (
+            f"fetch {name}.zip from {PAGES}{dataset.page}/ (read its terms there; {check}), then make one with "
+            f"'hstu-preserve data prepare {name} --from {name}.zip --output {name}'"
+        )
     if name == "synthetic":
         return "'hstu-preserve data synthesize --seed S --output DIR' makes one"
     if name in GENERATED:

@@ -60,7 +60,7 @@ def read_md5_list(archive: Path | ByteSource, md5_list: Path | ByteSource | None
     if digests.files:
         return Md5List(path=chosen, sha256=sha256_of_bytes(content), digests=digests)
     # Somebody's MANIFEST.md may be about something else. A list that the user named must serve.
-    if isinstance(md5_list, Path):
+    if md5_list is not None and (isinstance(md5_list, Path) or md5_list.name != LIST_NAME):
         raise ContentError(f"{chosen}: no line gives a file's md5")
     return None
 

@@ -17,7 +17,7 @@ from hstu_preserve.records.legacy import LegacyVerification
 def verify_legacy(
     path: str | Path | ByteSource,
     *,
-    md5_list: Path | ByteSource | None = None,
+    md5_list: str | Path | ByteSource | None = None,
     place: FilePlace | None = None,
     voice: Voice = SILENT,
 ) -> LegacyVerification:
@@ -38,7 +38,8 @@ def verify_legacy(
         ContentError: The list cannot be read or contradicts itself.
     """
     archive = Path(path) if isinstance(path, str) else path
-    found_list = read_md5_list(archive, md5_list)  # first: it is small, and may be refused
+    chosen = Path(md5_list) if isinstance(md5_list, str) else md5_list
+    found_list = read_md5_list(archive, chosen)  # first: it is small, and may be refused
     with open_legacy(archive, listen=show_reading(archive, "verifying", voice=voice)) as walker:
         texts = dict(read_texts(walker, is_manifest_path))
     assessment = Assessment(

@@ -11,6 +11,7 @@ from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.legacy.recognition import describe_legacy, recognise
 from hstu_preserve.library.addresses import Address
+from hstu_preserve.library.standard_input import STANDARD_INPUT, keep_standard_input
 from hstu_preserve.library.targets import locate_bundle, resolve_target
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
@@ -101,7 +102,7 @@ def find(text: str, *, voice: Voice = SILENT) -> Source:
     """Return a target, reading as little as possible: an id gives its catalog entry, a file on the Hub is read there.
 
     Args:
-        text: The target as the user typed it.
+        text: The target as the user typed it; `-` is standard input.
         voice: Says if the Hub does not answer.
 
     Raises:
@@ -109,6 +110,8 @@ def find(text: str, *, voice: Voice = SILENT) -> Source:
         ContentError: A file on the Hub differs from the catalog's digests.
         UnavailableError: It cannot be read, or the Hub cannot be asked.
     """
+    if text == STANDARD_INPUT:
+        return look_at(keep_standard_input(), text=text)
     named = resolve(text, voice=voice)
     if isinstance(named, Path):
         return look_at(named, text=text)
@@ -129,6 +132,8 @@ def resolve(text: str, *, voice: Voice) -> "Path | Address | CatalogEntry":
         UsageError: It names a repository or a folder; the message lists the archives in it.
         UnavailableError: The same, and the Hub cannot be asked for them.
     """
+    if text == STANDARD_INPUT:
+        raise UsageError("-: standard input is taken by verify, show and unpack; the others read it twice, name a file")
     named = resolve_target(text)
     if isinstance(named, Address) and not named.is_file:
         from hstu_preserve.library.remote import refuse_repository  # most targets are here

@@ -1,44 +1,22 @@
 """Verify the bundle that a target names, and compare its bytes with those that were fetched."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.signer import check_signer, read_trusted_key
+from hstu_preserve.bundle.signer import check_signer
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import UsageError
-from hstu_preserve.library.sources import Form, Source, find_here
+from hstu_preserve.library.sources import Form, Source
+from hstu_preserve.library.standard_input import STANDARD_INPUT
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.verification import Verification
 
-STANDARD_INPUT = "-"
 STREAM = Source(text=STANDARD_INPUT, form=Form.STREAM)
 
 if TYPE_CHECKING:
     from hstu_preserve.bundle.signer import TrustedKey
-
-
-def verify(target: str | Path, *, public_key: Path | None = None, voice: Voice = SILENT) -> Verification:
-    """Compare a bundle, run directory or standard input with its own manifest.
-
-    Args:
-        target: A path, `sample`, a catalog id, or `-` for a bundle on standard input.
-        public_key: The key that must have signed it; None checks no signature.
-        voice: Shows how many bytes were read.
-
-    Returns:
-        Every difference; `ok` if there is none. Differences raise nothing.
-
-    Raises:
-        MissingPathError: Nothing is at the path.
-        UnavailableError: It cannot be read, or the bundle of a catalog id is not on this machine.
-        UsageError: A key for standard input, beside which no signature can lie.
-    """
-    trusted = read_trusted_key(public_key)
-    source = STREAM if str(target) == STANDARD_INPUT else find_here(str(target), voice=voice)
-    return verify_source(source, trusted=trusted, voice=voice)
 
 
 def verify_source(source: Source, *, trusted: "TrustedKey | None", voice: Voice = SILENT) -> Verification:

@@ -9,7 +9,7 @@ from hstu_preserve.errors import worst_exit_code
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.paths import BundlePath
 from hstu_preserve.records.numbers import NaturalInt
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import Outcome, Record
 
 CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 SIGNED = "a signature lies beside it, which this did not check"
@@ -93,7 +93,7 @@ class DownloadedFile(Record):
     exit_code: int
 
 
-class DownloadReport(Record):
+class DownloadReport(Outcome):
     """What `download` did, or would do."""
 
     repository: str
@@ -107,6 +107,7 @@ class DownloadReport(Record):
     notes: tuple[str, ...]
     """What was left out, or passed over."""
 
-    def choose_exit_code(self) -> int:
-        """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
+    @property
+    def exit_code(self) -> int:
+        """The lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
         return worst_exit_code(file.exit_code for file in self.files)

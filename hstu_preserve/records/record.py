@@ -10,6 +10,7 @@ from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.strict_json import strict_loads
+from hstu_preserve.primitives.summaries import summarize_all, tabulate
 from hstu_preserve.primitives.validation import describe_validation_error, end_at_first_error, require_known_fields
 
 DraftSchemaVersion = Annotated[int, Field(ge=0, le=0)]
@@ -33,7 +34,7 @@ class Record(BaseModel):
     """Immutable, and strict about its fields and their types."""
 
     # Built at first use: a command uses a few of the records, and starts a third faster without the others.
-    # The texts below the fields are read where they are needed (schemas.py): here, each command would parse them all.
+    # The texts below the fields are read in tools/schemas.py: here, each command would parse them all.
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     @classmethod
@@ -42,6 +43,19 @@ class Record(BaseModel):
         schema = handler(source)
         end_at_first_error(schema)
         return schema
+
+    @property
+    def ok(self) -> bool:
+        """Whether the command that prints this record exits with 0."""
+        return bool(getattr(self, "exit_code", 0) == 0)
+
+    def __repr__(self) -> str:
+        return summarize_all(type(self).__name__, self)
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        return tabulate(type(self).__name__, self)
 
     def to_json_value(self) -> Json:
         """Return the record as plain JSON values."""
@@ -76,3 +90,10 @@ class Record(BaseModel):
             return cls.model_validate_json(content)
         except ValidationError as error:
             raise ContentError(f"{source}: {describe_validation_error(error)}") from None
+
+
+class Outcome(Record):
+    """A record that is false if something is wrong, so that `if not verify(…):` means what it says."""
+
+    def __bool__(self) -> bool:
+        return self.ok

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Self
 
+from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.catalog import CatalogEntry
@@ -12,7 +13,7 @@ from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.manifest import BundleSettings, Manifest, MigratedManifest
 from hstu_preserve.records.migration import LegacySource, Statement
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import Outcome, Record
 from hstu_preserve.records.shown_legacy import ShownBinding
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verdict import Verdict
@@ -161,6 +162,11 @@ class BundleDiff(Record):
     right_identity: Sha256
     differences: tuple[Difference, ...]
 
+    @property
+    def exit_code(self) -> int:
+        """3 if they differ."""
+        return ContentError.exit_code if self.differences else 0
+
 
 class UnpackResult(Record):
     """An unpacked bundle."""
@@ -170,7 +176,7 @@ class UnpackResult(Record):
     members: int
 
 
-class Reproduction(Record):
+class Reproduction(Outcome):
     """Verdicts on the rungs that were asked for."""
 
     target: str
@@ -233,7 +239,7 @@ class PublishResult(Record):
     bundles: tuple[PublishedBundle, ...]
 
 
-class ReportResult(Record):
+class ReportResult(Outcome):
     """A written report."""
 
     path: Path

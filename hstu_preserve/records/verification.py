@@ -10,11 +10,11 @@ from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.legacy import LegacyVerification
 from hstu_preserve.records.manifest import AnyManifest
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import Outcome, Record
 from hstu_preserve.records.signature import SignerCheck
 
 
-class Verification(Record):
+class Verification(Outcome):
     """The outcome of reading a bundle once, front to back."""
 
     source: str
@@ -78,11 +78,12 @@ class VerifiedTarget(Record):
     exit_code: int
 
 
-class VerificationReport(Record):
+class VerificationReport(Outcome):
     """The verification of several targets."""
 
     targets: tuple[VerifiedTarget, ...]
 
-    def choose_exit_code(self) -> int:
-        """Return the lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
+    @property
+    def exit_code(self) -> int:
+        """The lowest of 3 to 6 that occurred, else 2 where that occurred, else 0."""
         return worst_exit_code(target.exit_code for target in self.targets)

@@ -23,7 +23,7 @@ PREPARATION_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID)
 
 
 def prepare_data(
-    name: str, *, source: Path, output: Path, tie_policy: str = TiePolicy.STABLE, voice: Voice = SILENT
+    name: str, *, source: str | Path, output: str | Path, tie_policy: str = TiePolicy.STABLE, voice: Voice = SILENT
 ) -> StoreResult:
     """Turn a MovieLens download, or Amazon's book ratings, into a store.
 
@@ -38,6 +38,7 @@ def prepare_data(
         UnknownNameError: No such data set; the known ones are listed.
         ContentError: Another zip, a malformed line, or other counts than the published ones.
     """
+    source, output = Path(source), Path(output)
     if tie_policy not in PREPARATION_POLICIES:
         raise UsageError(f"--tie-policy {tie_policy}: unknown; choose stable or item_id")
     policy = TiePolicy(tie_policy)
@@ -47,7 +48,12 @@ def prepare_data(
 
 
 def import_data(
-    csv: Path, *, output: Path, movies: Path | None = None, name: str | None = None, voice: Voice = SILENT
+    csv: str | Path,
+    *,
+    output: str | Path,
+    movies: str | Path | None = None,
+    name: str | None = None,
+    voice: Voice = SILENT,
 ) -> StoreResult:
     """Turn an existing `sasrec_format.csv` into a store, its order of events kept.
 
@@ -62,13 +68,15 @@ def import_data(
     Raises:
         ContentError: A malformed line or cell.
     """
+    csv, output = Path(csv), Path(output)
+    movies = None if movies is None else Path(movies)
     return describe(import_sasrec_format(csv, movies=movies, name=name, output=output, voice=voice), output)
 
 
 def synthesize_data(
     *,
     seed: int,
-    output: Path,
+    output: str | Path,
     num_users: int | None = None,
     num_items: int | None = None,
     num_ratings: int | None = None,
@@ -85,6 +93,7 @@ def synthesize_data(
     Raises:
         UsageError: No such data can exist.
     """
+    output = Path(output)
     store = write_synthetic_store(
         output,
         seed=seed,
@@ -95,13 +104,14 @@ def synthesize_data(
     return describe(store, output)
 
 
-def show_data(path: Path) -> StoreResult:
+def show_data(path: str | Path) -> StoreResult:
     """Open a store, hash every array, and return its record.
 
     Raises:
         MissingPathError: There is no store.
         DataMismatchError: An array differs from the store's record.
     """
+    path = Path(path)
     store = open_store(path)
     verify_store(store, place=path)
     return describe(store, path)

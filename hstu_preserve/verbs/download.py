@@ -35,7 +35,7 @@ def preview_download(wanted: Wanted) -> DownloadReport:
     return make_report(repository, files, jobs, notes=notes, missing=missing, is_dry_run=True)
 
 
-def download(wanted: Wanted, *, output: Path, voice: Voice = SILENT) -> DownloadReport:
+def download(wanted: Wanted, *, output: str | Path, voice: Voice = SILENT) -> DownloadReport:
     """Fetch the wanted files into a folder, several at once; a file that fails has its error as its result.
 
     Args:
@@ -48,6 +48,7 @@ def download(wanted: Wanted, *, output: Path, voice: Voice = SILENT) -> Download
         ContentError: A list of digests contradicts itself or the Hub.
         UnavailableError: The repository cannot be asked, or the disk has no room.
     """
+    output = Path(output)
     require_folder(output)
     repository = open_wanted(wanted, voice=voice)
     repository.remember()

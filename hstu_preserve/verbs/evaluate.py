@@ -17,6 +17,7 @@ from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.sources import obtain
+from hstu_preserve.primitives.text_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.results import EvaluationResult
@@ -27,8 +28,8 @@ from hstu_preserve.reruns.opening import open_run
 def evaluate(
     target: str | Path,
     *,
-    data: Path | None = None,
-    ranks: Path | None = None,
+    data: str | Path | None = None,
+    ranks: str | Path | None = None,
     device: str = "auto",
     voice: Voice = SILENT,
 ) -> EvaluationResult:
@@ -46,6 +47,7 @@ def evaluate(
         ContentError: The bundle, checkpoint or data lacks the digests that it must have.
         UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
+    data, ranks = as_path(data), as_path(ranks)
     if ranks is not None:
         require_new(ranks, option="--ranks")
     with open_run(obtain(str(target), voice=voice), voice=voice) as bundle:
@@ -59,12 +61,12 @@ def evaluate(
 
 
 def evaluate_file(
-    checkpoint: Path,
+    checkpoint: str | Path,
     *,
-    gin: Path,
-    data: Path | None = None,
-    gin_root: Path | None = None,
-    ranks: Path | None = None,
+    gin: str | Path,
+    data: str | Path | None = None,
+    gin_root: str | Path | None = None,
+    ranks: str | Path | None = None,
     device: str = "auto",
     voice: Voice = SILENT,
 ) -> EvaluationResult:
@@ -85,6 +87,8 @@ def evaluate_file(
         CheckpointError: The checkpoint cannot be read or has other shapes; the first differing tensors are named.
         UnavailableError: No torch, device or data.
     """
+    checkpoint, gin = Path(checkpoint), Path(gin)
+    data, gin_root, ranks = as_path(data), as_path(gin_root), as_path(ranks)
     if ranks is not None:
         require_new(ranks, option="--ranks")
     resolution = resolve(read_chain(gin, root=gin_root))

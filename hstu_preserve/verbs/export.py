@@ -19,7 +19,7 @@ FORMATS = (META_CHECKPOINT, MODEL_CARD)
 def export(
     target: str | Path,
     *,
-    output: Path,
+    output: str | Path,
     format: str = META_CHECKPOINT,  # noqa: A002  the option's name
     voice: Voice = SILENT,
 ) -> ExportResult:
@@ -39,6 +39,7 @@ def export(
         VerificationError: The bundle differs from its manifest.
         CheckpointError: The checkpoint cannot be read or is not the recipe's.
     """
+    output = Path(output)
     if format not in FORMATS:
         raise UsageError(f"--format {format}: unknown; choose {', '.join(FORMATS)}")
     require_new(output, option="--output")

@@ -16,7 +16,7 @@ PRIVATE_MODE = 0o600
 PUBLIC_MODE = 0o644
 
 
-def keygen(output: Path, *, passphrase: str | None = None) -> KeyResult:
+def keygen(output: str | Path, *, passphrase: str | None = None) -> KeyResult:
     """Write a new pair of Ed25519 keys: `output`, for its owner only, and beside it `output`.pub.
 
     Args:
@@ -27,6 +27,7 @@ def keygen(output: Path, *, passphrase: str | None = None) -> KeyResult:
         UsageError: A file exists, or the passphrase is empty.
         UnavailableError: The directory cannot be written.
     """
+    output = Path(output)
     from hstu_preserve.bundle import signature
 
     if passphrase == "":

@@ -9,14 +9,16 @@ from hstu_preserve.errors import VerificationError
 from hstu_preserve.legacy.migration import describe_archive, extract, place_files, require_legacy, work_directory
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.sources import find_here
+from hstu_preserve.library.standard_input import choose_list
 from hstu_preserve.primitives.archive_names import name_migrated
+from hstu_preserve.primitives.text_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import describe_findings
 from hstu_preserve.records.results import MigrationResult
 
 
 def migrate(
-    legacy: str | Path, *, md5_list: Path | None = None, output: Path | None = None, voice: Voice = SILENT
+    legacy: str | Path, *, md5_list: str | Path | None = None, output: str | Path | None = None, voice: Voice = SILENT
 ) -> MigrationResult:
     """Verify a legacy archive and write a native bundle of its files and of the facts that they state.
 
@@ -34,11 +36,12 @@ def migrate(
         ContentError: It cannot become a bundle, or changed meanwhile; nothing is written.
         UnavailableError: It cannot be read, or the output cannot be written; nothing is left behind.
     """
+    md5_list, output = as_path(md5_list), as_path(output)
     path = find_here(str(legacy), voice=voice).path
     require_legacy(path)
     destination = output or Path(name_migrated(path.name))
     require_new(destination, option="--output")
-    verification = verify_legacy(path, md5_list=md5_list, voice=voice)
+    verification = verify_legacy(path, md5_list=choose_list(md5_list), voice=voice)
     if verification.findings:
         headline = f"{path}: not migrated, the archive is refused (tolerant profile)"
         raise VerificationError(describe_findings(headline, verification.findings), findings=verification.findings)

@@ -8,12 +8,13 @@ from hstu_preserve.bundle.layout import RUN_RECORD
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
+from hstu_preserve.primitives.text_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.results import PackResult
 
 
-def pack(run: str | Path, *, output: Path | None = None, voice: Voice = SILENT) -> PackResult:
+def pack(run: str | Path, *, output: str | Path | None = None, voice: Voice = SILENT) -> PackResult:
     """Write a run directory's one canonical archive.
 
     Args:
@@ -26,6 +27,7 @@ def pack(run: str | Path, *, output: Path | None = None, voice: Voice = SILENT) 
         UsageError: It is no finished run, or the output exists.
         ContentError: The directory differs from its manifest, or changes while it is read.
     """
+    output = as_path(output)
     root = Path(run)
     if not root.exists():
         raise MissingPathError(f"{root}: no such directory")

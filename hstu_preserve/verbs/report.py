@@ -23,7 +23,7 @@ MARK = PREAMBLE.partition(".")[0].encode()
 def write_report(
     targets: Sequence[str] | None = None,
     *,
-    markdown: Path = Path(REPORT_NAME),
+    markdown: str | Path = Path(REPORT_NAME),
     device: str = "auto",
     voice: Voice = SILENT,
 ) -> ReportResult:
@@ -39,6 +39,7 @@ def write_report(
         UsageError: There is something else than an earlier report.
         PreserveError: A target cannot be re-run at all; nothing is written.
     """
+    markdown = Path(markdown)
     before = read_earlier_report(markdown)
     reproductions = [reproduce(target, device=device, voice=voice) for target in (targets or [SAMPLE])]
     for one in reproductions:

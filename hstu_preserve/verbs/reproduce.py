@@ -15,6 +15,7 @@ from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.sources import Form, Source, obtain, obtain_signature
 from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.primitives.text_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import Reproduction
@@ -31,10 +32,10 @@ def reproduce(
     target: str | Path,
     *,
     rungs: Sequence[str] = DEFAULT_RUNGS,
-    data: Path | None = None,
+    data: str | Path | None = None,
     device: str = "auto",
-    public_key: Path | None = None,
-    output: Path | None = None,
+    public_key: str | Path | None = None,
+    output: str | Path | None = None,
     max_steps: int | None = None,
     voice: Voice = SILENT,
 ) -> Reproduction:
@@ -61,6 +62,7 @@ def reproduce(
         ContentError: Data or checkpoint lacks the digest that the bundle gives.
         UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
+    data, public_key, output = as_path(data), as_path(public_key), as_path(output)
     require_alone("reproduce")
     require_known(rungs, max_steps=max_steps)
     with ExitStack() as stack:

@@ -14,6 +14,7 @@ from hstu_preserve.library.sources import GIN_SUFFIX, Form, Source, find
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.file_kinds import BEGINNING_BYTES, is_text
 from hstu_preserve.primitives.files import open_stream
+from hstu_preserve.primitives.text_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
@@ -21,7 +22,7 @@ from hstu_preserve.records.shown_legacy import ShownLegacy
 
 
 def show(
-    target: str | Path, *, gin_root: Path | None = None, voice: Voice = SILENT
+    target: str | Path, *, gin_root: str | Path | None = None, voice: Voice = SILENT
 ) -> ShownEntry | ShownBundle | ShownMigrated | ShownRecipe | ShownLegacy:
     """Return the record of a target: entry, manifest or recipe. Only the bytes that are read are verified.
 
@@ -35,6 +36,7 @@ def show(
         ContentError: The bundle's manifest cannot be read.
         RecipeError: The gin chain does not resolve.
     """
+    gin_root = as_path(gin_root)
     source = find(str(target), voice=voice)
     match source.form:
         case Form.ENTRY:

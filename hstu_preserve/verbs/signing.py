@@ -28,7 +28,7 @@ def is_protected(key: Path) -> bool:
     return signature.needs_passphrase(key)
 
 
-def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> SigningResult:
+def sign(bundle: str | Path, *, key: str | Path, passphrase: str | None = None) -> SigningResult:
     """Verify a bundle and write its signature beside it; the bundle itself is not touched.
 
     Args:
@@ -41,6 +41,7 @@ def sign(bundle: str | Path, *, key: Path, passphrase: str | None = None) -> Sig
         VerificationError: The bundle differs from its manifest; nobody should sign such a bundle.
         ContentError: The key's file holds no Ed25519 key.
     """
+    key = Path(key)
     from hstu_preserve.bundle import signature
     from hstu_preserve.bundle.opening import require_same
 

@@ -8,6 +8,7 @@ from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
 from hstu_preserve.library.targets import looks_like_path
+from hstu_preserve.primitives.text_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.runs.durability import Durability
@@ -18,9 +19,9 @@ from hstu_preserve.runs.training import train_chain
 def train(
     gin: str | Path,
     *,
-    output: Path,
-    data: Path | None = None,
-    gin_root: Path | None = None,
+    output: str | Path,
+    data: str | Path | None = None,
+    gin_root: str | Path | None = None,
     device: str = "auto",
     durability: Durability = Durability(),  # noqa: B008  frozen
     voice: Voice = SILENT,
@@ -46,6 +47,7 @@ def train(
         CheckpointError: The run cannot be resumed, since none of its checkpoints is whole.
         UnavailableError: No torch, no such device, no data, or the output cannot be written.
     """
+    output, data, gin_root = Path(output), as_path(data), as_path(gin_root)
     chain = read_chain(find_gin(gin), root=gin_root)
     resolution = resolve(chain)
     store = find_store_for_recipe(resolution.recipe.dataset, data)

@@ -1,6 +1,5 @@
 """Say whether every byte of a bundle is the packed byte."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,13 +9,14 @@ from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
 from hstu_preserve.library.addresses import hide_secrets, is_address
 from hstu_preserve.library.sources import Form, Source, find, find_here, obtain, obtain_signature
+from hstu_preserve.library.standard_input import STANDARD_INPUT, choose_list
 from hstu_preserve.library.verification import (
-    STANDARD_INPUT,
     STREAM,
     compare_legacy_with_receipt,
     complete,
     verify_source,
 )
+from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.legacy import LegacyVerification
 from hstu_preserve.records.signature import LEGACY_UNSIGNED
@@ -38,28 +38,41 @@ class Wish:
 
     deep: bool = False
     public_key: Path | None = None
-    md5_list: Path | None = None
+    md5_list: Path | ByteSource | None = None
 
 
-def verify_all(
-    targets: Sequence[str],
-    *,
+def verify(
+    *targets: str | Path,
     deep: bool = False,
-    public_key: Path | None = None,
-    md5_list: Path | None = None,
+    public_key: str | Path | None = None,
+    md5_list: str | Path | None = None,
     voice: Voice = SILENT,
 ) -> VerificationReport:
-    """Verify several targets; a target that fails has its error as its result, and the others go on.
+    """Compare bundles, runs and legacy archives with their manifests or lists; the report is false if one differs.
+
+    A target that fails has its error as its result, and the others go on: nothing about a target is raised.
 
     Args:
-        targets: As `verify` takes them.
+        targets: Paths, `sample`, catalog ids, `hf://` addresses, or `-` for a bundle on standard input.
         deep: Compare the parts of each bundle with each other, too; needs PyTorch.
         public_key: The key that must have signed each; None checks no signature.
         md5_list: The list that vouches for legacy archives; None takes a `MANIFEST.md` beside each.
         voice: Shows how many bytes were read; names a file before it is fetched; says if the Hub does not answer.
+
+    Returns:
+        What was found of each target, in order; `ok` and `exit_code` sum it up.
+
+    Raises:
+        UsageError: No target, or standard input both as a target and as the list.
+        ContentError: The list on standard input is too large.
     """
-    wish = Wish(deep=deep, public_key=public_key, md5_list=md5_list)
-    return VerificationReport(targets=tuple(verify_one(target, wish, voice=voice) for target in targets))
+    if not targets:
+        raise UsageError("nothing to verify: name a target")
+    if str(md5_list) == STANDARD_INPUT and STANDARD_INPUT in map(str, targets):
+        raise UsageError(f"{STANDARD_INPUT}: standard input is either the bundle or the list of digests, not both")
+    key = None if public_key is None else Path(public_key)
+    wish = Wish(deep=deep, public_key=key, md5_list=choose_list(md5_list))
+    return VerificationReport(targets=tuple(verify_one(str(target), wish, voice=voice) for target in targets))
 
 
 def verify_one(target: str, wish: Wish, *, voice: Voice) -> VerifiedTarget:

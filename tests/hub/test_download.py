@@ -38,7 +38,7 @@ from pathlib import Path
 wanted = hstu_preserve.Wanted(ids=["iter8-exp4-SOTA"])
 planned = hstu_preserve.preview_download(wanted)
 report = hstu_preserve.download(wanted, output=Path("here"))
-print(planned.missing_bytes, report.commit, report.choose_exit_code(), "torch" in sys.modules)
+print(planned.missing_bytes, report.commit, report.exit_code, "torch" in sys.modules)
 """
 
 

@@ -10,11 +10,11 @@ import pytest
 
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.second_names import give_new
-from hstu_preserve.library.verification import verify
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.temporary_folders import whole_folder
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.unpack import unpack
+from hstu_preserve.verbs.verify import verify
 
 
 @pytest.fixture(params=[errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM])

@@ -76,4 +76,4 @@ def test_a_verification_without_a_manifest_is_not_ok_even_without_findings() -> 
 )
 def test_several_targets_exit_with_the_first_of_3_4_5_6_that_occurred(codes: list[int], expected: int) -> None:
     targets = tuple(VerifiedTarget(target="x", verification=None, deep=(), error="e", exit_code=code) for code in codes)
-    assert VerificationReport(targets=targets).choose_exit_code() == expected
+    assert VerificationReport(targets=targets).exit_code == expected

@@ -21,7 +21,7 @@ from hstu_preserve.records.verdict import Outcome, Rung, Verdict
 from hstu_preserve.records.verification import Verification, VerificationReport
 from hstu_preserve.report.terminal import render
 from hstu_preserve.verbs.show import show
-from hstu_preserve.verbs.verify import verify_all
+from hstu_preserve.verbs.verify import verify
 
 PARTS = {ListedExperiment, results.Capability, results.Difference, results.PublishedBundle}
 """Records that stand inside others and are not printed alone."""
@@ -48,7 +48,7 @@ def test_no_escape_sequence_reaches_a_pipe(tmp_path: Path) -> None:
 
 
 def test_a_verification_reads_the_same_with_and_without_rich(capsys: pytest.CaptureFixture[str]) -> None:
-    report = verify_all(["sample", "nowhere/x.tar.gz"])
+    report = verify("sample", "nowhere/x.tar.gz")
     emit(report, as_json=False)
     plain = capsys.readouterr().out
     Console(width=PIPE_WIDTH, highlight=False, force_terminal=True).print(render(report))

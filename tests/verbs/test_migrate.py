@@ -28,7 +28,6 @@ from hstu_preserve.records.legacy import LegacyOutcome
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.migration import Basis, Provenance, Statement, Subject
 from hstu_preserve.records.results import MigrationResult, ShownMigrated
-from hstu_preserve.records.schemas import generate_schema
 from hstu_preserve.records.verification import DeepCheck
 from hstu_preserve.verbs.diff import diff
 from hstu_preserve.verbs.keygen import keygen
@@ -53,6 +52,7 @@ from tests.corpus.legacy.generators import (
     squeeze,
 )
 from tests.listening import Listener
+from tools.schemas import generate_schema
 
 CASES = [case for case in read_cases() if not case.limits]
 EMPTY = "no-members"

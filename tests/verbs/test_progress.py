@@ -10,7 +10,7 @@ from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.verbs.data import prepare_data
 from hstu_preserve.verbs.reproduce import reproduce
 from hstu_preserve.verbs.unpack import unpack
-from hstu_preserve.verbs.verify import verify_all
+from hstu_preserve.verbs.verify import verify
 from tests.corpus.legacy.generators import build, read_cases
 
 
@@ -38,19 +38,19 @@ def require_whole(shown: list[Progress]) -> list[str]:
 
 
 def test_verifying_a_bundle(shown: list[Progress], voice: Voice) -> None:
-    verify_all(["sample"], voice=voice)
+    verify("sample", voice=voice)
     assert require_whole(shown) == ["reading sample-hstu-synthetic.tar.gz"]
     assert shown[-1].total == find_here("sample").path.stat().st_size
 
 
 def test_unpacking_a_bundle_and_verifying_its_tree(shown: list[Progress], voice: Voice, tmp_path: Path) -> None:
     unpack("sample", output=tmp_path / "tree", voice=voice)
-    verify_all([str(tmp_path / "tree")], voice=voice)
+    verify(str(tmp_path / "tree"), voice=voice)
     assert require_whole(shown) == ["reading sample-hstu-synthetic.tar.gz", "reading tree"]
 
 
 def test_verifying_a_legacy_archive(shown: list[Progress], voice: Voice, tmp_path: Path) -> None:
-    verify_all([str(build(read_cases()[0], folder=tmp_path))], voice=voice)
+    verify(build(read_cases()[0], folder=tmp_path), voice=voice)
     assert len(require_whole(shown)) == 1
 
 

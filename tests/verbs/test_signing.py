@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from hstu_preserve.bundle.signature import encode_for_signing, read_public_key
-from hstu_preserve.bundle.signer import signature_path
+from hstu_preserve.bundle.signer import read_trusted_key, signature_path
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
 from hstu_preserve.library.sources import find_here
-from hstu_preserve.library.verification import verify
+from hstu_preserve.library.verification import verify_source
 from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.records.signature import SignerCheck, SignerOutcome
 from hstu_preserve.verbs.keygen import keygen
@@ -45,7 +45,7 @@ def public(key: Path) -> Path:
 
 
 def check(bundle: Path, key: Path | None) -> SignerCheck:
-    signer = verify(bundle, public_key=key).signer
+    signer = verify_source(find_here(str(bundle)), trusted=read_trusted_key(key)).signer
     assert signer is not None
     return signer
 

@@ -10,28 +10,64 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema
 
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.records import results
 from hstu_preserve.records.catalog import CatalogEntry
+from hstu_preserve.records.downloads import DownloadReport
 from hstu_preserve.records.evaluation import ResultsRecord
+from hstu_preserve.records.failure import Failure
 from hstu_preserve.records.manifest import Manifest, MigratedManifest, RunRecord
 from hstu_preserve.records.record import Record
-from hstu_preserve.records.results import Reproduction
+from hstu_preserve.records.shown_legacy import ShownLegacy
+from hstu_preserve.records.signature import KeyResult, SigningResult
 from hstu_preserve.records.store import StoreRecord
+from hstu_preserve.records.verification import VerificationReport
 
+PRINTED_RECORDS: dict[str, type[Record]] = {
+    "catalog-listing": results.CatalogListing,
+    "diagnosis": results.Diagnosis,
+    "bundle-diff": results.BundleDiff,
+    "download-report": DownloadReport,
+    "evaluation-result": results.EvaluationResult,
+    "export-result": results.ExportResult,
+    "failure": Failure,
+    "key-result": KeyResult,
+    "migration-result": results.MigrationResult,
+    "pack-result": results.PackResult,
+    "publish-result": results.PublishResult,
+    "report-result": results.ReportResult,
+    "reproduction": results.Reproduction,
+    "shown-bundle": results.ShownBundle,
+    "shown-entry": results.ShownEntry,
+    "shown-legacy": ShownLegacy,
+    "shown-migrated": results.ShownMigrated,
+    "shown-recipe": results.ShownRecipe,
+    "signing-result": SigningResult,
+    "store-result": results.StoreResult,
+    "training-result": results.TrainingResult,
+    "unpack-result": results.UnpackResult,
+    "verification-report": VerificationReport,
+}
+"""What `--json` prints, by the name of the schema's file; `ok` stands before the record's own fields."""
 PUBLISHED_RECORDS: dict[str, type[Record]] = {
     "catalog-entry": CatalogEntry,
     "manifest": Manifest,
     "migrated-manifest": MigratedManifest,
-    "reproduction": Reproduction,
     "results": ResultsRecord,
     "run": RunRecord,
     "store": StoreRecord,
+    **PRINTED_RECORDS,
 }
 """By the name of the schema's file."""
+OK: dict[str, Json] = {"type": "boolean", "description": "Whether the command exits with 0; `--json` prints it first."}
 
 
 def generate_schema(name: str) -> Json:
     """Return the JSON Schema (draft 2020-12) of a published record."""
     schema: dict[str, Json] = PUBLISHED_RECORDS[name].model_json_schema(schema_generator=DescribingSchemaGenerator)
+    if name in PRINTED_RECORDS:
+        fields = schema["properties"]
+        assert isinstance(fields, dict)
+        schema["properties"] = {"ok": OK, **fields}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hstu_preserve.data.arrays import Int64Array
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
+from hstu_preserve.synthetic import stores
 from hstu_preserve.synthetic.draws import SPLITMIX_GAMMA, Purpose, draw, mix, scale_below
 from hstu_preserve.synthetic.stores import MIN_EVENTS_PER_USER
 from tests.data.stores_in_memory import synthesize

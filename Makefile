@@ -16,6 +16,7 @@ FAST_TESTS := $(addprefix tests/,primitives records checkpoint_files event_files
 
 reproduce: .venv/.installed  ## install, then reproduce the embedded sample bundle (what `make` alone does)
 	@$(BIN)/hstu-preserve reproduce sample
+	@echo "next: source .venv/bin/activate && hstu-preserve list"
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1 \t\2/p' $(MAKEFILE_LIST) | expand -t 28

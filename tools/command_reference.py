@@ -12,9 +12,15 @@ LINE_WIDTH = 88
 def command_pages() -> str:
     """Return an overview of all commands, then one section for each, as Markdown."""
     commands = list(list_commands())
-    overview = [f"| [`{name}`](#{anchor_of(name)}) | {command.help.strip()} |" for name, command in commands]
+    overview = [f"| [`{name}`](#{anchor_of(name)}) | {summary_of(command)} |" for name, command in commands]
     sections = [section_of(name, command) for name, command in commands]
     return "\n".join(["| command | what it does |", "|---|---|", *overview, "", "\n\n".join(sections)])
+
+
+def summary_of(command: Command) -> str:
+    """Return the first paragraph of a command's help."""
+    help_text: str = command.help
+    return help_text.strip().partition("\n\n")[0]
 
 
 def anchor_of(name: str) -> str:
@@ -23,10 +29,14 @@ def anchor_of(name: str) -> str:
 
 
 def section_of(name: str, command: Command) -> str:
-    """Return usage, arguments and options of one command."""
+    """Return usage, arguments, options and examples of one command."""
     usage = "\n".join(wrap_usage(usage_of(name, command)))
     described = "\n".join(f"* {describe(parameter)}" for parameter in command.params if parameter.name != "help")
-    return f"## {name}\n\n{command.help.strip()}\n\n```text\n{usage}\n```\n\n{described}"
+    examples = "\n".join(line.strip() for line in command.epilog.splitlines()[2:])
+    return (
+        f"## {name}\n\n{command.help.strip()}\n\n```text\n{usage}\n```\n\n{described}\n\n"
+        f"Examples:\n\n```text\n{examples}\n```"
+    )
 
 
 def wrap_usage(usage: str) -> Iterator[str]:

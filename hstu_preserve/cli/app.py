@@ -24,10 +24,36 @@ from hstu_preserve.cli import (
     unpack,
     verify,
 )
+from hstu_preserve.cli.help import GroupedCommands, show_examples
 from hstu_preserve.version import __version__
+
+MAKING = "Make a result"
+GROUPS = {
+    "Check a result": {
+        "list": list_experiments,
+        "show": show,
+        "download": download,
+        "verify": verify,
+        "reproduce": reproduce,
+        "diff": diff,
+        "report": report,
+    },
+    MAKING: {"train": train, "evaluate": evaluate, "pack": pack},
+    "Hand a result on": {
+        "keygen": keygen,
+        "sign": sign,
+        "publish": publish,
+        "unpack": unpack,
+        "migrate": migrate,
+        "export": export,
+    },
+    "Check this machine": {"doctor": doctor},
+}
+"""The commands as the help lists them."""
 
 app = typer.Typer(
     name="hstu-preserve",
+    cls=GroupedCommands,
     help="Preserve HSTU experiments: pack them, verify every byte, run them again, say whether the number holds.",
     epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 content is not what it claims, 4 not available, 5 not reproduced, "
     "6 inconclusive or not run, 130 interrupted, 141 reader of a pipe gone, 143 terminated.",
@@ -54,21 +80,7 @@ def root(
     """Take the options that stand before every command."""
 
 
-app.command("list")(list_experiments.command)
-app.command("show")(show.command)
-app.command("download")(download.command)
-app.command("verify")(verify.command)
-app.command("reproduce")(reproduce.command)
-app.command("train")(train.command)
-app.command("evaluate")(evaluate.command)
-app.command("pack")(pack.command)
-app.command("unpack")(unpack.command)
-app.add_typer(data.app, name="data")
-app.command("diff")(diff.command)
-app.command("migrate")(migrate.command)
-app.command("publish")(publish.command)
-app.command("keygen")(keygen.command)
-app.command("sign")(sign.command)
-app.command("export")(export.command)
-app.command("report")(report.command)
-app.command("doctor")(doctor.command)
+for group, commands in GROUPS.items():
+    for name, module in commands.items():
+        app.command(name, rich_help_panel=group, epilog=show_examples(module.EXAMPLES))(module.command)
+app.add_typer(data.app, name="data", rich_help_panel=MAKING)

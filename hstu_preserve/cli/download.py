@@ -5,14 +5,24 @@ from typing import Annotated
 
 import typer
 
+from hstu_preserve.cli.completion import complete_ids
 from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 from hstu_preserve.errors import UsageError
 
+EXAMPLES = (
+    "hstu-preserve download iter8-exp4-SOTA",
+    "hstu-preserve download --all --output-dir bundles",
+    "hstu-preserve download hf://OWNER/NAME/bundle.tar.gz --dry-run",
+)
+
 
 def command(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Catalog ids, or hf:// addresses.")] = None,
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID", help="Catalog ids, or hf:// addresses.", autocompletion=complete_ids),
+    ] = None,
     has_all: Annotated[bool, typer.Option("--all", help="Every bundle of the repository.")] = False,
     has_code: Annotated[bool, typer.Option("--code", help="The repository's code archive, too.")] = False,
     repository: Annotated[
@@ -27,7 +37,11 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be fetched.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Fetch bundles from the Hugging Face Hub, digest-checked while they stream; resumes what was interrupted."""
+    """Fetch bundles from the Hugging Face Hub.
+
+    Every byte is compared with the published digests while it arrives. A download that was interrupted goes on
+    where it stopped.
+    """
     from hstu_preserve.library.wanted import Wanted
     from hstu_preserve.verbs.download import download, preview_download
 

@@ -1,5 +1,6 @@
-"""Escape text just before rich prints it: text from a bundle must not steer the terminal."""
+"""Pass what rich laid out through two rules: no text of a bundle steers the terminal, no line ends in blanks."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -15,6 +16,17 @@ class Escaped:
     shown: RenderableType
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the segments of the wrapped object, their text escaped."""
-        for segment in console.render(self.shown, options):
-            yield Segment(escape_controls(segment.text), segment.style, segment.control)
+        """Yield the segments of the wrapped object line by line, their text escaped, blanks at the end left out."""
+        for line in Segment.split_lines(console.render(self.shown, options)):
+            yield from strip_end(line)
+            yield Segment.line()
+
+
+def strip_end(line: Iterable[Segment]) -> list[Segment]:
+    """Return the segments of a line, escaped, without the blanks at its end: rich fills cells with them."""
+    kept = [Segment(escape_controls(part.text), part.style, part.control) for part in line]
+    while kept and not kept[-1].text.strip(" ") and not kept[-1].control:
+        kept.pop()
+    if kept:
+        kept[-1] = Segment(kept[-1].text.rstrip(" "), kept[-1].style, kept[-1].control)
+    return kept

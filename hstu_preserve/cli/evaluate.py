@@ -5,16 +5,22 @@ from typing import Annotated
 
 import typer
 
+from hstu_preserve.cli.completion import complete_ids
 from hstu_preserve.cli.options import TARGET_HELP, DataOption, DeviceOption, GinRootOption, JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 from hstu_preserve.errors import UsageError
 
+EXAMPLES = (
+    "hstu-preserve evaluate sample",
+    "hstu-preserve evaluate --checkpoint model.pt --gin recipe.gin --data ml-1m",
+)
+
 
 def command(
     target: Annotated[
         str | None,
-        typer.Argument(metavar="[TARGET]", help=TARGET_HELP),
+        typer.Argument(metavar="TARGET", help=TARGET_HELP, autocompletion=complete_ids),
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", metavar="FILE", help="A checkpoint of ours or of upstream's code.")
@@ -30,7 +36,10 @@ def command(
     device: DeviceOption = "auto",
     json: JsonOption = False,
 ) -> None:
-    """Rank every user's held-out item: of a bundle, or of a checkpoint file with its gin file."""
+    """Rank every user's held-out item and compute the metrics.
+
+    Of a bundle, or of a checkpoint file with its gin file.
+    """
     from hstu_preserve.verbs.evaluate import evaluate, evaluate_file
 
     with spoken() as voice:

@@ -5,20 +5,35 @@ from typing import Annotated
 
 import typer
 
+from hstu_preserve.cli.completion import complete_words
 from hstu_preserve.cli.options import JsonOption, TargetArgument
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
+
+EXAMPLES = (
+    "hstu-preserve export sample --output weights.pt",
+    "hstu-preserve export sample --format model-card --output README.md",
+)
 
 
 def command(
     target: TargetArgument,
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The new file.")],
     format: Annotated[  # noqa: A002  the option's name
-        str, typer.Option("--format", metavar="FORMAT", help="meta-checkpoint or model-card.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="meta-checkpoint or model-card.",
+            autocompletion=complete_words("meta-checkpoint", "model-card"),
+        ),
     ] = "meta-checkpoint",
     json: JsonOption = False,
 ) -> None:
-    """Write a bundle's weights as upstream's code saves them, or its model card for the Hub."""
+    """Write a bundle's weights or its model card to a file.
+
+    Weights are written as upstream's code saves them.
+    """
     from hstu_preserve.verbs.export import export
 
     with spoken() as voice:

@@ -9,6 +9,8 @@ from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.passphrases import PassphraseFileOption, ask_passphrase, find_passphrase
 
+EXAMPLES = ("hstu-preserve keygen --output author.key --passphrase",)
+
 
 def command(
     output: Annotated[Path, typer.Option("--output", metavar="KEY", help="The private key's new file.")],
@@ -18,7 +20,10 @@ def command(
     passphrase_file: PassphraseFileOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a pair of keys to sign bundles with: KEY, which stays with you, and KEY.pub, which you publish."""
+    """Make a pair of keys to sign bundles with.
+
+    KEY stays with you; KEY.pub is for everybody.
+    """
     from hstu_preserve.verbs.keygen import keygen
 
     secret = ask_passphrase(twice=True) if passphrase else find_passphrase(passphrase_file)

@@ -9,6 +9,8 @@ from hstu_preserve.cli.options import JsonOption, Md5ListOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 
+EXAMPLES = ("hstu-preserve migrate legacy.tar.gz --md5-list MANIFEST.md",)
+
 
 def command(
     legacy: Annotated[str, typer.Argument(metavar="LEGACY", help="An archive as any 'tar czf' writes it.")],
@@ -19,7 +21,10 @@ def command(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Make a native bundle of a legacy archive: every byte kept, every value with where it comes from."""
+    """Make a bundle of a legacy archive, every byte kept.
+
+    Every value is recorded with where it comes from.
+    """
     from hstu_preserve.verbs.migrate import migrate
 
     with spoken() as voice:

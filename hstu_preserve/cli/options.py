@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from hstu_preserve.cli.completion import complete_ids, complete_words
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result record as JSON on stdout.")]
 DataOption = Annotated[
     Path | None,
@@ -12,7 +14,12 @@ DataOption = Annotated[
         "--data", metavar="DIR", help="The store; else the bundle's own, or one in the folder HSTU_PRESERVE_DATA names."
     ),
 ]
-DeviceOption = Annotated[str, typer.Option("--device", metavar="DEVICE", help="auto, cpu or cuda.")]
+DeviceOption = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="DEVICE", help="auto, cpu or cuda.", autocompletion=complete_words("auto", "cpu", "cuda")
+    ),
+]
 GinRootOption = Annotated[
     Path | None, typer.Option("--gin-root", metavar="DIR", help="The folder that a gin file's includes may not leave.")
 ]
@@ -26,4 +33,4 @@ PublicKeyOption = Annotated[
     typer.Option("--public-key", metavar="KEY", help="The key that must have signed it, as keygen wrote KEY.pub."),
 ]
 TARGET_HELP = "A bundle, a run directory, a catalog id, hf://OWNER/NAME/FILE, or 'sample'."
-TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help=TARGET_HELP)]
+TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help=TARGET_HELP, autocompletion=complete_ids)]

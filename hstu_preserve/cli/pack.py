@@ -9,6 +9,11 @@ from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 
+EXAMPLES = (
+    "hstu-preserve pack run",
+    "hstu-preserve pack run --output bundle.tar.gz --self-test",
+)
+
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The directory that 'train' made.")],
@@ -20,7 +25,10 @@ def command(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Pack a finished run into one bundle; the same run gives the same bundle."""
+    """Pack a finished run into one bundle.
+
+    The same run gives the same bytes.
+    """
     from hstu_preserve.verbs.pack import pack, pack_and_verify
 
     act = pack_and_verify if self_test else pack

@@ -9,9 +9,14 @@ from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 
+EXAMPLES = (
+    "hstu-preserve publish bundle.tar.gz --repo OWNER/NAME --dry-run",
+    "hstu-preserve publish bundle.tar.gz --repo OWNER/NAME --create",
+)
+
 
 def command(
-    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE...", help="Packed bundles.")],
+    bundles: Annotated[list[Path], typer.Argument(metavar="BUNDLE", help="Packed bundles.")],
     repository: Annotated[
         str, typer.Option("--repo", metavar="OWNER/NAME", help="The repository on the Hugging Face Hub.")
     ],
@@ -22,7 +27,10 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be pushed, and push nothing.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Verify bundles and put them on the Hub, one commit each, with signature and model card."""
+    """Verify bundles and put them on the Hub.
+
+    Each bundle is one commit, with its signature and its model card.
+    """
     from hstu_preserve.verbs.publish import preview_publication, publish
 
     act = preview_publication if dry_run else publish

@@ -27,7 +27,8 @@ def usage_of(name: str, command: Command) -> str:
         if parameter.name == "help":
             continue
         if parameter.param_type_name == "argument":
-            words.append(parameter.metavar)
+            name_of_all = f"{parameter.metavar}..." if parameter.nargs == -1 else parameter.metavar
+            words.append(name_of_all if parameter.required else f"[{name_of_all}]")
             continue
         text = parameter.opts[0] if parameter.is_flag else f"{parameter.opts[0]} {parameter.metavar}"
         words.append(text if parameter.required else f"[{text}]")

@@ -5,9 +5,16 @@ from typing import Annotated
 
 import typer
 
+from hstu_preserve.cli.completion import complete_rungs
 from hstu_preserve.cli.options import DataOption, DeviceOption, JsonOption, PublicKeyOption, TargetArgument
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
+
+EXAMPLES = (
+    "hstu-preserve reproduce sample",
+    "hstu-preserve reproduce bundle.tar.gz --data stores/ml-1m",
+    "hstu-preserve reproduce sample --rung resume --max-steps 20",
+)
 
 
 def command(
@@ -17,6 +24,7 @@ def command(
         typer.Option(
             "--rung",
             metavar="RUNG",
+            autocompletion=complete_rungs,
             help="evaluation: rank every user again; resume: continue from the checkpoint before the last; training: "
             "train anew. May be given several times. [default: evaluation]",
         ),
@@ -36,7 +44,10 @@ def command(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Verify a bundle, run it again, and say rung by rung whether the reported number holds."""
+    """Run a bundle again and judge its claims, rung by rung.
+
+    The bundle is verified first. The exit code is 0 if every required rung holds.
+    """
     from hstu_preserve.verbs.reproduce import DEFAULT_RUNGS, reproduce
 
     with spoken() as voice:

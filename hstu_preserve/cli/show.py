@@ -4,22 +4,34 @@ from typing import Annotated
 
 import typer
 
+from hstu_preserve.cli.completion import complete_ids
 from hstu_preserve.cli.options import GinRootOption, JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
+
+EXAMPLES = (
+    "hstu-preserve show sample",
+    "hstu-preserve show iter8-exp4-SOTA",
+    "hstu-preserve show configs/ml-1m/hstu.gin",
+)
 
 
 def command(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="TARGET", help="A catalog id, a bundle, a run directory, a gin file, hf://…, or 'sample'."
+            metavar="TARGET",
+            help="A catalog id, a bundle, a run directory, a gin file, hf://…, or 'sample'.",
+            autocompletion=complete_ids,
         ),
     ],
     gin_root: GinRootOption = None,
     json: JsonOption = False,
 ) -> None:
-    """What a target is: claims, manifest and contents without unpacking, or the recipe a gin file resolves to."""
+    """Show what a target claims and holds, without unpacking it.
+
+    Of a gin file: the recipe that it resolves to.
+    """
     from hstu_preserve.verbs.show import show
 
     with spoken() as voice:

@@ -9,6 +9,8 @@ from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.passphrases import PassphraseFileOption, ask_passphrase, find_passphrase
 
+EXAMPLES = ("hstu-preserve sign bundle.tar.gz --key author.key",)
+
 
 def command(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A bundle or run directory.")],
@@ -16,7 +18,10 @@ def command(
     passphrase_file: PassphraseFileOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Verify a bundle and write its signature beside it, BUNDLE.sig; the bundle is not touched."""
+    """Verify a bundle and write its signature beside it.
+
+    The signature is the file BUNDLE.sig; the bundle is not touched.
+    """
     from hstu_preserve.verbs.signing import is_protected, sign
 
     secret = None

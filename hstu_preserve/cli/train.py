@@ -5,13 +5,27 @@ from typing import Annotated
 
 import typer
 
+from hstu_preserve.cli.completion import complete_recipes
 from hstu_preserve.cli.options import DeviceOption, GinRootOption, JsonOption, NewDirectoryOption
 from hstu_preserve.cli.output import emit, is_first_process
 from hstu_preserve.cli.voice import spoken_in_epochs
 
+EXAMPLES = (
+    "hstu-preserve train paper-hstu-ml-1m --output run",
+    "hstu-preserve train recipe.gin --data stores/ml-1m --output run",
+    "hstu-preserve train recipe.gin --output run --resume",
+)
+
 
 def command(
-    gin: Annotated[str, typer.Argument(metavar="GIN|ID", help="The gin file, or the id of a chain shipped with us.")],
+    gin: Annotated[
+        str,
+        typer.Argument(
+            metavar="GIN|ID",
+            help="The gin file, or the id of a chain shipped with us.",
+            autocompletion=complete_recipes,
+        ),
+    ],
     output: NewDirectoryOption,
     data: Annotated[
         Path | None,
@@ -36,7 +50,10 @@ def command(
     ] = 10.0,
     json: JsonOption = False,
 ) -> None:
-    """Train what a gin file says, into a run directory that 'pack' takes."""
+    """Train a recipe into a run directory.
+
+    'pack' makes a bundle of a finished run.
+    """
     from hstu_preserve.runs.durability import Durability
     from hstu_preserve.verbs.train import train
 

@@ -5,14 +5,25 @@ from typing import Annotated
 
 import typer
 
+from hstu_preserve.cli.completion import complete_ids
 from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 
+EXAMPLES = (
+    "hstu-preserve unpack sample",
+    "hstu-preserve unpack bundle.tar.gz --output tree",
+)
+
 
 def command(
     target: Annotated[
-        str, typer.Argument(metavar="TARGET", help="A packed bundle, a catalog id, hf://OWNER/NAME/FILE, or 'sample'.")
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="A packed bundle, a catalog id, hf://OWNER/NAME/FILE, or 'sample'.",
+            autocompletion=complete_ids,
+        ),
     ],
     output: Annotated[
         Path | None, typer.Option("--output", metavar="DIR", help="The new directory. [default: the bundle's name]")
@@ -23,7 +34,10 @@ def command(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Unpack a bundle, verified while it is written; nothing is left behind where a byte differs."""
+    """Unpack a bundle, verified while it is written.
+
+    If a byte differs, nothing is left behind.
+    """
     from hstu_preserve.verbs.unpack import unpack
 
     with spoken() as voice:

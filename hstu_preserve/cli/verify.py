@@ -4,17 +4,25 @@ from typing import Annotated
 
 import typer
 
+from hstu_preserve.cli.completion import complete_ids
 from hstu_preserve.cli.options import JsonOption, Md5ListOption, PublicKeyOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
+
+EXAMPLES = (
+    "hstu-preserve verify sample",
+    "hstu-preserve verify --deep bundle.tar.gz",
+    "hstu-preserve verify legacy.tar.gz --md5-list MANIFEST.md",
+)
 
 
 def command(
     targets: Annotated[
         list[str],
         typer.Argument(
-            metavar="TARGET...",
+            metavar="TARGET",
             help="Bundles, run directories, catalog ids, hf://OWNER/NAME/FILE, 'sample', or '-' for standard input.",
+            autocompletion=complete_ids,
         ),
     ],
     deep: Annotated[
@@ -25,7 +33,10 @@ def command(
     md5_list: Md5ListOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Whether every byte of a bundle is the packed byte; exit code 3 where one is not."""
+    """Compare every byte of a bundle with its manifest.
+
+    A legacy archive is compared with a list of digests. The exit code is 3 if a byte differs.
+    """
     from hstu_preserve.verbs.verify import verify_all
 
     with spoken() as voice:

@@ -28,13 +28,13 @@ def list_experiments() -> "CatalogListing":
 
 
 def headline_value(entry: CatalogEntry) -> float | None:
-    """Return the published NDCG@10."""
+    """Return the published ndcg@10."""
     claim = entry.find_claim(HEADLINE_METRIC)
     return claim.value if claim else None
 
 
 def find_gain(entry: CatalogEntry, catalog: Mapping[str, CatalogEntry]) -> float | None:
-    """Return the relative gain in NDCG@10 over the row the entry is compared with."""
+    """Return the relative gain in ndcg@10 over the row the entry is compared with."""
     reference = catalog.get(entry.compared_with or "")
     value, base = headline_value(entry), headline_value(reference) if reference else None
     return value / base - 1 if value is not None and base is not None else None

@@ -23,7 +23,7 @@ class ListedExperiment(Record):
 
     entry: CatalogEntry
     ndcg10: float | None
-    """The published NDCG@10."""
+    """The published ndcg@10."""
     gain: float | None
     """Relative to the row it is compared with, e.g. 0.028; None where there is none."""
 

@@ -1,9 +1,7 @@
 """Describe bundles: the contents of one, the differences of two, and the results of packing, signing and the like."""
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.primitives.wording import count, printable
@@ -17,7 +15,14 @@ from hstu_preserve.records.results import (
     UnpackResult,
 )
 from hstu_preserve.records.signature import KeyResult, SigningResult
-from hstu_preserve.report.tables import describe_numerics, list_claims, list_contents, list_curve, list_fields
+from hstu_preserve.report.tables import (
+    describe_numerics,
+    list_claims,
+    list_contents,
+    list_curve,
+    list_fields,
+    new_table,
+)
 
 
 def describe_shown_bundle(record: ShownBundle) -> RenderableType:
@@ -68,7 +73,7 @@ def describe_diff(record: BundleDiff) -> RenderableType:
     sides = {record.left: f"sha256:{record.left_identity}", record.right: f"sha256:{record.right_identity}"}
     if not record.differences:
         return Group(list_fields(sides), Text("no difference", style="green"))
-    table = Table("section", "name", record.left, record.right, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("section", "name", record.left, record.right)
     for one in record.differences:
         left, right = (
             Text("(absent)", style="dim") if side is None else Text(printable(side)) for side in (one.left, one.right)
@@ -127,7 +132,7 @@ def describe_signing(record: SigningResult) -> RenderableType:
 
 def describe_publication(record: PublishResult) -> RenderableType:
     """Return the result of `publish`, one line per bundle."""
-    table = Table("bundle", "identity", "", "where", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("bundle", "identity", "", "where")
     for one in record.bundles:
         table.add_row(one.name, f"sha256:{one.identity[:16]}…", describe_push(one, record), one.url)
     made = " (made anew)" if record.is_created else ""

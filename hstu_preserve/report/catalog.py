@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -10,9 +9,9 @@ from rich.text import Text
 
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.results import CatalogListing, ListedExperiment, ShownEntry
-from hstu_preserve.report.tables import FittingWidth, describe_margin, list_fields
+from hstu_preserve.report.tables import FittingWidth, describe_margin, list_fields, new_table
 
-GAIN_NOTE = "gain: NDCG@10 relative to the paper's HSTU on that dataset (HSTU-large for HSTU-Tensorflow), as published."
+GAIN_NOTE = "gain: ndcg@10 relative to the paper's HSTU on that dataset (HSTU-large for HSTU-Tensorflow), as published."
 UNPUBLISHED = "never published; any recipe of this name is a reconstruction"
 LEAST_WIDTH = 130
 """Columns that one line per experiment needs."""
@@ -29,7 +28,7 @@ def describe_listing(record: CatalogListing) -> RenderableType:
 
 def list_wide(experiments: Iterable[ListedExperiment]) -> Table:
     """Return one line per experiment."""
-    table = Table("id", "dataset", "recipe", "NDCG@10", "gain", "bundle", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("id", "dataset", "recipe", "ndcg@10", "gain", "bundle")
     table.columns[3].justify = table.columns[4].justify = "right"
     table.columns[0].no_wrap = table.columns[1].no_wrap = True
     for one in experiments:
@@ -40,7 +39,7 @@ def list_wide(experiments: Iterable[ListedExperiment]) -> Table:
 
 def list_narrow(experiments: Iterable[ListedExperiment]) -> Table:
     """Return an experiment's id and, below it, its recipe and the location of its bundle."""
-    table = Table("id", "dataset", "NDCG@10", "gain", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("id", "dataset", "ndcg@10", "gain")
     table.columns[0].overflow = "fold"
     for column in table.columns[1:]:
         column.no_wrap = True
@@ -61,7 +60,7 @@ def list_figures(one: ListedExperiment) -> tuple[str, str]:
 def describe_shown_entry(record: ShownEntry) -> RenderableType:
     """Return a catalog entry with its claims."""
     entry = record.entry
-    claims = Table("metric", "value", "epoch", "margin", box=box.SIMPLE_HEAD, pad_edge=False)
+    claims = new_table("metric", "value", "epoch", "margin")
     for claim in entry.claims:
         epoch = "" if claim.epoch is None else str(claim.epoch)
         claims.add_row(claim.metric, f"{claim.value:.4f}", epoch, describe_margin(claim.margin))
@@ -84,7 +83,7 @@ def describe_entry(entry: CatalogEntry, record: ShownEntry) -> dict[str, str]:
         "source": entry.source,
     }
     if record.gain is not None and record.compared_with is not None:
-        fields["gain in NDCG@10"] = f"{record.gain:+.1%} over {record.compared_with.id}"
+        fields["gain in ndcg@10"] = f"{record.gain:+.1%} over {record.compared_with.id}"
     if entry.bundle is not None:
         digest = f"sha256 {entry.bundle.sha256}" if entry.bundle.sha256 else "digest never seen"
         fields["bundle"] = f"{entry.bundle.path} in {entry.bundle.repository} on the Hugging Face Hub ({digest})"

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -13,7 +12,7 @@ from hstu_preserve.primitives.wording import cut_lines, printable
 from hstu_preserve.records.migration import LegacySource, Provenance, Statement
 from hstu_preserve.records.results import MigrationResult, ShownMigrated
 from hstu_preserve.records.shown_legacy import ShownChain, ShownLegacy
-from hstu_preserve.report.tables import list_contents, list_fields
+from hstu_preserve.report.tables import list_contents, list_fields, new_table
 
 MAX_MANIFEST_LINES = 60
 
@@ -47,7 +46,7 @@ def describe_shown_chain(chain: ShownChain) -> list[RenderableType]:
     if chain.known_part is not None:
         what = "the recipe" if not chain.unknown else "the known names alone, which is not the recipe"
         parts.append(Text(f"resolves ({what}) to sha256:{chain.known_part.digest()}"))
-    table = Table("name", "value", "where", "", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("name", "value", "where", "")
     for is_known, bindings in ((False, chain.unknown), (True, chain.known)):
         for binding in bindings:
             note = "" if is_known else "unknown"
@@ -58,7 +57,7 @@ def describe_shown_chain(chain: ShownChain) -> list[RenderableType]:
 
 def list_curves(record: ShownLegacy) -> Table:
     """Return the tags of the event files with their last values."""
-    table = Table("events", "tag", "points", "last step", "last value", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("events", "tag", "points", "last step", "last value")
     for curve in record.curves:
         value = "not a number" if curve.last_value is None else f"{curve.last_value:.6g}"
         table.add_row(escape(curve.file), escape(curve.tag), str(curve.num_points), str(curve.last_step), value)
@@ -68,7 +67,7 @@ def list_curves(record: ShownLegacy) -> Table:
 def list_legacy_files(record: ShownLegacy) -> Table:
     """Return the files with their digests, and the epoch of checkpoints."""
     epochs = {checkpoint.path: checkpoint.epoch for checkpoint in record.checkpoints}
-    table = Table("file", "bytes", "md5", "epoch", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("file", "bytes", "md5", "epoch")
     table.columns[1].justify = "right"
     for file in record.files:
         epoch = epochs.get(file.path)
@@ -124,7 +123,7 @@ def describe_source(source: LegacySource) -> dict[str, str]:
 
 def list_statements(statements: Iterable[Statement]) -> Table:
     """Return the statements as a table, each with its basis: stated, derived or unknown."""
-    table = Table("what", "value", "", "name", "where", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("what", "value", "", "name", "where")
     for one in statements:
         table.add_row(
             one.subject.value,

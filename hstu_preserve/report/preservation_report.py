@@ -111,7 +111,7 @@ def describe_collection(collection: Collection, listed: Iterable[ListedExperimen
         [
             f"### {HEADINGS[collection]}",
             "",
-            "| id | dataset | recipe | NDCG@10 | gain | verdict here |",
+            "| id | dataset | recipe | ndcg@10 | gain | verdict here |",
             "|---|---|---|---|---|---|",
             *rows,
             "",

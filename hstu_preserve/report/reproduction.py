@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
@@ -12,7 +11,7 @@ from rich.text import Text
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
-from hstu_preserve.report.tables import FittingWidth, describe_numerics, list_fields
+from hstu_preserve.report.tables import FittingWidth, describe_numerics, list_fields, new_table
 
 LEAST_WIDTH = 80
 """Columns that the table of verdicts needs."""
@@ -43,7 +42,7 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
 
 def list_verdicts(verdicts: Iterable[Verdict]) -> Table:
     """Return the verdicts as a table whose rungs and outcomes are never cut."""
-    table = Table("rung", "claim", "outcome", "why", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("rung", "claim", "outcome", "why")
     table.columns[0].no_wrap = table.columns[2].no_wrap = True
     for verdict in verdicts:
         claim, reason = (escape(printable(text)) for text in (verdict.claim or "", verdict.reason))

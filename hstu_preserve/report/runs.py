@@ -1,13 +1,11 @@
 """Describe runs: the recipe and data that go in, and the results of training and evaluation."""
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.results import EvaluationResult, ShownRecipe, StoreResult, TrainingResult
-from hstu_preserve.report.tables import list_claims, list_fields, list_warnings
+from hstu_preserve.report.tables import list_claims, list_fields, list_warnings, new_table
 
 
 def describe_shown_recipe(record: ShownRecipe) -> RenderableType:
@@ -76,20 +74,14 @@ def describe_evaluation(record: EvaluationResult) -> RenderableType:
     return Group(*list_warnings(record.warnings), list_fields(fields), list_metrics(found))
 
 
-def list_metrics(found: EvaluationRecord) -> Table:
+def list_metrics(found: EvaluationRecord) -> RenderableType:
     """Return the metrics as a table; with the bounds that exact ties leave, if there are any."""
-    table = Table("metric", "value", box=box.SIMPLE_HEAD, pad_edge=False)
     figures = {**found.metrics, "exact_mrr": found.exact_mrr, "coverage@10": found.coverage_at_10}
-    if found.ties is None:
-        for metric, value in figures.items():
-            table.add_row(metric, describe_metric(value))
-        return table
-    table.add_column("ties for")
-    table.add_column("ties against")
+    bounds = ("ties for", "ties against") if found.ties else ()
+    table = new_table("metric", "value", *bounds)
     for metric, value in figures.items():
-        tied = found.ties.get(metric)
-        bounds = (tied.ties_for, tied.ties_against) if tied else ()
-        table.add_row(metric, *map(describe_metric, (value, *bounds)))
+        tied = found.ties.get(metric) if found.ties else None
+        table.add_row(metric, *map(describe_metric, (value, tied.ties_for, tied.ties_against) if tied else (value,)))
     return table
 
 

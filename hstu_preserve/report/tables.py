@@ -37,6 +37,14 @@ class FittingWidth:
         yield self.wide if options.max_width >= self.least_width else self.narrow
 
 
+def new_table(*headers: str) -> Table:
+    """Return an empty table whose cells are folded, never cut: the end of a path is what tells two of them apart."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
 def describe_margin(margin: float | None) -> str:
     """Return the margin, or that there is none."""
     return "none" if margin is None else f"{margin:g}"
@@ -53,7 +61,7 @@ def describe_numerics(numerics: NumericsRecord) -> str:
 def list_claims(claims: Iterable[Claim]) -> Table:
     """Return the claims as a table."""
     names = ("claim", "metric", "value", "epoch", "selected", "margin", "from")
-    table = Table(*names, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table(*names)
     for claim in claims:
         policy = claim.policy
         table.add_row(
@@ -72,7 +80,7 @@ def list_curve(epochs: tuple[EvaluationRecord, ...]) -> RenderableType:
     """Return the recorded curve: every epoch, or about ten of them spread over the run."""
     step = max(1, len(epochs) // 10)
     chosen = [epoch for place, epoch in enumerate(epochs) if place % step == 0 or place == len(epochs) - 1]
-    table = Table("epoch", "part", *HEADLINE_METRICS, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("epoch", "part", *HEADLINE_METRICS)
     for epoch in chosen:
         table.add_row(
             str(epoch.epoch), epoch.part, *(shorten_metric(epoch.metrics[metric]) for metric in HEADLINE_METRICS)
@@ -87,7 +95,7 @@ def shorten_metric(value: float | None) -> str:
 
 def list_contents(manifest: BundleManifest) -> Table:
     """Return the files as a table."""
-    table = Table("file", "bytes", "sha256", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("file", "bytes", "sha256")
     table.columns[1].justify = "right"
     for file in manifest.contents.files:
         table.add_row(escape(printable(file.path)), str(file.size), f"{file.sha256[:16]}…")

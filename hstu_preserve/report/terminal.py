@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from functools import singledispatch
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.records.downloads import DownloadReport
@@ -17,7 +15,7 @@ from hstu_preserve.records.verification import Verification, VerificationReport
 from hstu_preserve.report import bundles, catalog, legacy, reproduction, runs
 from hstu_preserve.report.downloads import list_download
 from hstu_preserve.report.lines import Line
-from hstu_preserve.report.tables import list_fields
+from hstu_preserve.report.tables import list_fields, new_table
 from hstu_preserve.report.verification import describe_verification, list_legacy, list_report
 
 
@@ -90,7 +88,7 @@ def render_report(record: ReportResult) -> RenderableType:
 @render.register
 def render_diagnosis(record: Diagnosis) -> RenderableType:
     """Return the checks of this machine."""
-    table = Table("", "what", "detail", "what to do", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = new_table("", "what", "detail", "what to do")
     for one in record.capabilities:
         mark = Text("yes", style="green") if one.is_available else Text("no", style="yellow")
         table.add_row(mark, one.name, escape(one.detail), escape(one.advice or ""))

@@ -23,7 +23,7 @@ class RunHistory:
 
     @property
     def newest_ndcg(self) -> float | None:
-        """NDCG@10 of the last epoch that was evaluated."""
+        """ndcg@10 of the last epoch that was evaluated."""
         return self.epochs[-1].metrics["ndcg@10"] if self.epochs else None
 
     def restore(self, journal: JournalRecord) -> None:

@@ -1,0 +1,48 @@
+"""What the shell completes: ids, rungs, datasets and formats; for anything else it goes on to complete file names."""
+
+from collections.abc import Callable, Iterable
+
+Completion = Callable[[str], list[str]]
+
+
+def begin_with(incomplete: str, words: Iterable[str]) -> list[str]:
+    """Return the words that begin so."""
+    return [word for word in words if word.startswith(incomplete)]
+
+
+def complete_words(*words: str) -> Completion:
+    """Return a completion for an option that takes one of these words."""
+
+    def complete(incomplete: str) -> list[str]:
+        return begin_with(incomplete, words)
+
+    return complete
+
+
+def complete_ids(incomplete: str) -> list[str]:
+    """Return the ids of the catalog that begin so, and `sample`."""
+    from hstu_preserve.library.catalog import read_catalog
+    from hstu_preserve.library.targets import SAMPLE
+
+    return begin_with(incomplete, (SAMPLE, *read_catalog()))
+
+
+def complete_recipes(incomplete: str) -> list[str]:
+    """Return the ids of the shipped gin chains that begin so."""
+    from hstu_preserve.library.catalog import list_chains
+
+    return begin_with(incomplete, sorted(list_chains()))
+
+
+def complete_rungs(incomplete: str) -> list[str]:
+    """Return the rungs that re-run something."""
+    from hstu_preserve.verdict.integrity import RERUN_RUNGS
+
+    return begin_with(incomplete, RERUN_RUNGS)
+
+
+def complete_datasets(incomplete: str) -> list[str]:
+    """Return the datasets that `data prepare` knows."""
+    from hstu_preserve.data.known_datasets import PUBLISHED_NAMES
+
+    return begin_with(incomplete, PUBLISHED_NAMES)

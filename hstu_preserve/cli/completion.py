@@ -43,6 +43,6 @@ def complete_rungs(incomplete: str) -> list[str]:
 
 def complete_datasets(incomplete: str) -> list[str]:
     """Return the datasets that `data prepare` knows."""
-    from hstu_preserve.data.known_datasets import KNOWN_DATASETS
+    from hstu_preserve.data.known_datasets import PUBLISHED_NAMES
 
-    return begin_with(incomplete, KNOWN_DATASETS)
+    return begin_with(incomplete, PUBLISHED_NAMES)

@@ -42,7 +42,7 @@ def prepare(
     ] = "stable",
     json: JsonOption = False,
 ) -> None:
-    """Turn a download of MovieLens or of Amazon's book ratings into a store."""
+    """Turn a download of MovieLens or Amazon into a store."""
     from hstu_preserve.verbs.data import prepare_data
 
     with spoken() as voice:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hstu_preserve.data.arrays import BoolArray, Int64Array, Uint8Array
 from hstu_preserve.data.event_runs import EventRuns, open_event_runs
-from hstu_preserve.data.known_datasets import AMAZON_BOOKS
+from hstu_preserve.data.known_datasets import AMAZON_BOOKS, KNOWN_DATASETS
 from hstu_preserve.data.movielens import RatingsFormat, find_breaks, make_plain_table, refuse_line
 from hstu_preserve.data.number_fields import MALFORMED, parse_half_stars, parse_whole_numbers
 from hstu_preserve.data.ratings import Ratings
@@ -23,7 +23,7 @@ from hstu_preserve.data.sources import DirectorySource, read_line_blocks
 from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
 from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
-from hstu_preserve.errors import ContentError, UsageError
+from hstu_preserve.errors import ContentError, MissingPathError, UsageError
 from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.records.store import TiePolicy
@@ -129,7 +129,7 @@ def prepare_amazon(path: Path, *, tie_policy: TiePolicy, output: Path, voice: Vo
     """
     if tie_policy is TiePolicy.IMPORTED:
         raise UsageError("tie policy imported keeps the order of a sasrec_format.csv; see 'hstu-preserve data import'")
-    source = DirectorySource(root=path).locate(FILE_NAME) if path.is_dir() else path
+    source = locate_ratings(path) if path.is_dir() else path
     with new_store_folder(output) as folder, open_event_runs(folder, label=output) as runs:
         kept = find_filter(source, voice=voice)
         fill(runs, source, kept=kept, voice=voice)
@@ -145,6 +145,19 @@ def prepare_amazon(path: Path, *, tie_policy: TiePolicy, output: Path, voice: Vo
         )
         write_record(record, folder)
     return open_store(output)
+
+
+def locate_ratings(folder: Path) -> Path:
+    """Return the path of the file of ratings in a folder.
+
+    Raises:
+        MissingPathError: It is not there; the folder may be another data set's.
+    """
+    try:
+        return DirectorySource(root=folder).locate(FILE_NAME)
+    except MissingPathError as error:
+        others = ", ".join(KNOWN_DATASETS)
+        raise MissingPathError(f"{error}; {AMAZON_BOOKS.name} is made of that file, {others} are of others") from None
 
 
 def fill(runs: EventRuns, source: Path, *, kept: Filter, voice: Voice) -> None:

@@ -1,7 +1,6 @@
 """Describe runs: the recipe and data that go in, and the results of training and evaluation."""
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.primitives.wording import printable
@@ -76,20 +75,14 @@ def describe_evaluation(record: EvaluationResult) -> RenderableType:
     return Group(*list_warnings(record.warnings), list_fields(fields), list_metrics(found))
 
 
-def list_metrics(found: EvaluationRecord) -> Table:
+def list_metrics(found: EvaluationRecord) -> RenderableType:
     """Return the metrics as a table; with the bounds that exact ties leave, if there are any."""
-    table = new_table("metric", "value")
     figures = {**found.metrics, "exact_mrr": found.exact_mrr, "coverage@10": found.coverage_at_10}
-    if found.ties is None:
-        for metric, value in figures.items():
-            table.add_row(metric, describe_metric(value))
-        return table
-    table.add_column("ties for")
-    table.add_column("ties against")
+    bounds = ("ties for", "ties against") if found.ties else ()
+    table = new_table("metric", "value", *bounds)
     for metric, value in figures.items():
-        tied = found.ties.get(metric)
-        bounds = (tied.ties_for, tied.ties_against) if tied else ()
-        table.add_row(metric, *map(describe_metric, (value, *bounds)))
+        tied = found.ties.get(metric) if found.ties else None
+        table.add_row(metric, *map(describe_metric, (value, tied.ties_for, tied.ties_against) if tied else (value,)))
     return table
 
 

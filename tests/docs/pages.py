@@ -3,7 +3,7 @@
 A block's language says what it is: `sh` is commands, `python` is a program, `text` is what is printed. An HTML comment
 directly above a block says more; readers of the page do not see it:
 
-    <!-- needs: hub -->       not run: it needs the Hub, a GPU, MovieLens, a Slurm cluster, or an installation
+    <!-- needs: hub -->       not run: it needs the Hub, a GPU, MovieLens, Amazon's ratings, Slurm, or an installation
     <!-- file: my.gin -->     no command: a file with this content
     <!-- output -->           the lines that the last command printed; `…` stands for anything
     <!-- output, figures may differ -->   likewise, but decimal numbers depend on the machine
@@ -24,7 +24,7 @@ COMMENT = re.compile(r"<!-- (.+?) -->")
 EXIT_CODE = re.compile(r"#.*\bexit code (\d+)")
 SHELL_SYNTAX = re.compile(r"[|&;<>$*?~`(){}\\]")
 OPERATORS = {"|", "||", "&&", ";", ">", ">>", "<", "&"}
-NEEDS = {"hub", "gpu", "movielens", "slurm", "installation"}
+NEEDS = {"hub", "gpu", "movielens", "amazon", "slurm", "installation"}
 """What a block may need that the test does not have."""
 FIGURES_DIFFER = "output, figures may differ"
 WRAPPED = "output, wrapped"

@@ -34,6 +34,7 @@ from hstu_preserve.records.recipe import (
 MAX_JSON_INTEGER = 2**53 - 1
 
 positive_ints = st.integers(min_value=1, max_value=MAX_JSON_INTEGER)
+block_counts = st.integers(min_value=1, max_value=1_024)
 natural_ints = st.integers(min_value=0, max_value=MAX_JSON_INTEGER)
 probabilities = st.floats(min_value=0.0, max_value=1.0, exclude_max=True)
 divisors = st.floats(min_value=1e-6, max_value=2.0**52)
@@ -62,7 +63,7 @@ def hstu_models() -> st.SearchStrategy[HstuSettings]:
         gr_output_length=natural_ints,
         main_module_bf16=st.booleans(),
         kind=st.just("HSTU"),
-        num_blocks=positive_ints,
+        num_blocks=block_counts,
         num_heads=positive_ints,
         dqk=positive_ints,
         dv=positive_ints,
@@ -87,7 +88,7 @@ def sasrec_models(draw: st.DrawFn) -> SasrecSettings:
         gr_output_length=draw(natural_ints),
         main_module_bf16=draw(st.booleans()),
         kind="SASRec",
-        num_blocks=draw(positive_ints),
+        num_blocks=draw(block_counts),
         num_heads=num_heads,
         ffn_hidden_dim=draw(positive_ints),
         ffn_activation_fn=draw(st.sampled_from(("relu", "gelu"))),
@@ -105,7 +106,7 @@ def hstu_tf_models(draw: st.DrawFn) -> HstuTfSettings:
         gr_output_length=draw(natural_ints),
         main_module_bf16=False,
         kind="HSTU-TF",
-        num_blocks=draw(positive_ints),
+        num_blocks=draw(block_counts),
         num_heads=num_heads,
         padding_from=draw(st.sampled_from(("sequence", "normalized_query"))),
     )

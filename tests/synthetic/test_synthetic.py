@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hstu_preserve.data import synthetic
 from hstu_preserve.data.arrays import Int64Array
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
+from hstu_preserve.synthetic import stores
 from hstu_preserve.synthetic.draws import SPLITMIX_GAMMA, Purpose, draw, mix, scale_below
 from hstu_preserve.synthetic.stores import MIN_EVENTS_PER_USER
 from tests.data.stores_in_memory import synthesize
@@ -58,9 +58,9 @@ def test_any_possible_shape_is_met_exactly(data: st.DataObject, seed: int, num_u
 
 def test_the_blocks_it_is_made_in_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = synthesize(seed=5, num_users=50, num_items=80, num_ratings=900).fingerprint
-    monkeypatch.setattr(synthetic, "EVENTS_PER_BLOCK", 37)
+    monkeypatch.setattr(stores, "EVENTS_PER_BLOCK", 37)
     assert synthesize(seed=5, num_users=50, num_items=80, num_ratings=900).fingerprint == whole
-    monkeypatch.setattr(synthetic, "MAX_SEEN_FLAGS", 80)
+    monkeypatch.setattr(stores, "MAX_SEEN_FLAGS", 80)
     assert synthesize(seed=5, num_users=50, num_items=80, num_ratings=900).fingerprint == whole
 
 

@@ -3,22 +3,19 @@
 The writer holds a lock on it, so that leftovers of killed processes can be told from a folder that is being written.
 """
 
-import fcntl
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from hstu_preserve.primitives.files import (
+from hstu_preserve.primitives.files import current_umask, flush_directory, make_directory, refuse_unwritable
+from hstu_preserve.primitives.temporaries import (
     FOLDER_FLAGS,
-    begin_temporary_name,
-    current_umask,
-    flush_directory,
+    draw_temporary,
+    is_held,
     list_leftovers,
-    make_directory,
-    refuse_unwritable,
+    remove_abandoned,
 )
 
 
@@ -42,7 +39,7 @@ def whole_folder(directory: Path, *, require_free: Callable[[], None] = require_
     with ExitStack() as stack:
         with refuse_unwritable(directory):
             make_directory(directory.parent)
-            remove_abandoned_folders(directory)
+            remove_abandoned(list_leftovers(directory))
             temporary = stack.enter_context(temporary_folder(directory))
         yield temporary
         with refuse_unwritable(directory):
@@ -62,7 +59,7 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
     """
     while True:
         # Not mkdtemp: a signal could come between the folder and the `try` that removes it.
-        temporary = directory.parent / f"{begin_temporary_name(directory)}{secrets.token_hex(4)}.tmp"
+        temporary = draw_temporary(directory)
         try:
             temporary.mkdir(mode=0o700)
             if (descriptor := hold_folder(temporary)) is not None:
@@ -76,36 +73,12 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
 
 
 def hold_folder(folder: Path) -> int | None:
-    """Return a descriptor of the folder, locked if the file system can lock; None if the folder is gone.
-
-    Between being made and being locked it looks abandoned, so another process may just be removing it.
-    """
+    """Return a descriptor of the folder, locked if the file system can lock; None if the folder is gone."""
     try:
         descriptor = os.open(folder, FOLDER_FLAGS)
     except FileNotFoundError:
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits until nobody is removing it
-    except OSError:
-        return descriptor  # without locks nobody removes it
-    if folder.exists():
+    if is_held(descriptor, folder):
         return descriptor
     os.close(descriptor)
     return None
-
-
-def remove_abandoned_folders(directory: Path) -> None:
-    """Remove the folders that killed processes left beside `directory`; one that may still be written stays."""
-    for folder in list_leftovers(directory):
-        try:
-            descriptor = os.open(folder, FOLDER_FLAGS)
-        except OSError:
-            continue  # a file, a link, somebody else's, or gone
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(descriptor)

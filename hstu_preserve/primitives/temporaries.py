@@ -85,6 +85,21 @@ def remove_abandoned(leftovers: Iterable[Path]) -> None:
             os.close(descriptor)
 
 
+def is_abandoned(path: Path) -> bool:
+    """Whether a folder is one that a killed process left; nothing is changed."""
+    try:
+        descriptor = os.open(path, FOLDER_FLAGS)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
 def remove_abandoned_below(directory: Path) -> None:
     """Remove the files that killed processes left anywhere below a directory."""
     remove_abandoned(path for path in sorted(directory.rglob(f".*{MARK}")) if path.is_file() and not path.is_symlink())

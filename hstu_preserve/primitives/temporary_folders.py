@@ -5,18 +5,24 @@ The writer holds a lock on it, so that leftovers of killed processes can be told
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from hstu_preserve.errors import UnavailableError
 from hstu_preserve.primitives.files import current_umask, flush_directory, make_directory, refuse_unwritable
 from hstu_preserve.primitives.temporaries import (
     FOLDER_FLAGS,
     draw_temporary,
+    is_abandoned,
     is_held,
     list_leftovers,
     remove_abandoned,
 )
+
+SCRATCH_NAME = "hstu-preserve"
+TMPDIR_ADVICE = "name a folder with room for the unpacked bundle in TMPDIR"
 
 
 def require_nothing() -> None:
@@ -48,6 +54,36 @@ def whole_folder(directory: Path, *, require_free: Callable[[], None] = require_
             require_free()
             temporary.replace(directory)
     flush_directory(directory.parent)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a new empty folder where TMPDIR says, which does not outlive the block.
+
+    Raises:
+        UnavailableError: It cannot be made there, or there is no room for what the block writes.
+    """
+    named = os.environ.get("TMPDIR")
+    try:
+        place = Path(named or tempfile.gettempdir())  # what TMPDIR names, where Python would go on to another one
+        with temporary_folder(place / SCRATCH_NAME) as folder:
+            yield folder
+    except UnavailableError as error:
+        if str(error).startswith(f"{place}{os.sep}") and "cannot be written" in str(error):
+            raise UnavailableError(f"{error}; {TMPDIR_ADVICE}") from None
+        raise
+    except OSError as error:
+        where = f"TMPDIR={named}" if named else "no folder for temporary files"
+        raise UnavailableError(f"{where}: cannot be written ({error.strerror or error}); {TMPDIR_ADVICE}") from None
+
+
+def list_abandoned_scratch_folders() -> list[Path]:
+    """Return the folders that killed processes left where TMPDIR says."""
+    try:
+        place = Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
+    except OSError:
+        return []
+    return [folder for folder in list_leftovers(place / SCRATCH_NAME) if is_abandoned(folder)]
 
 
 @contextmanager

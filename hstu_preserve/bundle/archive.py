@@ -9,7 +9,7 @@ from hstu_preserve.bundle.headers import END_OF_ARCHIVE, make_header, make_paddi
 from hstu_preserve.bundle.layout import Member, StoredManifest, find_misplaced, list_members
 from hstu_preserve.bundle.tree import TreeListing, list_tree, read_chunks, read_tree_manifest
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
-from hstu_preserve.primitives.files import atomic_writer
+from hstu_preserve.primitives.files import new_file_writer
 from hstu_preserve.primitives.voice import SILENT, ByteProgress, Voice
 from hstu_preserve.records.contents import FindingClass, describe_bytes, describe_findings
 from hstu_preserve.records.results import PackResult
@@ -37,7 +37,7 @@ def pack(root: Path, *, output: Path, voice: Voice = SILENT) -> PackResult:
         voice: Shows how many bytes of the files are packed, of how many.
 
     Raises:
-        UsageError: `output` lies inside the directory.
+        UsageError: `output` lies inside the directory, or came into being meanwhile.
         MissingPathError: The directory does not exist or was not sealed with a manifest.
         ContentError: The directory differs from its manifest, before or while it is read; every difference is named.
         UnavailableError: A file cannot be read, or `output` cannot be written.
@@ -48,7 +48,7 @@ def pack(root: Path, *, output: Path, voice: Voice = SILENT) -> PackResult:
     require_complete(root, stored)  # names every difference at once, before any content is read
     members = list_members(stored)
     progress = ByteProgress("packing", total=sum(member.size for member in members), voice=voice)
-    with atomic_writer(output) as stream, HashingThread() as hashing:
+    with new_file_writer(output) as stream, HashingThread() as hashing:
         sink = HashingSink(stream, hashing)
         writer = GzipWriter(sink)
         for member in members:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, RUN_RECORD
-from hstu_preserve.errors import UnavailableError, UsageError
+from hstu_preserve.errors import UsageError
 from hstu_preserve.primitives.files import MAX_NAME_BYTES, refuse_unwritable
 from hstu_preserve.primitives.temporary_folders import whole_folder
 
@@ -78,6 +78,6 @@ def new_folder(directory: Path, *, option: str) -> Iterator[Path]:
 
 
 def require_absent(directory: Path) -> None:
-    """Raise UnavailableError if something took the name of a folder while it was being made."""
+    """Raise UsageError if something took the name of a folder while it was being made."""
     if os.path.lexists(directory):
-        raise UnavailableError(f"{directory}: came into being meanwhile; nothing was written over it")
+        raise UsageError(f"{directory}: came into being meanwhile; nothing was written over it")

@@ -9,7 +9,8 @@ from typing import BinaryIO
 from hstu_preserve.bundle.layout import BundleIdentity, StoredManifest
 from hstu_preserve.bundle.walker import BundleWalker, walk_bundle
 from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError, VerificationError
-from hstu_preserve.primitives.files import FOLDER_FLAGS, flush_file, refuse_unwritable
+from hstu_preserve.primitives.files import flush_file, refuse_unwritable
+from hstu_preserve.primitives.temporaries import FOLDER_FLAGS
 from hstu_preserve.primitives.temporary_folders import whole_folder
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import Finding, FindingClass, describe_findings

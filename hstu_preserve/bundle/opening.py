@@ -1,6 +1,5 @@
 """Open a bundle as a directory on disk: unpacked, or copied, by the pass that verifies it."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +10,9 @@ from hstu_preserve.bundle.layout import StoredManifest
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.errors import ContentError, VerificationError
+from hstu_preserve.primitives.temporary_folders import scratch_folder
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.verification import Verification
-
-TEMPORARY_PREFIX = "hstu-preserve-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +44,7 @@ def open_verified(path: Path, *, known: StoredManifest | None, voice: Voice = SI
         UnavailableError: The bundle cannot be read, or there is no room to unpack it.
     """
     # One pass, not `verify` and then `unpack`: inflating and hashing take most of the time of either.
-    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX) as temporary:
-        root = Path(temporary)
+    with scratch_folder() as root:
         take = copy_into if path.is_dir() else unpack_into
         verification = take(root, path, known=known, voice=voice)
         require_same(verification.identity, known, path=path)

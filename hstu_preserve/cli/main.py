@@ -29,23 +29,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Without the program's name; None takes the process's own.
     """
+    given = sys.argv[1:] if arguments is None else arguments
     try:
         from hstu_preserve.cli.app import app
 
-        arguments = sys.argv[1:] if arguments is None else arguments
-        require_no_empty(arguments)
-        app(args=[expand_argument(one) for one in arguments], prog_name="hstu-preserve")
+        require_no_empty(given)
+        app(args=[expand_argument(one) for one in given], prog_name="hstu-preserve")
     except PreserveError as error:
-        return fail(error, exit_code=error.exit_code, arguments=arguments)
+        return fail(error, exit_code=error.exit_code, arguments=given)
     except KeyboardInterrupt:
-        return fail(KeyboardInterrupt("interrupted"), exit_code=INTERRUPTED, arguments=arguments)
+        return fail(KeyboardInterrupt("interrupted"), exit_code=INTERRUPTED, arguments=given)
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         cause = leaving.__context__
         if isinstance(cause, PreserveError):  # torchrun ends a process that is on its way out of an error
             with signalled_later():
                 complain(str(cause))
-        elif (said := find_usage_message(cause)) is not None and wants_json(arguments):
+        elif (said := find_usage_message(cause)) is not None and wants_json(given):
             report_failure(said, kind=UsageError.__name__, exit_code=code)
         return code
     return 0

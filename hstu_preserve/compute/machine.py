@@ -1,6 +1,5 @@
 """This machine: its facts for the record, and the device that tensors live on."""
 
-import importlib.util
 import platform
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,7 @@ from hstu_preserve.errors import UnavailableError, UsageError
 from hstu_preserve.primitives.environment import (
     checkout_commit,
     checkout_is_modified,
+    find_torch_problem,
     installed_versions,
     platform_name,
     processor_name,
@@ -88,8 +88,8 @@ def find_running_code() -> CodeReference:
 
 
 def find_numerics() -> NumericsRecord | None:
-    """Return the arithmetic of the device that `auto` chooses, None without PyTorch."""
-    if importlib.util.find_spec("torch") is None:
+    """Return the arithmetic of the device that `auto` chooses, None without a PyTorch that loads."""
+    if find_torch_problem() is not None:
         return None
     return describe_numerics(choose_device("auto"), dtype="float32")
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -97,10 +98,15 @@ def new_store_folder(directory: Path) -> Iterator[Path]:
         UsageError: The directory exists and is not empty.
         UnavailableError: It cannot be written.
     """
-    if directory.exists() and not (directory.is_dir() and not any(directory.iterdir())):
-        raise UsageError(f"{directory}: exists and is not empty; name another directory or remove it")
-    with whole_folder(directory) as temporary:
+    require_empty(directory)
+    with whole_folder(directory, require_free=partial(require_empty, directory)) as temporary:
         yield temporary
+
+
+def require_empty(directory: Path) -> None:
+    """Raise UsageError unless nothing, or an empty folder, is there."""
+    if os.path.lexists(directory) and not (directory.is_dir() and not any(directory.iterdir())):
+        raise UsageError(f"{directory}: exists and is not empty; name another directory or remove it")
 
 
 def write_store(store: Store, directory: Path) -> None:

@@ -89,14 +89,19 @@ def concatenate(parts: Sequence[UserRanks]) -> UserRanks:
 
 
 def write_ranks(path: Path, ranks: UserRanks) -> None:
-    """Write `ranks.npz`: one int64 array per field; equal ranks give equal bytes.
+    """Write `ranks.npz`, in the place of what is there.
 
     Raises:
         UnavailableError: The file cannot be written.
     """
+    write_atomically(path, encode_ranks(ranks))
+
+
+def encode_ranks(ranks: UserRanks) -> bytes:
+    """Return the bytes of `ranks.npz`: one int64 array per field; equal ranks give equal bytes."""
     buffer = BytesIO()
     np.savez_compressed(buffer, **{f.name: getattr(ranks, f.name) for f in fields(ranks)})
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def read_ranks(content: bytes | Path, *, source: str) -> UserRanks:

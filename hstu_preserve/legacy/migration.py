@@ -1,8 +1,7 @@
 """Place the files of a legacy archive in a bundle, and describe them in its manifest."""
 
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.bundle.extraction import fresh_directory, write_file
@@ -16,15 +15,17 @@ from hstu_preserve.bundle.layout import (
 )
 from hstu_preserve.bundle.tree import read_chunks
 from hstu_preserve.bundle.verification import read_stored_manifest
-from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
+from hstu_preserve.errors import ContentError, MissingPathError, UsageError
 from hstu_preserve.legacy.assessment import MD5_ONLY, NOT_LISTED, SELF_VOUCHED
 from hstu_preserve.legacy.contents import read_contents
 from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.statements import list_statements
 from hstu_preserve.legacy.walker import LegacyMember, open_legacy, show_reading
 from hstu_preserve.primitives.archive_names import strip_suffix
-from hstu_preserve.primitives.files import begin_temporary_name
+from hstu_preserve.primitives.files import refuse_unwritable
 from hstu_preserve.primitives.paths import is_companion, require_inside_bundle
+from hstu_preserve.primitives.temporaries import list_leftovers, remove_abandoned
+from hstu_preserve.primitives.temporary_folders import temporary_folder
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Contents, FileRecord
@@ -109,16 +110,13 @@ def work_directory(destination: Path) -> Iterator[Path]:
         MissingPathError: There is no directory to put it in.
         UnavailableError: It cannot be made.
     """
-    try:
-        temporary = tempfile.TemporaryDirectory(
-            prefix=begin_temporary_name(destination), suffix=".tmp", dir=destination.parent, ignore_cleanup_errors=True
-        )
-    except (FileNotFoundError, NotADirectoryError):
-        raise MissingPathError(f"{destination.parent}: no such directory") from None
-    except OSError as error:
-        raise UnavailableError(f"{destination}: cannot be written ({error.strerror})") from None
-    with temporary as name:
-        yield Path(name)
+    if not destination.parent.is_dir():
+        raise MissingPathError(f"{destination.parent}: no such directory")
+    remove_abandoned(list_leftovers(destination))
+    with ExitStack() as stack:
+        with refuse_unwritable(destination):
+            temporary = stack.enter_context(temporary_folder(destination))
+        yield temporary
 
 
 def extract(

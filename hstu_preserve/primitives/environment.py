@@ -1,8 +1,10 @@
 """Find facts about the interpreter, the packages and the checkout, without importing any of them."""
 
+import importlib
 import importlib.util
 import platform
 import subprocess
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -25,13 +27,30 @@ INSTALL_TORCH = "install this program with its extra 'cpu' or 'cuda', e.g. pip i
 
 
 def require_torch() -> None:
-    """Raise an error of one sentence if PyTorch is missing.
+    """Import PyTorch, or raise an error of one sentence.
 
     Raises:
-        UnavailableError: PyTorch is missing; the message names the command that installs it.
+        UnavailableError: PyTorch is missing or cannot be loaded; the message names the command that installs it.
+    """
+    problem = find_torch_problem()
+    if problem is not None:
+        raise UnavailableError(f"{problem}, which training and evaluation need; {INSTALL_TORCH}")
+
+
+@cache
+def find_torch_problem() -> str | None:
+    """Return why PyTorch cannot be used here, None if it can.
+
+    Once for the whole process: a second import of half a package fails for another reason.
     """
     if importlib.util.find_spec("torch") is None:
-        raise UnavailableError(f"PyTorch is not installed, which training and evaluation need; {INSTALL_TORCH}")
+        return "PyTorch is not installed"
+    try:
+        importlib.import_module("torch")
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:  # a library is missing, or of another version
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        return f"PyTorch is installed but cannot be loaded ({first[:200]})"
+    return None
 
 
 def installed_versions() -> dict[str, str]:

@@ -2,68 +2,106 @@
 
 import errno
 import os
-import re
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BufferedReader
 from itertools import takewhile
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
+from hstu_preserve.primitives.temporaries import draw_temporary, is_held, list_leftovers, remove_abandoned
 
 MAX_NAME_BYTES = 255
 """Of a file's name, on every file system in use."""
-MAX_BORROWED_BYTES = 100
-"""Of a path's own name in the name of its temporary, which has its own characters, too."""
 CHUNK_BYTES = 2**20
 """Bytes that are read, hashed and written at once: the memory of a walk, however large the file."""
-FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-"""Open a folder itself, never the target of a link that took its place."""
 NOT_SUPPORTED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM, errno.EACCES})
 """What a file system answers that cannot flush a file or has no modes; a full or broken disk answers otherwise."""
-TEMPORARY_ENDING = re.compile(r"[a-z0-9_]{8}\.tmp")
-"""The eight characters that `tempfile` draws, and our suffix."""
 
 
 @contextmanager
 def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a stream whose content appears at `path` only when the block ends without an error.
+    """Yield a stream whose content appears at `path`, whatever is there, if the block ends without an error.
 
-    The file is written beside its destination, flushed to disk and renamed; a failure leaves nothing behind.
+    The file is written beside its destination, flushed to disk and renamed; a failure leaves nothing behind. What
+    killed processes left of earlier attempts at the same path is removed.
 
     Raises:
         UnavailableError: The directory cannot be written, or the disk is full.
     """
-    try:
-        make_directory(path.parent)
-        handle, temporary_name = tempfile.mkstemp(prefix=begin_temporary_name(path), suffix=".tmp", dir=path.parent)
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
-    temporary = Path(temporary_name)
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            flush_file(stream.fileno())
-        set_mode(temporary, 0o666 & ~current_umask())
+    with temporary_file(path) as (stream, temporary):
+        yield stream
+        finish_temporary(stream, temporary)
         temporary.replace(path)
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot be written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     flush_directory(path.parent)
 
 
-def begin_temporary_name(path: Path) -> str:
-    """Return how the names of all temporaries of a path begin."""
-    name = path.name[:MAX_BORROWED_BYTES]
-    while len(os.fsencode(name)) > MAX_BORROWED_BYTES:  # a character may take four bytes
-        name = name[:-1]
-    return f".{name}."
+@contextmanager
+def new_file_writer(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a stream as `atomic_writer` does, whose content replaces nothing.
+
+    Raises:
+        UsageError: Another process made the file meanwhile; it stays.
+        UnavailableError: The directory cannot be written, or the disk is full.
+    """
+    with temporary_file(path) as (stream, temporary):
+        yield stream
+        finish_temporary(stream, temporary)
+        try:
+            take_free_name(temporary, path)
+        except FileExistsError:
+            raise UsageError(f"{path}: came into being meanwhile; nothing was written over it") from None
+    flush_directory(path.parent)
+
+
+@contextmanager
+def temporary_file(path: Path) -> Iterator[tuple[IO[bytes], Path]]:
+    """Yield a new file beside `path`, locked, as a stream and by name; it is removed at the end if it has that name.
+
+    Raises:
+        UnavailableError: It cannot be made, or something in the block cannot be written.
+    """
+    remove_abandoned(list_leftovers(path))
+    with refuse_unwritable(path), ExitStack() as stack:
+        make_directory(path.parent)
+        while True:
+            temporary = draw_temporary(path)
+            stack.callback(temporary.unlink, missing_ok=True)  # before it is made: a signal may come right after
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            stream = stack.enter_context(os.fdopen(os.open(temporary, flags, 0o600), "wb"))
+            if is_held(stream.fileno(), temporary):
+                break
+        yield stream, temporary
+
+
+def finish_temporary(stream: IO[bytes], temporary: Path) -> None:
+    """Put a file's content on the disk, and give it the mode of a new file.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    stream.flush()
+    flush_file(stream.fileno())
+    set_mode(temporary, 0o666 & ~current_umask())
+
+
+def take_free_name(temporary: Path, path: Path) -> None:
+    """Give a file its final name unless something has it.
+
+    Raises:
+        FileExistsError: Something has it.
+        OSError: It cannot be named so.
+    """
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without second names
+        path.open("xb").close()
+        temporary.replace(path)
 
 
 def make_directory(directory: Path) -> None:
@@ -108,6 +146,17 @@ def write_atomically(path: Path, content: bytes) -> None:
         UnavailableError: The directory cannot be written, or the disk is full.
     """
     with atomic_writer(path) as stream:
+        stream.write(content)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write `content` to a file that did not exist, whole or not at all.
+
+    Raises:
+        UsageError: Another process made the file meanwhile; it stays.
+        UnavailableError: The directory cannot be written, or the disk is full.
+    """
+    with new_file_writer(path) as stream:
         stream.write(content)
 
 
@@ -198,27 +247,6 @@ def close_written(stream: IO[bytes], *, path: Path) -> None:
     except OSError as error:
         if not is_error_under_way:
             raise UnavailableError(f"{path}: cannot be written ({error.strerror})") from None
-
-
-def remove_leftovers(directory: Path) -> list[Path]:
-    """Remove the files that interrupted atomic writes left below `directory`, and return their paths."""
-    leftovers = sorted(path for path in directory.rglob(".*.tmp") if path.is_file() and not path.is_symlink())
-    try:
-        for path in leftovers:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise UnavailableError(f"{error.filename}: cannot be removed ({error.strerror})") from None
-    return leftovers
-
-
-def list_leftovers(path: Path) -> list[Path]:
-    """Return the files and folders that killed writers of `path` left beside it, not yet renamed to it."""
-    beginning = begin_temporary_name(path)
-    return sorted(
-        other
-        for other in path.parent.glob(".*.tmp")
-        if other.name.startswith(beginning) and TEMPORARY_ENDING.fullmatch(other.name.removeprefix(beginning))
-    )
 
 
 def current_umask() -> int:

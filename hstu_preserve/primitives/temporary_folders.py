@@ -3,24 +3,26 @@
 The writer holds a lock on it, so that leftovers of killed processes can be told from a folder that is being written.
 """
 
-import fcntl
 import os
-import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from hstu_preserve.primitives.files import (
+from hstu_preserve.errors import UnavailableError
+from hstu_preserve.primitives.files import current_umask, flush_directory, make_directory, refuse_unwritable, set_mode
+from hstu_preserve.primitives.temporaries import (
     FOLDER_FLAGS,
-    begin_temporary_name,
-    current_umask,
-    flush_directory,
+    draw_temporary,
+    is_abandoned,
+    is_held,
     list_leftovers,
-    make_directory,
-    refuse_unwritable,
-    set_mode,
+    remove_abandoned,
 )
+
+SCRATCH_NAME = "hstu-preserve"
+TMPDIR_ADVICE = "name a folder with room for the unpacked bundle in TMPDIR"
 
 
 def require_nothing() -> None:
@@ -43,7 +45,7 @@ def whole_folder(directory: Path, *, require_free: Callable[[], None] = require_
     with ExitStack() as stack:
         with refuse_unwritable(directory):
             make_directory(directory.parent)
-            remove_abandoned_folders(directory)
+            remove_abandoned(list_leftovers(directory))
             temporary = stack.enter_context(temporary_folder(directory))
         yield temporary
         with refuse_unwritable(directory):
@@ -55,6 +57,36 @@ def whole_folder(directory: Path, *, require_free: Callable[[], None] = require_
 
 
 @contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Yield a new empty folder where TMPDIR says, which does not outlive the block.
+
+    Raises:
+        UnavailableError: It cannot be made there, or there is no room for what the block writes.
+    """
+    named = os.environ.get("TMPDIR")
+    try:
+        place = Path(named or tempfile.gettempdir())  # what TMPDIR names, where Python would go on to another one
+        with temporary_folder(place / SCRATCH_NAME) as folder:
+            yield folder
+    except UnavailableError as error:
+        if str(error).startswith(f"{place}{os.sep}") and "cannot be written" in str(error):
+            raise UnavailableError(f"{error}; {TMPDIR_ADVICE}") from None
+        raise
+    except OSError as error:
+        where = f"TMPDIR={named}" if named else "no folder for temporary files"
+        raise UnavailableError(f"{where}: cannot be written ({error.strerror or error}); {TMPDIR_ADVICE}") from None
+
+
+def list_abandoned_scratch_folders() -> list[Path]:
+    """Return the folders that killed processes left where TMPDIR says."""
+    try:
+        place = Path(os.environ.get("TMPDIR") or tempfile.gettempdir())
+    except OSError:
+        return []
+    return [folder for folder in list_leftovers(place / SCRATCH_NAME) if is_abandoned(folder)]
+
+
+@contextmanager
 def temporary_folder(directory: Path) -> Iterator[Path]:
     """Yield a new empty folder beside `directory`, locked; if it still has its name at the end, it is removed.
 
@@ -63,7 +95,7 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
     """
     while True:
         # Not mkdtemp: a signal could come between the folder and the `try` that removes it.
-        temporary = directory.parent / f"{begin_temporary_name(directory)}{secrets.token_hex(4)}.tmp"
+        temporary = draw_temporary(directory)
         try:
             temporary.mkdir(mode=0o700)
             if (descriptor := hold_folder(temporary)) is not None:
@@ -77,36 +109,12 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
 
 
 def hold_folder(folder: Path) -> int | None:
-    """Return a descriptor of the folder, locked if the file system can lock; None if the folder is gone.
-
-    Between being made and being locked it looks abandoned, so another process may just be removing it.
-    """
+    """Return a descriptor of the folder, locked if the file system can lock; None if the folder is gone."""
     try:
         descriptor = os.open(folder, FOLDER_FLAGS)
     except FileNotFoundError:
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits until nobody is removing it
-    except OSError:
-        return descriptor  # without locks nobody removes it
-    if folder.exists():
+    if is_held(descriptor, folder):
         return descriptor
     os.close(descriptor)
     return None
-
-
-def remove_abandoned_folders(directory: Path) -> None:
-    """Remove the folders that killed processes left beside `directory`; one that may still be written stays."""
-    for folder in list_leftovers(directory):
-        try:
-            descriptor = os.open(folder, FOLDER_FLAGS)
-        except OSError:
-            continue  # a file, a link, somebody else's, or gone
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            continue
-        else:
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(descriptor)

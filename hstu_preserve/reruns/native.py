@@ -1,6 +1,5 @@
 """Run a bundle again with this program's code, and have `verdict` judge the outcome."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from hstu_preserve.evaluation.one_evaluation import evaluators_agree
 from hstu_preserve.evaluation.ranks import compare_ranks, write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.primitives.temporary_folders import scratch_folder
 from hstu_preserve.primitives.threads import require_threads
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
@@ -166,11 +166,11 @@ class NativeRunner:
     def judge_training(self) -> list[Verdict]:
         """Train the recipe anew with the recorded seed, and judge the final state and the claims."""
         threads = recorded_threads(self.run.environment.numerics)
-        with threads, tempfile.TemporaryDirectory(prefix="hstu-preserve-") as temporary:
+        with threads, scratch_folder() as temporary:
             chain = read_chain(self.bundle.root / self.run.gin_file, root=self.bundle.root / CONFIG_FOLDER)
             retrained = train_chain(
                 Plan(chain=chain, resolution=resolve(chain), store=self.store, device=self.device),
-                output=(self.output or Path(temporary)) / RETRAINED_NAME,
+                output=(self.output or temporary) / RETRAINED_NAME,
                 voice=self.voice,
             )
         numerics = retrained.environment.numerics

@@ -9,7 +9,8 @@ from hstu_preserve.bundle.layout import CONFIG_FOLDER, DATA_FOLDER, ENVIRONMENT,
 from hstu_preserve.compute.world import World
 from hstu_preserve.data.store import Store, open_store, verify_store, write_store
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
-from hstu_preserve.primitives.files import list_leftovers, read_bytes, write_atomically
+from hstu_preserve.primitives.files import read_bytes, write_atomically
+from hstu_preserve.primitives.temporaries import list_leftovers
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.runs.lock import hold

@@ -11,8 +11,8 @@ from hstu_preserve.compute.machine import choose_device
 from hstu_preserve.compute.processes import find_processes
 from hstu_preserve.compute.world import join_world
 from hstu_preserve.errors import LostProcessError
-from hstu_preserve.primitives.files import remove_leftovers
 from hstu_preserve.primitives.leaving import leave
+from hstu_preserve.primitives.temporaries import remove_abandoned_below
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import RunRecord
@@ -99,7 +99,7 @@ def train_and_seal(run: OpenedRun, *, now: RunRecord, durability: Durability) ->
         durability: Whether to go on with the run, when checkpoints are written, and which stay.
     """
     if run.world.is_first:
-        remove_leftovers(run.output)
+        remove_abandoned_below(run.output)
     training = TrainingRun(run.recipe, run.store, device=run.device, world=run.world)
     folder = CheckpointFolder(
         run.output / CHECKPOINT_FOLDER,

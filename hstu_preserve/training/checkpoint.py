@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from hstu_preserve.checkpoint_files.safety import require_safe_stream
 from hstu_preserve.compute.generator_states import capture_rng
 from hstu_preserve.errors import CheckpointError, MissingPathError, UnavailableError, UsageError
-from hstu_preserve.primitives.files import atomic_writer
+from hstu_preserve.primitives.files import atomic_writer, new_file_writer
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.position import Position
 
@@ -100,13 +100,33 @@ def write_checkpoint(path: Path, content: Content) -> None:
         UnavailableError: The file cannot be written.
     """
     with atomic_writer(path) as stream:
-        watched = WatchedStream(stream)
-        try:
-            torch.save(content, cast("IO[bytes]", watched))
-        except RuntimeError:
-            if watched.error is None:
-                raise
-            raise watched.error from None  # torch names positions in its container, not the full disk or the signal
+        save(content, stream)
+
+
+def write_new_checkpoint(path: Path, content: Content) -> None:
+    """Write a checkpoint as `write_checkpoint` does, to a file that did not exist.
+
+    Raises:
+        UsageError: Another process made the file meanwhile; it stays.
+        UnavailableError: The file cannot be written.
+    """
+    with new_file_writer(path) as stream:
+        save(content, stream)
+
+
+def save(content: Content, stream: IO[bytes]) -> None:
+    """Write a checkpoint to a stream.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    watched = WatchedStream(stream)
+    try:
+        torch.save(content, cast("IO[bytes]", watched))
+    except RuntimeError:
+        if watched.error is None:
+            raise
+        raise watched.error from None  # torch names positions in its container, not the full disk or the signal
 
 
 class WatchedStream:

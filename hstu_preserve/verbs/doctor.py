@@ -1,13 +1,15 @@
 """Diagnose which commands this machine can run, and say what to install for the others."""
 
-import importlib.util
 import os
+import shlex
+import shutil
 from pathlib import Path
 
 from hstu_preserve.compute.machine import describe_environment, find_numerics
 from hstu_preserve.data.finding import STORES_VARIABLE
 from hstu_preserve.errors import UnavailableError
-from hstu_preserve.primitives.environment import INSTALL_TORCH, installed_versions
+from hstu_preserve.primitives.environment import INSTALL_TORCH, find_torch_problem, installed_versions
+from hstu_preserve.primitives.temporary_folders import list_abandoned_scratch_folders, scratch_folder
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.results import Capability, Diagnosis
@@ -24,6 +26,7 @@ def doctor() -> Diagnosis:
         check_operators(),
         check_gpu(),
         check_stores(),
+        check_temporary_files(),
     )
     return Diagnosis(environment=describe_environment(numerics), capabilities=capabilities)
 
@@ -31,8 +34,9 @@ def doctor() -> Diagnosis:
 def check_torch(numerics: NumericsRecord | None) -> Capability:
     """Say whether training and evaluation can run."""
     name = "train, evaluate, reproduce"
-    if numerics is None:
-        return Capability(name=name, is_available=False, detail="PyTorch is not installed", advice=INSTALL_TORCH)
+    problem = find_torch_problem()
+    if problem is not None or numerics is None:
+        return Capability(name=name, is_available=False, detail=problem or "", advice=INSTALL_TORCH)
     detail = f"torch {numerics.torch}, {numerics.cpu_capability}, {count(numerics.threads, 'thread')}"
     from hstu_preserve.compute.threads import require_computing_threads
 
@@ -46,8 +50,9 @@ def check_torch(numerics: NumericsRecord | None) -> Capability:
 def check_operators() -> Capability:
     """Say whether fbgemm's jagged operators load; a wrong pair of versions is named."""
     name = "fbgemm's jagged operators"
-    if importlib.util.find_spec("torch") is None:
-        return Capability(name=name, is_available=False, detail="PyTorch is not installed", advice=INSTALL_TORCH)
+    torch_problem = find_torch_problem()
+    if torch_problem is not None:
+        return Capability(name=name, is_available=False, detail=torch_problem, advice=INSTALL_TORCH)
     from hstu_preserve.model.jagged import fbgemm_problem
 
     problem = fbgemm_problem()
@@ -62,8 +67,9 @@ def check_operators() -> Capability:
 def check_gpu() -> Capability:
     """Say whether `--device cuda` works."""
     name = "--device cuda"
-    if importlib.util.find_spec("torch") is None:
-        return Capability(name=name, is_available=False, detail="PyTorch is not installed", advice=INSTALL_TORCH)
+    torch_problem = find_torch_problem()
+    if torch_problem is not None:
+        return Capability(name=name, is_available=False, detail=torch_problem, advice=INSTALL_TORCH)
     import torch
 
     if torch.cuda.is_available():
@@ -81,3 +87,19 @@ def check_stores() -> Capability:
     detail = f"{folder}: no such directory" if folder else f"{STORES_VARIABLE} is not set"
     advice = f"export {STORES_VARIABLE}=FOLDER, or name a store with --data"
     return Capability(name="stores found by name", is_available=False, detail=detail, advice=advice)
+
+
+def check_temporary_files() -> Capability:
+    """Say whether there is a folder to unpack bundles into, and name what killed commands left there."""
+    name = "room for unpacked bundles"
+    try:
+        with scratch_folder() as folder:
+            place = folder.parent
+    except UnavailableError as error:
+        return Capability(name=name, is_available=False, detail=str(error), advice=None)
+    abandoned = [str(path) for path in list_abandoned_scratch_folders()]
+    free = f"{shutil.disk_usage(place).free / 1e9:.1f} GB free in {place}"
+    if not abandoned:
+        return Capability(name=name, is_available=True, detail=free, advice=None)
+    advice = f"left by commands that were killed, and not needed: rm -r {shlex.join(abandoned)}"
+    return Capability(name=name, is_available=True, detail=free, advice=advice)

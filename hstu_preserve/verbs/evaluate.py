@@ -13,10 +13,11 @@ from hstu_preserve.data.finding import (
 from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.one_evaluation import count_comparable, evaluators_agree
-from hstu_preserve.evaluation.ranks import write_ranks
+from hstu_preserve.evaluation.ranks import encode_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.sources import obtain
+from hstu_preserve.primitives.files import write_new
 from hstu_preserve.primitives.text_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.environment import NumericsRecord
@@ -133,7 +134,7 @@ def make_result(
 ) -> EvaluationResult:
     """Return the result, after writing the ranks if the user asked for them."""
     if ranks_path is not None:
-        write_ranks(ranks_path, evaluated.ranks)
+        write_new(ranks_path, encode_ranks(evaluated.ranks))
     return EvaluationResult(
         target=target,
         checkpoint=checkpoint,

@@ -6,7 +6,7 @@ from hstu_preserve.bundle.destinations import require_new
 from hstu_preserve.errors import UsageError
 from hstu_preserve.library.sources import Source, obtain
 from hstu_preserve.primitives.digests import sha256_of_file
-from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.primitives.files import write_new
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.publication.model_cards import write_card_of
 from hstu_preserve.records.results import ExportResult
@@ -45,7 +45,7 @@ def export(
     require_new(output, option="--output")
     source = obtain(str(target), voice=voice)
     if format == MODEL_CARD:
-        write_atomically(output, write_card_of(source).encode())
+        write_new(output, write_card_of(source).encode())
     else:
         write_meta_checkpoint(source, output=output)
     return ExportResult(path=output, format=format, sha256=sha256_of_file(output))
@@ -55,9 +55,9 @@ def write_meta_checkpoint(source: Source, *, output: Path) -> None:
     """Write a bundle's weights under upstream's names."""
     from hstu_preserve.model.upstream_weights import build_for_weights, to_upstream
     from hstu_preserve.reruns.opening import open_run
-    from hstu_preserve.training.checkpoint import read_checkpoint, write_checkpoint
+    from hstu_preserve.training.checkpoint import read_checkpoint, write_new_checkpoint
 
     with open_run(source) as bundle:
         checkpoint = read_checkpoint(bundle.checkpoint)
         model = build_for_weights(bundle.manifest.run.recipe, checkpoint.weights, source=bundle.manifest.checkpoint)
-        write_checkpoint(output, {"epoch": checkpoint.epoch, "model_state_dict": to_upstream(model)})
+        write_new_checkpoint(output, {"epoch": checkpoint.epoch, "model_state_dict": to_upstream(model)})

@@ -8,7 +8,7 @@ from hstu_preserve.compute.machine import describe_this_machine
 from hstu_preserve.errors import UsageError, worst_exit_code
 from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.library.targets import SAMPLE
-from hstu_preserve.primitives.files import read_bytes, write_atomically
+from hstu_preserve.primitives.files import read_bytes, write_atomically, write_new
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import ReportResult
 from hstu_preserve.report.preservation_report import PREAMBLE, write_preservation_report
@@ -52,7 +52,11 @@ def write_report(
         reproductions=reproductions,
         environment=environments[0] if environments else describe_this_machine(),
     ).encode(errors="backslashreplace")  # a target's path need not be text
-    write_atomically(markdown, content)
+    if before is None:
+        write_new(markdown, content)
+    else:
+        require_unchanged(markdown, before=before)
+        write_atomically(markdown, content)
     return ReportResult(
         path=markdown,
         experiments=len(catalog.experiments) + len(reproductions),
@@ -60,6 +64,12 @@ def write_report(
         is_changed=content != before,
         exit_code=worst_exit_code(one.exit_code for one in reproductions),
     )
+
+
+def require_unchanged(path: Path, *, before: bytes) -> None:
+    """Raise UsageError if the report that is to be replaced is no longer the one that was there."""
+    if not path.is_file() or read_bytes(path) != before:
+        raise UsageError(f"{path}: changed meanwhile, and was left as it is now; run the same command again")
 
 
 def read_earlier_report(path: Path) -> bytes | None:

@@ -11,7 +11,7 @@ from hstu_preserve.errors import (
     VerificationError,
 )
 from hstu_preserve.legacy.recognition import require_native
-from hstu_preserve.primitives.files import write_atomically
+from hstu_preserve.primitives.files import write_new
 from hstu_preserve.records.signature import (
     SigningResult,
 )
@@ -60,5 +60,5 @@ def sign(bundle: str | Path, *, key: str | Path, passphrase: str | None = None) 
     stored = read_stored_manifest(path)
     require_same(verification.identity, stored, path=path)
     envelope = signature.sign(stored.content, private_key=private_key)
-    write_atomically(destination, envelope.to_json())
+    write_new(destination, envelope.to_json())
     return SigningResult(bundle=path, path=destination, identity=stored.identity, keyid=envelope.signatures[0].keyid)

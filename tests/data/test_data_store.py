@@ -19,7 +19,7 @@ from hstu_preserve.data.store import (
 )
 from hstu_preserve.errors import ContentError, DataMismatchError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.digests import sha256_of_bytes
-from hstu_preserve.primitives.temporary_folders import remove_abandoned_folders
+from hstu_preserve.primitives.temporaries import MARK, list_leftovers, remove_abandoned
 from hstu_preserve.records.store import ArrayRecord, StoreRecord, fingerprint_of
 from tests.data.strategies import Event, events, make_store
 
@@ -95,18 +95,21 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytes
     assert not list(tmp_path.iterdir())
 
 
+MARKED = [f"{name}.a1b2c3d4{MARK}" for name in (".store", ".store.b", ".other")]
+
+
 def test_what_a_killed_attempt_left_is_removed_by_the_next(tmp_path: Path) -> None:
-    for name in (".store.a1b2c3_d.tmp", ".store.b.a1b2c3_d.tmp", ".other.a1b2c3_d.tmp", ".store.mine.tmp"):
+    for name in (*MARKED, ".store.mine.tmp"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "item_ids.npy").write_bytes(b"half")
     write_store(make_store(ROWS), tmp_path / "store")
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == [".other.a1b2c3_d.tmp", ".store.b.a1b2c3_d.tmp", ".store.mine.tmp", "store"]
+    assert left == sorted([*MARKED[1:], ".store.mine.tmp", "store"])
 
 
 def test_what_a_living_process_is_writing_stays(tmp_path: Path) -> None:
     with new_store_folder(tmp_path / "store") as folder:
-        remove_abandoned_folders(tmp_path / "store")
+        remove_abandoned(list_leftovers(tmp_path / "store"))
         assert list(tmp_path.iterdir()) == [folder]
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
 
@@ -120,7 +123,7 @@ def test_a_folder_that_looked_abandoned_before_it_was_locked_is_made_anew(
     def sweep_and_lock(descriptor: int, operation: int) -> None:
         if operation == fcntl.LOCK_EX and not swept:
             swept.extend(tmp_path.iterdir())
-            remove_abandoned_folders(tmp_path / "store")
+            remove_abandoned(list_leftovers(tmp_path / "store"))
             assert not swept[0].exists()
         lock(descriptor, operation)
 

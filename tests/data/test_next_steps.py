@@ -29,7 +29,7 @@ def test_it_is_said_with_and_without_a_folder_of_stores(tmp_path: Path, monkeypa
     for folder in ("", str(tmp_path)):
         monkeypatch.setenv(STORES_VARIABLE, folder)
         with pytest.raises(UnavailableError, match="data prepare ml-1m"):
-            search_stores(lambda _: False, wanted="dataset ml-1m", name="ml-1m")
+            search_stores(lambda _: False, wanted="dataset ml-1m", advice=advise("ml-1m"))
 
 
 def test_the_line_to_change_is_one_that_recipes_have() -> None:

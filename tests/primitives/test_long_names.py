@@ -11,7 +11,8 @@ from hstu_preserve.bundle.tree import read_at_most
 from hstu_preserve.cli.main import main
 from hstu_preserve.data.sources import open_source
 from hstu_preserve.errors import MissingPathError, UsageError
-from hstu_preserve.primitives.files import MAX_NAME_BYTES, list_leftovers, write_atomically
+from hstu_preserve.primitives.files import MAX_NAME_BYTES, write_atomically
+from hstu_preserve.primitives.temporaries import list_leftovers
 from hstu_preserve.primitives.temporary_folders import temporary_folder, whole_folder
 
 LETTERS = {"one byte": "x", "two bytes": "ü", "three bytes": "あ", "four bytes": "😀", "no text": "\udcff"}

@@ -142,12 +142,13 @@ class Forgery:
 
         self.edit_journals(edit)
 
-    def measure_everywhere(self, epoch: int, **metrics: float) -> None:
+    def measure_everywhere(self, epoch: int, **metrics: float | None) -> None:
         """Change metrics of an epoch wherever they are recorded: curve, final, claims, journals and event file."""
         names = {name.replace("_at_", "@"): value for name, value in metrics.items()}
         self.record_everywhere(epoch, metrics={**self.results["epochs"][epoch]["metrics"], **names})
         for name, value in names.items():
-            self.show(f"eval_epoch/{name}", step=epoch, value=value)
+            if value is not None:
+                self.show(f"eval_epoch/{name}", step=epoch, value=value)
             for claim in self.claims if epoch == 11 else []:
                 if claim["policy"]["metric"] == name:
                     claim["value"] = value

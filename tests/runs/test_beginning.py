@@ -56,7 +56,12 @@ def resume(output: Path, store: Path) -> None:
 
 @pytest.mark.parametrize(
     "half",
-    [".environment.json.a1b2c3_d.tmp", ".run.json.a1b2c3_d.tmp", ".data.a1b2c3_d.tmp/", "config/.x.gin.a1b2c3_d.tmp"],
+    [
+        ".environment.json.a1b2c3d4.hstu-preserve.tmp",
+        ".run.json.a1b2c3d4.hstu-preserve.tmp",
+        ".data.a1b2c3d4.hstu-preserve.tmp/",
+        "config/.x.gin.a1b2c3d4.hstu-preserve.tmp",
+    ],
 )
 def test_what_a_killed_beginning_wrote_by_half_is_removed_and_the_run_begun(
     half: str, cut_off: Path, store: Path
@@ -72,10 +77,12 @@ def test_what_a_killed_beginning_wrote_by_half_is_removed_and_the_run_begun(
     verify_store(open_store(cut_off / DATA_FOLDER))
 
 
-@pytest.mark.parametrize("name", [".data.mine.tmp", ".notes.a1b2c3_d.tmp", ".run.json.backup.a1b2c3_d.tmp"])
+@pytest.mark.parametrize(
+    "name", [".data.mine.tmp", ".notes.a1b2c3d4.hstu-preserve.tmp", ".run.json.backup.a1b2c3d4.hstu-preserve.tmp"]
+)
 def test_what_the_program_does_not_write_itself_stays(name: str, cut_off: Path, store: Path) -> None:
     (cut_off / name).write_text("precious")
-    (cut_off / ".run.json.a1b2c3_d.tmp").write_text("half")
+    (cut_off / ".run.json.a1b2c3d4.hstu-preserve.tmp").write_text("half")
     before = list_tree(cut_off)
     with pytest.raises(UsageError, match=f"holds {name} and no {RUN_RECORD}"):
         resume(cut_off, store)

@@ -24,6 +24,7 @@ from hstu_preserve.errors import (
     UnavailableError,
     UsageError,
 )
+from hstu_preserve.primitives.temporaries import MARK
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.journal import JournalRecord
@@ -255,8 +256,16 @@ def test_a_checkpoint_without_a_journal_is_gone_round(crashed: Path, store: Path
 
 
 def test_what_an_interrupted_write_left_is_removed(crashed: Path, store: Path, undisturbed: dict[str, object]) -> None:
-    (crashed / CHECKPOINT_FOLDER / ".x_step8.abcd.tmp").write_bytes(b"half a checkpoint")
+    half = crashed / CHECKPOINT_FOLDER / f".x_step8.a1b2c3d4{MARK}"
+    half.write_bytes(b"half a checkpoint")
+    theirs = [crashed / CHECKPOINT_FOLDER / ".notes.tmp", crashed / ".draft.abcdefgh.tmp"]
+    for path in theirs:
+        path.write_text("precious")
     resume(crashed, store)
+    assert not half.exists()
+    assert {path.read_text() for path in theirs} == {"precious"}
+    for path in theirs:
+        path.unlink()
     assert summarize(crashed) == undisturbed
 
 

@@ -1,1 +1,1 @@
-"""Prepared data: sources, the store, batches."""
+"""Prepared data: stores, and the batches that are read from them."""

@@ -6,7 +6,7 @@ from typing import NoReturn
 import numpy as np
 
 from hstu_preserve.data.arrays import AnyArray, Int32Array, Int64Array, Uint8Array
-from hstu_preserve.data.movielens import MovieTable
+from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.errors import ContentError
 from hstu_preserve.records.store import (

@@ -9,7 +9,7 @@ import numpy as np
 
 from hstu_preserve.data.arrays import AnyArray, Int32Array
 from hstu_preserve.data.event_runs import EventRuns
-from hstu_preserve.data.movielens import MovieTable
+from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.store import ARRAY_DTYPES, describe_array, write_arrays
 from hstu_preserve.data.store_building import (
     Origin,

@@ -6,7 +6,7 @@ from math import isqrt
 import numpy as np
 
 from hstu_preserve.data.arrays import Int64Array
-from hstu_preserve.data.movielens import MovieTable
+from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.synthetic.draws import Purpose, draw, scale_below, take_bits
 
 WEIGHT_SCALE = 2**16

@@ -16,7 +16,7 @@ import numpy as np
 
 from hstu_preserve.data.arrays import BoolArray, Int64Array, Uint64Array
 from hstu_preserve.data.event_runs import open_event_runs
-from hstu_preserve.data.movielens import MovieTable
+from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
 from hstu_preserve.data.store_building import Origin

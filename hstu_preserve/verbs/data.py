@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from hstu_preserve.data.amazon import prepare_amazon
 from hstu_preserve.data.known_datasets import AMAZON_BOOKS
 from hstu_preserve.data.oddities import list_oddities
-from hstu_preserve.data.preparation import prepare_movielens
-from hstu_preserve.data.sasrec_format import import_sasrec_format
 from hstu_preserve.data.store import Store, open_store, verify_store
 from hstu_preserve.errors import UsageError
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.raw_data.amazon import prepare_amazon
+from hstu_preserve.raw_data.preparation import prepare_movielens
+from hstu_preserve.raw_data.sasrec_format import import_sasrec_format
 from hstu_preserve.records.results import StoreResult
 from hstu_preserve.records.store import TiePolicy
 from hstu_preserve.synthetic.stores import (

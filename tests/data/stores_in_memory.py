@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hstu_preserve.data.movielens import MovieTable
+from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.ratings import Ratings, join_ratings
 from hstu_preserve.data.store import ARRAY_DTYPES, Store, assemble_store, describe_array
 from hstu_preserve.data.store_building import (

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from hstu_preserve.data.movielens import MovieTable
+from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import Store
 from hstu_preserve.data.store_building import Origin

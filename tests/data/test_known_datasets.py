@@ -8,8 +8,8 @@ import pytest
 
 from hstu_preserve.data import known_datasets
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS, Layout, list_count_differences
-from hstu_preserve.data.preparation import prepare_movielens
 from hstu_preserve.errors import ContentError
+from hstu_preserve.raw_data.preparation import prepare_movielens
 from hstu_preserve.records.store import StoreCounts, TiePolicy
 from tests.data.raw_files import format_ratings, write_layout, zip_folder
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from hstu_preserve.data.movielens import MovieTable
+from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.store import Store
 from hstu_preserve.inputs.items import describe_items, find_decades
 from hstu_preserve.model.items import NUM_DECADES

@@ -9,11 +9,11 @@ import pytest
 from hstu_preserve.bundle.destinations import require_new
 from hstu_preserve.bundle.tree import read_at_most
 from hstu_preserve.cli.main import main
-from hstu_preserve.data.sources import open_source
 from hstu_preserve.errors import MissingPathError, UsageError
 from hstu_preserve.primitives.files import MAX_NAME_BYTES, write_atomically
 from hstu_preserve.primitives.temporaries import list_leftovers
 from hstu_preserve.primitives.temporary_folders import temporary_folder, whole_folder
+from hstu_preserve.raw_data.sources import open_source
 
 LETTERS = {"one byte": "x", "two bytes": "ü", "three bytes": "あ", "four bytes": "😀", "no text": "\udcff"}
 EVERY_LETTER = pytest.mark.parametrize("letter", LETTERS.values(), ids=LETTERS)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from hstu_preserve.data.event_runs import open_event_runs
 from hstu_preserve.data.known_datasets import find_known_dataset, require_published_counts
-from hstu_preserve.data.movielens import read_movies, read_ratings
-from hstu_preserve.data.sources import open_source
 from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
 from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import UsageError
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
+from hstu_preserve.raw_data.movielens import read_movies, read_ratings
+from hstu_preserve.raw_data.sources import open_source
 from hstu_preserve.records.store import TiePolicy
 
 GROUPLENS_NOTICE = (

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hstu_preserve.data.arrays import Int64Array, Uint8Array
-from hstu_preserve.data.number_fields import MALFORMED, parse_half_stars, parse_ids, parse_whole_numbers
+from hstu_preserve.raw_data.number_fields import MALFORMED, parse_half_stars, parse_ids, parse_whole_numbers
 
 fields = st.lists(
     st.one_of(st.integers(0, 10**16).map(str), st.text("0123456789.+-e \x00", max_size=17)), min_size=1, max_size=20

@@ -16,16 +16,17 @@ import numpy.typing as npt
 from hstu_preserve.data.arrays import BoolArray, Int64Array, Uint8Array
 from hstu_preserve.data.event_runs import EventRuns, open_event_runs
 from hstu_preserve.data.known_datasets import AMAZON_BOOKS, KNOWN_DATASETS
-from hstu_preserve.data.movielens import RatingsFormat, find_breaks, make_plain_table, refuse_line
-from hstu_preserve.data.number_fields import MALFORMED, parse_half_stars, parse_whole_numbers
+from hstu_preserve.data.movie_table import make_plain_table
 from hstu_preserve.data.ratings import Ratings
-from hstu_preserve.data.sources import DirectorySource, read_line_blocks
 from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
 from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import ContentError, MissingPathError, UsageError
 from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
+from hstu_preserve.raw_data.movielens import RatingsFormat, find_breaks, refuse_line
+from hstu_preserve.raw_data.number_fields import MALFORMED, parse_half_stars, parse_whole_numbers
+from hstu_preserve.raw_data.sources import DirectorySource, read_line_blocks
 from hstu_preserve.records.store import TiePolicy
 
 FILE_NAME = "ratings_Books.csv"

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hstu_preserve.data.amazon import NOTICE as AMAZON_NOTICE
 from hstu_preserve.data.arrays import Int32Array, Int64Array
 from hstu_preserve.data.event_runs import open_event_runs
 from hstu_preserve.data.known_datasets import (
@@ -22,8 +21,18 @@ from hstu_preserve.data.known_datasets import (
     list_count_differences,
     require_published_counts,
 )
-from hstu_preserve.data.movielens import MAX_TABLE_BYTES, MovieTable, decode, make_plain_table, parse_movies_csv
-from hstu_preserve.data.number_fields import (
+from hstu_preserve.data.movie_table import MovieTable, make_plain_table
+from hstu_preserve.data.ratings import Ratings
+from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
+from hstu_preserve.data.store_building import Origin
+from hstu_preserve.data.store_streaming import stream_arrays
+from hstu_preserve.errors import ContentError, UnavailableError
+from hstu_preserve.primitives.files import open_stream
+from hstu_preserve.primitives.text import NotUtf8Error
+from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.raw_data.amazon import NOTICE as AMAZON_NOTICE
+from hstu_preserve.raw_data.movielens import MAX_TABLE_BYTES, decode, parse_movies_csv
+from hstu_preserve.raw_data.number_fields import (
     ID_RULE,
     MALFORMED,
     MAX_ID,
@@ -34,16 +43,8 @@ from hstu_preserve.data.number_fields import (
     parse_ids_from_zero,
     parse_whole_numbers,
 )
-from hstu_preserve.data.preparation import GROUPLENS_NOTICE
-from hstu_preserve.data.ratings import Ratings
-from hstu_preserve.data.sources import read_whole
-from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
-from hstu_preserve.data.store_building import Origin
-from hstu_preserve.data.store_streaming import stream_arrays
-from hstu_preserve.errors import ContentError, UnavailableError
-from hstu_preserve.primitives.files import open_stream
-from hstu_preserve.primitives.text import NotUtf8Error
-from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.raw_data.preparation import GROUPLENS_NOTICE
+from hstu_preserve.raw_data.sources import read_whole
 from hstu_preserve.records.store import StoreCounts, StoreRecord, TiePolicy
 
 USER_COLUMN = "user_id"

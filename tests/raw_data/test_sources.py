@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS, Layout, find_known_dataset
-from hstu_preserve.data.movielens import read_movies, read_ratings
-from hstu_preserve.data.preparation import prepare_movielens
 from hstu_preserve.data.ratings import join_ratings
-from hstu_preserve.data.sources import open_source, read_whole
 from hstu_preserve.errors import ContentError, MissingPathError, UnknownNameError
+from hstu_preserve.raw_data.movielens import read_movies, read_ratings
+from hstu_preserve.raw_data.preparation import prepare_movielens
+from hstu_preserve.raw_data.sources import open_source, read_whole
 from hstu_preserve.records.store import TiePolicy
 from tests.data.raw_files import write_layout, zip_folder
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hstu_preserve.data import amazon, sources
-from hstu_preserve.data.amazon import prepare_amazon
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError, MissingPathError, UsageError
+from hstu_preserve.raw_data import amazon, sources
+from hstu_preserve.raw_data.amazon import prepare_amazon
 from hstu_preserve.records.store import TiePolicy
 
 Line = tuple[str, str, int, int]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hstu_preserve.data.known_datasets import Layout
-from hstu_preserve.data.preparation import prepare_movielens
 from hstu_preserve.errors import ContentError, UsageError
+from hstu_preserve.raw_data.preparation import prepare_movielens
 from hstu_preserve.records.store import StoreCounts, TiePolicy
 from tests.data.raw_files import write_layout
 

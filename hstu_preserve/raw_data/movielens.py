@@ -9,9 +9,12 @@ from typing import NoReturn
 
 import numpy as np
 
-from hstu_preserve.data.arrays import Int16Array, Int32Array, Int64Array, Uint8Array
+from hstu_preserve.data.arrays import Int64Array, Uint8Array
 from hstu_preserve.data.known_datasets import Layout
-from hstu_preserve.data.number_fields import (
+from hstu_preserve.data.movie_table import MovieTable
+from hstu_preserve.data.ratings import Ratings
+from hstu_preserve.errors import ContentError
+from hstu_preserve.raw_data.number_fields import (
     ID_RULE,
     MALFORMED,
     MAX_ID,
@@ -21,25 +24,13 @@ from hstu_preserve.data.number_fields import (
     parse_ids,
     parse_whole_numbers,
 )
-from hstu_preserve.data.ratings import Ratings
-from hstu_preserve.data.sources import Source, read_line_blocks, read_whole
-from hstu_preserve.errors import ContentError
+from hstu_preserve.raw_data.sources import Source, read_line_blocks, read_whole
 
 YEAR = re.compile(r"\(([0-9]{4})\)\s*$")
 NUM_LEADING_FIELDS_100K = 5
 """Of `u.item`: id, title, release date, video release date, IMDb URL; then one flag per genre."""
 MAX_TABLE_BYTES = 2**26
 NUMBER_RULES = f"; ids are {ID_RULE}, ratings {STARS_RULE}, times {TIME_RULE}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class MovieTable:
-    """The catalogue: the items that can be recommended, with their side information."""
-
-    item_ids: Int32Array
-    genres: tuple[tuple[str, ...], ...]
-    years: Int16Array
-    """The year of release; 0 if the title has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,15 +240,6 @@ def make_movie_table(numbered_rows: Iterable[tuple[int, list[str]]], *, label: s
 def split_genres(cell: str) -> tuple[str, ...]:
     """Return the genres of a cell, without blanks around them, which would make two genres of one."""
     return tuple(genre for part in cell.split("|") if (genre := part.strip()))
-
-
-def make_plain_table(item_ids: Int64Array) -> MovieTable:
-    """Return a table of items of which nothing but the id is known."""
-    return MovieTable(
-        item_ids=item_ids.astype(np.int32),
-        genres=((),) * len(item_ids),
-        years=np.zeros(len(item_ids), dtype=np.int16),
-    )
 
 
 def read_tabbed_movies(source: Source) -> MovieTable:

@@ -1,0 +1,1 @@
+"""Raw downloads of data sets, and the stores that are made of them."""

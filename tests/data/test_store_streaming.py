@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hstu_preserve.data import event_runs, sources
+from hstu_preserve.data import event_runs
 from hstu_preserve.data.event_runs import open_event_runs
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS, Layout
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import Store, new_store_folder, verify_store, write_record, write_store
 from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
+from hstu_preserve.raw_data import sources
 from hstu_preserve.raw_data.preparation import prepare_movielens
 from hstu_preserve.records.store import StoreRecord, TiePolicy
 from hstu_preserve.synthetic.stores import write_synthetic_store

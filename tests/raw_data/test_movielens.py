@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hstu_preserve.data import sources
 from hstu_preserve.data.known_datasets import Layout
 from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.ratings import Ratings, join_ratings
 from hstu_preserve.errors import ContentError
+from hstu_preserve.raw_data import sources
 from hstu_preserve.raw_data.movielens import parse_movies_csv, read_movies, read_ratings
 from hstu_preserve.raw_data.sources import DirectorySource
 from tests.data.raw_files import RATING_FILES, ROWS, Row, format_ratings, write_layout

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hstu_preserve.data import sasrec_format
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError, MissingPathError
+from hstu_preserve.raw_data import sasrec_format
 from hstu_preserve.raw_data.preparation import prepare_movielens
 from hstu_preserve.raw_data.sasrec_format import import_sasrec_format
 from hstu_preserve.records.store import TiePolicy

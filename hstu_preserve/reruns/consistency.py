@@ -134,8 +134,10 @@ def require_curve(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
 
 def require_steps(points: list[ScalarPoint], bundle: OpenedBundle) -> None:
     """Raise ContentError if the event files show other losses than were recorded step by step."""
-    shown = [(point.step, point.value) for point in points if point.tag == "losses/ar_loss"]
-    recorded = [(step.number, float(np.float32(step.loss))) for step in bundle.steps]
+    # As hexadecimal text: NaN equals itself there, and 0.0 is not -0.0.
+    shown = [(point.step, point.value.hex()) for point in points if point.tag == "losses/ar_loss"]
+    with np.errstate(over="ignore"):  # infinite in single precision, as it was written
+        recorded = [(step.number, float(np.float32(step.loss)).hex()) for step in bundle.steps]
     if shown != recorded:
         place = next((n for n, pair in enumerate(zip(shown, recorded, strict=False)) if pair[0] != pair[1]), None)
         where = f"first at entry {place}" if place is not None else f"{len(shown)} shown, {len(recorded)} recorded"

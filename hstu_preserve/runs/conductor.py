@@ -1,6 +1,8 @@
 """Conduct a training run: log, evaluate and save as the loop's events ask for it."""
 
-from hstu_preserve.errors import LostProcessError
+import math
+
+from hstu_preserve.errors import ContentError, LostProcessError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.primitives.voice import Progress
 from hstu_preserve.runs.evaluator import Evaluator
@@ -74,15 +76,32 @@ class Conductor:
 
         Raises:
             RunStopped: Somebody asked the run to stop.
+            ContentError: The loss is NaN or infinite.
         """
         if self.logs:
             self.logs.log_step(event, interval=self.settings.eval_interval)
         self.show(event)
+        self.require_finite(event)
         # All processes must leave after the same step: what they send each other would not match otherwise.
         if self.run.world.agree(self.run.stop.is_made):
             raise RunStopped
         if self.saver.is_due:
             self.saver.save(self.training.position, is_epoch_end=False)
+
+    def require_finite(self, event: StepEvent) -> None:
+        """Require a loss that is a number, the same on all processes: from any other, no later step comes back.
+
+        Raises:
+            ContentError: It is NaN or infinite.
+        """
+        if math.isfinite(event.loss):
+            return
+        newest = f"{self.saver.newest.name} is the newest checkpoint" if self.saver.newest else "no checkpoint is there"
+        raise ContentError(
+            f"{self.run.output}: stopped, since the loss of step {event.step} (epoch {event.epoch}) is {event.loss}; "
+            f"{newest}, and nothing is claimed. Train a recipe with a lower learning rate or more warm-up steps into a "
+            "new directory"
+        )
 
     def show(self, event: StepEvent) -> None:
         """Show the progress of one step."""

@@ -44,13 +44,13 @@ class Pace:
         return self.steps_taken / max(self.step_seconds, 1e-9)
 
     def estimate_seconds_left(self, *, steps_done: int, epochs_done: int) -> float | None:
-        """Return how long the rest of the run takes, None before the first evaluation has been timed.
+        """Return how long the rest of the run takes, None before a step and an evaluation were timed.
 
         Args:
             steps_done: Of the whole run, those before this process included.
             epochs_done: Likewise, evaluated.
         """
-        if not self.epochs_ended:
+        if not (self.epochs_ended and self.steps_taken):
             return None
         evaluations = (self.num_epochs - epochs_done) * self.evaluation_seconds / self.epochs_ended
         return (self.num_steps - steps_done) / self.steps_per_second + evaluations

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hstu_preserve.bundle.destinations import require_writable
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.machine import choose_device
@@ -62,6 +63,8 @@ def train_chain(
     require_includable(plan.resolution, store=plan.store)
     if not durability.resume:
         require_unused(output)
+    if not output.exists():
+        require_writable(output, option="--output")
     processes = find_processes()
     device = choose_device(plan.device)
     heard = voice if processes.rank == 0 else SILENT

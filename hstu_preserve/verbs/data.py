@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hstu_preserve.bundle.destinations import require_writable
 from hstu_preserve.data.preparation import prepare_movielens
 from hstu_preserve.data.sasrec_format import import_sasrec_format
 from hstu_preserve.data.store import Store, open_store, verify_store
@@ -37,6 +38,7 @@ def prepare_data(
     """
     if tie_policy not in PREPARATION_POLICIES:
         raise UsageError(f"--tie-policy {tie_policy}: unknown; choose stable or item_id")
+    require_writable(output, option="--output")
     store = prepare_movielens(source, name=name, tie_policy=TiePolicy(tie_policy), output=output, voice=voice)
     return describe(store, output)
 
@@ -56,6 +58,7 @@ def import_data(
     Raises:
         ContentError: A malformed line or cell.
     """
+    require_writable(output, option="--output")
     return describe(import_sasrec_format(csv, movies=movies, name=name, output=output, voice=voice), output)
 
 
@@ -79,6 +82,7 @@ def synthesize_data(
     Raises:
         UsageError: No such data can exist.
     """
+    require_writable(output, option="--output")
     store = write_synthetic_store(
         output,
         seed=seed,

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from hstu_preserve.bundle import extraction
+from hstu_preserve.bundle.destinations import require_writable
 from hstu_preserve.errors import UsageError, VerificationError
 from hstu_preserve.legacy.recognition import describe_legacy
 from hstu_preserve.library.sources import Form, obtain
@@ -31,8 +32,11 @@ def unpack(
         UsageError: The output exists, the target is a directory, or the identity is no sha256.
         VerificationError: The bundle differs from its manifest; nothing is left behind.
     """
+    if output is not None:
+        require_writable(output, option="--output")
     source = obtain(str(target), voice=voice)
     destination = output or Path(source.path.name.removesuffix(BUNDLE_SUFFIX))
+    require_writable(destination, option="--output")
     expected = None if identity is None else read_identity(identity)
     if source.form is Form.LEGACY:
         raise VerificationError(describe_legacy(source.path))

@@ -1,7 +1,6 @@
 """`verify --deep`: a bundle whose digests fit and whose parts contradict each other is refused, the part is named."""
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.cli.main import main
 from hstu_preserve.evaluation.ranks import read_ranks, write_ranks
-from hstu_preserve.event_files.reader import read_scalars
-from hstu_preserve.event_files.writer import EventWriter
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.verification import DeepCheck
 from hstu_preserve.reruns.consistency import CHECKS, check_tree
@@ -131,41 +128,6 @@ def test_a_contradiction_is_found_by_the_check_that_looks_for_it(
     reseal(tree)
     failed = [one.name for one in list_checks(tree) if not one.passed]
     assert failed == [check]
-
-
-def tell_steps(tree: Path, losses: dict[int, float]) -> None:
-    """Let the recorded steps have these losses."""
-    lines = [json.loads(line) for line in (tree / STEPS).read_text().splitlines()]
-    for step, loss in losses.items():
-        lines[step]["loss"] = loss.hex()
-    (tree / STEPS).write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
-
-
-def tell_event_file(tree: Path, losses: dict[int, float]) -> None:
-    """Let the event file have these losses."""
-    (path,) = (tree / "tb").rglob("events.out.tfevents.*")
-    points = read_scalars(path)
-    path.unlink()
-    with EventWriter.create(path.parent, wall_time=points[0].wall_time, suffix="test") as writer:
-        for point in points:
-            value = losses.get(point.step, point.value) if point.tag == "losses/ar_loss" else point.value
-            writer.scalar(point.tag, value=value, step=point.step, wall_time=point.wall_time)
-
-
-@pytest.mark.parametrize(
-    "losses",
-    [{3: math.nan}, {0: math.inf}, {1: -math.inf, 2: math.nan}, {4: 1e300}],
-    ids=["nan", "inf", "both", "huge"],
-)
-def test_losses_that_are_no_numbers_agree_with_themselves_alone(losses: dict[int, float], tmp_path: Path) -> None:
-    tree = tmp_path / "tree"
-    unpack("sample", output=tree)
-    tell_steps(tree, losses)
-    reseal(tree)
-    assert [one.name for one in list_checks(tree) if not one.passed] == ["event files"]
-    tell_event_file(tree, {step: math.inf if loss == 1e300 else loss for step, loss in losses.items()})
-    reseal(tree)
-    assert [one.name for one in list_checks(tree) if not one.passed] == []
 
 
 def test_every_check_has_a_contradiction_that_it_finds() -> None:

@@ -43,6 +43,13 @@ def test_a_resumed_run_counts_what_was_done_before_as_done() -> None:
     assert pace.summarize(loss=1) == "trained 1 epoch in 20 s: 10 steps, 1.0 steps/s, final loss 1.0000"
 
 
+def test_a_run_that_goes_on_with_an_evaluation_knows_no_pace_yet() -> None:
+    clock = Clock()
+    pace = Pace(num_steps=40, num_epochs=4, now=clock)
+    train_an_epoch(pace, clock, num_steps=0, step_seconds=1, evaluation_seconds=10)
+    assert pace.estimate_seconds_left(steps_done=30, epochs_done=3) is None
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.2, "0 s"), (59.4, "59 s"), (60, "1 min"), (200, "3 min 20 s"), (7800, "2 h 10 min"), (270_000, "3 d 3 h")],

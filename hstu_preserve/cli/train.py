@@ -8,7 +8,7 @@ import typer
 from hstu_preserve.cli.completion import complete_recipes
 from hstu_preserve.cli.options import DeviceOption, GinRootOption, JsonOption, NewDirectoryOption
 from hstu_preserve.cli.output import emit, is_first_process
-from hstu_preserve.cli.voice import spoken_in_epochs
+from hstu_preserve.cli.voice import spoken
 
 EXAMPLES = (
     "hstu-preserve train paper-hstu-ml-1m --output run",
@@ -57,7 +57,7 @@ def command(
     from hstu_preserve.runs.durability import Durability
     from hstu_preserve.verbs.train import train
 
-    with spoken_in_epochs() as voice:
+    with spoken() as voice:
         result = train(
             gin,
             output=output,

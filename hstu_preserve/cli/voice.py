@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.cli.output import tell
 from hstu_preserve.primitives.threads import start_thread
 from hstu_preserve.primitives.voice import Progress, Voice
+from hstu_preserve.primitives.wording import describe_duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -21,22 +22,15 @@ def spoken() -> Iterator[Voice]:
         yield Voice(say=tell)
         return
     from rich.console import Console
-    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    texts = (TextColumn(f"{{task.fields[{name}]}}") for name in ("amount", "figures"))
+    amount, left, figures = (TextColumn(f"{{task.fields[{name}]}}") for name in ("amount", "left", "figures"))
     what = TextColumn("{task.description}", markup=False)  # a path from the Hub may look like markup
-    columns = (what, BarColumn(), next(texts), TimeRemainingColumn(), next(texts))
+    columns = (what, BarColumn(), amount, left, figures)
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         drawing = Drawing(bar)
         yield Voice(say=tell, show=drawing.show, step_aside=drawing.step_aside)
-
-
-@contextmanager
-def spoken_in_epochs() -> Iterator[Voice]:
-    """Yield a voice as `spoken` does; if no bar can be drawn, it writes a line after each epoch."""
-    with spoken() as voice:
-        yield voice if can_draw() else Voice(say=voice.say, show=EpochLines().hear)
 
 
 def can_draw() -> bool:
@@ -65,7 +59,7 @@ class Drawing:
         """Draw one sign of progress; the remaining time is reckoned anew for each activity."""
         figures = "  ".join(f"{name} {value:.4f}" for name, value in event.figures.items())
         if self.task is None:
-            self.task = self.bar.add_task(event.activity, total=event.total, amount="", figures="")
+            self.task = self.bar.add_task(event.activity, total=event.total, amount="", left="", figures="")
         elif self.activity != event.activity and event.completed <= self.bar.tasks[0].completed:
             self.bar.reset(self.task)
         self.activity = event.activity
@@ -75,8 +69,14 @@ class Drawing:
             completed=event.completed,
             total=event.total,
             amount=describe_amount(event),
+            left=self.describe_time_left(event),
             figures=figures,
         )
+
+    def describe_time_left(self, event: Progress) -> str:
+        """Return how long the work will take: as whoever does it says, else at the pace of the units done so far."""
+        seconds = self.bar.tasks[0].time_remaining if event.seconds_left is None else event.seconds_left
+        return "" if seconds is None else f"{describe_duration(seconds)} left"
 
 
 def describe_amount(event: Progress) -> str:
@@ -86,20 +86,3 @@ def describe_amount(event: Progress) -> str:
     from rich.filesize import decimal
 
     return f"{decimal(event.completed)} of {decimal(event.total)}"
-
-
-class EpochLines:
-    """Says of each epoch how it went, once the next one has begun: then it has been evaluated."""
-
-    def __init__(self) -> None:
-        self.latest: Progress | None = None
-
-    def hear(self, event: Progress) -> None:
-        """Take one sign of progress; those of evaluations are passed over."""
-        if not event.activity.startswith("epoch "):
-            return
-        if self.latest is not None and self.latest.activity != event.activity:
-            evaluated = {name: value for name, value in event.figures.items() if name != "loss"}
-            figures = (f"{name} {value:.4f}" for name, value in {**self.latest.figures, **evaluated}.items())
-            tell(f"{self.latest.activity}, {self.latest.completed} of {self.latest.total} steps: {', '.join(figures)}")
-        self.latest = event

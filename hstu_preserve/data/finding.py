@@ -6,8 +6,16 @@ from pathlib import Path
 
 from hstu_preserve.data.known_datasets import advise
 from hstu_preserve.data.store import RECORD_NAME, Store, open_store, verify_store
-from hstu_preserve.errors import ContentError, DataMismatchError, MissingPathError, UnavailableError, UsageError
+from hstu_preserve.errors import (
+    ContentError,
+    DataMismatchError,
+    MissingPathError,
+    PreserveError,
+    UnavailableError,
+    UsageError,
+)
 from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.manifest import DataReference
 from hstu_preserve.records.recipe import DatasetSettings
 from hstu_preserve.records.store import StoreRecord
@@ -136,10 +144,18 @@ def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str, advi
         )
     if not Path(folder).is_dir():
         raise MissingPathError(f"{folder}: no such directory ({STORES_VARIABLE})")
-    records = sorted(Path(folder).glob(f"*/{RECORD_NAME}"))
-    fitting = [path.parent for path in records if is_wanted(StoreRecord.from_json(read_bytes(path), source=str(path)))]
+    fitting, damaged = [], []
+    for path in sorted(Path(folder).glob(f"*/{RECORD_NAME}")):
+        try:
+            record = StoreRecord.from_json(read_bytes(path), source=str(path))
+        except PreserveError as error:  # it may be another store than the one that is wanted
+            damaged.append(str(error))
+            continue
+        if is_wanted(record):
+            fitting.append(path.parent)
     if not fitting:
-        raise UnavailableError(f"{folder}: no store with {wanted}; {advice}")
+        passed_over = f" (passed over: {list_some(damaged, at_most=2, separator='; ')})" if damaged else ""
+        raise UnavailableError(f"{folder}: no store with {wanted}{passed_over}; {advice}")
     if len(fitting) > 1:
         raise UsageError(f"several stores with {wanted}: {', '.join(map(str, fitting))}; name one with --data")
     return fitting[0]

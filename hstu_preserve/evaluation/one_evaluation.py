@@ -17,6 +17,7 @@ from hstu_preserve.evaluation.ranks import BoolArray, RankedBatch, UserRanks, co
 from hstu_preserve.evaluation.users import UserIndices, rank_users
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.voice import Progress, Voice
+from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.recipe import Recipe
 
@@ -49,9 +50,10 @@ def evaluate_model(
         voice: Shows each batch.
 
     Raises:
-        ContentError: No user has enough events.
+        ContentError: No user has enough events, or weights of the model are NaN or infinite.
         LostProcessError: Another process is gone.
     """
+    require_finite(model)
     recipe = model.recipe
     held_out = count_held_out_events(recipe.dataset.protocol, part=part)
     eligible = find_eligible_users(store, held_out_events=held_out)
@@ -75,6 +77,20 @@ def evaluate_model(
         coverage_at_10=coverage([batch.is_recommended for batch in batches]),
     )
     return Evaluated(ranks=ranks, record=record)
+
+
+def require_finite(model: Recommender) -> None:
+    """Require weights that are numbers: of any others, every score is NaN, and every user a silent miss.
+
+    Raises:
+        ContentError: Some are NaN or infinite; the first are named.
+    """
+    broken = [name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())]
+    if broken:
+        raise ContentError(
+            f"weights of the model are NaN or infinite ({list_some(broken, at_most=3)}): its training diverged, "
+            "it ranks nobody, and nothing is evaluated"
+        )
 
 
 def draw_users(eligible: UserIndices, recipe: Recipe, *, epoch: int, num_batches: int) -> UserIndices:

@@ -8,6 +8,7 @@ import torch
 
 from hstu_preserve.data.batches import Batch, assemble_batch, list_history_item_ids
 from hstu_preserve.data.store import Store
+from hstu_preserve.errors import ContentError
 from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
 from hstu_preserve.evaluation.ranks import BatchRanks, RankedBatch, UserRanks
 from hstu_preserve.inputs.histories import to_evaluation_histories
@@ -28,6 +29,9 @@ def rank_users(
         users: Indices into the store; each user needs a history and a target.
         held_out_events: Last events left out before the target is taken: 0 for test, 1 for validation.
         device: Where the model lives.
+
+    Raises:
+        ContentError: The model gives embeddings that are NaN or infinite.
     """
     recipe = model.recipe
     model.eval()
@@ -42,8 +46,13 @@ def rank_users(
             seen = batch.item_ids
             if recipe.evaluation.filter_all_seen:
                 seen = list_history_item_ids(store, chosen, held_out_events=held_out_events)
+            user_BD = model.encode_users(histories)
+            if not bool(user_BD.isfinite().all()):  # else each user would be a silent miss
+                raise ContentError(
+                    "embeddings of users are NaN or infinite: the model's training diverged, and nothing is evaluated"
+                )
             ranks = rank_batch(
-                model.encode_users(histories),
+                user_BD,
                 index=index,
                 seen_BS=torch.from_numpy(seen).to(device),
                 target_B=torch.from_numpy(batch.target_ids).to(device),

@@ -7,11 +7,13 @@ returns the undamaged beginning without an error.
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError
 from hstu_preserve.event_files.framing import FILE_VERSION, FOOTER_BYTES, HEADER_BYTES, pack_checksum
+from hstu_preserve.primitives.files import read_bytes
 
 MAX_RECORD_BYTES = 64 * 2**20
 
@@ -124,6 +126,18 @@ def require_whole_beginning(path: Path, *, length: int) -> None:
         raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
     if end != length:
         raise ContentError(f"{path}: no record ends at byte {length}, where the checkpoint was written ({end} found)")
+
+
+def read_beginning(path: Path, *, length: int) -> list[ScalarPoint]:
+    """Return every scalar in the first `length` bytes of an event file, which are whole records.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UnavailableError: It cannot be read.
+        ContentError: They are fewer, damaged, or end within a record; file and byte offset are named.
+    """
+    require_whole_beginning(path, length=length)
+    return list(iterate_scalars(BytesIO(read_bytes(path)[:length]), source=str(path)))
 
 
 def read_value(summary: Any) -> float | None:  # a Summary.Value, whose type protobuf builds at run time

@@ -15,6 +15,7 @@ class Progress:
         total: Units in all.
         figures: Figures of the result so far, e.g. `{"loss": 5.1}`.
         in_bytes: Whether the units are bytes.
+        seconds_left: Until all is done, if whoever works knows it better than by the units done so far.
     """
 
     activity: str
@@ -22,6 +23,7 @@ class Progress:
     total: int
     figures: Mapping[str, float] = field(default_factory=dict)
     in_bytes: bool = False
+    seconds_left: float | None = None
 
 
 def say_nothing(sentence: str) -> None:

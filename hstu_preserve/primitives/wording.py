@@ -8,6 +8,18 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
+def describe_duration(seconds: float) -> str:
+    """Return a time in its two largest units: `45 s`, `3 min 20 s`, `2 h 10 min`, `4 d 3 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    for size, large, part, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size} {large}" + (f" {rest} {small}" if rest else "")
+    raise AssertionError(whole)
+
+
 def list_some(items: Iterable[str], *, at_most: int, separator: str = ", ") -> str:
     """Return the first items, and how many there are beyond them: `a, b, c and 4 more`."""
     every = list(items)

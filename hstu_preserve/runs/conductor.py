@@ -1,12 +1,15 @@
 """Conduct a training run: log, evaluate and save as the loop's events ask for it."""
 
-from hstu_preserve.errors import LostProcessError
+import math
+
+from hstu_preserve.errors import ContentError, LostProcessError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.primitives.voice import Progress
 from hstu_preserve.runs.evaluator import Evaluator, list_tags
 from hstu_preserve.runs.history import RunHistory
 from hstu_preserve.runs.logs import RunLogs
 from hstu_preserve.runs.opened_run import OpenedRun
+from hstu_preserve.runs.pace import Pace
 from hstu_preserve.runs.saver import Saver
 from hstu_preserve.runs.signals import RunStopped
 from hstu_preserve.training.events import StepEvent
@@ -42,6 +45,11 @@ class Conductor:
         self.logs = logs
         self.evaluator = evaluator
         self.saver = saver
+        self.pace = Pace(
+            num_steps=training.steps_per_epoch * self.settings.num_epochs, num_epochs=self.settings.num_epochs
+        )
+        self.loss = math.nan
+        """Of the last step that was taken."""
 
     def train(self) -> None:
         """Train until the recipe's or the patience's end, saving on the way and before leaving.
@@ -49,9 +57,12 @@ class Conductor:
         Raises:
             RunStopped: Somebody asked the run to stop; it is saved.
             LostProcessError: Another process is gone; the run is saved.
+            ContentError: The loss is NaN or infinite.
         """
         try:
             self.follow_events()
+            if self.pace.epochs_ended:
+                self.run.voice.say(self.pace.summarize(loss=self.loss))
         except (RunStopped, LostProcessError):
             self.saver.save(self.training.position, is_epoch_end=False)
             raise
@@ -74,15 +85,34 @@ class Conductor:
 
         Raises:
             RunStopped: Somebody asked the run to stop.
+            ContentError: The loss is NaN or infinite.
         """
+        self.pace.note_step()
+        self.loss = event.loss
         if self.logs:
             self.logs.log_step(event, interval=self.settings.eval_interval)
         self.show(event)
+        self.require_finite(event)
         # All processes must leave after the same step: what they send each other would not match otherwise.
         if self.run.world.agree(self.run.stop.is_made):
             raise RunStopped
         if self.saver.is_due:
             self.saver.save(self.training.position, is_epoch_end=False)
+
+    def require_finite(self, event: StepEvent) -> None:
+        """Require a loss that is a number, the same on all processes: from any other, no later step comes back.
+
+        Raises:
+            ContentError: It is NaN or infinite.
+        """
+        if math.isfinite(event.loss):
+            return
+        newest = f"{self.saver.newest.name} is the newest checkpoint" if self.saver.newest else "no checkpoint is there"
+        raise ContentError(
+            f"{self.run.output}: stopped, since the loss of step {event.step} (epoch {event.epoch}) is {event.loss}; "
+            f"{newest}, and nothing is claimed. Train a recipe with a lower learning rate or more warm-up steps into a "
+            "new directory"
+        )
 
     def show(self, event: StepEvent) -> None:
         """Show the progress of one step."""
@@ -94,11 +124,12 @@ class Conductor:
                 completed=event.step + 1,
                 total=event.steps_per_epoch * self.settings.num_epochs,
                 figures=figures,
+                seconds_left=self.pace.estimate_seconds_left(steps_done=event.step + 1, epochs_done=event.epoch),
             )
         )
 
     def end_epoch(self, epoch: int) -> None:
-        """Evaluate, log, and write a checkpoint if one is due."""
+        """Evaluate, log, write a checkpoint if one is due, and say how the epoch went."""
         evaluated = self.evaluator.evaluate_epoch(epoch)
         self.history.epochs.append(evaluated.record)
         if self.logs:
@@ -106,6 +137,10 @@ class Conductor:
         is_best = self.evaluator.may_be_selected(epoch) and self.offer(evaluated)
         if is_best or self.is_due(epoch) or self.history.selection.is_stalled(epoch):
             self.saver.save(self.training.position.after_epoch(), is_epoch_end=True)
+        self.pace.note_epoch()
+        figures = {"loss": self.loss, "ndcg@10": evaluated.record.value_of("ndcg@10")}
+        steps_done = self.training.position.batch_id
+        self.run.voice.say(self.pace.describe_epoch(epoch, steps_done=steps_done, figures=figures))
 
     def offer(self, evaluated: Evaluated) -> bool:
         """Return whether the epoch that just ended is the best so far."""

@@ -32,11 +32,12 @@ class RunHistory:
         self.selection.restore(journal.best)
         self.resumptions = list(journal.resumptions)
 
-    def to_journal(self, *, event_bytes: int, step_bytes: int) -> JournalRecord:
-        """Return the journal of a checkpoint that is written while the logs have these lengths."""
+    def to_journal(self, *, event_bytes: int, step_bytes: int, step_sha256: str) -> JournalRecord:
+        """Return the journal of a checkpoint that is written while the logs have these lengths and this digest."""
         return JournalRecord(
             event_bytes=event_bytes,
             step_bytes=step_bytes,
+            step_sha256=step_sha256,
             epochs=tuple(self.epochs),
             best=self.selection.best,
             resumptions=tuple(self.resumptions),

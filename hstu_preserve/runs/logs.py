@@ -1,5 +1,6 @@
 """Log a run step by step: an event file for TensorBoard, and every step's exact loss beside it."""
 
+import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -11,12 +12,21 @@ from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.event_files.framing import NAME_BEGINNING
 from hstu_preserve.event_files.writer import EventWriter
-from hstu_preserve.primitives.files import close_written, flush_directory, flush_to_disk, make_directory, open_cut
+from hstu_preserve.primitives.files import (
+    close_written,
+    flush_directory,
+    flush_to_disk,
+    make_directory,
+    open_cut,
+    read_bytes,
+)
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.training.events import StepEvent
 
 EVENT_FILE_SUFFIX = "hstu-preserve"
+LOSS_TAG = "losses/ar_loss"
+"""Upstream's, of the loss that is minimised."""
 EVENT_FILES = f"{NAME_BEGINNING}*"
 
 
@@ -27,12 +37,15 @@ class RunLogs:
         writer: Of the event file.
         steps: Of the recorded steps.
         steps_path: Where they are.
+        earlier_steps: The bytes of the recorded steps that are there already.
     """
 
-    def __init__(self, writer: EventWriter, steps: BinaryIO, *, steps_path: Path) -> None:
+    def __init__(self, writer: EventWriter, steps: BinaryIO, *, steps_path: Path, earlier_steps: bytes = b"") -> None:
         self.writer = writer
         self.steps = steps
         self.steps_path = steps_path
+        self.step_digest = hashlib.sha256(earlier_steps)
+        """Of all recorded steps."""
 
     @classmethod
     def create(cls, output: Path, *, name: str) -> Self:
@@ -65,7 +78,8 @@ class RunLogs:
         steps = open_cut(steps_path, length=journal.step_bytes)
         with closed_on_error(steps):
             writer = EventWriter.resume(find_event_file(output, name=name), length=journal.event_bytes)
-        return cls(writer, steps, steps_path=steps_path)
+            earlier = read_bytes(steps_path)
+        return cls(writer, steps, steps_path=steps_path, earlier_steps=earlier)
 
     def log_step(self, event: StepEvent, *, interval: int) -> None:
         """Record one step's losses, every `interval` steps also the learning rate, under upstream's tags.
@@ -74,16 +88,18 @@ class RunLogs:
         The file beside the event file holds the first of them, exactly.
         """
         now = time.time()
-        self.writer.scalar("losses/ar_loss", value=event.loss, step=event.step, wall_time=now)
+        self.writer.scalar(LOSS_TAG, value=event.loss, step=event.step, wall_time=now)
         self.writer.scalar("losses/main_loss", value=event.main_loss, step=event.step, wall_time=now)
         if event.load_balance is not None:
             self.writer.scalar("losses/prism_load_balance", value=event.load_balance, step=event.step, wall_time=now)
         if event.step % interval == 0:
             self.writer.scalar("loss/train", value=event.loss, step=event.step, wall_time=now)
             self.writer.scalar("lr", value=event.learning_rate, step=event.step, wall_time=now)
-        line = {"epoch": event.epoch, "loss": event.loss.hex(), "step": event.step}
+        record = {"epoch": event.epoch, "loss": event.loss.hex(), "step": event.step}
+        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        self.step_digest.update(line)
         try:
-            self.steps.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
+            self.steps.write(line)
         except OSError as error:
             raise UnavailableError(f"{self.steps_path}: cannot be written ({error.strerror})") from None
 

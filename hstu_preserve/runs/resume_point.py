@@ -1,8 +1,12 @@
 """Find the newest checkpoint of a run that is whole, and whose logs are."""
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Never
+
+import numpy as np
 
 from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
 from hstu_preserve.compute.world import World
@@ -14,13 +18,14 @@ from hstu_preserve.errors import (
     UnavailableError,
     UsageError,
 )
-from hstu_preserve.event_files.reader import require_whole_beginning
+from hstu_preserve.event_files.reader import ScalarPoint, read_beginning
+from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.runs.checkpoint_folder import CheckpointFolder, Entry
-from hstu_preserve.runs.logs import EVENT_FILES, find_event_file
+from hstu_preserve.runs.logs import EVENT_FILES, LOSS_TAG, find_event_file
 from hstu_preserve.training.checkpoint import JOURNAL, Checkpoint, read_checkpoint, read_position
 
 
@@ -135,13 +140,44 @@ def read_resume_point(entry: Entry, *, output: Path, name: str) -> ResumePoint:
     except ContentError as error:
         raise CheckpointError(str(error)) from None
     position = read_position(checkpoint)
-    require_whole_beginning(find_event_file(output, name=name), length=journal.event_bytes)
+    event_file = find_event_file(output, name=name)
+    points = read_beginning(event_file, length=journal.event_bytes)
     lines = read_bytes(output / STEPS)[: journal.step_bytes]
     if len(lines) < journal.step_bytes or lines.count(b"\n") != position.batch_id:
         raise ContentError(f"{output / STEPS}: does not hold the {position.batch_id} steps before {path.name}")
+    if journal.step_sha256 not in {None, sha256_of_bytes(lines)}:
+        raise ContentError(f"{output / STEPS}: holds other steps than those before {path.name}, as of another run")
+    require_same_losses(points, lines, event_file=event_file, steps=output / STEPS)
     if journal.best is not None and output / journal.best.checkpoint != path:
         require_best(output / journal.best.checkpoint, epoch=journal.best.epoch, path=path)
     return ResumePoint(checkpoint=checkpoint, journal=journal)
+
+
+def require_same_losses(points: Iterable[ScalarPoint], lines: bytes, *, event_file: Path, steps: Path) -> None:
+    """Require that the event file shows the losses that were recorded step by step: both are one run's then.
+
+    Args:
+        points: Of the event file.
+        lines: The recorded steps.
+        event_file: For the message.
+        steps: For the message.
+
+    Raises:
+        ContentError: It shows others, or the recorded steps are none.
+    """
+    shown = [single_precision(point.value) for point in points if point.tag == LOSS_TAG]
+    try:
+        recorded = [single_precision(float.fromhex(json.loads(line)["loss"])) for line in lines.splitlines()]
+    except (ValueError, KeyError, TypeError, OverflowError):
+        raise ContentError(f"{steps}: holds lines that are no recorded steps") from None
+    if shown != recorded:
+        raise ContentError(f"{event_file}: shows other losses than {steps} holds, as of another run")
+
+
+def single_precision(value: float) -> str:
+    """Return a value, as event files keep it, as text: NaN equals itself there."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(value)).hex()
 
 
 def require_best(best: Path, *, epoch: int, path: Path) -> None:

@@ -63,7 +63,9 @@ class Saver:
             return
         # The logs first: a journal must never promise more than a power failure would leave of them.
         event_bytes, step_bytes = self.logs.sync()
-        journal = self.history.to_journal(event_bytes=event_bytes, step_bytes=step_bytes)
+        journal = self.history.to_journal(
+            event_bytes=event_bytes, step_bytes=step_bytes, step_sha256=self.logs.step_digest.hexdigest()
+        )
         content = self.capture(position) | {JOURNAL: journal.to_json().decode()}
         self.folder.write(content, position=position, is_epoch_end=is_epoch_end)
         self.folder.prune(keep={self.run.output / name for name in self.history.selection.note_saved()})

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hstu_preserve.bundle.destinations import require_writable
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.machine import choose_device
@@ -35,7 +36,12 @@ from hstu_preserve.runs.sealing import (
     seal_run,
 )
 from hstu_preserve.runs.signals import RunStopped, StopRequest, listen_for_signals
-from hstu_preserve.training.loop import TrainingRun
+from hstu_preserve.training.loop import (
+    TrainingRun,
+    describe_need,
+    find_training_users,
+    select_training_events,
+)
 from hstu_preserve.training.run_names import model_string
 
 
@@ -58,15 +64,19 @@ def train_chain(
         DataMismatchError: The store is not the resumed run's.
         UsageError: The output is in use or holds another run, or data that may not be redistributed shall be included.
         CheckpointError: The run cannot be resumed, since none of its checkpoints is whole.
+        ContentError: No user has enough events to be trained on, or the loss became NaN or infinite.
         UnavailableError: No torch, no such device, or the output cannot be written.
     """
     require_includable(plan.resolution, store=plan.store)
     require_claimable(plan.resolution, store=plan.store)
     if not durability.resume:
         require_unused(output)
+    if not output.exists():
+        require_writable(output, option="--output")
     processes = find_processes()
     device = choose_device(plan.device)
     heard = voice if processes.rank == 0 else SILENT
+    require_trainable(plan, voice=heard)
     stop = StopRequest(heard)
     with (
         repeatable_arithmetic(tf32=plan.recipe.training.enable_tf32),
@@ -88,6 +98,21 @@ def train_chain(
             else:
                 train_and_seal(run, now=now, durability=durability)
     return read_result(output, warnings=plan.warnings)
+
+
+def require_trainable(plan: Plan, *, voice: Voice) -> None:
+    """Require that somebody can be trained on, before anything is written; say how many cannot.
+
+    Raises:
+        ContentError: No user has enough events.
+    """
+    users = find_training_users(select_training_events(plan.store, plan.recipe), store=plan.store, recipe=plan.recipe)
+    num_left_out = plan.store.num_users - len(users)
+    if num_left_out:
+        voice.say(
+            f"{num_left_out} of {plan.store.num_users} users are left out of training, which needs "
+            f"{describe_need(plan.recipe)}"
+        )
 
 
 def train_and_seal(run: OpenedRun, *, now: RunRecord, durability: Durability) -> None:

@@ -23,6 +23,7 @@ from hstu_preserve.data.batches import assemble_batch, list_item_ids
 from hstu_preserve.data.sequences import Sequences, leave_out_last_events, mask_remaining_events, select_events
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
+from hstu_preserve.errors import ContentError
 from hstu_preserve.inputs.histories import to_training_histories
 from hstu_preserve.inputs.items import describe_items, naming_item_rows
 from hstu_preserve.model.initialization import initialize
@@ -66,7 +67,7 @@ class TrainingRun:
         self.loss = SharedLoss(self.model, world)
         self.events = select_training_events(store, recipe)
         self.all_events = leave_out_held_out_events(store, recipe)
-        self.users = find_eligible_users(self.events, held_out_events=0)
+        self.users = find_training_users(self.events, store=store, recipe=recipe)
         self.position = START
         """Epochs and steps that are done; within an epoch until whoever received its EpochEvent asks for more."""
 
@@ -193,6 +194,28 @@ def learning_rate_at(step: int, *, settings: TrainingSettings) -> float:
 def count_steps_per_epoch(num_users: int, *, settings: TrainingSettings) -> int:
     """Return how many steps each epoch has that visits so many users."""
     return math.ceil(num_users / settings.local_batch_size)
+
+
+def find_training_users(events: Sequences, *, store: Store, recipe: Recipe) -> npt.NDArray[np.int64]:
+    """Return the users that have a history and a target among the events that training may see.
+
+    Raises:
+        ContentError: Nobody has.
+    """
+    users = find_eligible_users(events, held_out_events=0)
+    if not len(users):
+        raise ContentError(
+            f"{store.name}: no user has the history and target that training needs ({describe_need(recipe)})"
+        )
+    return users
+
+
+def describe_need(recipe: Recipe) -> str:
+    """Return in words which users are trained on."""
+    least = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING) + 2
+    ratio = recipe.dataset.positional_sampling_ratio
+    left = "" if ratio == 1 else f", of which train_fn.positional_sampling_ratio = {ratio} must leave 2 for training"
+    return f"at least {least} events under the protocol '{recipe.dataset.protocol.value}'{left}"
 
 
 def leave_out_held_out_events(store: Store, recipe: Recipe) -> Sequences:

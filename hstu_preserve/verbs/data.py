@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hstu_preserve.bundle.destinations import require_writable
 from hstu_preserve.data.known_datasets import AMAZON_BOOKS
 from hstu_preserve.data.oddities import list_oddities
 from hstu_preserve.data.store import Store, open_store, verify_store
@@ -41,6 +42,7 @@ def prepare_data(
     source, output = Path(source), Path(output)
     if tie_policy not in PREPARATION_POLICIES:
         raise UsageError(f"--tie-policy {tie_policy}: unknown; choose stable or item_id")
+    require_writable(output, option="--output")
     policy = TiePolicy(tie_policy)
     if name == AMAZON_BOOKS.name:
         return describe(prepare_amazon(source, tie_policy=policy, output=output, voice=voice), output)
@@ -70,6 +72,7 @@ def import_data(
     """
     csv, output = Path(csv), Path(output)
     movies = None if movies is None else Path(movies)
+    require_writable(output, option="--output")
     return describe(import_sasrec_format(csv, movies=movies, name=name, output=output, voice=voice), output)
 
 
@@ -94,6 +97,7 @@ def synthesize_data(
         UsageError: No such data can exist.
     """
     output = Path(output)
+    require_writable(output, option="--output")
     store = write_synthetic_store(
         output,
         seed=seed,

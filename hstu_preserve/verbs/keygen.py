@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from hstu_preserve.bundle.destinations import require_writable
 from hstu_preserve.errors import MissingPathError, PreserveError, UnavailableError, UsageError
 from hstu_preserve.primitives.files import flush_file
 from hstu_preserve.records.signature import KeyResult
@@ -32,6 +33,7 @@ def keygen(output: str | Path, *, passphrase: str | None = None) -> KeyResult:
 
     if passphrase == "":
         raise UsageError("the passphrase is empty; leave it out where none is wanted")
+    require_writable(output, option="--output")
     public = output.with_name(output.name + PUBLIC_SUFFIX)
     key = signature.generate_key()
     write_new(output, signature.encode_private_key(key, passphrase=passphrase), mode=PRIVATE_MODE)

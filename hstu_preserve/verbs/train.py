@@ -28,7 +28,8 @@ def train(
 ) -> TrainingResult:
     """Train the recipe of a gin chain and write the run directory that `pack` takes.
 
-    In the main thread, SIGINT and SIGTERM save the run before training ends.
+    In the main thread, the signals that ask a process to end (SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGUSR1) save the run
+    before training ends.
 
     Args:
         gin: The chain's entry file, or the id of a chain that comes with the program.
@@ -45,6 +46,7 @@ def train(
         DataMismatchError: The store is not the recipe's, or not the resumed run's.
         UsageError: The output is in use or holds another run, or data that may not be redistributed shall be included.
         CheckpointError: The run cannot be resumed, since none of its checkpoints is whole.
+        ContentError: No user has enough events to be trained on, or the loss became NaN or infinite.
         UnavailableError: No torch, no such device, no data, or the output cannot be written.
     """
     output, data, gin_root = Path(output), as_path(data), as_path(gin_root)

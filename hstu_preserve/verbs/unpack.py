@@ -5,6 +5,7 @@ import sys
 from pathlib import Path, PurePosixPath
 
 from hstu_preserve.bundle import extraction
+from hstu_preserve.bundle.destinations import require_writable
 from hstu_preserve.errors import UsageError, VerificationError
 from hstu_preserve.legacy.recognition import describe_legacy
 from hstu_preserve.library.sources import Form, obtain
@@ -36,11 +37,14 @@ def unpack(
         VerificationError: The bundle differs from its manifest; nothing is left behind.
     """
     output = as_path(output)
+    if output is not None:
+        require_writable(output, option="--output")
     if str(target) == STANDARD_INPUT:
         return unpack_stream(output=output, identity=identity)
     source = obtain(str(target), voice=voice)
     name = source.path.name if source.copy is None else PurePosixPath(source.copy.receipt.path).name
     destination = output or Path(name.removesuffix(BUNDLE_SUFFIX))
+    require_writable(destination, option="--output")
     expected = None if identity is None else read_identity(identity)
     if source.form is Form.LEGACY:
         raise VerificationError(describe_legacy(source.path))

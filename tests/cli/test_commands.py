@@ -1,6 +1,7 @@
 """Commands through `main([...])`: what they print, where, and what they exit with."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -190,8 +191,10 @@ def test_train_without_a_terminal_warns_first_and_says_how_each_epoch_went(tmp_p
     assert main(["train", str(gin), "--data", str(store), "--output", str(tmp_path / "run"), "--json"]) == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["results"]["epochs"][1]["epoch"] == 1
-    warning, *epochs = printed.err.splitlines()
+    warning, *epochs, summary = printed.err.splitlines()
     assert warning.endswith("x.gin:8: sasrec_encoder.num_blocks is not read by HSTU")
     first = json.loads(printed.out)["results"]["epochs"][0]["metrics"]["ndcg@10"]
-    assert [line.split(":")[0] for line in epochs] == ["epoch 0 of 3, 1 of 3 steps", "epoch 1 of 3, 2 of 3 steps"]
-    assert epochs[0].endswith(f"ndcg@10 {first:.4f}")
+    assert [line.split(":")[0] for line in epochs] == [f"epoch {epoch} of 3" for epoch in range(3)], "one line each"
+    assert f"ndcg@10 {first:.4f}, " in epochs[0]
+    assert [line.endswith(" left") for line in epochs] == [True, True, False]
+    assert re.fullmatch(r"trained 3 epochs in \d+ s: 3 steps, \d+\.\d steps/s, final loss \d\.\d{4}", summary), summary

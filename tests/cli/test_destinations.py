@@ -71,6 +71,37 @@ def test_nothing_is_replaced_or_added_to_a_run(
     assert (folder / "link").is_symlink()
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["unpack", "b.tar.gz", "--output"],
+        ["keygen", "--output"],
+        ["data", "synthesize", "--seed", "1", "--output"],
+        ["data", "import", "secret", "--movies", "secret", "--output"],
+        ["train", "sample-hstu-synthetic", "--data", "run/data", "--output"],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+@pytest.mark.parametrize("destination", ["run/new", "run/data/deep/new", "run/ckpts/new"])
+def test_no_command_makes_a_folder_or_key_within_a_run(
+    command: list[str], destination: str, folder: Path, capsys: Capture
+) -> None:
+    before = snapshot(folder)
+    assert main([*command, destination]) == 2
+    assert "lies inside" in capsys.readouterr().err
+    assert snapshot(folder) == before
+
+
+def test_a_bundle_is_not_unpacked_into_the_run_that_is_the_current_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(folder / "run")
+    before = snapshot(folder)
+    assert main(["unpack", "../b.tar.gz"]) == 2
+    assert "lies inside" in capsys.readouterr().err
+    assert snapshot(folder) == before
+
+
 @pytest.mark.parametrize("command", [["evaluate", "--ranks"], ["report", "--markdown"], ["reproduce", "--output"]])
 def test_where_to_write_is_asked_before_the_target_is_looked_at(
     command: list[str], folder: Path, capsys: Capture

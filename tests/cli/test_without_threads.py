@@ -98,10 +98,11 @@ def test_the_doctor_says_what_cannot_run(threadless: dict[str, str], tmp_path: P
 
 def test_several_processes_need_threads_to_speak_with_each_other(threadless: dict[str, str], tmp_path: Path) -> None:
     assert run("unpack", str(SAMPLE), "--output", "tree", cwd=tmp_path, environment={}).returncode == 0
+    of_two = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
     result = run(
         *("train", "sample-hstu-synthetic", "--data", "tree/data", "--output", "run"),
         cwd=tmp_path,
-        environment={**threadless, "OMP_NUM_THREADS": "1", "RANK": "0", "WORLD_SIZE": "2"},
+        environment={**threadless, "OMP_NUM_THREADS": "1", **of_two},
     )
     assert result.returncode == 4
     assert f"training in several processes: needs 9 threads, and the system gives 1; {ADVICE}" in result.stderr

@@ -18,6 +18,12 @@ from hstu_preserve.cli.main import run
 
 run()
 """
+BROKEN = {
+    "OSError('libcudart.so.13: cannot open shared object file')": "libcudart.so.13: cannot open shared object file",
+    "ImportError('undefined symbol: cudnnCreate')": "undefined symbol: cudnnCreate",
+    "RuntimeError('module compiled against another numpy\\nmore lines')": "module compiled against another numpy",
+}
+"""What a PyTorch raises that is installed but cannot be loaded, and what is said of it."""
 DEEP_VERIFICATION = ["verify", "--deep", "sample"]
 
 
@@ -77,3 +83,29 @@ def test_an_archive_of_which_nothing_is_run_is_judged_without_it(kind: str, tmp_
     reported = run_without_torch(["report", target, "--markdown", "report.md"], folder=tmp_path)
     assert reported.returncode == 6, reported.stderr
     assert "NOT_RUN" in (tmp_path / "report.md").read_text()
+
+
+@pytest.fixture(params=BROKEN, ids=lambda error: error.partition("(")[0])
+def broken(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, str], str]:
+    """An environment whose PyTorch cannot be loaded, and why."""
+    package = tmp_path / "site" / "torch"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(f"raise {request.param}\n")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(package.parent), *sys.path])}, BROKEN[request.param]
+
+
+def test_a_pytorch_that_does_not_load_is_said_in_one_sentence(
+    broken: tuple[dict[str, str], str], tmp_path: Path
+) -> None:
+    environment, reason = broken
+    for arguments, code in (
+        (["train", "sample-hstu-synthetic", "--output", "run"], 4),
+        (["evaluate", "sample"], 4),
+        (["verify", "--deep", "sample"], 4),
+        (["doctor"], 0),
+    ):
+        command = [sys.executable, "-W", "error", "-m", "hstu_preserve", *arguments]
+        result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        told = " ".join((result.stdout + result.stderr).split())
+        assert (result.returncode, "Traceback" in told) == (code, False), told
+        assert f"PyTorch is installed but cannot be loaded ({reason})" in told, told

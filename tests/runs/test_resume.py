@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS, RUN_RECORD, STEPS
+from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, EVENTS_FOLDER, METRICS, RUN_RECORD, STEPS
 from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.compute.world import ALONE, T, World
 from hstu_preserve.errors import (
@@ -255,10 +256,48 @@ def test_a_checkpoint_without_a_journal_is_gone_round(crashed: Path, store: Path
     assert any("holds no journal" in line for line in resume(crashed, store))
 
 
+def take_steps(theirs: Path, ours: Path) -> None:
+    shutil.copy(theirs / STEPS, ours / STEPS)
+
+
+def take_event_file(theirs: Path, ours: Path) -> None:
+    ((source,), (place,)) = ([*(run / EVENTS_FOLDER).rglob("events.out.tfevents.*")] for run in (theirs, ours))
+    shutil.copy(source, place)
+
+
+def take_both(theirs: Path, ours: Path) -> None:
+    take_steps(theirs, ours)
+    take_event_file(theirs, ours)
+
+
+def edit_a_loss(theirs: Path, ours: Path) -> None:
+    text = (ours / STEPS).read_text()
+    at = text.index('"loss":"0x1.') + len('"loss":"0x1.')
+    (ours / STEPS).write_text(text[:at] + ("1" if text[at] == "0" else "0") + text[at + 1 :])
+
+
+@pytest.mark.parametrize(
+    "mix_up", [take_steps, take_event_file, take_both, edit_a_loss], ids=lambda mix_up: mix_up.__name__
+)
+def test_logs_of_another_run_are_not_gone_on_with(
+    mix_up: Callable[[Path, Path], None], crashed: Path, store: Path, tmp_path: Path
+) -> None:
+    """A run of the same recipe but for its seed has logs of the same shape."""
+    other = tmp_path / "other"
+    other.mkdir()
+    gin = write_gin(other, "train_fn.random_seed = 7\n")
+    train(gin, data=store, device="cpu", output=other / "run")
+    mix_up(other / "run", crashed)
+    before = list_tree(crashed)
+    with pytest.raises(ContentError, match="as of another run"):
+        resume(crashed, store)
+    assert list_tree(crashed) == before
+
+
 def test_what_an_interrupted_write_left_is_removed(crashed: Path, store: Path, undisturbed: dict[str, object]) -> None:
     half = crashed / CHECKPOINT_FOLDER / f".x_step8.a1b2c3d4{MARK}"
     half.write_bytes(b"half a checkpoint")
-    theirs = [crashed / CHECKPOINT_FOLDER / ".notes.tmp", crashed / ".draft.abcdefgh.tmp"]
+    theirs = [crashed / CHECKPOINT_FOLDER / ".notes.tmp", crashed / EVENTS_FOLDER / ".draft.abcdefgh.tmp"]
     for path in theirs:
         path.write_text("precious")
     resume(crashed, store)
@@ -367,11 +406,15 @@ def test_a_file_system_that_became_read_only_ends_a_run_and_leaves_what_was_ther
 ) -> None:
     before = list_tree(crashed / CHECKPOINT_FOLDER)
 
-    def refuse(**_: object) -> None:
-        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    system_open = os.open
+
+    def refuse(path: str | Path, flags: int, mode: int = 0o777, **named: int) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return system_open(path, flags, mode, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr("tempfile.mkstemp", refuse)
+        patch.setattr("os.open", refuse)
         with pytest.raises(UnavailableError, match=r"cannot be written .*[Rr]ead-only"):
             resume(crashed, store, minutes=0)
     assert list_tree(crashed / CHECKPOINT_FOLDER) == before

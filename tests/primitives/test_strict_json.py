@@ -41,7 +41,7 @@ def test_strict_json_is_read_as_the_standard_library_reads_it(value: Json) -> No
         (b"{'a': 1}", "not JSON"),
         (b"[1,]", "not JSON"),
         (b"// comment\n1", "not JSON"),
-        (b"\xef\xbb\xbf{}", "not JSON"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
         ('{"a": 1}'.encode("utf-16"), "not UTF-8"),
         (b'"\xff"', r"not UTF-8 \(byte 1\)"),
         (b'{"a": 1, "a": 1}', "duplicate key 'a'"),

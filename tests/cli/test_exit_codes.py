@@ -19,6 +19,7 @@ from hstu_preserve.primitives.shipped import shipped_directory
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.pack import pack
 from hstu_preserve.verbs.unpack import unpack
+from tests.forked import run_program
 from tests.reruns.lies import Forgery
 
 SAMPLE_PATH = shipped_directory("bundles") / SAMPLE_BUNDLE
@@ -33,10 +34,14 @@ train_fn.weight_decay = 0
 
 
 def run(*arguments: str, cwd: Path, stdin: bytes = b"", **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return run_program(*arguments, cwd=cwd, stdin=stdin, environment={**os.environ, **environment})
+
+
+def run_anew(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the program in a Python of its own, which finds other modules than this one."""
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "hstu_preserve", *arguments],
         cwd=cwd,
-        input=stdin,
         env={**os.environ, **environment},
         capture_output=True,
         check=False,
@@ -380,10 +385,10 @@ def test_no_torch_is_one_sentence_and_exit_4(tmp_path: Path) -> None:
         ["evaluate", "sample"],
         ["train", "sample-hstu-synthetic", "--output", "r"],
     ):
-        result = run(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+        result = run_anew(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path))
         require_clean_failure(result, exit_code=4, says="PyTorch is not installed")
     for arguments in (["list"], ["show", "sample"], ["verify", "sample"], ["doctor"]):
-        assert run(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path)).returncode == 0
+        assert run_anew(*arguments, cwd=tmp_path, PYTHONPATH=str(tmp_path)).returncode == 0
 
 
 def test_a_second_pack_does_not_replace_the_first(tmp_path: Path) -> None:
@@ -401,11 +406,11 @@ def test_a_wrong_torch_fbgemm_pair_is_one_line_of_doctor_and_no_stack_of_warning
         "import logging, warnings\nlogging.warning('LOUD')\nlogging.error('LOUDER')\nwarnings.warn('LOUDEST')\n"
         "raise OSError('Could not load this library')\n"
     )
-    result = run("doctor", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    result = run_anew("doctor", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert result.returncode == 0
     assert result.stderr == b""
     assert b"does not load with torch" in result.stdout
-    result = run("reproduce", "sample", "--device", "cpu", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    result = run_anew("reproduce", "sample", "--device", "cpu", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert result.returncode == 0, result.stderr
     assert b"plain operators" in result.stdout
     assert b"LOUD" not in result.stderr

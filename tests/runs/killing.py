@@ -7,7 +7,6 @@ There are tens of thousands of them and most lie within steps; the points at whi
 hundred or so, can be chosen apart.
 """
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -25,10 +24,9 @@ from hstu_preserve.event_files.reader import read_scalars
 from hstu_preserve.records.manifest import CodeReference
 from hstu_preserve.runs.durability import Durability
 from hstu_preserve.training.checkpoint import read_checkpoint, state_digest
+from tests.forked import CONTEXT
 
 PACKAGE = str(Path(__file__).resolve().parents[2] / "hstu_preserve")
-CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["hstu_preserve.verbs.train", "tensorboard.compat.proto.event_pb2"])
 
 
 FILE_CHANGES = frozenset(

@@ -1,8 +1,6 @@
 """A verifier that was never seen failing is no evidence: every bundle that must be refused is, for the right reason."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from tests.corpus.bundles.negative_controls import (
     make_material,
     read_cases,
 )
+from tests.forked import run_program
 
 CASES = read_cases()
 FIRST_OF_CLASS = list({case.kind: case for case in reversed(CASES)}.values())
@@ -42,17 +41,11 @@ def test_a_forged_bundle_is_refused(
 @pytest.mark.parametrize("case", FIRST_OF_CLASS, ids=lambda case: case.kind)
 def test_each_class_is_refused_by_the_program_as_users_run_it(case: Case, material: Material, tmp_path: Path) -> None:
     bundle = build(case, material, folder=tmp_path)
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "hstu_preserve", *case.command_line(bundle, material)],
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-    assert result.returncode == case.exit_code, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    assert case.says in result.stdout + result.stderr
+    result = run_program(*case.command_line(bundle, material), cwd=tmp_path, environment=os.environ)
+    said = (result.stdout + result.stderr).decode()
+    assert result.returncode == case.exit_code, said
+    assert "Traceback" not in said
+    assert case.says in said
 
 
 @pytest.mark.parametrize("command", sorted({case.command for case in CASES}))

@@ -95,7 +95,7 @@ def require_alone(verb: str) -> None:
     """Require that a command that is one process's work runs in one process.
 
     Raises:
-        UsageError: torchrun started several.
+        UsageError: torchrun started several, or nobody knows how many.
     """
-    if find_processes().size > 1:
+    if os.environ.get("WORLD_SIZE") and read_number("WORLD_SIZE", least=1, most=MAX_PROCESSES) > 1:
         raise UsageError(f"{verb}: runs in one process; only 'train' shares its work among those of torchrun")

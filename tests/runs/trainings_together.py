@@ -48,7 +48,7 @@ def start_process(
 
 def finish_all(processes: list[subprocess.Popen[str]], *, patience_seconds: float = PATIENCE_SECONDS) -> list[Ended]:
     """Wait for the end of all; of a hang, say where each process that is left stands."""
-    ended = []
+    ended: list[Ended] = []
     for process in processes:
         try:
             shown, said = process.communicate(timeout=patience_seconds)

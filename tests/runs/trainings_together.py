@@ -46,9 +46,10 @@ def start_process(
     )
 
 
-def finish_all(processes: list[subprocess.Popen[str]], *, patience_seconds: float = PATIENCE_SECONDS) -> list[Ended]:
+def finish_all(processes: list[subprocess.Popen[str]]) -> list[Ended]:
     """Wait for the end of all; of a hang, say where each process that is left stands."""
     ended: list[Ended] = []
+    patience_seconds = PATIENCE_SECONDS
     for process in processes:
         try:
             shown, said = process.communicate(timeout=patience_seconds)

@@ -1,14 +1,16 @@
 """Write text from outside into Markdown, so that no renderer takes it for Markdown, HTML or YAML."""
 
+import re
+
 from hstu_preserve.primitives.wording import printable
 
-ESCAPED = frozenset("&<>\"'`\\|*_[]{}#~$!@")
-"""Characters with a meaning for some renderer wherever they stand; others have one only at the start of a line."""
+ESCAPED = re.compile(r"""[&<>"'`\\|*_\[\]{}#~$!]|@(?!(?<=[A-Za-z]@)[0-9])""")
+"""What has a meaning for some renderer wherever it stands; `ndcg@10` names nobody, and is read more easily as it is."""
 
 
 def escape(text: str) -> str:
     """Return text from outside so that it reads as itself and as nothing else, on one line."""
-    return "".join(f"&#{ord(c)};" if c in ESCAPED else c for c in printable(text)).strip() or "&#8203;"
+    return ESCAPED.sub(lambda found: f"&#{ord(found[0])};", printable(text)).strip() or "&#8203;"
 
 
 def quote_lines(text: str) -> str:

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import pairwise, takewhile
-from typing import Never
+from typing import Any, Never
 
-from hstu_preserve.cli.output import complain, report_failure
+from hstu_preserve.cli.output import complain, report_failure, tell
 from hstu_preserve.cli.streams import open_standard_streams
 from hstu_preserve.errors import PreserveError, UnavailableError, UsageError
 from hstu_preserve.primitives.home_paths import expand_home
@@ -34,7 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from hstu_preserve.cli.app import app
 
         require_no_empty(given)
-        app(args=[expand_argument(one) for one in given], prog_name="hstu-preserve")
+        words = [expand_argument(one) for one in given]
+        code = app(args=words, prog_name="hstu-preserve", standalone_mode=False)
     except PreserveError as error:
         return fail(error, exit_code=error.exit_code, arguments=given)
     except KeyboardInterrupt:
@@ -45,10 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(cause, PreserveError):  # torchrun ends a process that is on its way out of an error
             with signalled_later():
                 complain(str(cause))
-        elif (said := find_usage_message(cause)) is not None and wants_json(given):
-            report_failure(said, kind=UsageError.__name__, exit_code=code)
         return code
-    return 0
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        return refuse(error, arguments=given)
+    return code or 0
 
 
 def fail(error: BaseException, *, exit_code: int, arguments: Sequence[str]) -> int:
@@ -60,18 +63,25 @@ def fail(error: BaseException, *, exit_code: int, arguments: Sequence[str]) -> i
     return exit_code
 
 
+def refuse(error: Any, *, arguments: Sequence[str]) -> int:
+    """Say what the parser cannot read in a command line, in the voice of every other error.
+
+    Args:
+        error: Of the parser, whose exceptions are private and told by the method that makes their message.
+        arguments: The command line.
+    """
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if context is not None and message == context.get_help():  # a group of commands without a command
+        tell(message)
+        return UsageError.exit_code
+    command = "hstu-preserve" if context is None else context.command_path
+    sentence = f"{message[:1].lower()}{message[1:].removesuffix('.')} (see '{command} --help')"
+    return fail(UsageError(sentence), exit_code=UsageError.exit_code, arguments=arguments)
+
+
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the command was asked for JSON; after `--` stand names only."""
     return "--json" in takewhile(lambda one: one != "--", arguments)
-
-
-def find_usage_message(cause: BaseException | None) -> str | None:
-    """Return what the parser says of a command line that it cannot read; None of what is no such error.
-
-    The parser has printed it on stderr. Its exceptions are private, and told by the method that makes their message.
-    """
-    message = getattr(cause, "format_message", None)
-    return None if message is None else str(message())
 
 
 @contextmanager

@@ -74,7 +74,16 @@ def tiny_store(tmp_path: Path) -> Path:
     [
         (["show", "iter8-exp4-SOTTA"], 2, "did you mean 'iter8-exp4-SOTA'"),
         (["show", "nowhere/bundle.tar.gz"], 2, "no such file or directory"),
-        (["verify"], 2, "Missing argument"),
+        (["verify"], 2, "error: missing argument 'TARGET' (see 'hstu-preserve verify --help')"),
+        (["verfy", "x"], 2, "error: no such command 'verfy'. Did you mean 'verify'? (see 'hstu-preserve --help')"),
+        (["verify", "x", "--nosuch"], 2, "error: no such option: --nosuch (see 'hstu-preserve verify --help')"),
+        (["data", "prep"], 2, "error: no such command 'prep'"),
+        (
+            ["train", "x", "--output", "y", "--keep-checkpoints", "a"],
+            2,
+            "error: invalid value for '--keep-checkpoints'",
+        ),
+        (["data"], 2, "Usage: hstu-preserve data"),
         (["verify", ""], 2, "empty argument after verify"),
         (["unpack", "sample", "--output", ""], 2, "empty argument after --output"),
         (["train", "sample-hstu-synthetic", "--output="], 2, "--output=: empty value"),

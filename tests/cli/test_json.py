@@ -58,7 +58,8 @@ def run(arguments: list[str], capsys: Capture) -> tuple[int, Any]:
         (["train", "x.gin", "--output"], "failure", 2),
         (["show", ""], "failure", 2),
         (["unpack", "cut.tar.gz", "--output", "other"], "failure", 3),
-        (["keygen", "--output", "k" * 300], "failure", 4),
+        (["keygen", "--output", "k" * 300], "failure", 2),
+        (["train", "paper-hstu-ml-1m", "--output", "run"], "failure", 4),
     ],
 )
 def test_a_record_follows_its_schema(

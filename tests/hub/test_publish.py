@@ -239,7 +239,7 @@ def damage(path: Path) -> None:
 def test_nothing_is_pushed_where_one_bundle_is_damaged(hub: WritingHub, publisher: Program) -> None:
     make_bundle(publisher.folder / "good.tar.gz")
     damage(publisher.folder / SAMPLE_NAME)
-    refuse(publisher, "good.tar.gz", SAMPLE_NAME, "--repo", REPOSITORY, exit_code=3, says="not what its manifest says")
+    refuse(publisher, "good.tar.gz", SAMPLE_NAME, "--repo", REPOSITORY, exit_code=3, says="no bundle that can be read")
     assert hub.requests == []
 
 

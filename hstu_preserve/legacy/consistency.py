@@ -153,7 +153,7 @@ def check_event_files(tree: MigratedTree) -> str:
             if not found <= recorded:  # it was cut after the archive was migrated
                 raise
             num_cut += 1
-    cut = f"; {num_cut} of them end within a record, as the archive's do" if num_cut else ""
+    cut = f"; {num_cut} cut off within a record, as in the archive" if num_cut else ""
     return f"{count(num_points, 'point')} in {count(len(paths), 'file')}, whole{cut}"
 
 

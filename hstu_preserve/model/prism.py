@@ -179,7 +179,7 @@ def tabulate(feature: SideFeature, items: Items) -> Tensor:
         case SideFeature.POPULARITY:
             value_JV = F.one_hot(find_popularity_levels(items.count_J), NUM_POPULARITY_LEVELS)
         case SideFeature.RATING:
-            value_JV = F.one_hot(torch.arange(MAX_HALF_STARS + 1))[:, 1:]
+            value_JV = F.one_hot(torch.arange(MAX_HALF_STARS + 1), MAX_HALF_STARS + 1)[:, 1:]
     is_padding_J = torch.arange(len(value_JV), device=value_JV.device) == 0
     return value_JV.float().masked_fill(is_padding_J[:, None], 0.0)
 

@@ -292,15 +292,16 @@ def recipes(draw: st.DrawFn) -> Recipe:
 
 @st.composite
 def policies(draw: st.DrawFn, protocol: Protocol) -> ClaimPolicy:
-    rules = [rule for rule in SelectionRule if rule is not SelectionRule.BEST_ON_VALIDATION]
+    other = SelectionRule.FINAL_EPOCH if protocol is Protocol.VALIDATED else SelectionRule.BEST_ON_VALIDATION
+    rules = [rule for rule in SelectionRule if rule is not other]
     has_margin = draw(st.booleans())
     return ClaimPolicy(
         name=draw(st.text()),
         metric=draw(st.sampled_from(METRIC_NAMES)),
         direction=draw(st.sampled_from(Direction)),
         protocol=protocol,
-        selection_rule=draw(st.sampled_from(SelectionRule if protocol is Protocol.VALIDATED else rules)),
-        margin=draw(natural_floats) if has_margin else None,
+        selection_rule=draw(st.sampled_from(rules)),
+        margin=draw(st.floats(min_value=0, max_value=1, exclude_max=True)) if has_margin else None,
         margin_derivation=draw(st.text()) if has_margin else None,
         loss_tolerance=draw(natural_floats),
         seeds=tuple(draw(st.lists(natural_ints, max_size=4))),

@@ -140,7 +140,7 @@ def test_the_event_file_of_a_killed_run_keeps_its_whole_points(tmp_path: Path) -
     with open_verified(tmp_path / "bundle.tar.gz", known=None) as tree:
         checks = {check.name: check for check in check_migrated_tree(tree)}
     assert checks["event files"].passed
-    assert "2 points in 1 files, whole; 1 of them end within a record" in checks["event files"].detail
+    assert "2 points in 1 file, whole; 1 cut off within a record" in checks["event files"].detail
 
 
 @pytest.mark.parametrize("place", [3, 40, -10])
@@ -174,7 +174,7 @@ def test_companions_of_macos_are_taken_for_nothing(tmp_path: Path, capsys: pytes
     ] == []
     assert sum("._" in file.path for file in manifest.files) == 5
     assert [statement.value for statement in manifest.statements if statement.subject is Subject.EPOCH] == [100]
-    assert [check.detail for check in checks if check.name == "event files"] == ["3 points in 1 files, whole"]
+    assert [check.detail for check in checks if check.name == "event files"] == ["3 points in 1 file, whole"]
 
 
 @pytest.mark.parametrize(

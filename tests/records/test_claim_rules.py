@@ -58,9 +58,15 @@ def test_the_best_epoch_on_validation_needs_a_validation_part() -> None:
         read_policy(protocol="upstream")
 
 
-@pytest.mark.parametrize("protocol", ["upstream", "validated"])
-@pytest.mark.parametrize("rule", ["final-epoch", "best-on-test"])
-def test_the_other_rules_exist_under_every_protocol(protocol: str, rule: str) -> None:
+def test_the_last_epoch_is_not_what_a_validated_run_reports() -> None:
+    with pytest.raises(ContentError, match="final-epoch is not what protocol validated reports"):
+        read_policy(protocol="validated", selection_rule="final-epoch")
+
+
+@pytest.mark.parametrize(
+    ("protocol", "rule"), [("upstream", "final-epoch"), ("upstream", "best-on-test"), ("validated", "best-on-test")]
+)
+def test_the_other_rules_exist(protocol: str, rule: str) -> None:
     assert read_policy(protocol=protocol, selection_rule=rule).selection_rule == rule
 
 

@@ -127,4 +127,6 @@ def test_json_on_a_terminal_steers_nothing_and_says_the_same(text: str) -> None:
     record = make_reproduction(text)
     shown = format_json(record)
     assert all(line.isprintable() for line in shown.split("\n"))
-    assert json.loads(shown) == record.to_json_value()
+    value = record.to_json_value()
+    assert isinstance(value, dict)
+    assert json.loads(shown) == {"ok": record.ok, **value}

@@ -21,7 +21,6 @@ SHAPES = {
     "with part of the events": "train_fn.positional_sampling_ratio = 0.7",
     "drawn with replacement": "training.user_sampling = 'with_replacement'",
     "with data inside": "bundle.include_data = True",
-    "diverged": "train_fn.learning_rate = 9e15",
     "with several seeds claimed": "claim.seeds = (42, 7, 9)",
 }
 
@@ -31,12 +30,7 @@ def test_an_honest_run_contradicts_nothing(shape: str, store: Path, tmp_path: Pa
     run = tmp_path / "run"
     train(write_gin(tmp_path, f"{SHAPES[shape]}\n"), data=store, device="cpu", output=run)
     checks = check_bundle(OpenedBundle(root=run, manifest=read_tree_manifest(run).manifest))
-    failed = [check for check in checks if not check.passed]
-    if shape == "diverged":
-        # What is wrong with it is said; that its losses are others than it recorded is not.
-        assert all("NaN or infinity" in check.detail for check in failed), failed
-    else:
-        assert failed == []
+    assert [check for check in checks if not check.passed] == []
 
 
 def test_a_run_that_crashed_and_went_on_contradicts_nothing(finished: Path) -> None:

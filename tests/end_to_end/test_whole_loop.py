@@ -36,6 +36,7 @@ def run_script(*, store: Path, name: str, work: Path) -> None:
     assert [verdict["outcome"] for verdict in verdicts] == ["REPRODUCED_BITWISE"] * 3 + ["REPRODUCED_NUMERIC"]
 
 
+@pytest.mark.slow  # the documentation's commands walk the same loop on smaller data
 def test_the_whole_loop_runs_from_a_shell_on_data_of_movielens_shape(tmp_path: Path) -> None:
     store = tmp_path / "store"
     synthesize_data(seed=1, output=store)

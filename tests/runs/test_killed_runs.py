@@ -113,7 +113,7 @@ def kill_at_file_changes(gin: str, *, store: Path, folder: Path, every: int) -> 
 
 
 def test_runs_killed_while_they_write_end_in_the_same_bits(store: Path, tmp_path: Path) -> None:
-    kill_at_file_changes(WITH_DATA, store=store, folder=tmp_path, every=23)
+    kill_at_file_changes(WITH_DATA, store=store, folder=tmp_path, every=41)
 
 
 @pytest.mark.slow

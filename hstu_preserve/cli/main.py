@@ -13,7 +13,7 @@ from hstu_preserve.cli.output import complain, report_failure, tell
 from hstu_preserve.cli.streams import open_standard_streams
 from hstu_preserve.errors import PreserveError, UnavailableError, UsageError
 from hstu_preserve.primitives.home_paths import expand_home
-from hstu_preserve.primitives.leaving import SIGNALS, Leaving, is_ignored
+from hstu_preserve.primitives.leaving import SIGNALS, Leaving
 from hstu_preserve.primitives.threads import is_anything_left_behind, require_threads
 
 INTERRUPTED = 130
@@ -115,27 +115,21 @@ def expand_argument(argument: str) -> str:
 def run() -> Never:
     """Be the console script: as `main`, and leave with 128 and the signal's number on a signal, after cleaning up."""
     open_standard_streams()
-    Leaving().listen()
+    leaving = Leaving()
+    leaving.listen()
     if "RANK" in os.environ:  # torch would write pages of its own calls about every connection that ends
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
     do_with_fewer_threads()
     try:
         exit_code = main()
-        end_listening()
+        leaving.end()  # the outcome was said, and an exception would be a traceback
     except KeyboardInterrupt:  # the outcome was said already
         exit_code = INTERRUPTED
     gc.freeze()  # the process ends: a last search for garbage takes a tenth of a second and frees nothing
     if is_anything_left_behind():  # it would meet a Python that has ended, and abort the process
         end_at_once(exit_code)
     sys.exit(exit_code)
-
-
-def end_listening() -> None:
-    """Give the signals their system's meaning again: the outcome was said, and an exception would be a traceback."""
-    for number in SIGNALS:
-        if not is_ignored(number):
-            signal.signal(number, signal.SIG_DFL)
 
 
 def end_at_once(exit_code: int) -> Never:

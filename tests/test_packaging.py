@@ -1,8 +1,13 @@
 """The built wheel carries the catalog, the recipes and the sample, and works outside the checkout."""
 
+import ast
+import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,3 +77,36 @@ def test_the_installed_wheel_knows_the_chain_of_an_id(site: Path, tmp_path: Path
     trained = run_installed(["train", "iter8-exp4-SOTA", "--output", "run"], site=site, folder=tmp_path)
     assert trained.returncode == 4, trained.stderr
     assert "dataset ml-20m is needed" in trained.stderr
+
+
+FOR_TYPES_ALONE = {"_typeshed"}
+PARTS = {"pydantic-core": "pydantic"}  # which names the one version that it works with
+
+
+def normalize(name: str) -> str:
+    """Return the name of a distribution in the form in which all its spellings are equal (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def list_declared(project: dict[str, Any]) -> set[str]:
+    """Return the distributions that a user's installation brings: the base, and the extras with PyTorch."""
+    lines = [
+        *project["dependencies"],
+        *(line for name in ("cpu", "cuda") for line in project["optional-dependencies"][name]),
+    ]
+    return {normalize(re.split(r"[\s<>=!~;\[]", line)[0]) for line in lines}
+
+
+def test_whatever_the_package_imports_is_declared() -> None:
+    """The tests' own packages lie beside it in a developer's environment, and hide one that users do not have."""
+    declared = list_declared(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"])
+    providers = packages_distributions()
+    for path in sorted((ROOT / "hstu_preserve").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module]
+            tops = {name.partition(".")[0] for name in names} - sys.stdlib_module_names - FOR_TYPES_ALONE
+            for top in tops - {"hstu_preserve"}:
+                providing = {normalize(name) for name in providers.get(top, ())}
+                assert declared & {PARTS.get(name, name) for name in providing}, f"{path.name} imports {top}"

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import digamma
 
 from hstu_preserve.evaluation.ranking import MAX_K, MISS
 from hstu_preserve.evaluation.ranks import BoolArray, Int64Array, UserRanks
@@ -14,6 +13,8 @@ from hstu_preserve.records.evaluation import TiedMetric
 HIT_RATE_CUTOFFS = (1, 10, 50, 100, 200, 500, 1000)
 NDCG_CUTOFFS = (1, 10, 50, 100, 200)
 LIKED_HALF_STARS = 8  # the `_>=4` family counts targets of 4 stars or more
+MAX_SUMMED = 2**20
+"""Harmonic numbers up to this one are summed; later ones are approximated to 1e-12, so that no table grows large."""
 
 
 def hit_rate(ranks: Int64Array, cutoff: int) -> float | None:
@@ -59,11 +60,20 @@ def exact_reciprocal_rank(users: UserRanks) -> float | None:
     perfect.
     """
     reciprocal = np.where(users.ranks > 0, 1.0 / np.maximum(users.ranks, 1), 0.0)
-    is_tied = users.ties > 0
-    first, places = users.ranks[is_tied], users.ties[is_tied] + 1
-    # 1/a + … + 1/(b - 1) = digamma(b) - digamma(a).
-    reciprocal[is_tied] = (digamma(first + places) - digamma(first)) / places
+    is_tied = (users.ties > 0) & (users.ranks > 0)
+    if is_tied.any():
+        first, last = users.ranks[is_tied], (users.ranks + users.ties)[is_tied]
+        reciprocal[is_tied] = (harmonic(last) - harmonic(first - 1)) / (last - first + 1)
     return mean(reciprocal)
+
+
+def harmonic(n: Int64Array) -> npt.NDArray[np.float64]:
+    """Return 1 + 1/2 + … + 1/n for each n from 0."""
+    size = min(int(n.max()), MAX_SUMMED)
+    summed = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, size + 1))])
+    large = np.maximum(n, MAX_SUMMED).astype(np.float64)
+    approximated = np.log(large) + np.euler_gamma + 1.0 / (2.0 * large)
+    return np.where(n <= MAX_SUMMED, summed[np.minimum(n, size)], approximated)
 
 
 def bound_by_ties(users: UserRanks) -> dict[str, TiedMetric] | None:

@@ -15,21 +15,22 @@ from hstu_preserve.verbs.unpack import unpack
 from tests.runs.tiny_run import tiny_gin
 
 SLOWLY = """
-import sys, time
-from hstu_preserve.{module} import {name} as slowed
+import os, sys, time
+from hstu_preserve.bundle.compression import GzipWriter
 from hstu_preserve.cli.main import run
 
-before = slowed.{method}
+before = GzipWriter.write
 
 def wait(self, *arguments, **named):
-    time.sleep({seconds})
+    while not {ending}:
+        time.sleep(0.01)  # a long sleep does not hear a signal that comes right before it
     return before(self, *arguments, **named)
 
-slowed.{method} = wait
+GzipWriter.write = wait
 run()
 """
-PACKING = SLOWLY.format(module="bundle.compression", name="GzipWriter", method="write", seconds=600)
-"""A `pack` that stands in its first write for longer than any test, with its unfinished file on the disk."""
+PACKING = SLOWLY.format(ending=False)
+"""A `pack` that stands in its first write without an end, with its unfinished file on the disk."""
 IGNORING = """
 import signal
 for number in (signal.SIGHUP, signal.SIGINT):
@@ -89,13 +90,14 @@ def test_a_signal_that_comes_again_and_again_is_no_traceback(
 
 def test_what_is_ignored_at_the_start_stays_ignored(tree: Path, tmp_path: Path) -> None:
     """As `nohup` starts a command, and a shell one in the background of a script."""
-    program = IGNORING + PACKING.replace("time.sleep(600)", "time.sleep(0.2)")
+    program = IGNORING + SLOWLY.format(ending="os.path.exists('go on')")
     process = start_packing(tree, tmp_path, program=program)
     process.send_signal(signal.SIGHUP)
     process.send_signal(signal.SIGINT)
+    (tmp_path / "go on").touch()
     _, said = process.communicate(timeout=600)
     assert process.returncode == 0, said
-    assert [path.name for path in tmp_path.iterdir()] == ["p.tar.gz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["go on", "p.tar.gz"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1], ids=lambda number: number.name)
@@ -121,8 +123,7 @@ def test_a_training_saves_first(number: signal.Signals, tmp_path: Path) -> None:
 
 
 def test_of_two_that_write_one_file_at_once_the_second_says_so(tree: Path, tmp_path: Path) -> None:
-    program = PACKING.replace("time.sleep(600)", "while not os.path.exists('p.tar.gz'): time.sleep(0.01)")
-    second = start_packing(tree, tmp_path, program="import os\n" + program)
+    second = start_packing(tree, tmp_path, program=SLOWLY.format(ending="os.path.exists('p.tar.gz')"))
     command = [sys.executable, "-m", "hstu_preserve", "pack", str(tree), "--output", "p.tar.gz"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     written = (tmp_path / "p.tar.gz").stat()

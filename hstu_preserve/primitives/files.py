@@ -168,8 +168,21 @@ def read_bytes(path: Path) -> bytes:
         UsageError: It is a directory.
         UnavailableError: It cannot be read.
     """
-    try:
+    with refuse_unreadable(path):
         return path.read_bytes()
+
+
+@contextmanager
+def refuse_unreadable(path: Path) -> Iterator[None]:
+    """Turn an error of the operating system on reading the file `path` into one of ours.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UsageError: It is a directory.
+        UnavailableError: It cannot be read.
+    """
+    try:
+        yield
     except FileNotFoundError:
         raise MissingPathError(f"{path}: no such file") from None
     except IsADirectoryError:
@@ -187,15 +200,8 @@ def read_small(path: Path, *, max_bytes: int) -> bytes:
         ContentError: It is larger than `max_bytes`; no more than these are read.
         UnavailableError: It cannot be read.
     """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(max_bytes + 1)
-    except FileNotFoundError:
-        raise MissingPathError(f"{path}: no such file") from None
-    except IsADirectoryError:
-        raise UsageError(f"{path}: a directory, not a file") from None
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+    with refuse_unreadable(path), path.open("rb") as stream:
+        content = stream.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise ContentError(f"{path}: larger than the {max_bytes} bytes that are read of it")
     return content

@@ -9,29 +9,11 @@ from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.metric_names import METRIC_NAMES
-
-VALUE: dict[str, Json] = {
-    "protocol": "upstream",
-    "part": "test",
-    "epoch": 1,
-    "data_fingerprint": "0" * 64,
-    "filter_all_seen": False,
-    "num_users": 10,
-    "num_users_skipped": 0,
-    "coverage_at_10": 0.5,
-    "num_candidates": 20,
-    "metrics": dict.fromkeys(METRIC_NAMES, 0.5),
-    "exact_mrr": 0.5,
-    "num_clamped": 0,
-    "num_unrankable": 0,
-    "num_tied": 0,
-    "num_nearly_tied": 0,
-    "ranks_sha256": "0" * 64,
-}
+from tests.record_values import EVALUATION
 
 
 def read(**changes: Json) -> EvaluationRecord:
-    return EvaluationRecord.from_json(canonical_dumps({**VALUE, **changes}), source="metrics.json")
+    return EvaluationRecord.from_json(canonical_dumps({**EVALUATION, **changes}), source="metrics.json")
 
 
 @pytest.mark.parametrize("lacking", ["mrr", "ndcg@10", "hr@50_>=4"])
@@ -57,6 +39,6 @@ def test_a_mean_over_nobody_has_no_value_that_could_be_claimed() -> None:
 
 
 def test_a_record_without_ties_keeps_the_text_that_it_had_before_bounds_were_recorded() -> None:
-    assert read().to_json() == canonical_dumps(VALUE)
+    assert read().to_json() == canonical_dumps(EVALUATION)
     bounds: Json = {"mrr": {"ties_for": 1.0, "ties_against": math.ldexp(1, -4)}}
     assert b'"ties":{"mrr":' in read(ties=bounds, num_tied=3).to_json()

@@ -7,29 +7,12 @@ from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.results import EvaluationResult
 from hstu_preserve.report.runs import describe_evaluation
+from tests.record_values import EVALUATION
 
 
 def read_text(*, users_compared: int, agree: bool = True, **changes: Json) -> str:
     """Return the text of an evaluation of 10 users."""
-    evaluation = {
-        "protocol": "upstream",
-        "part": "test",
-        "epoch": 1,
-        "data_fingerprint": "0" * 64,
-        "filter_all_seen": False,
-        "num_users": 10,
-        "num_users_skipped": 0,
-        "coverage_at_10": 0.5,
-        "num_candidates": 20,
-        "metrics": dict.fromkeys(METRIC_NAMES, 0.25),
-        "exact_mrr": 0.25,
-        "num_clamped": 0,
-        "num_unrankable": 0,
-        "num_tied": 0,
-        "num_nearly_tied": 0,
-        "ranks_sha256": "0" * 64,
-        **changes,
-    }
+    evaluation = {**EVALUATION, **changes}
     record = EvaluationResult.model_validate(
         {
             "target": "x",
@@ -69,7 +52,7 @@ def test_ties_are_told_with_the_place_of_a_tied_target_and_the_bounds_of_each_me
     assert "an exact rank is the first place among equals" in text
     rows = [line.split() for line in text.splitlines()]
     for name in ("mrr", "ndcg@10", "hr@10_>=4", "exact_mrr"):
-        assert [name, "0.250000", "1.000000", "0.125000"] in rows
+        assert [name, "0.500000", "1.000000", "0.125000"] in rows
 
 
 def test_a_mean_over_nobody_is_no_number() -> None:

@@ -24,6 +24,7 @@ from hstu_preserve.verdict.rungs import (
     judge_training_bitwise,
     not_run,
 )
+from tests.record_values import EVALUATION, make_claim
 
 SHA256, OTHER_SHA256 = "a" * 64, "b" * 64
 ELSEWHERE = ["torch: 2.12 here, 2.13 recorded"]
@@ -33,40 +34,13 @@ MOVED_RANKS = RankComparison(num_users=10, same_users=True, num_moved=3, num_mov
 OTHER_USERS = RankComparison(num_users=10, same_users=False, num_moved=0, num_moved_without_near_tie=0, largest_move=0)
 
 
-def make_claim(margin: float | None = MARGIN) -> Claim:
-    policy: Json = {
-        "name": "headline",
-        "metric": "ndcg@10",
-        "direction": "maximize",
-        "protocol": "upstream",
-        "selection_rule": "final-epoch",
-        "margin": margin,
-        "margin_derivation": None if margin is None else "a test",
-        "loss_tolerance": 0.001,
-        "seeds": [42],
-    }
-    return Claim.from_json(canonical_dumps({"policy": policy, "value": CLAIMED, "epoch": 1}), source="test")
+def make_headline(margin: float | None = MARGIN) -> Claim:
+    return make_claim(CLAIMED, margin=margin, name="headline")
 
 
 def make_evaluation(ndcg: float = CLAIMED, *, ranks_sha256: str = SHA256) -> EvaluationRecord:
-    value: Json = {
-        "protocol": "upstream",
-        "part": "test",
-        "epoch": 1,
-        "data_fingerprint": "0" * 64,
-        "filter_all_seen": False,
-        "num_users": 10,
-        "num_users_skipped": 0,
-        "coverage_at_10": 0.5,
-        "num_candidates": 20,
-        "metrics": {**dict.fromkeys(METRIC_NAMES, 0.5), "ndcg@10": ndcg},
-        "exact_mrr": 0.5,
-        "num_clamped": 0,
-        "num_unrankable": 0,
-        "num_tied": 0,
-        "num_nearly_tied": 0,
-        "ranks_sha256": ranks_sha256,
-    }
+    metrics: Json = {**dict.fromkeys(METRIC_NAMES, 0.5), "ndcg@10": ndcg}
+    value: Json = {**EVALUATION, "metrics": metrics, "ranks_sha256": ranks_sha256}
     return EvaluationRecord.from_json(canonical_dumps(value), source="test")
 
 
@@ -158,7 +132,7 @@ def test_another_environment_is_not_asked_for_equal_ranks_and_is_named() -> None
 )
 def test_an_evaluation_is_judged_by_the_claims_own_margin(value: float, margin: float | None, outcome: Outcome) -> None:
     verdict = judge_evaluation_numeric(
-        make_claim(margin), make_evaluation(value), comparison=MOVED_RANKS, evaluators_agree=True
+        make_headline(margin), make_evaluation(value), comparison=MOVED_RANKS, evaluators_agree=True
     )
     assert (verdict.rung, verdict.outcome, verdict.claim) == (Rung.EVALUATION_NUMERIC, outcome, "headline")
     assert verdict.is_required
@@ -180,7 +154,7 @@ def test_an_evaluation_is_judged_by_the_claims_own_margin(value: float, margin: 
 
 def test_evaluators_that_disagree_reproduce_nothing_even_at_the_very_number() -> None:
     verdict = judge_evaluation_numeric(
-        make_claim(), make_evaluation(CLAIMED), comparison=SAME_RANKS, evaluators_agree=False
+        make_headline(), make_evaluation(CLAIMED), comparison=SAME_RANKS, evaluators_agree=False
     )
     assert verdict.outcome is Outcome.NOT_REPRODUCED
     assert "bug of this program" in verdict.reason
@@ -188,7 +162,7 @@ def test_evaluators_that_disagree_reproduce_nothing_even_at_the_very_number() ->
 
 def test_a_missing_margin_is_said() -> None:
     verdict = judge_evaluation_numeric(
-        make_claim(None), make_evaluation(0.5), comparison=SAME_RANKS, evaluators_agree=True
+        make_headline(None), make_evaluation(0.5), comparison=SAME_RANKS, evaluators_agree=True
     )
     assert "fixed no margin" in verdict.reason
 
@@ -289,7 +263,7 @@ def test_a_resumed_run_that_is_equal_elsewhere_needs_no_second_rung() -> None:
 def test_one_retraining_can_agree_but_refutes_nothing_in_another_environment(
     value: float, margin: float | None, differences: list[str], outcome: Outcome
 ) -> None:
-    verdict = judge_training(make_claim(margin), value, environment_differences=differences)
+    verdict = judge_training(make_headline(margin), value, environment_differences=differences)
     assert (verdict.rung, verdict.outcome, verdict.claim) == (Rung.TRAINING_STATISTICAL, outcome, "headline")
     assert verdict.is_required
     assert ("no statement on the spread" in verdict.reason) is (outcome is Outcome.REPRODUCED_NUMERIC)

@@ -4,27 +4,10 @@ import math
 
 import pytest
 
-from hstu_preserve.primitives.canonical_json import canonical_dumps
-from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.verdict import Outcome, Rung
 from hstu_preserve.verdict.triviality import call_trivial, expect_by_chance, explain_triviality
+from tests.record_values import make_claim
 from tests.verdict.test_rungs import make_evaluation, make_verdict
-
-
-def make_claim(metric: str, value: float, margin: float | None, *, direction: str = "maximize") -> Claim:
-    policy: Json = {
-        "name": metric,
-        "metric": metric,
-        "direction": direction,
-        "protocol": "upstream",
-        "selection_rule": "final-epoch",
-        "margin": margin,
-        "margin_derivation": None if margin is None else "a test",
-        "loss_tolerance": 0.001,
-        "seeds": [42],
-    }
-    return Claim.from_json(canonical_dumps({"policy": policy, "value": value, "epoch": 1}), source="test")
 
 
 @pytest.mark.parametrize(
@@ -42,14 +25,14 @@ def make_claim(metric: str, value: float, margin: float | None, *, direction: st
 def test_a_claim_that_every_order_or_one_by_chance_meets_is_trivial(
     metric: str, value: float, margin: float | None, says: str
 ) -> None:
-    why = explain_triviality(make_claim(metric, value, margin), num_candidates=400)
+    why = explain_triviality(make_claim(value, margin=margin, metric=metric), num_candidates=400)
     assert why is not None
     assert says in why
 
 
 @pytest.mark.parametrize("metric", ["ndcg@10", "hr@50", "mrr"])
 def test_a_claim_that_calls_smaller_better_is_trivial(metric: str) -> None:
-    why = explain_triviality(make_claim(metric, 0.5, 0.001, direction="minimize"), num_candidates=10**5)
+    why = explain_triviality(make_claim(0.5, margin=0.001, metric=metric, direction="minimize"), num_candidates=10**5)
     assert why == f"a trivial claim: {metric} is better when larger, and the claim calls smaller better"
 
 
@@ -64,7 +47,7 @@ def test_a_claim_that_calls_smaller_better_is_trivial(metric: str) -> None:
     ],
 )
 def test_another_claim_is_not(metric: str, value: float, margin: float | None) -> None:
-    assert explain_triviality(make_claim(metric, value, margin), num_candidates=400) is None
+    assert explain_triviality(make_claim(value, margin=margin, metric=metric), num_candidates=400) is None
 
 
 def test_chance_is_the_mean_over_all_places() -> None:
@@ -86,7 +69,7 @@ def test_chance_is_the_mean_over_all_places() -> None:
 def test_only_a_verdict_that_would_say_something_is_changed(
     value: float, margin: float, outcome: Outcome, says: str
 ) -> None:
-    claim = make_claim("ndcg@10", value, margin)  # among the 20 candidates of `make_evaluation`
+    claim = make_claim(value, margin=margin)  # among the 20 candidates of `make_evaluation`
     passed = make_verdict(Rung.EVALUATION_NUMERIC, Outcome.REPRODUCED_NUMERIC)
     judged = call_trivial(passed, claim, evaluation=make_evaluation())
     assert judged.outcome is outcome

@@ -12,7 +12,7 @@ from typing import Any, Never
 from hstu_preserve.cli.output import complain, report_failure, tell
 from hstu_preserve.cli.streams import open_standard_streams
 from hstu_preserve.errors import PreserveError, UnavailableError, UsageError
-from hstu_preserve.primitives.home_paths import expand_home
+from hstu_preserve.primitives.given_paths import expand_home
 from hstu_preserve.primitives.leaving import SIGNALS, Leaving
 from hstu_preserve.primitives.threads import is_anything_left_behind, require_threads
 

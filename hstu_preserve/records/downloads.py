@@ -9,7 +9,7 @@ from hstu_preserve.errors import worst_exit_code
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.paths import BundlePath
 from hstu_preserve.records.numbers import NaturalInt
-from hstu_preserve.records.record import Outcome, Record
+from hstu_preserve.records.record import CheckedRecord, Record
 
 CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 SIGNED = "a signature lies beside it, which this did not check"
@@ -93,7 +93,7 @@ class DownloadedFile(Record):
     exit_code: int
 
 
-class DownloadReport(Outcome):
+class DownloadReport(CheckedRecord):
     """What `download` did, or would do."""
 
     repository: str

@@ -92,7 +92,7 @@ class Record(BaseModel):
             raise ContentError(f"{source}: {describe_validation_error(error)}") from None
 
 
-class Outcome(Record):
+class CheckedRecord(Record):
     """A record that is false if something is wrong, so that `if not verify(…):` means what it says."""
 
     def __bool__(self) -> bool:

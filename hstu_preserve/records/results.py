@@ -13,7 +13,7 @@ from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.manifest import BundleSettings, Manifest, MigratedManifest
 from hstu_preserve.records.migration import LegacySource, Statement
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.record import Outcome, Record
+from hstu_preserve.records.record import CheckedRecord, Record
 from hstu_preserve.records.shown_legacy import ShownBinding
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verdict import Verdict
@@ -176,7 +176,7 @@ class UnpackResult(Record):
     members: int
 
 
-class Reproduction(Outcome):
+class Reproduction(CheckedRecord):
     """Verdicts on the rungs that were asked for."""
 
     target: str
@@ -239,7 +239,7 @@ class PublishResult(Record):
     bundles: tuple[PublishedBundle, ...]
 
 
-class ReportResult(Outcome):
+class ReportResult(CheckedRecord):
     """A written report."""
 
     path: Path

@@ -10,11 +10,11 @@ from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.legacy import LegacyVerification
 from hstu_preserve.records.manifest import AnyManifest
-from hstu_preserve.records.record import Outcome, Record
+from hstu_preserve.records.record import CheckedRecord, Record
 from hstu_preserve.records.signature import SignerCheck
 
 
-class Verification(Outcome):
+class Verification(CheckedRecord):
     """The outcome of reading a bundle once, front to back."""
 
     source: str
@@ -78,7 +78,7 @@ class VerifiedTarget(Record):
     exit_code: int
 
 
-class VerificationReport(Outcome):
+class VerificationReport(CheckedRecord):
     """The verification of several targets."""
 
     targets: tuple[VerifiedTarget, ...]

@@ -18,7 +18,7 @@ from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.sources import obtain
 from hstu_preserve.primitives.files import write_new
-from hstu_preserve.primitives.text_paths import as_path
+from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.results import EvaluationResult

@@ -11,7 +11,7 @@ from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.sources import find_here
 from hstu_preserve.library.standard_input import choose_list
 from hstu_preserve.primitives.archive_names import name_migrated
-from hstu_preserve.primitives.text_paths import as_path
+from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import describe_findings
 from hstu_preserve.records.results import MigrationResult

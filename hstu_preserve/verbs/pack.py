@@ -8,7 +8,7 @@ from hstu_preserve.bundle.layout import RUN_RECORD
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import MissingPathError, UsageError, VerificationError
-from hstu_preserve.primitives.text_paths import as_path
+from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.results import PackResult

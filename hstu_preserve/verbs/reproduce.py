@@ -15,7 +15,7 @@ from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.sources import Form, Source, obtain, obtain_signature
 from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.files import write_atomically
-from hstu_preserve.primitives.text_paths import as_path
+from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import Reproduction

@@ -14,7 +14,7 @@ from hstu_preserve.library.sources import GIN_SUFFIX, Form, Source, find
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.file_kinds import BEGINNING_BYTES, is_text
 from hstu_preserve.primitives.files import open_stream
-from hstu_preserve.primitives.text_paths import as_path
+from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe

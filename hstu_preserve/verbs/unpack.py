@@ -11,7 +11,7 @@ from hstu_preserve.legacy.recognition import describe_legacy
 from hstu_preserve.library.sources import Form, obtain
 from hstu_preserve.library.standard_input import STANDARD_INPUT
 from hstu_preserve.primitives.archive_names import BUNDLE_SUFFIX
-from hstu_preserve.primitives.text_paths import as_path
+from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import UnpackResult
 

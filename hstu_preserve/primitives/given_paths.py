@@ -1,4 +1,4 @@
-"""Read a leading `~` of a path as the user's home; needs nothing heavy, as every command does it."""
+"""Paths as people give them: with `~` in quotes, as text from Python; needs nothing heavy, as every command does it."""
 
 from pathlib import Path
 
@@ -12,3 +12,8 @@ def expand_home(text: str) -> str:
         return str(path.expanduser())
     except RuntimeError:  # no such user, or no home: the error is then about the path as it was typed
         return text
+
+
+def as_path(path: str | Path | None) -> Path | None:
+    """Return a path that a Python caller gives as text or as `Path`; None stays None."""
+    return None if path is None else Path(path)

@@ -14,7 +14,7 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.chains import describe_chains
 from hstu_preserve.legacy.walker import LegacyMember
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.primitives.paths import is_companion
+from hstu_preserve.primitives.paths import GIN_SUFFIX, is_companion
 from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.manifest import MANIFEST_NAME
@@ -23,7 +23,6 @@ from hstu_preserve.records.shown_legacy import ShownChain, ShownCheckpoint, Show
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-GIN_SUFFIX = ".gin"
 EVENTS_MARK = ".tfevents."
 EPOCH = re.compile(r"_ep(?P<epoch>[0-9]{1,9})$")
 MAX_TEXT_BYTES = 4 * 2**20

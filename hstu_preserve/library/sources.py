@@ -14,6 +14,7 @@ from hstu_preserve.library.addresses import Address
 from hstu_preserve.library.standard_input import STANDARD_INPUT, keep_standard_input
 from hstu_preserve.library.targets import locate_bundle, resolve_target
 from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.primitives.paths import GIN_SUFFIX
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
 
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from hstu_preserve.digest_lists.matching import FilePlace
     from hstu_preserve.hub.cache import Copy
     from hstu_preserve.records.catalog import CatalogEntry
-
-GIN_SUFFIX = ".gin"
 
 
 class Form(Enum):

@@ -10,11 +10,12 @@ from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.listing import find_gain
-from hstu_preserve.library.sources import GIN_SUFFIX, Form, Source, find
+from hstu_preserve.library.sources import Form, Source, find
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.file_kinds import BEGINNING_BYTES, is_text
 from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.primitives.given_paths import as_path
+from hstu_preserve.primitives.paths import GIN_SUFFIX
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe

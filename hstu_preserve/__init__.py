@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hstu_preserve.legacy.verification import verify_legacy as verify_legacy
     from hstu_preserve.library.listing import list_experiments as list_experiments
     from hstu_preserve.library.wanted import Wanted as Wanted
+    from hstu_preserve.verbs.data import download_data as download_data
     from hstu_preserve.verbs.data import import_data as import_data
     from hstu_preserve.verbs.data import prepare_data as prepare_data
     from hstu_preserve.verbs.data import show_data as show_data
@@ -53,7 +54,7 @@ NAMES_BY_MODULE = {
     "legacy.verification": ("verify_legacy",),
     "library.listing": ("list_experiments",),
     "library.wanted": ("Wanted",),
-    "verbs.data": ("import_data", "prepare_data", "show_data", "synthesize_data"),
+    "verbs.data": ("download_data", "import_data", "prepare_data", "show_data", "synthesize_data"),
     "verbs.diff": ("diff",),
     "verbs.doctor": ("doctor",),
     "verbs.download": ("download", "preview_download"),

@@ -30,6 +30,7 @@ PRINTED_RECORDS: dict[str, type[Record]] = {
     "evaluation-result": results.EvaluationResult,
     "export-result": results.ExportResult,
     "failure": Failure,
+    "fetched-data": results.FetchedData,
     "key-result": KeyResult,
     "migration-result": results.MigrationResult,
     "pack-result": results.PackResult,

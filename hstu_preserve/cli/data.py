@@ -1,5 +1,6 @@
-"""`data prepare`, `data import`, `data synthesize`, `data show`."""
+"""`data download`, `data prepare`, `data import`, `data synthesize`, `data show`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,17 +9,64 @@ import typer
 from hstu_preserve.cli.completion import complete_datasets, complete_words
 from hstu_preserve.cli.help import GroupedCommands, show_examples
 from hstu_preserve.cli.options import JsonOption, NewDirectoryOption
-from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.output import emit, tell
 from hstu_preserve.cli.voice import spoken
+from hstu_preserve.errors import UsageError
 
+DOWNLOAD = ("hstu-preserve data download ml-1m", "hstu-preserve data download ml-20m --accept-terms")
 PREPARE = ("hstu-preserve data prepare ml-1m --from ml-1m.zip --output stores/ml-1m",)
 IMPORT = ("hstu-preserve data import sasrec_format.csv --movies movies.csv --output own",)
 SYNTHESIZE = ("hstu-preserve data synthesize --seed 1 --output stores/made-up",)
 SHOW = ("hstu-preserve data show stores/ml-1m",)
 
 app = typer.Typer(
-    cls=GroupedCommands, no_args_is_help=True, help="Make and show stores: prepared data, named by its fingerprint."
+    cls=GroupedCommands,
+    no_args_is_help=True,
+    help="Fetch data; make and show stores, named by fingerprint.",
 )
+
+
+@app.command("download", epilog=show_examples(DOWNLOAD))
+def download(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="E.g. ml-1m, ml-20m, ml-32m.", autocompletion=complete_datasets)
+    ],
+    accepts_terms: Annotated[
+        bool, typer.Option("--accept-terms", help="You read GroupLens' terms and accept them.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="The new file. [default: NAME.zip]")
+    ] = None,
+    url: Annotated[str | None, typer.Option("--url", metavar="URL", help="A mirror. [default: GroupLens]")] = None,
+    json: JsonOption = False,
+) -> None:
+    """Fetch a MovieLens zip; its md5 is compared.
+
+    Asks whether you accept the terms of GroupLens.
+    """
+    from hstu_preserve.verbs.data import download_data
+
+    accepts_terms = accepts_terms or ask_about_terms(name)
+    with spoken() as voice:
+        result = download_data(name, accepts_terms=accepts_terms, output=output, url=url, voice=voice)
+    emit(result, as_json=json)
+
+
+def ask_about_terms(name: str) -> bool:
+    """Tell the terms on a terminal, and return whether they are accepted.
+
+    Raises:
+        UnknownNameError: No such data set.
+        UsageError: There is no terminal to ask on.
+    """
+    from hstu_preserve.data.known_datasets import find_served_dataset
+    from hstu_preserve.verbs.data import describe_terms
+
+    terms = describe_terms(find_served_dataset(name))
+    if not sys.stdin.isatty():
+        raise UsageError(f"{name}: {terms}; read them, then say --accept-terms")
+    tell(f"{terms}.")
+    return typer.confirm("Do you accept these terms?", default=False, err=True)
 
 
 @app.command("prepare", epilog=show_examples(PREPARE))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from hstu_preserve.errors import ContentError, UnknownNameError
+from hstu_preserve.errors import ContentError, UnknownNameError, UsageError
 
 
 class Layout(StrEnum):
@@ -32,6 +32,16 @@ class KnownDataset:
     num_candidates: int
     num_ratings: int
 
+    @property
+    def page_url(self) -> str:
+        """The page that says what it holds and under which terms it may be used."""
+        return f"{PAGES}{self.page}/"
+
+    @property
+    def zip_url(self) -> str:
+        """Where GroupLens serves it."""
+        return f"{FILES}{self.name}.zip"
+
 
 @dataclass(frozen=True, kw_only=True)
 class AmazonDataset:
@@ -44,9 +54,11 @@ class AmazonDataset:
     """Items that are left, as Meta's code requires them."""
 
 
+AMAZON_BOOKS_URL = "http://snap.stanford.edu/data/amazon/productGraph/categoryFiles/ratings_Books.csv"
 AMAZON_BOOKS = AmazonDataset(name="amzn-books", num_lines=22_507_155, num_candidates=695_762)
 
 PAGES = "https://grouplens.org/datasets/movielens/"
+FILES = "https://files.grouplens.org/datasets/movielens/"
 KNOWN_DATASETS = {
     dataset.name: dataset
     for dataset in (
@@ -54,7 +66,7 @@ KNOWN_DATASETS = {
             name="ml-100k",
             page="100k",
             layout=Layout.TABBED,
-            zip_md5=None,
+            zip_md5="0e33842e24a9c977be4e0107933c0723",
             num_users=943,
             num_rated_items=1_682,
             num_candidates=1_682,
@@ -139,6 +151,21 @@ def find_known_dataset(name: str) -> KnownDataset:
     return KNOWN_DATASETS[name]
 
 
+def find_served_dataset(name: str) -> KnownDataset:
+    """Return the published facts of an edition whose zip GroupLens serves.
+
+    Raises:
+        UsageError: It is data of another publisher.
+        UnknownNameError: There is no such edition; the message lists the known names.
+    """
+    if name == AMAZON_BOOKS.name:
+        raise UsageError(
+            f"{name}: not of GroupLens, and no checksum of it is published; fetch {AMAZON_BOOKS_URL} yourself, "
+            f"then 'hstu-preserve data prepare {name} --from ratings_Books.csv --output {name}'"
+        )
+    return find_known_dataset(name)
+
+
 def advise(name: str) -> str:
     """Return, as one sentence, how a store of that name is made."""
     if name == AMAZON_BOOKS.name:
@@ -149,8 +176,8 @@ def advise(name: str) -> str:
     if (dataset := KNOWN_DATASETS.get(name)) is not None:
         check = "no md5 is known for it" if dataset.zip_md5 is None else f"its md5 must be {dataset.zip_md5}"
         return (
-            f"fetch {name}.zip from {PAGES}{dataset.page}/ (read its terms there; {check}), then make one with "
-            f"'hstu-preserve data prepare {name} --from {name}.zip --output {name}'"
+            f"'hstu-preserve data download {name}' fetches {name}.zip (its terms are on {dataset.page_url}; {check}), "
+            f"then 'hstu-preserve data prepare {name} --from {name}.zip --output {name}' makes one"
         )
     if name == "synthetic":
         return "'hstu-preserve data synthesize --seed S --output DIR' makes one"

@@ -1,7 +1,9 @@
 """Record the results of the verbs, which `--json` prints and the Python functions return."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import Field
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
@@ -12,6 +14,7 @@ from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.manifest import BundleSettings, Manifest, MigratedManifest
 from hstu_preserve.records.migration import LegacySource, Statement
+from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import CheckedRecord, Record
 from hstu_preserve.records.shown_legacy import ShownBinding
@@ -82,6 +85,21 @@ class ShownRecipe(Record):
     inert: tuple[str, ...]
     gin: str
     """The same recipe as one flat gin text."""
+
+
+class FetchedData(Record):
+    """The zip of a published data set, fetched from its publisher or a mirror."""
+
+    name: str
+    path: Path
+    url: str
+    size: NaturalInt
+    received: NaturalInt
+    """Bytes that came over the network in this call; 0 if the file was here already."""
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    sha256: Sha256
+    is_published_md5: bool
+    """Whether the publisher names an md5 that lasts, with which the file was compared."""
 
 
 class StoreResult(Record):

@@ -5,7 +5,7 @@ from rich.text import Text
 
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.results import EvaluationResult, ShownRecipe, StoreResult, TrainingResult
+from hstu_preserve.records.results import EvaluationResult, FetchedData, ShownRecipe, StoreResult, TrainingResult
 from hstu_preserve.report.tables import list_claims, list_fields, list_warnings, new_table
 
 
@@ -15,6 +15,20 @@ def describe_shown_recipe(record: ShownRecipe) -> RenderableType:
     notices += [Text(printable(f"note: {inert}")) for inert in record.inert]
     files = {"gin chain": ", ".join(record.files), "recipe": f"sha256:{record.recipe_sha256}"}
     return Group(list_fields(files), Text(), Text(record.gin.rstrip()), Text(), *notices)
+
+
+def describe_fetched_data(record: FetchedData) -> RenderableType:
+    """Return what was fetched of a published data set, and what makes a store of it."""
+    vouched = "as published" if record.is_published_md5 else "none that lasts is published; 'data prepare' counts"
+    fields = {
+        "file": str(record.path),
+        "from": record.url if record.received else f"here already; {record.url} was not asked",
+        "bytes": f"{record.size:,}",
+        "md5": f"{record.md5} ({vouched})",
+        "sha256": record.sha256,
+    }
+    advice = f"next: hstu-preserve data prepare {record.name} --from {record.path} --output {record.name}"
+    return Group(list_fields(fields), Text(printable(advice), style="dim"))
 
 
 def describe_store(record: StoreResult) -> RenderableType:

@@ -40,6 +40,7 @@ DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
     legacy.describe_shown_migrated,
     legacy.describe_migration,
     runs.describe_shown_recipe,
+    runs.describe_fetched_data,
     runs.describe_store,
     runs.describe_training,
     runs.describe_evaluation,

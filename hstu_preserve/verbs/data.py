@@ -1,17 +1,20 @@
-"""Make and show stores."""
+"""Fetch published data, make stores and show them."""
 
 from pathlib import Path
 
 from hstu_preserve.bundle.destinations import require_writable
-from hstu_preserve.data.known_datasets import AMAZON_BOOKS
+from hstu_preserve.data.known_datasets import AMAZON_BOOKS, KnownDataset, find_served_dataset
 from hstu_preserve.data.oddities import list_oddities
 from hstu_preserve.data.store import Store, open_store, verify_store
 from hstu_preserve.errors import UsageError
+from hstu_preserve.primitives.urls import hide_login
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.raw_data.amazon import prepare_amazon
+from hstu_preserve.raw_data.fetching import fetch_zip
 from hstu_preserve.raw_data.preparation import prepare_movielens
 from hstu_preserve.raw_data.sasrec_format import import_sasrec_format
-from hstu_preserve.records.results import StoreResult
+from hstu_preserve.records.downloads import DigestKind
+from hstu_preserve.records.results import FetchedData, StoreResult
 from hstu_preserve.records.store import TiePolicy
 from hstu_preserve.synthetic.stores import (
     DEFAULT_NUM_ITEMS,
@@ -21,6 +24,56 @@ from hstu_preserve.synthetic.stores import (
 )
 
 PREPARATION_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID)
+
+
+def download_data(
+    name: str,
+    *,
+    accepts_terms: bool,
+    output: str | Path | None = None,
+    url: str | None = None,
+    voice: Voice = SILENT,
+) -> FetchedData:
+    """Fetch the zip of a MovieLens edition and compare it with the published md5.
+
+    Args:
+        name: `ml-100k`, `ml-1m`, `ml-20m`, `ml-25m`, `ml-32m` or `ml-latest-small`.
+        accepts_terms: That the caller has read the terms of GroupLens and accepts them.
+        output: The new file; None takes NAME.zip in the current directory. The published file that is there already is
+            compared and stays.
+        url: A mirror; None takes GroupLens.
+        voice: Shows progress in bytes.
+
+    Raises:
+        UnknownNameError: No such edition.
+        UsageError: The terms are not accepted, or another file stands at `output`.
+        ContentError: Other bytes than the published ones.
+        UnavailableError: Network or disk.
+    """
+    dataset = find_served_dataset(name)
+    if not accepts_terms:
+        raise UsageError(f"{name}: {describe_terms(dataset)}; nothing was fetched, as they were not accepted")
+    url = dataset.zip_url if url is None else url
+    path = Path(f"{name}.zip") if output is None else Path(output)
+    fetched = fetch_zip(url, path, md5=dataset.zip_md5, voice=voice)
+    return FetchedData(
+        name=name,
+        path=path,
+        url=hide_login(url),
+        size=fetched.size,
+        received=fetched.received,
+        md5=fetched.digests[DigestKind.MD5],
+        sha256=fetched.digests[DigestKind.SHA256],
+        is_published_md5=dataset.zip_md5 is not None,
+    )
+
+
+def describe_terms(dataset: KnownDataset) -> str:
+    """Return what GroupLens asks of everybody who uses an edition, and where the terms stand in full."""
+    return (
+        "MovieLens data is for research; its terms ask to cite it, not to hand it on, and not to use it commercially "
+        f"without permission of GroupLens; they stand in the README linked from {dataset.page_url}"
+    )
 
 
 def prepare_data(

@@ -14,6 +14,7 @@ from hstu_preserve.gin_recipes.bindings import RECIPE_BINDINGS
 def test_an_edition_is_named_with_its_page_its_digest_and_the_command(name: str) -> None:
     said = advise(name)
     assert "https://grouplens.org/datasets/movielens/" in said
+    assert f"data download {name}" in said
     assert f"data prepare {name} --from {name}.zip" in said
     assert (KNOWN_DATASETS[name].zip_md5 or "no md5 is known for it") in said
 

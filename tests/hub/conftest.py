@@ -63,9 +63,7 @@ class Program:
         assert TOKEN not in out + err
         return subprocess.CompletedProcess(found.args, found.returncode, out, err)
 
-    def complete(
-        self, arguments: tuple[str, ...], environment: dict[str, str]
-    ) -> "subprocess.CompletedProcess[bytes]":
+    def complete(self, arguments: tuple[str, ...], environment: dict[str, str]) -> "subprocess.CompletedProcess[bytes]":
         """Run the program to its end, forked where that is the same."""
         if not self.prefix and can_be_forked(environment):
             return run_program(*arguments, cwd=self.folder, environment=environment)

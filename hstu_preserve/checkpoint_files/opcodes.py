@@ -11,6 +11,7 @@ from io import BytesIO
 from pickletools import opcodes
 from typing import IO
 
+from hstu_preserve.checkpoint_files.stack import PickleStack
 from hstu_preserve.checkpoint_files.values import (
     Container,
     GlobalName,
@@ -61,31 +62,15 @@ LOCATION = re.compile(r"cpu|(cuda|mps|xpu|npu|hpu|xla|mlu|musa|gcu|ipu|maia|priv
 LINE_ENDS = str.maketrans("", "", "\n\r\t")
 
 
-class PickleWalk:
+class PickleWalk(PickleStack[Value]):
     """The state of an unpickler that builds nothing: descriptions of values on a stack, and the memo."""
 
+    max_marks = MAX_DEPTH * 2
+
     def __init__(self, storage_bytes: Mapping[str, int]) -> None:
+        super().__init__()
         self.storage_bytes = storage_bytes
-        self.stack: list[Value] = []
-        self.marked: list[list[Value]] = []
-        self.memo: dict[int, Value] = {}
         self.storages: dict[str, Storage] = {}
-
-    def pop(self) -> Value:
-        """Take the topmost value."""
-        return self.stack.pop() if self.stack else refuse("the stack is empty")
-
-    def pop_to_mark(self) -> list[Value]:
-        """Take everything above the last mark."""
-        items, self.stack = self.stack, (self.marked.pop() if self.marked else refuse("there is no mark"))
-        return items
-
-    def push_mark(self) -> None:
-        """Begin a group of values."""
-        if len(self.marked) >= MAX_DEPTH * 2:
-            refuse(f"more than {MAX_DEPTH * 2} marks")
-        self.marked.append(self.stack)
-        self.stack = []
 
     def push(self, value: Value) -> None:
         """Put a constant or a new value on the stack."""

@@ -77,7 +77,7 @@ def is_plain(value: Value) -> bool:
     return value.is_plain if isinstance(value, TupleOf) else not isinstance(value, GlobalName | Storage)
 
 
-def is_extent(value: Value) -> bool:
+def is_extent(value: object) -> bool:
     """Whether a value can be a size, a stride or an offset."""
     return type(value) is int and 0 <= value < MAX_EXTENT
 

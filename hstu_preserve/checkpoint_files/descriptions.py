@@ -240,7 +240,8 @@ PLAIN_TYPES = {
     for name in ("bytearray", "bytes", "complex", "frozenset", "set")
 } | {"_codecs encode": "bytes", "torch Size": "tuple"}
 ORDERED_DICT = "collections OrderedDict"
-UNNAMED = frozenset({ORDERED_DICT, *TENSORS, *PLAIN_TENSOR_TYPES, *PLAIN_TYPES, *STORAGES})
+DTYPES = {f"torch {dtype}" for dtype in ITEM_BYTES}
+UNNAMED = frozenset({ORDERED_DICT, *TENSORS, *PLAIN_TENSOR_TYPES, *PLAIN_TYPES, *STORAGES, *DTYPES})
 """Globals that hide nothing, so that a reader need not be told of them."""
 
 

@@ -95,30 +95,34 @@ class ForeignWalk(PickleStack[Described]):
 
     # ---- constants
 
+    def add(self, value: Described) -> None:
+        """Put a value on the stack, which taking values off to a mark replaces."""
+        self.stack.append(value)
+
     def push_number(self, name: str) -> None:
         """Put a number of fixed length on the stack."""
-        self.stack.append(self.read_fixed(name))
+        self.add(self.read_fixed(name))
 
     def push_integer(self, name: str) -> None:
         """Put an integer on the stack, or only its kind if it is larger than any that decides something."""
         content = self.read_counted(COUNTED[name], at_most=MAX_INTEGER_BYTES)
-        self.stack.append(plain("int") if content is None else int.from_bytes(content, "little", signed=True))
+        self.add(plain("int") if content is None else int.from_bytes(content, "little", signed=True))
 
     def push_text(self, name: str) -> None:
         """Put a text on the stack, or only its kind if it is longer than any name."""
         content = self.read_counted(COUNTED[name], at_most=MAX_TEXT_BYTES)
-        self.stack.append(plain("str") if content is None else content.decode("utf-8", "surrogatepass"))
+        self.add(plain("str") if content is None else content.decode("utf-8", "surrogatepass"))
 
     def push_bytes(self, name: str) -> None:
         """Put the kind of some bytes on the stack; Python 2 wrote texts so, too."""
         self.read_counted(COUNTED[name], at_most=0)
-        self.stack.append(plain("bytes"))
+        self.add(plain("bytes"))
 
     def push_line(self, name: str) -> None:
         """Put the kind of a constant of protocol 0 on the stack."""
         if not self.stream.readline().endswith(b"\n"):
             refuse("its line does not end")
-        self.stack.append(plain("str") if name != "PERSID" else opaque("a persistent id that is text"))
+        self.add(plain("str") if name != "PERSID" else opaque("a persistent id that is text"))
 
     # ---- globals and what is made of them
 
@@ -128,7 +132,7 @@ class ForeignWalk(PickleStack[Described]):
         self.globals[name] = None
         if len(self.globals) > MAX_GLOBALS:
             refuse(f"more than {MAX_GLOBALS} different globals")
-        self.stack.append(GlobalName(name))
+        self.add(GlobalName(name))
 
     def push_stack_global(self) -> None:
         """Put the global on the stack whose names lie there."""
@@ -142,24 +146,24 @@ class ForeignWalk(PickleStack[Described]):
     def reduce(self) -> None:
         """Describe a call of the function and arguments on the stack."""
         arguments, function = self.pop(), self.pop()
-        self.stack.append(describe_call(function, arguments))
+        self.add(describe_call(function, arguments))
 
     def make_new_with_keywords(self) -> None:
         """Describe an object that is made with keyword arguments."""
         keywords, arguments, function = self.pop(), self.pop(), self.pop()
         name = function.name if isinstance(function, GlobalName) else "an object of something that is no class"
-        self.stack.append(opaque(name, [function, arguments, keywords]))
+        self.add(opaque(name, [function, arguments, keywords]))
 
     def make_instance(self) -> None:
         """Describe an object whose class the opcode names, as protocol 0 makes them."""
         self.push_global(read_global(self.stream))
         function = self.pop()
-        self.stack.append(describe_call(function, plain("tuple", self.pop_to_mark())))
+        self.add(describe_call(function, plain("tuple", self.pop_to_mark())))
 
     def make_object(self) -> None:
         """Describe an object whose class is the first value above the mark, as protocol 1 makes them."""
         function, *arguments = self.pop_to_mark() or refuse("there is no class above the mark")
-        self.stack.append(describe_call(function, plain("tuple", arguments)))
+        self.add(describe_call(function, plain("tuple", arguments)))
 
     def build(self) -> None:
         """Note the state that the topmost value is given. A tensor is not known any more after that."""
@@ -180,9 +184,9 @@ class ForeignWalk(PickleStack[Described]):
                 type_name in STORAGES and type(length) is int and is_extent(length)
             ):
                 self.require_member(key, length * ITEM_BYTES[STORAGES[type_name]])
-                self.stack.append(Storage(key, type_name, length))
+                self.add(Storage(key, type_name, length))
             case _:
-                self.stack.append(opaque("a persistent id", [identity]))
+                self.add(opaque("a persistent id", [identity]))
 
     def require_member(self, key: str, expected: int) -> None:
         """Refuse a storage whose member is missing or too short."""
@@ -218,13 +222,13 @@ class ForeignWalk(PickleStack[Described]):
     def push_dict(self) -> None:
         """Put a mapping of the keys and values above the mark on the stack."""
         items = self.pop_to_mark()
-        self.stack.append(plain("dict"))
+        self.add(plain("dict"))
         self.set_items(items)
 
     def push_tuple(self, length: int) -> None:
         """Put the topmost values into a tuple."""
         items = [self.pop() for _ in range(length)]
-        self.stack.append(plain("tuple", items[::-1]))
+        self.add(plain("tuple", items[::-1]))
 
     # ---- stack and memo
 
@@ -243,7 +247,7 @@ class ForeignWalk(PickleStack[Described]):
 
     def get(self, place: int) -> None:
         """Repeat a remembered value."""
-        self.stack.append(self.memo[place] if place in self.memo else refuse(f"memo {place} is empty"))
+        self.add(self.memo[place] if place in self.memo else refuse(f"memo {place} is empty"))
 
     def read_place(self) -> int:
         """Return the number of a memo that is written as a line of text."""
@@ -266,20 +270,20 @@ ACTIONS: dict[str, Action] = {
     "MARK": lambda walk: walk.push_mark(),
     "POP": lambda walk: walk.drop(),
     "POP_MARK": lambda walk: walk.pop_to_mark(),
-    "DUP": lambda walk: walk.stack.append(walk.top()),
-    "NONE": lambda walk: walk.stack.append(None),
-    "NEWTRUE": lambda walk: walk.stack.append(True),
-    "NEWFALSE": lambda walk: walk.stack.append(False),
-    "EMPTY_DICT": lambda walk: walk.stack.append(plain("dict")),
-    "EMPTY_LIST": lambda walk: walk.stack.append(plain("list")),
-    "EMPTY_SET": lambda walk: walk.stack.append(plain("set")),
+    "DUP": lambda walk: walk.add(walk.top()),
+    "NONE": lambda walk: walk.add(None),
+    "NEWTRUE": lambda walk: walk.add(True),
+    "NEWFALSE": lambda walk: walk.add(False),
+    "EMPTY_DICT": lambda walk: walk.add(plain("dict")),
+    "EMPTY_LIST": lambda walk: walk.add(plain("list")),
+    "EMPTY_SET": lambda walk: walk.add(plain("set")),
     "EMPTY_TUPLE": lambda walk: walk.push_tuple(0),
     "TUPLE1": lambda walk: walk.push_tuple(1),
     "TUPLE2": lambda walk: walk.push_tuple(2),
     "TUPLE3": lambda walk: walk.push_tuple(3),
-    "TUPLE": lambda walk: walk.stack.append(plain("tuple", walk.pop_to_mark())),
-    "LIST": lambda walk: walk.stack.append(plain("list", walk.pop_to_mark())),
-    "FROZENSET": lambda walk: walk.stack.append(plain("frozenset", walk.pop_to_mark())),
+    "TUPLE": lambda walk: walk.add(plain("tuple", walk.pop_to_mark())),
+    "LIST": lambda walk: walk.add(plain("list", walk.pop_to_mark())),
+    "FROZENSET": lambda walk: walk.add(plain("frozenset", walk.pop_to_mark())),
     "DICT": lambda walk: walk.push_dict(),
     "APPEND": lambda walk: walk.extend("list", [walk.pop()]),
     "APPENDS": lambda walk: walk.extend("list", walk.pop_to_mark()),
@@ -300,7 +304,7 @@ ACTIONS: dict[str, Action] = {
     "MEMOIZE": lambda walk: walk.put(len(walk.memo)),
     "PROTO": lambda walk: walk.require_known_protocol(),
     "FRAME": lambda walk: walk.require_frame(),
-    "NEXT_BUFFER": lambda walk: walk.stack.append(opaque("a buffer that is not in the file")),
+    "NEXT_BUFFER": lambda walk: walk.add(opaque("a buffer that is not in the file")),
     "READONLY_BUFFER": lambda walk: walk.top(),
 }
 NAMED_ACTIONS: dict[str, Callable[[ForeignWalk, str], object]] = {

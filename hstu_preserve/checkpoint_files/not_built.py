@@ -2,71 +2,69 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hstu_preserve.checkpoint_files.descriptions import UNNAMED, Described, Thing
 from hstu_preserve.checkpoint_files.values import GlobalName
-from hstu_preserve.primitives.wording import printable
+from hstu_preserve.primitives.wording import list_some, printable
 
 MAX_NAME_CHARACTERS = 120
 MAX_PLACE_CHARACTERS = 200
+MAX_PLACES = 3
 
 
 @dataclass(kw_only=True)
 class Named:
-    """One thing that was not built.
+    """Everything that would be made of one global, and was not.
 
     Attributes:
-        place: The keys that lead to it.
-        name: The global that it would be made of.
-        inner: Other globals that it refers to.
+        name: The global.
+        places: The keys that lead to each such thing.
+        inner: Other globals that these refer to.
     """
 
-    place: str
     name: str
+    places: list[str] = field(default_factory=list)
     inner: dict[str, None] = field(default_factory=dict)
 
     def __str__(self) -> str:
         inside = [shorten(name) for name in self.inner if name != self.name]
-        return f"{self.place}: {shorten(self.name)}" + (f" ({', '.join(inside)})" if inside else "")
+        places = list_some(self.places, at_most=MAX_PLACES)
+        return f"{places}: {shorten(self.name)}" + (f" ({', '.join(inside)})" if inside else "")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Visit:
-    """A value that is to be looked at: under which key of the file it lies, where, and in what that was not built."""
+class Visit(NamedTuple):
+    """A value that is to be looked at, its place in the file, and what it lies in that was not built."""
 
     value: Described
-    key: str
     place: str
     inside: Named | None
 
 
 def name_not_built(root: Described, names: Iterable[str]) -> tuple[str, ...]:
-    """Return a sentence for everything that is not built: its place and the globals that it names.
-
-    Of several things of one global under one key of the file, the first stands for all.
+    """Return a sentence for each global of which something would be built: places, global, what else it refers to.
 
     Args:
         root: What the file holds.
         names: Every global that the pickle names, `module name`. Those that no value refers to any more are named, too.
     """
-    found: dict[tuple[str, str], Named] = {}
+    found: dict[str, Named] = {}
     seen: set[int] = set()
-    visits = [Visit(value=root, key="", place="", inside=None)]
+    visits = [Visit(value=root, place="", inside=None)]
     while visits:
         visit = visits.pop()
-        if isinstance(visit.value, Thing):
-            if id(visit.value) in seen:
-                continue
-            seen.add(id(visit.value))
+        if id(visit.value) in seen:
+            continue
         inside = note(visit, found)
         if isinstance(visit.value, Thing):
-            visits.extend(reversed(list(list_parts(visit.value, visit, inside=inside))))
+            seen.add(id(visit.value))
+            visits.extend(reversed(list(list_parts(visit.value, place=visit.place, inside=inside))))
     told = {name for named in found.values() for name in (named.name, *named.inner)}
     others = [dotted(name) for name in names if name not in UNNAMED and dotted(name) not in told]
     return (*map(str, found.values()), *(f"named, and used by no value: {shorten(name)}" for name in others))
 
 
-def note(visit: Visit, found: dict[tuple[str, str], Named]) -> Named | None:
+def note(visit: Visit, found: dict[str, Named]) -> Named | None:
     """Note the name of a value that is not built, and return what it lies in: itself if in nothing else."""
     name = find_name(visit.value)
     if name is None:
@@ -74,7 +72,9 @@ def note(visit: Visit, found: dict[tuple[str, str], Named]) -> Named | None:
     if visit.inside is not None:
         visit.inside.inner[name] = None
         return visit.inside
-    return found.setdefault((visit.key, name), Named(place=visit.place or "the file itself", name=name))
+    named = found.setdefault(name, Named(name=name))
+    named.places.append(visit.place or "the file itself")
+    return named
 
 
 def find_name(value: Described) -> str | None:
@@ -84,20 +84,28 @@ def find_name(value: Described) -> str | None:
     return dotted(value.name) if isinstance(value, GlobalName) and value.name not in UNNAMED else None
 
 
-def list_parts(thing: Thing, visit: Visit, *, inside: Named | None) -> Iterator[Visit]:
+def list_parts(thing: Thing, *, place: str, inside: Named | None) -> Iterator[Visit]:
     """Yield the parts of a thing that could have a name."""
-    parts = [(str(number), part) for number, part in enumerate(thing.parts) if is_nameable(part)]
+    for number, part in enumerate(thing.parts):
+        if is_nameable(part):
+            yield Visit(part, join(place, str(number)), inside)
     for key, value in thing.entries:
-        parts += [("a key", key)] if is_nameable(key) else []
-        parts += [(describe_key(key), value)] if is_nameable(value) else []
-    for name, part in parts:
-        place = f"{visit.place}.{name}"[:MAX_PLACE_CHARACTERS] if visit.place else name
-        yield Visit(value=part, key=visit.key or name, place=place, inside=inside)
+        if is_nameable(key):
+            yield Visit(key, join(place, "a key"), inside)
+        if is_nameable(value):
+            yield Visit(value, join(place, describe_key(key)), inside)
+
+
+def join(place: str, name: str) -> str:
+    """Return the place of a part by its own name."""
+    return f"{place}.{name}"[:MAX_PLACE_CHARACTERS] if place else name
 
 
 def is_nameable(value: Described) -> bool:
     """Whether a value has, or may hold, a name."""
-    return isinstance(value, Thing | GlobalName)
+    if isinstance(value, Thing):
+        return not value.is_plain or bool(value.parts) or bool(value.entries)
+    return isinstance(value, GlobalName)
 
 
 def describe_key(key: Described) -> str:

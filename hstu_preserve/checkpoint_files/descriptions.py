@@ -109,8 +109,18 @@ def plain(name: str, parts: "Sequence[Described]" = ()) -> Thing:
 
 
 def opaque(name: str, parts: "Sequence[Described]" = ()) -> Thing:
-    """Return the description of something that only the code it names could build."""
-    return Thing(name=name.replace(" ", ".", 1), is_plain=False, parts=list(parts))
+    """Return the description of something that only other code could build."""
+    return Thing(name=name, is_plain=False, parts=list(parts))
+
+
+def made_of(function: GlobalName, parts: "Sequence[Described]") -> Thing:
+    """Return the description of what only the code of a global could build."""
+    return opaque(dotted(function.name), parts)
+
+
+def dotted(name: str) -> str:
+    """Return a global's name as Python writes it."""
+    return name.replace(" ", ".", 1)
 
 
 def is_tuple(value: Described) -> bool:
@@ -254,14 +264,14 @@ def describe_call(function: Described, arguments: Described) -> Described:
     if not isinstance(function, GlobalName):
         return opaque("a call of something that is no global", [function, arguments])
     if not isinstance(arguments, Thing) or not is_tuple(arguments):
-        return opaque(function.name, [arguments])
+        return made_of(function, [arguments])
     if function.name == ORDERED_DICT and not arguments.parts:
         return plain("OrderedDict")
     if function.name == "torch Size" and len(arguments.parts) == 1 and is_tuple(arguments.parts[0]):
         return arguments.parts[0]
     if function.name in PLAIN_TYPES:
         return plain(PLAIN_TYPES[function.name], [arguments])
-    return rebuild(function.name, arguments.parts) or opaque(function.name, [arguments])
+    return rebuild(function.name, arguments.parts) or made_of(function, [arguments])
 
 
 def rebuild(name: str, arguments: Arguments) -> TensorView | None:

@@ -20,6 +20,7 @@ from hstu_preserve.checkpoint_files.descriptions import (
     Thing,
     describe_call,
     is_tuple,
+    made_of,
     opaque,
     plain,
 )
@@ -151,8 +152,10 @@ class ForeignWalk(PickleStack[Described]):
     def make_new_with_keywords(self) -> None:
         """Describe an object that is made with keyword arguments."""
         keywords, arguments, function = self.pop(), self.pop(), self.pop()
-        name = function.name if isinstance(function, GlobalName) else "an object of something that is no class"
-        self.add(opaque(name, [function, arguments, keywords]))
+        if isinstance(function, GlobalName):
+            self.add(made_of(function, [arguments, keywords]))
+        else:
+            self.add(opaque("an object of something that is no class", [function, arguments, keywords]))
 
     def make_instance(self) -> None:
         """Describe an object whose class the opcode names, as protocol 0 makes them."""
@@ -347,7 +350,9 @@ def walk_foreign_pickle(content: bytes, storage_bytes: Mapping[str, int]) -> Wal
     for _ in range(MAX_OPCODES):
         position = walk.stream.tell()
         code = walk.stream.read(1).decode("latin-1")
-        name = OPCODES[code].name if code in OPCODES else f"{code!a}" if code else "end of the pickle"
+        if not code:
+            raise CheckpointError(f"data.pkl: it ends at byte {position} without STOP")
+        name = OPCODES[code].name if code in OPCODES else f"{code!a}"
         if name == "STOP":
             return finish(walk)
         try:

@@ -18,6 +18,7 @@ MAX_PICKLE_BYTES = 64 * 2**20
 """Arrays of NumPy lie in the pickle itself, so that it may be larger than ours."""
 MAX_EPOCH = 10**9
 NUM_LISTED = 8
+NUM_CAUSES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +142,9 @@ def find_state(outline: Outline) -> tuple[str | None, Thing]:
     root = outline.value
     if isinstance(root, Thing) and holds_tensors(root) and all(is_weight(*entry) for entry in root.entries):
         return None, root
-    raise CheckpointError(f"holds no weights: {describe_absence(root)}")
+    not_built = name_not_built(root, outline.globals)
+    hint = f"; not built: {list_some(not_built, at_most=NUM_CAUSES, separator='; ')}" if not_built else ""
+    raise CheckpointError(f"holds no weights: {describe_absence(outline)}{hint}")
 
 
 def holds_tensors(thing: Thing) -> bool:
@@ -149,22 +152,28 @@ def holds_tensors(thing: Thing) -> bool:
     return any(is_weight(*entry) for entry in thing.entries)
 
 
-def describe_absence(root: Described) -> str:
+def describe_absence(outline: Outline) -> str:
     """Return what a file holds in place of weights, and what to do."""
+    root, usual = outline.value, [key for key in STATE_KEYS if key in outline.values]
     if not isinstance(root, Thing) or not root.entries:
-        return f"it is {describe_kind(root)}, not a mapping; torch.save the model's state_dict()"
+        return f"it is {describe_kind(root)}; torch.save({{'model_state_dict': model.state_dict()}}, FILE) is read"
+    if usual:
+        kinds = (f"{key} is {describe_kind(outline.values[key])}" for key in usual)
+        return f"{' and '.join(kinds)}; a mapping of tensors by name, as model.state_dict() gives it, is read"
     tensors_at = [
         describe_key(name) for name, value in root.entries if isinstance(value, Thing) and holds_tensors(value)
     ]
     keys = list_some([describe_key(name) for name, _ in root.entries], at_most=NUM_LISTED)
-    said = f"no tensors by name under {', '.join(STATE_KEYS)}; its keys are {keys}"
-    if not tensors_at:
-        return f"{said}; torch.save the model's state_dict() as model_state_dict"
-    return f"{said}; tensors lie under {list_some(tensors_at, at_most=NUM_LISTED)}: save them as model_state_dict"
+    said = f"none of the keys {', '.join(STATE_KEYS)}; its own are {keys}"
+    return f"{said}; tensors by name lie under {list_some(tensors_at, at_most=NUM_LISTED)}" if tensors_at else said
 
 
 def describe_kind(value: Described) -> str:
     """Return what a value is, for a sentence."""
     if isinstance(value, TensorView):
         return "a tensor"
-    return describe_key(value.name) if isinstance(value, Thing) else "a plain value"
+    if not isinstance(value, Thing):
+        return "a plain value"
+    if not value.is_plain:
+        return f"an object of {describe_key(value.name)}"
+    return f"a {value.name} without tensors by name"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from hstu_preserve.checkpoint_files.descriptions import UNNAMED, Described, Thing
+from hstu_preserve.checkpoint_files.descriptions import UNNAMED, Described, Thing, dotted
 from hstu_preserve.checkpoint_files.values import GlobalName
 from hstu_preserve.primitives.wording import list_some, printable
 
@@ -111,11 +111,6 @@ def is_nameable(value: Described) -> bool:
 def describe_key(key: Described) -> str:
     """Return a key of a mapping as people read it."""
     return printable(str(key))[:MAX_NAME_CHARACTERS] if isinstance(key, str | int | float) else "…"
-
-
-def dotted(name: str) -> str:
-    """Return a global's name as Python writes it."""
-    return name.replace(" ", ".", 1)
 
 
 def shorten(name: str) -> str:

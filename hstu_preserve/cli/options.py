@@ -11,7 +11,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result recor
 DataOption = Annotated[
     Path | None,
     typer.Option(
-        "--data", metavar="DIR", help="The store; else the bundle's own, or one in the folder HSTU_PRESERVE_DATA names."
+        "--data",
+        metavar="DIR",
+        help="The store (of others' archives also a folder of stores); else the bundle's own, or HSTU_PRESERVE_DATA.",
     ),
 ]
 DeviceOption = Annotated[

@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.completion import complete_rungs
-from hstu_preserve.cli.options import DataOption, DeviceOption, JsonOption, PublicKeyOption, TargetArgument
+from hstu_preserve.cli.options import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    Md5ListOption,
+    PublicKeyOption,
+    TargetArgument,
+)
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 
@@ -32,6 +39,7 @@ def command(
     data: DataOption = None,
     device: DeviceOption = "auto",
     public_key: PublicKeyOption = None,
+    md5_list: Md5ListOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="DIR", help="A new directory for verdicts, ranks and the retrained run."),
@@ -57,6 +65,7 @@ def command(
             data=data,
             device=device,
             public_key=public_key,
+            md5_list=md5_list,
             output=output,
             max_steps=max_steps,
             voice=voice,

@@ -124,6 +124,17 @@ def require_fingerprint(store: Store, expected: str, *, path: Path) -> None:
         )
 
 
+def list_stores(folder: Path) -> tuple[dict[Path, StoreRecord], list[str]]:
+    """Return the record of each store in a folder, or of the store that it is, and why some cannot be read."""
+    found, damaged = {}, []
+    for path in sorted([*folder.glob(RECORD_NAME), *folder.glob(f"*/{RECORD_NAME}")]):
+        try:
+            found[path.parent] = StoreRecord.from_json(read_bytes(path), source=str(path))
+        except PreserveError as error:  # it may be another store than the one that is wanted
+            damaged.append(str(error))
+    return found, damaged
+
+
 def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str, advice: str) -> Path:
     """Return the one fitting store in the folder that HSTU_PRESERVE_DATA names.
 
@@ -144,15 +155,8 @@ def search_stores(is_wanted: Callable[[StoreRecord], bool], *, wanted: str, advi
         )
     if not Path(folder).is_dir():
         raise MissingPathError(f"{folder}: no such directory ({STORES_VARIABLE})")
-    fitting, damaged = [], []
-    for path in sorted(Path(folder).glob(f"*/{RECORD_NAME}")):
-        try:
-            record = StoreRecord.from_json(read_bytes(path), source=str(path))
-        except PreserveError as error:  # it may be another store than the one that is wanted
-            damaged.append(str(error))
-            continue
-        if is_wanted(record):
-            fitting.append(path.parent)
+    stores, damaged = list_stores(Path(folder))
+    fitting = [path for path, record in stores.items() if is_wanted(record)]
     if not fitting:
         passed_over = f" (passed over: {list_some(damaged, at_most=2, separator='; ')})" if damaged else ""
         raise UnavailableError(f"{folder}: no store with {wanted}{passed_over}; {advice}")

@@ -17,37 +17,46 @@ MAX_SUMMED = 2**20
 """Harmonic numbers up to this one are summed; later ones are approximated to 1e-12, so that no table grows large."""
 
 
-def hit_rate(ranks: Int64Array, cutoff: int) -> float | None:
-    """Return the share of ranks up to the cutoff."""
-    return mean(ranks <= cutoff)
+Values = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
+"""Of one metric, user by user."""
 
 
-def ndcg(ranks: Int64Array, cutoff: int) -> float | None:
-    """Return the mean of 1 / log2(rank + 1) for ranks up to the cutoff: NDCG with one relevant item."""
-    return mean(np.where(ranks <= cutoff, 1.0 / np.log2(ranks + 1.0), 0.0))
+def hit(ranks: Int64Array, cutoff: int) -> Values:
+    """Return whether each rank is up to the cutoff."""
+    return np.asarray(ranks <= cutoff)
 
 
-def reciprocal_rank(ranks: Int64Array) -> float | None:
-    """Return the mean of 1 / rank; upstream's clamp gives a miss 1 / 2501."""
-    return mean(1.0 / ranks)
+def gain(ranks: Int64Array, cutoff: int) -> Values:
+    """Return 1 / log2(rank + 1) for each rank up to the cutoff, else 0: NDCG with one relevant item."""
+    return np.where(ranks <= cutoff, 1.0 / np.log2(ranks + 1.0), 0.0)
 
 
-def mean(values: npt.NDArray[np.bool_] | npt.NDArray[np.float64]) -> float | None:
+def reciprocal_rank(ranks: Int64Array) -> Values:
+    """Return 1 / rank of each; upstream's clamp gives a miss 1 / 2501."""
+    return 1.0 / ranks
+
+
+def mean(values: Values) -> float | None:
     """Return the mean in float64, None for nobody: a number would look like a result."""
     return float(np.mean(values, dtype=np.float64)) if values.size else None
 
 
 def compute_metrics(users: UserRanks) -> dict[str, float | None]:
     """Return upstream's metrics by upstream's names, from the clamped ranks; None for a mean over nobody."""
+    return {name: mean(values) for name, values in list_contributions(users).items()}
+
+
+def list_contributions(users: UserRanks) -> dict[str, Values]:
+    """Return by metric what each user that it counts contributes to its mean, from the clamped ranks."""
     ranks = users.ranks_topk
     liked = ranks[users.target_half_stars >= LIKED_HALF_STARS]
     return {
-        **{f"ndcg@{k}": ndcg(ranks, k) for k in NDCG_CUTOFFS},
-        **{f"hr@{k}": hit_rate(ranks, k) for k in HIT_RATE_CUTOFFS},
+        **{f"ndcg@{k}": gain(ranks, k) for k in NDCG_CUTOFFS},
+        **{f"hr@{k}": hit(ranks, k) for k in HIT_RATE_CUTOFFS},
         "mrr": reciprocal_rank(ranks),
-        "ndcg@10_>=4": ndcg(liked, 10),
-        "hr@10_>=4": hit_rate(liked, 10),
-        "hr@50_>=4": hit_rate(liked, 50),
+        "ndcg@10_>=4": gain(liked, 10),
+        "hr@10_>=4": hit(liked, 10),
+        "hr@50_>=4": hit(liked, 50),
         "mrr_>=4": reciprocal_rank(liked),
     }
 

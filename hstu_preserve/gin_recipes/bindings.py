@@ -360,3 +360,10 @@ KNOWN_NAMES = (
     *INERT_BINDINGS,
     *UNREAD_BINDINGS,
 )
+RECONSTRUCTED_SECTIONS = frozenset(switch.section for switch in SWITCHES)
+"""Components whose code was never published: the archive's names, and our reading of them."""
+
+
+def is_reconstructed(name: str) -> bool:
+    """Whether only our reconstruction reads a gin name, which may be another thing in its author's code."""
+    return name in KNOWN_NAMES and name.partition(".")[0] in RECONSTRUCTED_SECTIONS

@@ -38,6 +38,11 @@ class MigratedTree:
     manifest: MigratedManifest
     contents: LegacyContents
 
+    def locate(self, original_path: str) -> Path:
+        """Return the file that has this path in the archive."""
+        (file,) = (file for file in self.manifest.files if file.original_path == original_path)
+        return self.root / file.path
+
     def list_files(self, is_wanted: Callable[[str], bool]) -> list[Path]:
         """Return the files whose paths in the archive are wanted."""
         return [self.root / file.path for file in self.manifest.files if is_wanted(file.original_path)]

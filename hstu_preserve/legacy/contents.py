@@ -2,7 +2,6 @@
 
 import io
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, CONFIG_FOLDER
+from hstu_preserve.checkpoint_files.names import epoch_of_name
 from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.chains import describe_chains
 from hstu_preserve.legacy.metric_spellings import split_test_tag
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 EVENTS_MARK = ".tfevents."
-EPOCH = re.compile(r"_ep(?P<epoch>[0-9]{1,9})$")
 MAX_TEXT_BYTES = 4 * 2**20
 MAX_GIN_BYTES = 2**20
 MAX_GIN_FILES = 256
@@ -231,5 +230,4 @@ def is_checkpoint(path: str) -> bool:
 
 def describe_checkpoint(member: LegacyMember) -> ShownCheckpoint:
     """Return a checkpoint with the epoch that its name gives."""
-    match = EPOCH.search(PurePosixPath(member.path).name)
-    return ShownCheckpoint(path=member.path, size=member.size, epoch=int(match["epoch"]) if match else None)
+    return ShownCheckpoint(path=member.path, size=member.size, epoch=epoch_of_name(member.path))

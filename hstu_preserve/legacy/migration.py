@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
-from hstu_preserve.bundle.extraction import fresh_directory, write_file
 from hstu_preserve.bundle.layout import (
     CHECKPOINT_FOLDER,
     CONFIG_FOLDER,
@@ -20,13 +19,12 @@ from hstu_preserve.legacy.assessment import MD5_ONLY, NOT_LISTED, SELF_VOUCHED
 from hstu_preserve.legacy.contents import read_contents
 from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.statements import list_statements
-from hstu_preserve.legacy.walker import LegacyMember, open_legacy, show_reading
+from hstu_preserve.legacy.walker import LegacyMember
 from hstu_preserve.primitives.archive_names import strip_suffix
 from hstu_preserve.primitives.files import refuse_unwritable
 from hstu_preserve.primitives.paths import is_companion, require_inside_bundle
 from hstu_preserve.primitives.temporaries import list_leftovers, remove_abandoned
 from hstu_preserve.primitives.temporary_folders import temporary_folder
-from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Contents, FileRecord
 from hstu_preserve.records.legacy import LegacyFile, LegacyVerification
@@ -117,31 +115,6 @@ def work_directory(destination: Path) -> Iterator[Path]:
         with refuse_unwritable(destination):
             temporary = stack.enter_context(temporary_folder(destination))
         yield temporary
-
-
-def extract(
-    path: Path, files: dict[str, LegacyFile], *, destination: Path, verification: LegacyVerification, voice: Voice
-) -> int:
-    """Write the archive's files to their places, and return the archive's size.
-
-    Raises:
-        ContentError: The archive is no longer the one that was verified.
-    """
-    places = {file.path: place for place, file in files.items()}
-    listen = show_reading(path, "unpacking", voice=voice)
-    with open_legacy(path, listen=listen) as walker, fresh_directory(destination) as root:
-        for member in walker.members():
-            if member.path not in places:
-                raise ContentError(describe_change(path))
-            write_file(root, path=places[member.path], chunks=member.chunks)
-        if walker.findings or walker.sha256 != verification.sha256 or tuple(walker.files) != verification.files:
-            raise ContentError(describe_change(path))
-        return walker.input.size
-
-
-def describe_change(path: Path) -> str:
-    """Say that the archive is another than the one that was verified."""
-    return f"{path}: changed while it was worked on; try again once nobody writes to it"
 
 
 def describe_archive(

@@ -25,9 +25,28 @@ def judge_reported(contents: LegacyContents, *, entry: CatalogEntry | None) -> t
         contents: Of the archive.
         entry: The catalog's, if the archive is a published experiment's.
     """
-    published = () if entry is None else list_published(entry)
     run = describe_run(contents.evaluated, chains=contents.chains, checkpoints=contents.checkpoints)
-    return tuple(judge_recorded([*published, *list_reported(contents)], run))
+    return tuple(judge_recorded(list_numbers(contents, entry=entry), run))
+
+
+def list_numbers(contents: LegacyContents, *, entry: CatalogEntry | None) -> tuple[ReportedNumber, ...]:
+    """Return what is reported of an archive: first by the catalog, whose number decides, then by itself."""
+    return (*(() if entry is None else list_published(entry)), *list_reported(contents))
+
+
+def list_pins(contents: LegacyContents, *, entry: CatalogEntry | None) -> dict[str, str]:
+    """Return who says of which store, by its fingerprint, that it is the archive's data."""
+    pins = {}
+    if isinstance(contents.manifest, dict):
+        for key in ("data_fingerprint", "dataset_fingerprint"):
+            if isinstance(stated := contents.manifest.get(key), str):
+                pins[stated.removeprefix("sha256:")] = "its own MANIFEST.json"
+    for chain in contents.chains:
+        if chain.known_part is not None and chain.known_part.dataset.fingerprint is not None:
+            pins[chain.known_part.dataset.fingerprint] = "its gin"
+    if entry is not None and entry.data_fingerprint is not None:
+        pins[entry.data_fingerprint] = "the catalog"
+    return pins
 
 
 def list_reported(contents: LegacyContents) -> tuple[ReportedNumber, ...]:

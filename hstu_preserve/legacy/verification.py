@@ -1,5 +1,6 @@
 """Verify a legacy archive: read it once and compare it with every digest that exists."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from hstu_preserve.digest_lists.matching import FilePlace
@@ -13,6 +14,14 @@ from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.legacy import LegacyVerification
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectedLegacy:
+    """A legacy archive that was read once: how its bytes compare with the digests, and what its files say."""
+
+    verification: LegacyVerification
+    contents: LegacyContents
 
 
 def verify_legacy(
@@ -41,6 +50,18 @@ def verify_legacy(
         UnavailableError: It cannot be read.
         ContentError: The list cannot be read or contradicts itself.
     """
+    return inspect_legacy(path, md5_list=md5_list, place=place, entry=entry, voice=voice).verification
+
+
+def inspect_legacy(
+    path: str | Path | ByteSource,
+    *,
+    md5_list: str | Path | ByteSource | None = None,
+    place: FilePlace | None = None,
+    entry: CatalogEntry | None = None,
+    voice: Voice = SILENT,
+) -> InspectedLegacy:
+    """Return what `verify_legacy` finds together with what the archive's files say, from the same pass."""
     archive = Path(path) if isinstance(path, str) else path
     chosen = Path(md5_list) if isinstance(md5_list, str) else md5_list
     found_list = read_md5_list(archive, chosen)  # first: it is small, and may be refused
@@ -54,7 +75,9 @@ def verify_legacy(
         listed=None if found_list is None else found_list.find(archive, place=place),
         own=read_own_manifest(reading.manifests),
     )
-    return record_assessment(assessment, source=str(archive), contents=reading.finish(), entry=entry)
+    contents = reading.finish()
+    verification = record_assessment(assessment, source=str(archive), contents=contents, entry=entry)
+    return InspectedLegacy(verification=verification, contents=contents)
 
 
 def record_assessment(

@@ -83,11 +83,29 @@ def build_for_weights(recipe: Recipe, state: Mapping[str, Tensor], *, source: st
         CheckpointError: There is no item table, or the weights do not fit the recipe.
     """
     state = unwrap(state)
-    items = items_of_shape(
+    return build_with_weights(recipe, guess_items(state, source=source), state, source=source)
+
+
+def require_fitting(recipe: Recipe, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Require that a recipe's model takes these weights, without building it or knowing the items behind them.
+
+    Raises:
+        CheckpointError: There is no item table, or names or shapes differ; the first differing tensors are named.
+    """
+    state = unwrap(state)
+    find_fitting(sketch(recipe, guess_items(state, source=source)), state, source=source)
+
+
+def guess_items(state: Mapping[str, Tensor], *, source: str) -> Items:
+    """Return as many items, and genres, as unwrapped weights have rows for.
+
+    Raises:
+        CheckpointError: There is no item table.
+    """
+    return items_of_shape(
         max_item_id=count_item_rows(state, source=source) - 1,
         num_genres=max((len(state[name]) for name in GENRE_TABLES if name in state and state[name].ndim), default=0),
     )
-    return build_with_weights(recipe, items, state, source=source)
 
 
 def build_with_weights(recipe: Recipe, items: Items, state: Mapping[str, Tensor], *, source: str) -> Recommender:

@@ -6,7 +6,8 @@ from hstu_preserve.bundle import archive
 from hstu_preserve.bundle.destinations import require_new
 from hstu_preserve.bundle.tree import seal
 from hstu_preserve.errors import VerificationError
-from hstu_preserve.legacy.migration import describe_archive, extract, place_files, require_legacy, work_directory
+from hstu_preserve.legacy.extraction import extract
+from hstu_preserve.legacy.migration import describe_archive, place_files, require_legacy, work_directory
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.library.sources import find_here
 from hstu_preserve.library.standard_input import choose_list

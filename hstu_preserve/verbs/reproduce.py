@@ -1,29 +1,45 @@
 """Run a bundle again and judge, rung by rung, whether its claims hold."""
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hstu_preserve.bundle.destinations import new_folder
 from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
+from hstu_preserve.compute.machine import describe_environment
 from hstu_preserve.compute.processes import require_alone
-from hstu_preserve.errors import UsageError, VerificationError
+from hstu_preserve.errors import NotRunnableError, UsageError, VerificationError
 from hstu_preserve.legacy.consistency import check_migrated_tree, read_migrated_tree
-from hstu_preserve.legacy.reported import judge_reported
-from hstu_preserve.legacy.showing import show_legacy
-from hstu_preserve.legacy.verification import verify_legacy
+from hstu_preserve.legacy.contents import LegacyContents
+from hstu_preserve.legacy.extraction import unpacked_file
+from hstu_preserve.legacy.reported import judge_reported, list_numbers, list_pins
+from hstu_preserve.legacy.verification import inspect_legacy
 from hstu_preserve.library.catalog import find_by_file_name
 from hstu_preserve.library.sources import Form, Source, obtain, obtain_signature
+from hstu_preserve.library.standard_input import choose_list
 from hstu_preserve.library.verification import complete
+from hstu_preserve.primitives.archive_names import strip_suffix
+from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.primitives.environment import INSTALL_TORCH, find_torch_problem
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.signature import LEGACY_UNSIGNED
-from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_not_run, judge_consistency, judge_integrity
+from hstu_preserve.records.verdict import Rung
+from hstu_preserve.verdict.integrity import (
+    RERUN_RUNGS,
+    explain_contradiction,
+    explain_no_training,
+    judge_consistency,
+    judge_integrity,
+)
 from hstu_preserve.verdict.judgement import Judgement
-from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes
+from hstu_preserve.verdict.limits import FOREIGN_LIMIT
+from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes, not_run
 
 DEFAULT_RUNGS = ("evaluation",)
 RECORD_NAME = "reproduction.json"
@@ -36,6 +52,7 @@ def reproduce(
     data: str | Path | None = None,
     device: str = "auto",
     public_key: str | Path | None = None,
+    md5_list: str | Path | None = None,
     output: str | Path | None = None,
     max_steps: int | None = None,
     voice: Voice = SILENT,
@@ -46,9 +63,11 @@ def reproduce(
         target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
         rungs: `evaluation` re-ranks every user with the bundle's checkpoint; `resume` continues the run from its last
             checkpoint but one; `training` trains the recipe anew.
-        data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
+        data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names. For an
+            archive that others made also a folder of stores, each of which is tried.
         device: `auto`, `cpu` or `cuda`.
         public_key: The key that must have signed the bundle; None checks no signature.
+        md5_list: The list that vouches for a legacy archive; None takes a `MANIFEST.md` beside it.
         output: A new directory for the verdicts, the ranks and the retrained run, which appears when all of them are
             there; None keeps nothing.
         max_steps: How many steps `resume` takes at most; None goes to the run's end.
@@ -73,9 +92,11 @@ def reproduce(
             obtain_signature(source, voice=voice)
         match source.form:
             case Form.LEGACY:
-                judgement = judge_legacy(source, rungs=rungs, public_key=public_key, voice=voice)
+                wish = Wish(rungs=rungs, data=data, device=device, output=folder, md5_list=choose_list(md5_list))
+                judgement = judge_legacy(source, wish, public_key=public_key, voice=voice)
             case Form.MIGRATED:
-                judgement = judge_migrated(source, rungs=rungs, public_key=public_key, voice=voice)
+                wish = Wish(rungs=rungs, data=data, device=device, output=folder)
+                judgement = judge_migrated(source, wish, public_key=public_key, voice=voice)
             case _:
                 from hstu_preserve.reruns.judgement import Rerun, judge_run  # needs PyTorch
 
@@ -108,33 +129,120 @@ def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
         raise UsageError("--max-steps: limits the rung 'resume', which was not asked for; add --rung resume")
 
 
-def judge_legacy(source: Source, *, rungs: Sequence[str], public_key: Path | None, voice: Voice) -> Judgement:
-    """Return the verdicts on a legacy archive, which cannot be re-run: its recipe's code was never published.
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is asked of an archive that others made.
+
+    Attributes:
+        rungs: Names of `RERUN_RUNGS`.
+        data: A store or a folder of stores; None takes the folder that HSTU_PRESERVE_DATA names.
+        device: `auto`, `cpu` or `cuda`.
+        output: The folder for ranks; None keeps nothing.
+        md5_list: The list that vouches for the archive; None takes a `MANIFEST.md` beside it.
+    """
+
+    rungs: Sequence[str]
+    data: Path | None
+    device: str
+    output: Path | None
+    md5_list: Path | ByteSource | None = None
+
+
+def judge_legacy(source: Source, wish: Wish, *, public_key: Path | None, voice: Voice) -> Judgement:
+    """Return the verdicts on a legacy archive: on its bytes, its reported numbers, and its weights.
 
     Raises:
         VerificationError: A key was given.
+        ContentError: The archive changed after it was verified.
     """
     if public_key is not None:
         raise VerificationError(f"{source.text}: {LEGACY_UNSIGNED}")
     entry = source.entry or find_by_file_name(source.path.name)
-    verification = verify_legacy(source.path, entry=entry, voice=voice)
+    inspected = inspect_legacy(source.path, md5_list=wish.md5_list, entry=entry, voice=voice)
+    verification = inspected.verification
     verdicts = [judge_legacy_bytes(verification), *verification.recorded]
-    if not verification.findings:
-        chains = show_legacy(source.path, target=source.text).chains
-        verdicts += explain_not_run(chains, rungs=rungs)
-    return Judgement(title=source.title, identity=None, verdicts=verdicts)
+    if verification.findings:
+        return Judgement(title=source.title, identity=None, verdicts=verdicts)
+    found = rerun_foreign(
+        inspected.contents,
+        target=source.text,
+        name=strip_suffix(source.path.name),
+        unpack=lambda path: unpacked_file(source.path, path, verification=verification, voice=voice),
+        entry=entry,
+        wish=wish,
+        voice=voice,
+    )
+    return replace(found, title=source.title, verdicts=[*verdicts, *found.verdicts])
 
 
-def judge_migrated(source: Source, *, rungs: Sequence[str], public_key: Path | None, voice: Voice) -> Judgement:
-    """Return the verdicts on a migrated bundle: its bytes and parts are compared, and nothing in it can be re-run."""
+def judge_migrated(source: Source, wish: Wish, *, public_key: Path | None, voice: Voice) -> Judgement:
+    """Return the verdicts on a migrated bundle: on its bytes and parts, its reported numbers, and its weights."""
     trusted = read_trusted_key(public_key)
     with open_verified(source.path, known=source.stored, voice=voice) as tree:
         verification = complete(tree.verification, source, trusted=trusted)
         verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
+        found = Judgement(title=source.title, identity=verification.identity, verdicts=())
         if verification.ok:
             migrated = read_migrated_tree(tree)
-            verdicts.append(judge_consistency(check_migrated_tree(migrated), subject=None))
-            entry = source.entry or find_by_file_name(migrated.manifest.source.name)
+            checks = check_migrated_tree(migrated)
+            verdicts.append(judge_consistency(checks, subject=None))
+            name = migrated.manifest.source.name
+            entry = source.entry or find_by_file_name(name)
             verdicts += judge_reported(migrated.contents, entry=entry)
-            verdicts += explain_not_run(migrated.manifest.chains, rungs=rungs)
-    return Judgement(title=source.title, identity=verification.identity, verdicts=verdicts)
+            if all(check.passed for check in checks):
+                found = rerun_foreign(
+                    migrated.contents,
+                    target=source.text,
+                    name=strip_suffix(name),
+                    unpack=lambda path: nullcontext(migrated.locate(path)),
+                    entry=entry,
+                    wish=wish,
+                    voice=voice,
+                )
+            else:
+                found = replace(found, verdicts=explain_contradiction(rungs=wish.rungs))
+    return replace(found, title=source.title, identity=verification.identity, verdicts=[*verdicts, *found.verdicts])
+
+
+def rerun_foreign(
+    contents: LegacyContents,
+    *,
+    target: str,
+    name: str,
+    unpack: Callable[[str], AbstractContextManager[Path]],
+    entry: CatalogEntry | None,
+    wish: Wish,
+    voice: Voice,
+) -> Judgement:
+    """Return the verdicts on the rungs that were asked of an archive that others made.
+
+    Only its weights can be evaluated: its training needs its author's code.
+    """
+    others = explain_no_training(target, rungs=wish.rungs)
+    nothing = Judgement(title=name, identity=None, verdicts=others)
+    if "evaluation" not in wish.rungs:
+        return nothing
+    if (problem := find_torch_problem()) is not None:
+        missing = not_run(Rung.EVALUATION_NUMERIC, f"{problem}, which evaluation needs; {INSTALL_TORCH}")
+        return replace(nothing, verdicts=[missing, *others])
+    try:
+        from hstu_preserve.reruns.foreign import ForeignArchive, evaluate_foreign  # needs PyTorch
+
+        archive = ForeignArchive(
+            target=target,
+            name=name,
+            contents=contents,
+            numbers=list_numbers(contents, entry=entry),
+            pinned_by=list_pins(contents, entry=entry),
+            unpack=unpack,
+        )
+        found = evaluate_foreign(archive, data=wish.data, device=wish.device, output=wish.output, voice=voice)
+    except NotRunnableError as why:
+        return replace(nothing, verdicts=[not_run(Rung.EVALUATION_NUMERIC, str(why)), *others])
+    return replace(
+        nothing,
+        verdicts=[found.verdict, *others],
+        evaluation=found.evaluated.record,
+        environment=describe_environment(found.numerics),
+        limits=(FOREIGN_LIMIT,),
+    )

@@ -1,10 +1,9 @@
-"""Judge the rungs that need no re-run: bytes, signer, consistency; and say why an archive cannot be re-run at all."""
+"""Judge the rungs that need no re-run: bytes, signer, consistency; and say why a rung was not run."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from hstu_preserve.primitives.wording import count, list_some, printable
-from hstu_preserve.records.shown_legacy import ShownChain
 from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict
 from hstu_preserve.records.verification import DeepCheck, Verification
 from hstu_preserve.verdict.rungs import judge_bytes, judge_signer, not_run
@@ -75,10 +74,14 @@ def explain_contradiction(*, rungs: Sequence[str]) -> list[Verdict]:
     return [not_run(rung, sentence) for name, rung in RERUN_RUNGS.items() if name in rungs]
 
 
-def explain_not_run(chains: Sequence[ShownChain], *, rungs: Sequence[str]) -> list[Verdict]:
-    """Return why an archive cannot be re-run: gin names that no code here knows, else what it lacks."""
-    names = sorted({printable(binding.name) for chain in chains for binding in chain.unknown})
-    lack = "it names no data fingerprint and no margin that was fixed before the run"
-    reason = f"no published code reads {', '.join(names)}" if names else lack
-    sentence = f"a legacy archive cannot be re-run here: {reason}"
-    return [not_run(rung, sentence) for name, rung in RERUN_RUNGS.items() if name in rungs]
+def explain_no_training(target: str, *, rungs: Sequence[str]) -> list[Verdict]:
+    """Return that nothing of an archive that others made is trained with this program's code, and what to type."""
+    sentence = (
+        "only the author's own code continues or repeats the author's training: "
+        f"'hstu-preserve reproduce {target} --runner archived --code CODE.tar.gz --rung {{name}}'"
+    )
+    return [
+        not_run(rung, sentence.format(name=name))
+        for name, rung in RERUN_RUNGS.items()
+        if name in rungs and name != "evaluation"
+    ]

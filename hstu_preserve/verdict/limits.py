@@ -10,6 +10,10 @@ TRAINING_NOT_ASKED = (
     "training was not asked: a checkpoint that was trained on the test items passes evaluation and resume, too; "
     "--rung training trains the recipe anew"
 )
+FOREIGN_LIMIT = (
+    "how the weights were trained was not asked: weights that were trained on the test items give their numbers, too; "
+    "epoch and recipe are the author's word"
+)
 
 
 def list_limits(*, rungs: Sequence[str]) -> tuple[str, ...]:

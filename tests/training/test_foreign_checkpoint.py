@@ -7,8 +7,10 @@ import enum
 import pickle
 import random
 import warnings
+import zlib
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
+from io import BytesIO
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from hstu_preserve.checkpoint_files.container import ZipMember
 from hstu_preserve.errors import CheckpointError, MissingPathError, UsageError
 from hstu_preserve.model.upstream_weights import unwrap
 from hstu_preserve.training.checkpoint import read_checkpoint
-from hstu_preserve.training.foreign_checkpoint import read_any_checkpoint, read_foreign_checkpoint
+from hstu_preserve.training.foreign_checkpoint import read_any_checkpoint, read_foreign_checkpoint, read_storage
 from tests.checkpoint_files.test_safety import mutate
 from tests.corpus.checkpoints.generators import (
     Case,
@@ -30,6 +33,7 @@ from tests.corpus.checkpoints.generators import (
     saved,
     sound_parts,
     tensor,
+    text,
     write_parts,
 )
 from tests.training.test_checkpoint import Payload
@@ -361,6 +365,24 @@ def test_what_is_no_tensor_among_the_weights_is_named(tmp_path: Path) -> None:
     assert found.not_built[2].startswith("model.quantized: torch._utils._rebuild_qtensor")
 
 
+@pytest.mark.parametrize("name", ["a", "model"])
+def test_one_name_twice_is_refused(name: str, tmp_path: Path) -> None:
+    """torch would take the last one, another reader the first."""
+    weights = b"}(" + text("a") + tensor() + (text("a") + tensor() if name == "a" else b"") + b"u"
+    values = text("model") + weights + (text("model") + weights if name == "model" else b"")
+    (tmp_path / "x_ep1").write_bytes(write_parts(sound_parts(b"\x80\x02}(" + values + b"u.")))
+    with pytest.raises(CheckpointError, match=f"the key {name} twice"):
+        read_foreign_checkpoint(tmp_path / "x_ep1")
+
+
+def test_bytes_that_changed_after_they_were_checked_are_refused() -> None:
+    member = ZipMember(name="data/0", start=0, size=4, crc=zlib.crc32(b"good"))
+    assert bytes(read_storage(BytesIO(b"good"), member, has_checksum=True).tolist()) == b"good"
+    for changed in (b"evil", b"goo"):
+        with pytest.raises(CheckpointError, match="data/0"):
+            read_storage(BytesIO(changed), member, has_checksum=True)
+
+
 @pytest.mark.parametrize(
     ("epoch", "read"),
     [(0, 0), (100, 100), (True, None), (1.0, None), ("3", None), (-1, None), (2**70, None), (np.int64(3), None)],
@@ -432,7 +454,6 @@ def test_a_file_without_checksums_is_read(tmp_path: Path) -> None:
 
 
 def test_only_the_storages_of_the_weights_are_read(tmp_path: Path) -> None:
-    """Of a large optimizer nothing comes into memory: bytes that differ from their checksum are all that shows it."""
     path = save(tmp_path / "x", {"model": WEIGHTS, "optimizer": torch.zeros(2**20)})
     state = read_foreign_checkpoint(path).state
     assert sum(tensor.untyped_storage().nbytes() for tensor in state.values()) == 12

@@ -54,7 +54,7 @@ def test_a_resumable_checkpoint_gives_the_figures_of_ours(key: str, prefix: str,
     ours = evaluate(sample, find_checkpoint(sample))
     beside = {
         "epoch": ours.evaluation.epoch,
-        "rng_state_numpy": np.random.RandomState(1).get_state(legacy=False)["state"],
+        "rng_state_numpy": np.random.RandomState(1).get_state(legacy=False)["state"]["key"],
         "best": np.float64(0.25),
         "args": argparse.Namespace(out=Path("x")),
         "hook": Payload(tmp_path / "canary"),

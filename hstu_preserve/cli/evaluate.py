@@ -23,7 +23,7 @@ def command(
         typer.Argument(metavar="TARGET", help=TARGET_HELP, autocompletion=complete_ids),
     ] = None,
     checkpoint: Annotated[
-        Path | None, typer.Option("--checkpoint", metavar="FILE", help="A checkpoint of ours or of upstream's code.")
+        Path | None, typer.Option("--checkpoint", metavar="FILE", help="A checkpoint of ours or of another trainer.")
     ] = None,
     gin: Annotated[
         Path | None, typer.Option("--gin", metavar="FILE", help="The gin file the checkpoint was trained with.")

@@ -109,7 +109,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("case", ONE_PER_CLASS, ids=name_case)
+DAMAGED = [case for case in ONE_PER_CLASS if case.kind in {"container", "storage", "safetensors"}]
+SOUND_OTHERWISE = [case for case in ONE_PER_CLASS if case not in DAMAGED]
+"""Other trainers' files may name anything beside the weights; these weights fit no model, or there are none."""
+
+
+@pytest.mark.parametrize("case", [*DAMAGED, *SOUND_OTHERWISE], ids=name_case)
 def test_the_command_line_exits_3_with_one_sentence(case: Case, workplace: Path, tmp_path: Path) -> None:
     path = write_case(case, tmp_path)
     options = ["--gin", str(workplace / "tiny.gin"), "--data", str(workplace / "store"), "--device", "cpu"]
@@ -124,6 +129,8 @@ def test_the_command_line_exits_3_with_one_sentence(case: Case, workplace: Path,
     said = result.stderr.decode()
     assert result.returncode == 3, said
     assert "Traceback" not in said
-    assert [words for words in case.says if words not in said] == []
+    others = {"content": "holds no weights", "global": "shapes differ from", "structure": "shapes differ from"}
+    says = case.says if case in DAMAGED else (others[case.kind],)
+    assert [words for words in says if words not in said] == []
     assert result.stdout == b""
     assert [found.name for found in tmp_path.iterdir()] == ["x_ep1"]

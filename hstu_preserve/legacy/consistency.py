@@ -9,7 +9,7 @@ from pathlib import Path
 from hstu_preserve.bundle.deep_checks import require_equal, run_check
 from hstu_preserve.bundle.opening import VerifiedTree
 from hstu_preserve.bundle.tree import read_chunks
-from hstu_preserve.checkpoint_files.safety import require_safe_checkpoint
+from hstu_preserve.checkpoint_files.foreign_weights import outline_stream
 from hstu_preserve.errors import ContentError
 from hstu_preserve.event_files.reader import CutOffError, iterate_scalars
 from hstu_preserve.legacy.contents import LegacyContents, is_checkpoint, is_event_file, read_contents
@@ -141,11 +141,12 @@ def require_manifest_value(statement: Statement, contents: LegacyContents) -> No
 
 
 def check_checkpoints(tree: MigratedTree) -> str:
-    """Every checkpoint holds tensors and plain values and nothing else; none is loaded."""
+    """Every checkpoint is one whose tensors can be found without loading it, whatever its author put beside them."""
     paths = tree.list_files(is_checkpoint)
     for path in paths:
-        require_safe_checkpoint(path)
-    return f"{count(len(paths), 'checkpoint')} safe to load"
+        with path.open("rb") as stream:
+            outline_stream(stream, source=path)
+    return f"{count(len(paths), 'checkpoint')} whole, read without loading anything"
 
 
 def check_event_files(tree: MigratedTree) -> str:

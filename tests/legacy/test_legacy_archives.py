@@ -227,15 +227,14 @@ def test_memory_is_flat_in_the_archive_s_size(tmp_path: Path) -> None:
     assert peak < (BLOCKS_AHEAD + 2) * (INPUT_BYTES + OUTPUT_BYTES) + 8 * 2**20
 
 
-def test_reproduce_says_why_a_legacy_archive_cannot_be_re_run(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_reproduce_says_why_weights_cannot_be_evaluated(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     archive = make(tmp_path / "a", md5_list="table")
     assert main(["reproduce", str(archive), "--output", str(tmp_path / "verdicts")]) == 6
     text = capsys.readouterr().out
     assert "md5 is no protection against intent" in text
     assert "NOT_RUN" in text
-    assert "no published code reads PRISM.mode, input_compression.enabled" in text
+    assert "not a checkpoint that can be read" in text
+    assert f"hstu-preserve reproduce {archive} --runner archived --code" in text
     assert (tmp_path / "verdicts" / "reproduction.json").exists()
 
 

@@ -467,7 +467,8 @@ def test_reproduce_verifies_the_bytes_and_names_what_it_could_not_run(bundle: Pa
     verdicts = json.loads(capsys.readouterr().out)["verdicts"]
     assert [verdict["rung"] for verdict in verdicts[:3]] == ["bytes", "consistency", "recorded"]
     assert [verdict["outcome"] for verdict in verdicts] == ["REPRODUCED_BITWISE"] * 2 + ["NOT_RUN"] * 3
-    assert all("PRISM.mode, input_compression.enabled" in verdict["reason"] for verdict in verdicts[3:])
+    assert "not known here: PRISM.mode, input_compression.enabled" in verdicts[3]["reason"]
+    assert all("--runner archived --code" in verdict["reason"] for verdict in verdicts[3:])
 
 
 @pytest.mark.parametrize("verb", [["evaluate"], ["export", "--output", "x"]], ids=lambda verb: verb[0])
@@ -488,7 +489,7 @@ def test_report_lists_it_as_not_run(bundle: Path, tmp_path: Path) -> None:
     assert main(["report", str(bundle), "--markdown", str(tmp_path / "r.md")]) == 6  # not run
     text = (tmp_path / "r.md").read_text()
     assert "### migrated legacy archive exp.tar.gz" in text
-    assert "NOT_RUN | a legacy archive cannot be re-run here" in text
+    assert "NOT_RUN | no model here takes every tensor" in text
 
 
 def test_two_migrated_bundles_differ_where_their_archives_do(bundle: Path, tmp_path: Path) -> None:
@@ -648,7 +649,7 @@ def test_every_deep_check_has_a_forgery_that_it_finds() -> None:
 
 def test_a_whole_bundle_agrees_with_itself(bundle: Path, capsys: Capture) -> None:
     assert main(["verify", "--deep", str(bundle)]) == 0
-    assert "1 checkpoint safe to load" in capsys.readouterr().out
+    assert "1 checkpoint whole, read without loading anything" in capsys.readouterr().out
 
 
 def test_a_migrated_bundle_that_somebody_tarred_anew_is_no_legacy_archive(bundle: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # Two workers with two threads each share two cores: waiting by spinning made one test take 135 s instead of 8.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-# Whoever starts the tests in the background, or with nohup, has them ignore signals, which every process that they start
-# would inherit; one that is caught is not inherited.
+# Whoever starts the tests in the background, or with nohup, has them ignore signals, which every process that they
+# start would inherit; one that is caught is not inherited.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGXCPU):

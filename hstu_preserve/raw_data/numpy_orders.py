@@ -42,6 +42,13 @@ SWITCHED_OFF = {
     TiePolicy.NUMPY_AVX512_2: (),
 }
 """Features that NumPy must not use for the order."""
+FLAGS = {
+    TiePolicy.NUMPY_AVX512_1: "avx512dq",
+    TiePolicy.NUMPY_AVX2: "avx2",
+    TiePolicy.NUMPY_AVX512_2: "avx512dq",
+}
+"""What Linux calls the instructions that an order needs."""
+NAMES_OF_FLAGS = {"avx512dq": "AVX-512", "avx2": "AVX2"}
 PROGRAM = Path(argsort_program.__file__)
 ANSWER_SECONDS = 120
 SORT_SECONDS = 3600
@@ -108,10 +115,10 @@ def find_sorter(policy: TiePolicy, *, numpy_python: Path | None) -> NumpySorter 
         if found.answer == KNOWN_ANSWERS[policy]:
             return NumpySorter(policy=policy, python=python, version=found.version)
         reasons.append(f"NumPy {printable(found.version[:40])} of {python} {describe_answer(found.answer)}")
-    advice = "" if numpy_python else "; a Python with such a NumPy can be named with --numpy-python"
-    raise UnavailableError(
-        f"{policy.value}: needs {NEEDS[policy]} ({'; '.join(reasons)}{describe_processor()}){advice}"
-    )
+    if (lack := find_lack(policy)) is not None:
+        raise UnavailableError(f"{policy.value}: needs {NEEDS[policy]}; this processor has no {lack}")
+    advice = "" if numpy_python else "; name a Python with such a NumPy with --numpy-python"
+    raise UnavailableError(f"{policy.value}: needs {NEEDS[policy]} ({'; '.join(reasons)}){advice}")
 
 
 def list_pythons(numpy_python: Path | None) -> list[str]:
@@ -134,17 +141,16 @@ def describe_answer(answer: str) -> str:
     return f"sorts as {known[answer]}" if answer in known else "sorts in an order that this program does not know"
 
 
-def describe_processor() -> str:
-    """Return which of the instructions the processor lacks, if Linux says so."""
+def find_lack(policy: TiePolicy) -> str | None:
+    """Return which instructions the processor lacks for an order; None if it has them, or if Linux does not say so."""
+    if policy not in FLAGS:
+        return None
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     except OSError:
-        return ""
+        return None
     flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), None)
-    if flags is None:
-        return ""
-    lacking = [name for flag, name in (("avx2", "AVX2"), ("avx512dq", "AVX-512")) if flag not in flags]
-    return f"; this processor has no {' and no '.join(lacking)}" if lacking else ""
+    return None if flags is None or FLAGS[policy] in flags else NAMES_OF_FLAGS[FLAGS[policy]]
 
 
 def ask(python: str, *, policy: TiePolicy) -> NumpyAnswer:

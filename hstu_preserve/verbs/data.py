@@ -218,7 +218,7 @@ def export_data(
     path: str | Path,
     *,
     output: str | Path,
-    format: str = SASREC_FORMAT,
+    format: str = SASREC_FORMAT,  # noqa: A002  the option's name
     voice: Voice = SILENT,
 ) -> ExportedData:
     """Write a store's data as upstream's code reads it; `import_data` of the files gives the same fingerprint.

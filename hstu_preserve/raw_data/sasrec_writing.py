@@ -111,12 +111,9 @@ def find_obstacles(store: Store) -> Iterator[str]:
         return iter(("it has no ratings",))
     longest = int(np.diff(store.offsets).max())
     laws = {
-        f"ratings are 0.5 to 5, user ids 0 to {MAX_ID} and times at most {MAX_DIGITS} digits": store.half_stars.min()
-        >= 1
-        and store.half_stars.max() <= MAX_HALF_STARS
-        and store.user_ids[0] >= 0
-        and store.timestamps.min() >= 0
-        and store.timestamps.max() < 10**MAX_DIGITS,
+        "ratings are 0.5 to 5": lies_within(store.half_stars, 1, MAX_HALF_STARS),
+        f"user ids are 0 to {MAX_ID}": lies_within(store.user_ids, 0, MAX_ID),
+        f"times have at most {MAX_DIGITS} digits": lies_within(store.timestamps, 0, 10**MAX_DIGITS - 1),
         "no user has more events than fit into one cell": longest * (MAX_DIGITS + 1) <= MAX_CELL_CHARACTERS,
         **(find_table_laws(store) if has_movie_table(store) else find_plain_laws(store)),
     }

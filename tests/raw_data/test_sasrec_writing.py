@@ -67,7 +67,8 @@ def test_data_that_counts_from_zero_is_written_so(name: str) -> None:
 
 def test_amazons_items_count_from_zero_even_if_all_were_rated(tmp_path: Path) -> None:
     """Meta's loader adds one to each."""
-    write_sasrec_format(make_plain_store([(1, 1, 8, 5), (1, 2, 2, 6)], candidates=[1, 2], name="amzn-books"), tmp_path, label=tmp_path)  # fmt: skip  # noqa: E501
+    store = make_plain_store([(1, 1, 8, 5), (1, 2, 2, 6)], candidates=[1, 2], name="amzn-books")
+    write_sasrec_format(store, tmp_path, label=tmp_path)
     assert '"0,1"' in (tmp_path / "sasrec_format.csv").read_text()
 
 

@@ -20,6 +20,7 @@ from hstu_preserve.raw_data.numpy_orders import NumpySorter
 
 COLUMNS = {"user_ids": "<i4", "item_ids": "<i4", "half_stars": "|i1", "timestamps": "<i8"}
 """On disk while they are sorted, each in a file of its own: NumPy is given the times alone."""
+PLACE = np.dtype("<i8")
 EVENTS_PER_BLOCK = 2**20
 
 
@@ -28,8 +29,8 @@ def sort_whole_file(
 ) -> Iterator[Ratings]:
     """Yield all ratings in the order in which NumPy sorts the file by time; as they come if there is no sorter.
 
-    A sort takes 25 bytes of disk for each rating, one byte of memory here, and eight in the process that sorts; the
-    files are mapped, so that the system may keep as much of them in memory as it has to spare.
+    A sort takes 25 bytes of disk for each rating, one byte of memory here, and eight in the process that sorts. The
+    files are mapped: the system keeps as much of them in memory as it has to spare.
 
     Args:
         parts: All ratings, in file order.
@@ -55,12 +56,8 @@ def sort_whole_file(
         voice.show(Progress(activity=activity, completed=0, total=num_events))
         sorter.sort(streams["timestamps"], order_stream)
         columns = {name: map_column(stream, dtype=COLUMNS[name]) for name, stream in streams.items()}
-        order = map_column(order_stream, dtype="<i8")
-        require_order(order, times=columns["timestamps"], sorter=sorter)
+        yield from take_in_order(columns, order_stream, sorter=sorter)
         voice.show(Progress(activity=activity, completed=num_events, total=num_events))
-        for start in range(0, num_events, EVENTS_PER_BLOCK):
-            places = order[start : start + EVENTS_PER_BLOCK]
-            yield Ratings(**{name: column[places] for name, column in columns.items()})
 
 
 def write_columns(parts: Iterable[Ratings], streams: Mapping[str, IO[bytes]], *, label: Path) -> int:
@@ -76,27 +73,34 @@ def write_columns(parts: Iterable[Ratings], streams: Mapping[str, IO[bytes]], *,
 
 
 def map_column(stream: IO[bytes], *, dtype: str) -> AnyArray:
-    """Return a file's values, mapped; none if it is empty, which cannot be mapped."""
-    size = stream.seek(0, 2)
-    width = np.dtype(dtype).itemsize
-    if size < width:
-        return np.empty(0, dtype=dtype)
-    return np.asarray(np.memmap(stream, dtype=dtype, mode="r", shape=(size // width,)))
+    """Return a file's values, mapped; there is one at least."""
+    return np.asarray(np.memmap(stream, dtype=dtype, mode="r"))
 
 
-def require_order(order: AnyArray, *, times: AnyArray, sorter: NumpySorter) -> None:
-    """Raise UnavailableError unless `order` names each event once, in the order of time: another Python wrote it."""
+def take_in_order(
+    columns: Mapping[str, AnyArray], order_stream: IO[bytes], *, sorter: NumpySorter
+) -> Iterator[Ratings]:
+    """Yield the ratings in the order of a file of places.
+
+    Raises:
+        UnavailableError: The file does not name each rating once, in the order of time: another Python wrote it.
+    """
+    unsorted = UnavailableError(f"{sorter.policy.value}: {sorter.python} did not sort the times")
+    times = columns["timestamps"]
     is_named = np.zeros(len(times), dtype=np.bool_)
-    is_sound = len(order) == len(times)
-    last = np.int64(0)
-    for start in range(0, len(order) if is_sound else 0, EVENTS_PER_BLOCK):
-        places = order[start : start + EVENTS_PER_BLOCK]
+    last = times.min()
+    order_stream.seek(0)
+    while content := order_stream.read(EVENTS_PER_BLOCK * PLACE.itemsize):
+        if len(content) % PLACE.itemsize:
+            raise unsorted
+        places = np.frombuffer(content, dtype=PLACE)
         if places.min() < 0 or places.max() >= len(times):
-            is_sound = False
-            break
+            raise unsorted
+        taken = Ratings(**{name: column[places] for name, column in columns.items()})  # type: ignore[arg-type]  # COLUMNS
+        if taken.timestamps[0] < last or (taken.timestamps[1:] < taken.timestamps[:-1]).any():
+            raise unsorted
+        last = taken.timestamps[-1]
         is_named[places] = True
-        sorted_times = times[places]
-        is_sound &= bool(sorted_times[0] >= last and (sorted_times[1:] >= sorted_times[:-1]).all())
-        last = sorted_times[-1]
-    if not is_sound or not is_named.all():
-        raise UnavailableError(f"{sorter.policy.value}: {sorter.python} did not sort the times")
+        yield taken
+    if not is_named.all() or order_stream.tell() != len(times) * PLACE.itemsize:
+        raise unsorted

@@ -16,11 +16,11 @@ from hstu_preserve.errors import UsageError
 DOWNLOAD = ("hstu-preserve data download ml-1m", "hstu-preserve data download ml-20m --accept-terms")
 PREPARE = (
     "hstu-preserve data prepare ml-1m --from ml-1m.zip --output stores/ml-1m",
-    "hstu-preserve data prepare ml-20m --from ml-20m.zip --every-order --output orders",
+    "hstu-preserve data prepare ml-1m --from ml-1m.zip --every-order --output orders",
 )
 IMPORT = ("hstu-preserve data import sasrec_format.csv --movies movies.csv --output own",)
 SYNTHESIZE = ("hstu-preserve data synthesize --seed 1 --output stores/made-up",)
-EXPORT = ("hstu-preserve data export stores/ml-1m --format sasrec-format --output exported",)
+EXPORT = ("hstu-preserve data export stores/ml-1m --output exported",)
 SHOW = ("hstu-preserve data show stores/ml-1m",)
 
 app = typer.Typer(

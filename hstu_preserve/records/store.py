@@ -21,8 +21,7 @@ class TiePolicy(StrEnum):
     IMPORTED = "imported"
     """The order of an existing `sasrec_format.csv`."""
     NUMPY_INTROSORT = "numpy-introsort"
-    """As `argsort(kind="quicksort")` of NumPy up to 1.24, and of any NumPy without vector instructions, sorts the
-    whole file by time."""
+    """As `argsort(kind="quicksort")` of NumPy up to 1.24, or without vector instructions, sorts the whole file."""
     NUMPY_AVX512_1 = "numpy-avx512-1"
     """The same of NumPy 1.25 and 1.26 with AVX-512."""
     NUMPY_AVX2 = "numpy-avx2"
@@ -31,11 +30,9 @@ class TiePolicy(StrEnum):
     """The same of NumPy 2 with AVX-512."""
 
 
-FILE_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID)
-"""The orders that follow from the ratings alone, on every machine."""
 NUMPY_POLICIES = (TiePolicy.NUMPY_INTROSORT, TiePolicy.NUMPY_AVX512_1, TiePolicy.NUMPY_AVX2, TiePolicy.NUMPY_AVX512_2)
-"""The orders in which Meta's preprocessing leaves the data: an unstable sort of the whole file by time, by NumPy."""
-PREPARED_POLICIES = FILE_POLICIES + NUMPY_POLICIES
+"""The orders in which Meta's preprocessing leaves the data."""
+PREPARED_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID, *NUMPY_POLICIES)
 """The orders in which `data prepare` can write a store."""
 
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from hstu_preserve.bundle.layout import RUN_RECORD
 from hstu_preserve.errors import DataMismatchError, UsageError
-from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.json_values import Json, flatten
 from hstu_preserve.primitives.wording import list_some
-from hstu_preserve.records.flattening import flatten
 from hstu_preserve.records.manifest import RunRecord
 
 MAX_SHOWN = 5

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from hstu_preserve.bundle.results import read_results
 from hstu_preserve.library.sources import obtain
-from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.json_values import Json, flatten
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
-from hstu_preserve.records.flattening import flatten_record
 from hstu_preserve.records.manifest import AnyManifest, Manifest, MigratedManifest
+from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import BundleDiff, Difference
 
 
@@ -52,6 +52,11 @@ def describe_side(path: Path, manifest: AnyManifest) -> dict[str, dict[str, Json
         file.path: f"{file.sha256[:16]}…, {file.size} bytes" for file in manifest.contents.files
     }
     return {**own, "contents": contents}
+
+
+def flatten_record(record: Record) -> dict[str, Json]:
+    """Return a record's plain values by their dotted names."""
+    return dict(flatten("", record.to_json_value()))
 
 
 def describe_migrated(manifest: MigratedManifest) -> dict[str, dict[str, Json]]:

@@ -23,7 +23,7 @@ from hstu_preserve.report.terminal import render
 from hstu_preserve.verbs.show import show
 from hstu_preserve.verbs.verify import verify
 
-PARTS = {ListedExperiment, results.Capability, results.Difference, results.PublishedBundle}
+PARTS = {ListedExperiment, results.Capability, results.Difference, results.PreparedOrder, results.PublishedBundle}
 """Records that stand inside others and are not printed alone."""
 
 

@@ -16,7 +16,7 @@ from hstu_preserve.errors import UsageError
 DOWNLOAD = ("hstu-preserve data download ml-1m", "hstu-preserve data download ml-20m --accept-terms")
 PREPARE = (
     "hstu-preserve data prepare ml-1m --from ml-1m.zip --output stores/ml-1m",
-    "hstu-preserve data prepare ml-1m --from ml-1m.zip --every-order --output orders",
+    "hstu-preserve data prepare ml-1m --from ml-1m.zip --every-order --output all",
 )
 IMPORT = ("hstu-preserve data import sasrec_format.csv --movies movies.csv --output own",)
 SYNTHESIZE = ("hstu-preserve data synthesize --seed 1 --output stores/made-up",)

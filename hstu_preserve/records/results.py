@@ -133,7 +133,6 @@ class PreparedOrders(Record):
     """The stores of one data set in every order that this machine can make, equal orders once."""
 
     path: Path
-    """The folder that holds them."""
     name: str
     num_users: NaturalInt
     num_ratings: NaturalInt
@@ -151,7 +150,6 @@ class ExportedData(Record):
     """Where upstream's code looks for each file, by its name here."""
     redistributable: bool
     notice: str
-    """Terms of use, in one sentence."""
     warnings: tuple[str, ...]
 
 

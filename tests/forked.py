@@ -11,9 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 CONTEXT = multiprocessing.get_context("forkserver")
+CLIENT_NEEDS = ("asyncio", "filelock", "httpx", "httpx2", "idna", "tqdm", "yaml")
+"""What the Hub's client imports. It is not imported itself: it reads the environment when it is."""
 CONTEXT.set_forkserver_preload(
-    ["hstu_preserve.cli.app", "hstu_preserve.verbs.train", "tensorboard.compat.proto.event_pb2"]
+    ["hstu_preserve.cli.app", "hstu_preserve.verbs.train", "tensorboard.compat.proto.event_pb2", *CLIENT_NEEDS]
 )
+FORKED_CHANGES = ("HF_", "HSTU_", "NO_PROXY", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTEST_")
+"""How variables begin that the program reads itself, so that one that was forked reads them as one that was started."""
 STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 PATIENCE_SECONDS = 600
 
@@ -34,6 +38,12 @@ def run_program(
             raise TimeoutError(f"{words} did not end in {PATIENCE_SECONDS} s")
         out, err = ((folder / stream).read_bytes() for stream in ("stdout", "stderr"))
     return subprocess.CompletedProcess(words, process.exitcode, out, err)
+
+
+def can_be_forked(environment: Mapping[str, str]) -> bool:
+    """Whether the program in this environment is the same when it is forked as when it is started."""
+    names = environment.keys() | os.environ.keys()
+    return all(name.startswith(FORKED_CHANGES) for name in names if environment.get(name) != os.environ.get(name))
 
 
 def be_the_program(arguments: list[str], cwd: str, environment: dict[str, str], folder: str) -> None:

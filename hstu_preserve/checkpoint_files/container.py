@@ -25,8 +25,9 @@ DESCRIPTOR = struct.Struct("<4s3L")
 HAS_DESCRIPTOR, IS_UTF8 = 0x0008, 0x0800
 PADDING = re.compile(rb"FB(?P<length>..)(?P<filling>Z*)", re.DOTALL)  # c10's PyTorchStreamWriter aligns by it
 
+# The numbers of storages count from 0; torch 1.6 and 1.7 wrote addresses in memory.
 MEMBER_NAME = re.compile(
-    r"(?P<root>[^/\\]{1,255})/(?P<rest>data\.pkl|data/(?:0|[1-9][0-9]{0,5})|version|byteorder"
+    r"(?P<root>[^/\\]{1,255})/(?P<rest>data\.pkl|data/(?:0|[1-9][0-9]{0,19})|version|byteorder"
     r"|\.format_version|\.storage_alignment|\.data/serialization_id)"
 )
 NOTES = {
@@ -37,12 +38,16 @@ NOTES = {
     ".data/serialization_id": rb"[0-9]{1,64}",
 }
 OTHER_FORMATS = (
-    (b"\x80", "a bare pickle or torch's format before 1.6"),
+    (
+        b"\x80",
+        "a bare pickle or torch's format before 1.6: torch.load it where you trust it, and torch.save it again",
+    ),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (b"\x93NUMPY", "a NumPy array"),
     (b"\x1f\x8b", "gzip"),
 )
 TAR_MAGIC, TAR_MAGIC_OFFSET = b"ustar", 257
+TORCH_SCRIPT = re.compile(r"[^/\\]{1,255}/(?:code/.*|constants\.pkl|constants/.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +170,11 @@ def split_name(raw_name: bytes) -> tuple[str, str]:
     text = raw_name.decode("utf-8", "replace")
     match = MEMBER_NAME.fullmatch(text)
     if not match or not text.isprintable() or match["root"] in {".", ".."}:
+        if TORCH_SCRIPT.fullmatch(text):
+            raise CheckpointError(
+                f"a TorchScript archive: member {text[:80]!r} is not a name that torch writes in a checkpoint; "
+                "torch.jit.load it where you trust it, and torch.save its state_dict()"
+            )
         raise CheckpointError(f"member {text[:80]!r}: not a name that torch writes")
     return match["root"], match["rest"]
 
@@ -223,7 +233,7 @@ def has_checksums(members: Mapping[str, ZipMember]) -> bool:
     return len({member.crc for member in members.values()}) > 1
 
 
-def check_content(stream: IO[bytes], member: ZipMember, *, has_checksum: bool) -> None:
+def check_content(stream: IO[bytes], member: ZipMember, *, has_checksum: bool, max_pickle_bytes: int) -> None:
     """Compare a member's content with its CRC, if it has one, and a note's with what torch writes there.
 
     Raises:
@@ -238,8 +248,8 @@ def check_content(stream: IO[bytes], member: ZipMember, *, has_checksum: bool) -
         crc, left = zlib.crc32(chunk, crc), left - len(chunk)
     if has_checksum and crc != member.crc:
         raise CheckpointError(f"{member.name}: bad CRC (expected {member.crc:08x}, found {crc:08x})")
-    if member.name == "data.pkl" and member.size > MAX_PICKLE_BYTES:
-        raise CheckpointError(f"data.pkl: {member.size} bytes; at most {MAX_PICKLE_BYTES} are read")
+    if member.name == "data.pkl" and member.size > max_pickle_bytes:
+        raise CheckpointError(f"data.pkl: {member.size} bytes; at most {max_pickle_bytes} are read")
     pattern = NOTES.get(member.name)
     if pattern and not re.fullmatch(pattern, read_at(stream, member.start, min(member.size, 100))):
         raise CheckpointError(f"{member.name}: not what torch writes there")

@@ -11,6 +11,7 @@ from io import BytesIO
 from pickletools import opcodes
 from typing import IO
 
+from hstu_preserve.checkpoint_files.stack import PickleStack
 from hstu_preserve.checkpoint_files.values import (
     Container,
     GlobalName,
@@ -34,6 +35,7 @@ MAX_OPCODES = 1_000_000
 MAX_VALUES = 1_000_000
 MAX_DEPTH = 32
 MAX_INTEGER = 2**64 - 1
+MAX_KEY_CHARACTERS = 10_000
 PROTOCOLS = (2, 3)
 
 ORDERED_DICT, REBUILD_TENSOR = "collections OrderedDict", "torch._utils _rebuild_tensor_v2"
@@ -61,31 +63,15 @@ LOCATION = re.compile(r"cpu|(cuda|mps|xpu|npu|hpu|xla|mlu|musa|gcu|ipu|maia|priv
 LINE_ENDS = str.maketrans("", "", "\n\r\t")
 
 
-class PickleWalk:
+class PickleWalk(PickleStack[Value]):
     """The state of an unpickler that builds nothing: descriptions of values on a stack, and the memo."""
 
+    max_marks = MAX_DEPTH * 2
+
     def __init__(self, storage_bytes: Mapping[str, int]) -> None:
+        super().__init__()
         self.storage_bytes = storage_bytes
-        self.stack: list[Value] = []
-        self.marked: list[list[Value]] = []
-        self.memo: dict[int, Value] = {}
         self.storages: dict[str, Storage] = {}
-
-    def pop(self) -> Value:
-        """Take the topmost value."""
-        return self.stack.pop() if self.stack else refuse("the stack is empty")
-
-    def pop_to_mark(self) -> list[Value]:
-        """Take everything above the last mark."""
-        items, self.stack = self.stack, (self.marked.pop() if self.marked else refuse("there is no mark"))
-        return items
-
-    def push_mark(self) -> None:
-        """Begin a group of values."""
-        if len(self.marked) >= MAX_DEPTH * 2:
-            refuse(f"more than {MAX_DEPTH * 2} marks")
-        self.marked.append(self.stack)
-        self.stack = []
 
     def push(self, value: Value) -> None:
         """Put a constant or a new value on the stack."""
@@ -124,8 +110,10 @@ class PickleWalk:
         """Repeat a remembered value."""
         if place not in self.memo:
             refuse(f"memo {place} is empty")
-        complete([self.memo[place]])
-        self.push(self.memo[place])
+        value = self.memo[place]
+        complete([value])
+        self.require_modest(value)
+        self.stack.append(value)  # a long text was looked through when it was pushed, and is not each time
 
     def target(self, *kinds: str) -> Container:
         """Return the topmost value, which must be one of these containers."""
@@ -157,10 +145,8 @@ class PickleWalk:
         if len(items) % 2:
             refuse("a key without a value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            if type(key) is not str and type(key) is not int:
-                refuse("a key that is neither text nor an integer")
-            if isinstance(key, str) and not key.isprintable():
-                refuse(f"a key that cannot be printed, {key[:40]!a}")
+            require_key(key)
+            assert isinstance(key, str | int)
             if key in container.keys:
                 refuse(f"key {key!a} twice")
             container.keys.add(key)
@@ -206,6 +192,16 @@ class PickleWalk:
         else:
             name = function.name.replace(" ", ".") if isinstance(function, GlobalName) else "something else"
             refuse(f"a call of {name} with arguments that torch does not write")
+
+
+def require_key(key: Value) -> None:
+    """Refuse what is no key of a checkpoint's mapping."""
+    if type(key) is not str and type(key) is not int:
+        refuse("a key that is neither text nor an integer")
+    if isinstance(key, str) and len(key) > MAX_KEY_CHARACTERS:
+        refuse(f"a key of {len(key)} characters")
+    if isinstance(key, str) and not key.isprintable():
+        refuse(f"a key that cannot be printed, {key[:40]!a}")
 
 
 # What torch 2.13 writes, and nothing else: opcode -> what it does with its argument.

@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import IO
 
-from hstu_preserve.checkpoint_files.container import check_content, has_checksums, read_at, read_zip_members
+from hstu_preserve.checkpoint_files.container import (
+    MAX_PICKLE_BYTES,
+    ZipMember,
+    check_content,
+    has_checksums,
+    read_at,
+    read_zip_members,
+)
 from hstu_preserve.checkpoint_files.opcodes import walk_pickle
 from hstu_preserve.checkpoint_files.safetensors import is_safetensors, require_sound_header
 from hstu_preserve.errors import CheckpointError, UnavailableError
@@ -33,13 +40,7 @@ def require_safe_stream(stream: IO[bytes], *, source: Path) -> bool:
         CheckpointError: As above.
     """
     try:
-        if is_safetensors(stream):
-            require_sound_header(stream)
-            raise CheckpointError("a safetensors file; checkpoints are read as torch.save writes them")  # noqa: TRY301
-        members = read_zip_members(stream)
-        is_checked = has_checksums(members)
-        for member in members.values():
-            check_content(stream, member, has_checksum=is_checked)
+        members = read_checked_members(stream, max_pickle_bytes=MAX_PICKLE_BYTES)
         pickle = members["data.pkl"]
         sizes = {name: member.size for name, member in members.items() if name.startswith("data/")}
         walk_pickle(read_at(stream, pickle.start, pickle.size), sizes)
@@ -48,4 +49,23 @@ def require_safe_stream(stream: IO[bytes], *, source: Path) -> bool:
             f"{source}: not a checkpoint that can be read safely ({error}); nothing was loaded"
         ) from None
     stream.seek(0)
-    return is_checked
+    return has_checksums(members)
+
+
+def read_checked_members(stream: IO[bytes], *, max_pickle_bytes: int) -> dict[str, ZipMember]:
+    """Return the members of the zip, all of whose contents fit their checksums.
+
+    Raises:
+        CheckpointError: Another format, by its name, or a damaged zip.
+    """
+    if is_safetensors(stream):
+        require_sound_header(stream)
+        raise CheckpointError(
+            "a safetensors file; checkpoints are read as torch.save writes them: "
+            "torch.save({'model_state_dict': safetensors.torch.load_file(FILE)}, NEW) makes one of it"
+        )
+    members = read_zip_members(stream)
+    is_checked = has_checksums(members)
+    for member in members.values():
+        check_content(stream, member, has_checksum=is_checked, max_pickle_bytes=max_pickle_bytes)
+    return members

@@ -36,12 +36,17 @@ class TensorShape:
 
 @dataclass(frozen=True, kw_only=True)
 class TupleOf:
-    """A tuple; `is_plain` without globals and storages."""
+    """A tuple; `is_plain` without globals and storages.
+
+    What is asked of it often is found once: repeated by reference, a long one must not be read each time.
+    """
 
     items: "tuple[Value, ...]"
     weight: int
     depth: int
     is_plain: bool
+    holds_extents: bool
+    """Whether every item can be a size, a stride or an offset."""
 
 
 @dataclass(kw_only=True)
@@ -77,7 +82,7 @@ def is_plain(value: Value) -> bool:
     return value.is_plain if isinstance(value, TupleOf) else not isinstance(value, GlobalName | Storage)
 
 
-def is_extent(value: Value) -> bool:
+def is_extent(value: object) -> bool:
     """Whether a value can be a size, a stride or an offset."""
     return type(value) is int and 0 <= value < MAX_EXTENT
 
@@ -90,6 +95,7 @@ def make_tuple(items: list[Value]) -> TupleOf:
         weight=1 + sum(map(weigh, items)),
         depth=1 + max(map(measure_depth, items), default=0),
         is_plain=all(map(is_plain, items)),
+        holds_extents=all(map(is_extent, items)),
     )
 
 
@@ -119,17 +125,18 @@ def describe_tensor(arguments: TupleOf) -> TensorShape:
         case (
             Storage(num_elements=num_elements),
             int(offset),
-            TupleOf(items=shape),
-            TupleOf(items=strides),
+            TupleOf(items=shape, holds_extents=True),
+            TupleOf(items=strides, holds_extents=True),
             bool(),
             Container(kind="OrderedDict", weight=1),
-        ) if all(map(is_extent, (offset, *shape, *strides))):
-            sizes = [size for size in shape if type(size) is int]
-            steps = [step for step in strides if type(step) is int]
+        ) if is_extent(offset):
+            pass
         case _:
             refuse("_rebuild_tensor_v2 with arguments that torch does not write")
-    if len(sizes) != len(steps) or len(sizes) > MAX_DIMENSIONS:
-        refuse(f"a tensor of {len(sizes)} dimensions and {len(steps)} strides")
+    if len(shape) != len(strides) or len(shape) > MAX_DIMENSIONS:
+        refuse(f"a tensor of {len(shape)} dimensions and {len(strides)} strides")
+    sizes = [size for size in shape if type(size) is int]
+    steps = [step for step in strides if type(step) is int]
     last = offset + sum((size - 1) * step for size, step in zip(sizes, steps, strict=True))
     size = prod(sizes)
     if max(offset, size) > num_elements or (size and last >= num_elements):
@@ -157,7 +164,7 @@ def describe_size(arguments: TupleOf) -> TupleOf:
         CheckpointError: The argument is not a tuple of sizes.
     """
     match arguments.items:
-        case (TupleOf() as sizes,) if all(map(is_extent, sizes.items)):
+        case (TupleOf(holds_extents=True) as sizes,):
             return sizes
         case _:
             refuse("torch.Size with arguments that torch does not write")

@@ -78,6 +78,19 @@ def read_chain(path: Path, *, root: Path | None) -> GinChain:
         RecipeError: The chain cannot be read; the message names file and line.
         UnavailableError: A file exists and cannot be read.
     """
+    entry, root = locate(path, root=root)
+    reading = ChainReading(root)
+    reading.read(entry, including=(), at=None)
+    return reading.finish(entry)
+
+
+def locate(path: Path, *, root: Path | None) -> tuple[str, Path]:
+    """Return a chain's entry file relative to its root, and the root; see `read_chain`.
+
+    Raises:
+        MissingPathError: The file does not exist.
+        RecipeError: It is a directory, or lies outside of the root.
+    """
     entry_path = Path(os.path.abspath(path))  # noqa: PTH100  # resolve() would follow symlinks: names stay as written
     root = Path(os.path.abspath(root)) if root is not None else find_default_root(entry_path)  # noqa: PTH100
     if not entry_path.exists():
@@ -88,10 +101,7 @@ def read_chain(path: Path, *, root: Path | None) -> GinChain:
         entry_path, root = entry_path.resolve(), root.resolve()
     if not entry_path.is_relative_to(root):
         raise RecipeError(f"{path}: outside of the gin root {root}")
-    entry = entry_path.relative_to(root).as_posix()
-    reading = ChainReading(root)
-    reading.read(entry, including=(), at=None)
-    return reading.finish(entry)
+    return entry_path.relative_to(root).as_posix(), root
 
 
 def find_default_root(path: Path) -> Path:

@@ -43,17 +43,21 @@ class MigratedTree:
         return [self.root / file.path for file in self.manifest.files if is_wanted(file.original_path)]
 
 
-def check_migrated_tree(tree: VerifiedTree) -> tuple[DeepCheck, ...]:
-    """Compare what the manifest of a migrated bundle, whose bytes are right, says with the files that it cites.
+def read_migrated_tree(tree: VerifiedTree) -> MigratedTree:
+    """Return a migrated bundle whose bytes are right, with what its files say."""
+    manifest = tree.verification.manifest
+    assert isinstance(manifest, MigratedManifest)
+    contents = read_contents(list_original_members(manifest, root=tree.root))
+    return MigratedTree(root=tree.root, manifest=manifest, contents=contents)
+
+
+def check_migrated_tree(tree: MigratedTree) -> tuple[DeepCheck, ...]:
+    """Compare what the manifest of a migrated bundle says with the files that it cites.
 
     Returns:
         One check per question; a check that failed says what it expected and found.
     """
-    manifest = tree.verification.manifest
-    assert isinstance(manifest, MigratedManifest)
-    contents = read_contents(list_original_members(manifest, root=tree.root))
-    migrated = MigratedTree(root=tree.root, manifest=manifest, contents=contents)
-    return tuple(run_check(name, partial(check, migrated), root=tree.root) for name, check in CHECKS.items())
+    return tuple(run_check(name, partial(check, tree), root=tree.root) for name, check in CHECKS.items())
 
 
 def list_original_members(manifest: MigratedManifest, *, root: Path) -> Iterator[LegacyMember]:

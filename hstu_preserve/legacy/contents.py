@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, CONFIG_FOLDER
 from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.chains import describe_chains
+from hstu_preserve.legacy.metric_spellings import split_test_tag
+from hstu_preserve.legacy.recorded_run import MAX_POINTS, EvaluatedPoints
 from hstu_preserve.legacy.walker import LegacyMember
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.paths import GIN_SUFFIX, is_companion
@@ -28,6 +30,7 @@ EPOCH = re.compile(r"_ep(?P<epoch>[0-9]{1,9})$")
 MAX_TEXT_BYTES = 4 * 2**20
 MAX_GIN_BYTES = 2**20
 MAX_GIN_FILES = 256
+MAX_ALL_GIN_BYTES = 2**24
 MAX_TAGS = 1000
 
 
@@ -38,17 +41,21 @@ class LegacyContents:
     Attributes:
         manifest_path: Where its own manifest is, if it has one.
         manifest: That manifest; None also where it is no strict JSON.
+        manifest_text: Its bytes, if they are strict JSON: a number's printed places are lost in its value.
         chains: Its gin chains.
         checkpoints: Its checkpoints by name.
         curves: Each tag of its event files.
+        evaluated: Every point of the metrics over the test items.
         problems: Files that could not be read as what their place says they are.
     """
 
     manifest_path: str | None
     manifest: Json
+    manifest_text: bytes
     chains: tuple[ShownChain, ...]
     checkpoints: tuple[ShownCheckpoint, ...]
     curves: tuple[ShownCurve, ...]
+    evaluated: EvaluatedPoints
     problems: tuple[str, ...]
 
 
@@ -60,6 +67,7 @@ class LegacyReading:
     manifests: dict[str, bytes] = field(default_factory=dict)
     checkpoints: list[ShownCheckpoint] = field(default_factory=list)
     curves: list[ShownCurve] = field(default_factory=list)
+    evaluated: EvaluatedPoints = field(default_factory=EvaluatedPoints)
     problems: list[str] = field(default_factory=list)
 
     def take(self, member: LegacyMember) -> None:
@@ -69,24 +77,31 @@ class LegacyReading:
         if is_manifest_path(member.path):
             self.manifests[member.path] = read_beginning(member)
         elif is_gin_file(member.path):
-            if member.size > MAX_GIN_BYTES or len(self.gins) == MAX_GIN_FILES:
-                found = f"larger than {MAX_GIN_BYTES} bytes or after {MAX_GIN_FILES} others"
+            before = sum(map(len, self.gins.values()))
+            is_many = len(self.gins) == MAX_GIN_FILES or before + member.size > MAX_ALL_GIN_BYTES
+            if member.size > MAX_GIN_BYTES or is_many:
+                found = f"larger than {MAX_GIN_BYTES} bytes, or after too many others ({len(self.gins)})"
                 self.problems.append(f"{member.path}: {found}")
             else:
                 self.gins[member.path] = b"".join(member.chunks)
         elif is_event_file(member.path):
-            self.curves += read_curves(member, problems=self.problems)
+            self.curves += read_curves(member, evaluated=self.evaluated, problems=self.problems)
 
     def finish(self) -> LegacyContents:
         """Return what was read, once every member has passed."""
         path = choose_manifest(self.manifests)
         manifest = None if path is None else read_json(self.manifests[path], path, self.problems)
+        if self.evaluated.is_cut:
+            cut = f"of the metrics over the test items, the first {MAX_POINTS} points are read"
+            self.problems.append(f"event files: {cut}")
         return LegacyContents(
             manifest_path=path,
             manifest=manifest,
+            manifest_text=b"" if path is None or manifest is None else self.manifests[path],
             chains=describe_chains(self.gins, root=find_config_root(self.gins)),
             checkpoints=tuple(self.checkpoints),
             curves=tuple(self.curves),
+            evaluated=self.evaluated,
             problems=tuple(self.problems),
         )
 
@@ -141,7 +156,7 @@ def read_json(content: bytes, path: str, problems: list[str]) -> Json:
         return None
 
 
-def read_curves(member: LegacyMember, *, problems: list[str]) -> list[ShownCurve]:
+def read_curves(member: LegacyMember, *, evaluated: EvaluatedPoints, problems: list[str]) -> list[ShownCurve]:
     """Return each tag of an event file with its last value; of a damaged file none, and the damage as a problem.
 
     A file that ends within a record, as a killed run leaves it, keeps the points before that record.
@@ -149,11 +164,14 @@ def read_curves(member: LegacyMember, *, problems: list[str]) -> list[ShownCurve
     from hstu_preserve.event_files.reader import CutOffError, ScalarPoint, iterate_scalars
 
     last: dict[str, ScalarPoint] = {}
+    tested: list[ScalarPoint] = []
     counts: Counter[str] = Counter()
     try:
         for point in iterate_scalars(io.BufferedReader(ChunkStream(member.chunks)), source=member.path):
             last[point.tag] = point
             counts[point.tag] += 1
+            if split_test_tag(point.tag) is not None and len(tested) < MAX_POINTS:
+                tested.append(point)
             if len(last) > MAX_TAGS:
                 problems.append(f"{member.path}: more than {MAX_TAGS} tags")
                 return []
@@ -162,6 +180,7 @@ def read_curves(member: LegacyMember, *, problems: list[str]) -> list[ShownCurve
     except ContentError as error:
         problems.append(str(error))
         return []
+    evaluated.take(tested, file=member.path)
     return [
         ShownCurve(
             file=member.path,

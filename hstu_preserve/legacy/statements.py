@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.contents import LegacyContents
+from hstu_preserve.legacy.metric_spellings import split_test_tag
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.primitives.numbers import LARGEST_FLOAT
-from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.migration import PROVENANCE_OF, Basis, Provenance, Scalar, Statement, Subject
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.shown_legacy import ShownChain
@@ -69,7 +68,7 @@ def find_statements(contents: LegacyContents, *, name: str) -> Iterator[Statemen
     for chain in contents.chains:
         yield from find_bindings(chain)
     for curve in contents.curves:
-        if curve.last_value is not None and curve.tag.rpartition("/")[2] in METRIC_NAMES:
+        if curve.last_value is not None and split_test_tag(curve.tag) is not None:
             place = f"step {curve.last_step}"
             yield make_statement(
                 Subject.METRIC, curve.last_value, basis=Basis.LAST_POINT, name=curve.tag, file=curve.file, place=place

@@ -1,16 +1,17 @@
 """Verify a legacy archive: read it once and compare it with every digest that exists."""
 
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hstu_preserve.digest_lists.matching import FilePlace
 from hstu_preserve.legacy.assessment import Assessment
-from hstu_preserve.legacy.contents import is_manifest_path, read_beginning
+from hstu_preserve.legacy.contents import LegacyContents, LegacyReading
 from hstu_preserve.legacy.md5_lists import read_md5_list
 from hstu_preserve.legacy.own_manifest import read_own_manifest
-from hstu_preserve.legacy.walker import LegacyWalker, open_legacy, show_reading
+from hstu_preserve.legacy.reported import judge_reported
+from hstu_preserve.legacy.walker import open_legacy, show_reading
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.legacy import LegacyVerification
 
 
@@ -19,6 +20,7 @@ def verify_legacy(
     *,
     md5_list: str | Path | ByteSource | None = None,
     place: FilePlace | None = None,
+    entry: CatalogEntry | None = None,
     voice: Voice = SILENT,
 ) -> LegacyVerification:
     """Read a legacy archive whole, in the tolerant profile, and compare it with the digests that exist.
@@ -27,10 +29,12 @@ def verify_legacy(
         path: The archive.
         md5_list: Markdown, JSON or lines of checksum tools; None takes a `MANIFEST.md` beside the archive.
         place: Where the archive lies as seen from the list; None if both are on this machine.
+        entry: The catalog's, if the archive is a published experiment's.
         voice: Shows how much of an archive on this machine was read.
 
     Returns:
-        Every difference, what was compared with what, and which guarantees are missing. Differences raise nothing.
+        Every difference, what was compared with what, which guarantees are missing, and whether the numbers that are
+        reported are those that the run wrote down. Differences raise nothing.
 
     Raises:
         MissingPathError: There is no such file.
@@ -41,25 +45,22 @@ def verify_legacy(
     chosen = Path(md5_list) if isinstance(md5_list, str) else md5_list
     found_list = read_md5_list(archive, chosen)  # first: it is small, and may be refused
     with open_legacy(archive, listen=show_reading(archive, "verifying", voice=voice)) as walker:
-        texts = dict(read_texts(walker, is_manifest_path))
+        reading = LegacyReading()
+        for member in walker.members():
+            reading.take(member)
     assessment = Assessment(
         archive=walker,
         md5_list=found_list,
         listed=None if found_list is None else found_list.find(archive, place=place),
-        own=read_own_manifest(texts),
+        own=read_own_manifest(reading.manifests),
     )
-    return record_assessment(assessment, source=str(archive))
+    return record_assessment(assessment, source=str(archive), contents=reading.finish(), entry=entry)
 
 
-def read_texts(walker: LegacyWalker, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """Walk the archive and yield path and content of the small members that are wanted."""
-    for member in walker.members():
-        if is_wanted(member.path):
-            yield member.path, read_beginning(member)
-
-
-def record_assessment(assessment: Assessment, *, source: str) -> LegacyVerification:
-    """Return the record of an archive's verification."""
+def record_assessment(
+    assessment: Assessment, *, source: str, contents: LegacyContents, entry: CatalogEntry | None
+) -> LegacyVerification:
+    """Return the record of an archive's verification; numbers of an archive with other bytes mean nothing."""
     archive, md5_list = assessment.archive, assessment.md5_list
     return LegacyVerification(
         source=source,
@@ -75,4 +76,5 @@ def record_assessment(assessment: Assessment, *, source: str) -> LegacyVerificat
         findings=assessment.findings,
         notes=tuple(assessment.list_notes()),
         missing_guarantees=tuple(assessment.list_missing_guarantees()),
+        recorded=() if assessment.findings else judge_reported(contents, entry=entry),
     )

@@ -16,6 +16,12 @@ def list_chains() -> dict[str, Path]:
     return {file.stem: file for file in files if file.parts[-3] == file.stem}
 
 
+def find_by_file_name(name: str) -> CatalogEntry | None:
+    """Return the published experiment whose bundle has a file of this name, None if there is none."""
+    entries = (entry for entry in read_catalog().values() if entry.bundle is not None)
+    return next((entry for entry in entries if entry.bundle is not None and entry.bundle.path == name), None)
+
+
 @cache
 def read_catalog() -> Mapping[str, CatalogEntry]:
     """Return every entry by its id, read once in a process.

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from hstu_preserve.data.results import PreparedOrder, PreparedOrders
 from hstu_preserve.data.store import Store, require_empty
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.primitives.temporary_folders import whole_folder
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.raw_data.numpy_orders import find_sorter
 from hstu_preserve.raw_data.preparation import prepare_published
-from hstu_preserve.records.results import PreparedOrder, PreparedOrders
 from hstu_preserve.records.store import NUMPY_POLICIES, PREPARED_POLICIES, TiePolicy
 
 

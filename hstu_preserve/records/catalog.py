@@ -30,6 +30,8 @@ class CatalogClaim(Record):
     metric: MetricName
     direction: Direction
     value: Annotated[float, Field(ge=0.0, le=1.0)]
+    decimals: Annotated[int, Field(ge=0, le=17)]
+    """Places that were printed; JSON leaves final zeros out."""
     epoch: NaturalInt | None
     """From 0; None where it was not published."""
     evaluation: str

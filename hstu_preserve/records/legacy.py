@@ -5,10 +5,12 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from hstu_preserve.errors import NotReproducedError, worst_exit_code
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.paths import BundlePath
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.record import Record
+from hstu_preserve.records.verdict import Outcome, Verdict
 
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 """An md5 digest in lower-case hexadecimal: against accident, never against intent."""
@@ -79,8 +81,11 @@ class LegacyVerification(Record):
     notes: tuple[str, ...]
     missing_guarantees: tuple[str, ...]
     """What a native bundle would promise and this archive cannot."""
+    recorded: tuple[Verdict, ...] = ()
+    """Whether the reported numbers are those that the run wrote down; empty where anything is wrong with the bytes."""
 
     @property
     def exit_code(self) -> int:
-        """What the command line returns."""
-        return EXIT_CODES[self.outcome]
+        """What the command line returns: by the bytes, and 5 where a reported number is not the recorded one."""
+        differs = any(verdict.outcome is Outcome.NOT_REPRODUCED for verdict in self.recorded)
+        return worst_exit_code([EXIT_CODES[self.outcome], NotReproducedError.exit_code if differs else 0])

@@ -11,6 +11,8 @@ class Rung(StrEnum):
     BYTES = "bytes"
     SIGNER = "signer"
     CONSISTENCY = "consistency"
+    RECORDED = "recorded"
+    """Whether a reported number is the one that its own run wrote down."""
     EVALUATION_BITWISE = "evaluation-bitwise"
     EVALUATION_NUMERIC = "evaluation-numeric"
     RESUME_BITWISE = "resume-bitwise"

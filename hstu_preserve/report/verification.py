@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.manifest import Manifest
+from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
 from hstu_preserve.report.lines import Line
 from hstu_preserve.verdict.limits import AUTHORS_WORD
@@ -13,6 +14,11 @@ LEGACY_MARKS = {
     LegacyOutcome.MATCHES: ("ok ", "green"),
     LegacyOutcome.REFUSED: ("FAILED ", "bold red"),
     LegacyOutcome.UNVOUCHED: ("INCONCLUSIVE ", "yellow"),
+}
+
+OUTCOME_MARKS = {
+    Outcome.REPRODUCED_NUMERIC: ("  ok ", "green"),
+    Outcome.NOT_REPRODUCED: ("  FAILED ", "bold red"),
 }
 
 
@@ -53,6 +59,13 @@ def describe_check(check: DeepCheck) -> Line:
     return Line(mark=mark, style=style, text=f"{check.name}: {check.detail}")
 
 
+def describe_recorded(verdict: Verdict) -> Line:
+    """Return whether a reported number is the one that its run wrote down."""
+    mark, style = OUTCOME_MARKS.get(verdict.outcome, (f"  {verdict.outcome.value} ", "yellow"))
+    claim = "" if verdict.claim is None else f" {verdict.claim}"
+    return Line(mark=mark, style=style, text=f"recorded{claim}: {printable(verdict.reason)}")
+
+
 def list_legacy(record: LegacyVerification) -> Iterator[Line]:
     """Yield the outcome of a legacy archive, the findings, and the guarantees that are missing."""
     mark, style = LEGACY_MARKS[record.outcome]
@@ -65,6 +78,7 @@ def list_legacy(record: LegacyVerification) -> Iterator[Line]:
         yield Line(text=f"  as {record.md5_list} lists it ({printable(record.listed.place)})")
     if record.num_vouched:
         yield Line(text=f"  {record.num_vouched} members are as {record.manifest} says")
+    yield from map(describe_recorded, record.recorded)
     for note in record.notes:
         yield Line(text=f"  note: {printable(note)}")
     for one in record.missing_guarantees:

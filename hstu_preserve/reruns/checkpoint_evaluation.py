@@ -23,9 +23,16 @@ from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint
 def evaluate_checkpoint(
     path: Path, *, recipe: Recipe, store: Store, device: str, voice: Voice
 ) -> tuple[Evaluated, NumericsRecord]:
-    """Return the test evaluation of a checkpoint file, and the arithmetic it was made with."""
+    """Return the test evaluation of a checkpoint file of ours, and the arithmetic it was made with."""
     require_alone("evaluate")
-    checkpoint = read_checkpoint(path)
+    return evaluate_read(read_checkpoint(path), recipe=recipe, store=store, device=device, voice=voice)
+
+
+def evaluate_read(
+    checkpoint: Checkpoint, *, recipe: Recipe, store: Store, device: str, voice: Voice
+) -> tuple[Evaluated, NumericsRecord]:
+    """Return the test evaluation of a checkpoint that was read, and the arithmetic it was made with."""
+    path = checkpoint.path
     if checkpoint.data_fingerprint not in {None, store.fingerprint}:
         raise DataMismatchError(
             f"{path}: trained on other data (fingerprint {checkpoint.data_fingerprint}, "

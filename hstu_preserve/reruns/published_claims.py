@@ -1,7 +1,5 @@
 """Compare a bundle that goes by a published experiment's id with what was published."""
 
-from decimal import Decimal
-
 from hstu_preserve.bundle.deep_checks import require_equal
 from hstu_preserve.errors import ContentError
 from hstu_preserve.library.catalog import read_catalog
@@ -11,8 +9,6 @@ from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 
 OWN_ID = "a run of your own needs an id of its own (bundle.id)"
-PUBLISHED_PLACES = -4
-"""Numbers of this field are published with four decimal places, of which JSON leaves final zeros out."""
 SLACK = 1e-12
 """Of a difference of two floats that are decimal fractions for people."""
 
@@ -61,7 +57,7 @@ def require_published_claim(manifest: Manifest, published: CatalogClaim, *, entr
 def describe_difference(claim: Claim, published: CatalogClaim) -> str | None:
     """Return how a claim differs from the published one, as far as that says; None if it does not."""
     policy = claim.policy
-    if abs(claim.value - published.value) > find_rounding(published.value) + SLACK:
+    if abs(claim.value - published.value) > 0.5 * 10.0**-published.decimals + SLACK:
         return f"this bundle claims {claim.value}"
     for what, expected, found in (
         ("direction", published.direction, policy.direction),
@@ -71,10 +67,3 @@ def describe_difference(claim: Claim, published: CatalogClaim) -> str | None:
         if expected is not None and found != expected:
             return f"its {what} is {found}, published {expected}"
     return None
-
-
-def find_rounding(value: float) -> float:
-    """Return half of the last decimal place that a number was published with."""
-    exponent = Decimal(repr(value)).as_tuple().exponent
-    assert isinstance(exponent, int)
-    return 0.5 * 10.0 ** min(exponent, PUBLISHED_PLACES)

@@ -161,10 +161,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         UsageError: A folder.
         CheckpointError: Damaged, or it holds other objects than a checkpoint has.
     """
-    if path.is_dir():
-        raise UsageError(f"{path}: a folder, not a checkpoint file{describe_folder(path)}")
-    if not path.is_file():
-        raise MissingPathError(f"{path}: no such checkpoint")
+    require_file(path)
     content, has_checksums = load_plain_values(path)
     epoch, weights = content.get("epoch"), content.get("model_state_dict")
     recipe_sha256, data_fingerprint = content.get("recipe_sha256"), content.get("data_fingerprint")
@@ -184,6 +181,19 @@ def read_checkpoint(path: Path) -> Checkpoint:
         content=content,
         has_checksums=has_checksums,
     )
+
+
+def require_file(path: Path) -> None:
+    """Raise unless there is a file.
+
+    Raises:
+        MissingPathError: There is nothing.
+        UsageError: A folder.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path}: a folder, not a checkpoint file{describe_folder(path)}")
+    if not path.is_file():
+        raise MissingPathError(f"{path}: no such checkpoint")
 
 
 def describe_folder(path: Path) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hstu_preserve.bundle.destinations import require_new
 from hstu_preserve.compute.machine import describe_environment
+from hstu_preserve.compute.processes import require_alone
 from hstu_preserve.data.finding import (
     find_store_for_recipe,
     locate_store_for_bundle,
@@ -14,16 +15,17 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.one_evaluation import count_comparable, evaluators_agree
 from hstu_preserve.evaluation.ranks import encode_ranks
-from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.gin_recipes.scattered import read_scattered_chain
 from hstu_preserve.library.sources import obtain
 from hstu_preserve.primitives.files import write_new
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.results import EvaluationResult
-from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
+from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint, evaluate_read
 from hstu_preserve.reruns.opening import open_run
+from hstu_preserve.training.foreign_checkpoint import read_any_checkpoint
 
 
 def evaluate(
@@ -71,11 +73,13 @@ def evaluate_file(
     device: str = "auto",
     voice: Voice = SILENT,
 ) -> EvaluationResult:
-    """Rank every user's test item with a checkpoint file, ours or upstream's, and the gin file it was trained with.
+    """Rank every user's test item with a checkpoint file and the gin file it was trained with.
 
     Args:
-        checkpoint: As `torch.save` wrote it, names with or without DDP's `module.`.
-        gin: The chain's entry file; its shapes must be the checkpoint's.
+        checkpoint: As `torch.save` wrote it, by this program, by Meta's code or by another trainer. Whatever it holds
+            beside the weights is not built, and named in the warnings.
+        gin: The chain's entry file; its shapes must be the checkpoint's. An include is looked for beside the file that
+            names it, in the root, and by its name alone below the root.
         data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
         gin_root: The folder that includes may not leave.
         ranks: A new file for per-user ranks, as `.npz`; None writes none.
@@ -92,16 +96,20 @@ def evaluate_file(
     data, gin_root, ranks = as_path(data), as_path(gin_root), as_path(ranks)
     if ranks is not None:
         require_new(ranks, option="--ranks")
-    resolution = resolve(read_chain(gin, root=gin_root))
+    scattered = read_scattered_chain(gin, root=gin_root)
+    resolution = resolve(scattered.chain)
     settings = resolution.recipe.dataset
-    warnings = tuple(map(str, resolution.warnings))
+    warnings = (*map(str, resolution.warnings), *scattered.found_by_name)
     if data is None:
         store = find_store_for_recipe(settings, None)
     else:
         store = open_pinned_store(settings, data)
         warnings += warn_of_borrowed_name(settings.name, store)
-    evaluated, numerics = evaluate_checkpoint(
-        checkpoint, recipe=resolution.recipe, store=store, device=device, voice=voice
+    require_alone("evaluate")
+    read = read_any_checkpoint(checkpoint)
+    warnings += tuple(f"not built, since only tensors are read: {said}" for said in read.not_built)
+    evaluated, numerics = evaluate_read(
+        read.checkpoint, recipe=resolution.recipe, store=store, device=device, voice=voice
     )
     return make_result(
         str(checkpoint),

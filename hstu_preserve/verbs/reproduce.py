@@ -9,15 +9,16 @@ from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.compute.processes import require_alone
 from hstu_preserve.errors import UsageError, VerificationError
-from hstu_preserve.legacy.consistency import check_migrated_tree
+from hstu_preserve.legacy.consistency import check_migrated_tree, read_migrated_tree
+from hstu_preserve.legacy.reported import judge_reported
 from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.legacy.verification import verify_legacy
+from hstu_preserve.library.catalog import find_by_file_name
 from hstu_preserve.library.sources import Form, Source, obtain, obtain_signature
 from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.signature import LEGACY_UNSIGNED
 from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_not_run, judge_consistency, judge_integrity
@@ -115,8 +116,9 @@ def judge_legacy(source: Source, *, rungs: Sequence[str], public_key: Path | Non
     """
     if public_key is not None:
         raise VerificationError(f"{source.text}: {LEGACY_UNSIGNED}")
-    verification = verify_legacy(source.path, voice=voice)
-    verdicts = [judge_legacy_bytes(verification)]
+    entry = source.entry or find_by_file_name(source.path.name)
+    verification = verify_legacy(source.path, entry=entry, voice=voice)
+    verdicts = [judge_legacy_bytes(verification), *verification.recorded]
     if not verification.findings:
         chains = show_legacy(source.path, target=source.text).chains
         verdicts += explain_not_run(chains, rungs=rungs)
@@ -130,8 +132,9 @@ def judge_migrated(source: Source, *, rungs: Sequence[str], public_key: Path | N
         verification = complete(tree.verification, source, trusted=trusted)
         verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
         if verification.ok:
-            manifest = source.require_record()
-            assert isinstance(manifest, MigratedManifest)
-            verdicts.append(judge_consistency(check_migrated_tree(tree), subject=None))
-            verdicts += explain_not_run(manifest.chains, rungs=rungs)
+            migrated = read_migrated_tree(tree)
+            verdicts.append(judge_consistency(check_migrated_tree(migrated), subject=None))
+            entry = source.entry or find_by_file_name(migrated.manifest.source.name)
+            verdicts += judge_reported(migrated.contents, entry=entry)
+            verdicts += explain_not_run(migrated.manifest.chains, rungs=rungs)
     return Judgement(title=source.title, identity=verification.identity, verdicts=verdicts)

@@ -135,9 +135,9 @@ def verify_deeply(
         if not verification.ok:
             return verification, ()
         if source.form is Form.MIGRATED:
-            from hstu_preserve.legacy.consistency import check_migrated_tree
+            from hstu_preserve.legacy.consistency import check_migrated_tree, read_migrated_tree
 
-            return verification, check_migrated_tree(tree)
+            return verification, check_migrated_tree(read_migrated_tree(tree))
         from hstu_preserve.reruns.consistency import check_tree
 
         return verification, check_tree(tree, entry=source.entry)
@@ -155,13 +155,15 @@ def verify_legacy_source(source: Source, wish: Wish, *, voice: Voice) -> LegacyV
     if wish.deep:
         raise UsageError(f"{source.text}: a legacy archive, not a native bundle: there is nothing to check with --deep")
     from hstu_preserve.legacy.verification import verify_legacy
+    from hstu_preserve.library.catalog import find_by_file_name
     from hstu_preserve.library.kept import require_kept_list
 
     assert source.content is not None
     if wish.md5_list is None and source.copy is not None and source.place is None:
         require_kept_list(source.copy.receipt)
     digest_list = wish.md5_list or source.digest_list
-    legacy = verify_legacy(source.content, md5_list=digest_list, place=source.place, voice=voice)
+    entry = source.entry or find_by_file_name(source.content.name)
+    legacy = verify_legacy(source.content, md5_list=digest_list, place=source.place, entry=entry, voice=voice)
     return compare_legacy_with_receipt(legacy, source)
 
 

@@ -50,7 +50,7 @@ def test_the_framing_is_tensorboards(tmp_path: Path) -> None:
     assert (tmp_path / "record").read_bytes() == frame_record(b"content")
 
 
-def test_points_are_readable_after_a_flush(tmp_path: Path) -> None:
+def evaluated_are_readable_after_a_flush(tmp_path: Path) -> None:
     writer = EventWriter.create(tmp_path, wall_time=0.0, suffix="x")
     writer.scalar("a", value=math.nan, step=1, wall_time=0.0)
     writer.flush()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.forked import can_be_forked, run_program
 from tests.hub.local_hub import LocalHub
 
 TOKEN = "hf_reader_of_the_local_hub"
@@ -56,10 +57,18 @@ class Program:
         )
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments, **environment)
-        out, err = (text.decode() for text in process.communicate(timeout=600))
+        found = self.complete(arguments, {**self.environment, **environment})
+        out, err = found.stdout.decode(), found.stderr.decode()
         assert "Traceback" not in err, err
         assert TOKEN not in out + err
+        return subprocess.CompletedProcess(found.args, found.returncode, out, err)
+
+    def complete(self, arguments: tuple[str, ...], environment: dict[str, str]) -> "subprocess.CompletedProcess[bytes]":
+        """Run the program to its end, forked where that is the same."""
+        if not self.prefix and can_be_forked(environment):
+            return run_program(*arguments, cwd=self.folder, environment=environment)
+        process = self.start(*arguments, **environment)
+        out, err = process.communicate(timeout=600)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def run_json(self, *arguments: str, **environment: str) -> Any:

@@ -13,7 +13,7 @@ from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import ContentError, VerificationError
-from hstu_preserve.legacy.consistency import check_migrated_tree
+from hstu_preserve.legacy.consistency import check_migrated_tree, read_migrated_tree
 from hstu_preserve.legacy.contents import read_contents
 from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.showing import show_legacy
@@ -138,7 +138,7 @@ def test_the_event_file_of_a_killed_run_keeps_its_whole_points(tmp_path: Path) -
     assert "the 2 points before it are whole" in shown.problems[0]
     assert main(["migrate", str(archive), "--output", str(tmp_path / "bundle.tar.gz")]) == 0
     with open_verified(tmp_path / "bundle.tar.gz", known=None) as tree:
-        checks = {check.name: check for check in check_migrated_tree(tree)}
+        checks = {check.name: check for check in check_migrated_tree(read_migrated_tree(tree))}
     assert checks["event files"].passed
     assert "2 points in 1 file, whole; 1 cut off within a record" in checks["event files"].detail
 
@@ -167,7 +167,7 @@ def test_companions_of_macos_are_taken_for_nothing(tmp_path: Path, capsys: pytes
     assert main(["migrate", str(archive), "--output", str(bundle)]) == 0
     with open_verified(bundle, known=None) as tree:
         manifest = tree.verification.manifest
-        checks = check_migrated_tree(tree)
+        checks = check_migrated_tree(read_migrated_tree(tree))
     assert isinstance(manifest, MigratedManifest)
     assert [
         file.path for file in manifest.contents.files if "._" in file.path and not file.path.startswith("legacy/")

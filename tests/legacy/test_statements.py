@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hstu_preserve.legacy.contents import LegacyContents
+from hstu_preserve.legacy.recorded_run import EvaluatedPoints
 from hstu_preserve.legacy.statements import (
     SUBJECT_OF_KEY,
     choose_subject,
@@ -32,7 +33,14 @@ VALUES: st.SearchStrategy[Json] = st.recursive(
 
 def make_contents(manifest: Json) -> LegacyContents:
     return LegacyContents(
-        manifest_path="MANIFEST.json", manifest=manifest, chains=(), checkpoints=(), curves=(), problems=()
+        manifest_path="MANIFEST.json",
+        manifest=manifest,
+        manifest_text=b"",
+        chains=(),
+        checkpoints=(),
+        curves=(),
+        evaluated=EvaluatedPoints(),
+        problems=(),
     )
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import pytest
 
@@ -30,7 +30,7 @@ IMPATIENT = RetryPolicy(first_wait_seconds=0.0)
 def make_zip(num_bytes: int = 300_000) -> bytes:
     stream = BytesIO()
     with ZipFile(stream, "w") as archive:
-        archive.writestr("ml-1m/ratings.dat", bytes(range(256)) * (num_bytes // 256))
+        archive.writestr(ZipInfo("ml-1m/ratings.dat"), bytes(range(256)) * (num_bytes // 256))
     return stream.getvalue()
 
 

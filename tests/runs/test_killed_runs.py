@@ -90,7 +90,7 @@ def kill_repeatedly(recipe: str, *, store: Path, folder: Path, num_runs: int, se
 
 
 def test_runs_killed_anywhere_end_in_the_same_bits(store: Path, tmp_path: Path) -> None:
-    for recipe, num_runs in {"base": 2, "components": 2, "validated": 1}.items():
+    for recipe, num_runs in {"base": 1, "components": 1, "validated": 1}.items():
         (tmp_path / recipe).mkdir()
         kill_repeatedly(recipe, store=store, folder=tmp_path / recipe, num_runs=num_runs, seed=2026)
 

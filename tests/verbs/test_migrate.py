@@ -21,7 +21,7 @@ from hstu_preserve.bundle.tree import record_files, seal
 from hstu_preserve.bundle.verification import read_stored_manifest, verify_bundle
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import ContentError, PreserveError
-from hstu_preserve.legacy.consistency import CHECKS, check_migrated_tree
+from hstu_preserve.legacy.consistency import CHECKS, check_migrated_tree, read_migrated_tree
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.voice import STEP_BYTES, Progress, Voice
 from hstu_preserve.records.legacy import LegacyOutcome
@@ -65,7 +65,7 @@ Capture = pytest.CaptureFixture[str]
 
 def list_checks(path: Path) -> tuple[DeepCheck, ...]:
     with open_verified(path, known=None) as tree:
-        return check_migrated_tree(tree)
+        return check_migrated_tree(read_migrated_tree(tree))
 
 
 def make(folder: Path, **changes: object) -> Path:
@@ -465,9 +465,9 @@ def test_a_signature_is_over_the_manifest_as_of_any_bundle(bundle: Path, tmp_pat
 def test_reproduce_verifies_the_bytes_and_names_what_it_could_not_run(bundle: Path, capsys: Capture) -> None:
     assert main(["reproduce", str(bundle), "--rung", "evaluation", "--rung", "training", "--json"]) == 6
     verdicts = json.loads(capsys.readouterr().out)["verdicts"]
-    assert [verdict["rung"] for verdict in verdicts[:2]] == ["bytes", "consistency"]
-    assert [verdict["outcome"] for verdict in verdicts] == ["REPRODUCED_BITWISE"] * 2 + ["NOT_RUN"] * 2
-    assert all("PRISM.mode, input_compression.enabled" in verdict["reason"] for verdict in verdicts[2:])
+    assert [verdict["rung"] for verdict in verdicts[:3]] == ["bytes", "consistency", "recorded"]
+    assert [verdict["outcome"] for verdict in verdicts] == ["REPRODUCED_BITWISE"] * 2 + ["NOT_RUN"] * 3
+    assert all("PRISM.mode, input_compression.enabled" in verdict["reason"] for verdict in verdicts[3:])
 
 
 @pytest.mark.parametrize("verb", [["evaluate"], ["export", "--output", "x"]], ids=lambda verb: verb[0])

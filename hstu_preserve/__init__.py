@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from hstu_preserve.library.listing import list_experiments as list_experiments
     from hstu_preserve.library.wanted import Wanted as Wanted
     from hstu_preserve.verbs.data import download_data as download_data
+    from hstu_preserve.verbs.data import export_data as export_data
     from hstu_preserve.verbs.data import import_data as import_data
     from hstu_preserve.verbs.data import prepare_data as prepare_data
+    from hstu_preserve.verbs.data import prepare_every_order as prepare_every_order
     from hstu_preserve.verbs.data import show_data as show_data
     from hstu_preserve.verbs.data import synthesize_data as synthesize_data
     from hstu_preserve.verbs.diff import diff as diff
@@ -54,7 +56,15 @@ NAMES_BY_MODULE = {
     "legacy.verification": ("verify_legacy",),
     "library.listing": ("list_experiments",),
     "library.wanted": ("Wanted",),
-    "verbs.data": ("download_data", "import_data", "prepare_data", "show_data", "synthesize_data"),
+    "verbs.data": (
+        "download_data",
+        "export_data",
+        "import_data",
+        "prepare_data",
+        "prepare_every_order",
+        "show_data",
+        "synthesize_data",
+    ),
     "verbs.diff": ("diff",),
     "verbs.doctor": ("doctor",),
     "verbs.download": ("download", "preview_download"),

@@ -9,6 +9,7 @@ from itertools import pairwise
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema
 
+from hstu_preserve.data.results import ExportedData, PreparedOrders
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records import results
 from hstu_preserve.records.catalog import CatalogEntry
@@ -29,11 +30,13 @@ PRINTED_RECORDS: dict[str, type[Record]] = {
     "download-report": DownloadReport,
     "evaluation-result": results.EvaluationResult,
     "export-result": results.ExportResult,
+    "exported-data": ExportedData,
     "failure": Failure,
     "fetched-data": results.FetchedData,
     "key-result": KeyResult,
     "migration-result": results.MigrationResult,
     "pack-result": results.PackResult,
+    "prepared-orders": PreparedOrders,
     "publish-result": results.PublishResult,
     "report-result": results.ReportResult,
     "reproduction": results.Reproduction,

@@ -46,3 +46,10 @@ def complete_datasets(incomplete: str) -> list[str]:
     from hstu_preserve.data.known_datasets import PUBLISHED_NAMES
 
     return begin_with(incomplete, PUBLISHED_NAMES)
+
+
+def complete_policies(incomplete: str) -> list[str]:
+    """Return the tie policies that `data prepare` knows."""
+    from hstu_preserve.records.store import PREPARED_POLICIES
+
+    return begin_with(incomplete, PREPARED_POLICIES)

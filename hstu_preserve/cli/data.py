@@ -1,4 +1,4 @@
-"""`data download`, `data prepare`, `data import`, `data synthesize`, `data show`."""
+"""`data download`, `data prepare`, `data import`, `data synthesize`, `data export`, `data show`."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.completion import complete_datasets, complete_words
+from hstu_preserve.cli.completion import complete_datasets, complete_policies, complete_words
 from hstu_preserve.cli.help import GroupedCommands, show_examples
 from hstu_preserve.cli.options import JsonOption, NewDirectoryOption
 from hstu_preserve.cli.output import emit, tell
@@ -14,15 +14,19 @@ from hstu_preserve.cli.voice import spoken
 from hstu_preserve.errors import UsageError
 
 DOWNLOAD = ("hstu-preserve data download ml-1m", "hstu-preserve data download ml-20m --accept-terms")
-PREPARE = ("hstu-preserve data prepare ml-1m --from ml-1m.zip --output stores/ml-1m",)
+PREPARE = (
+    "hstu-preserve data prepare ml-1m --from ml-1m.zip --output stores/ml-1m",
+    "hstu-preserve data prepare ml-1m --from ml-1m.zip --every-order --output all",
+)
 IMPORT = ("hstu-preserve data import sasrec_format.csv --movies movies.csv --output own",)
 SYNTHESIZE = ("hstu-preserve data synthesize --seed 1 --output stores/made-up",)
+EXPORT = ("hstu-preserve data export stores/ml-1m --output exported",)
 SHOW = ("hstu-preserve data show stores/ml-1m",)
 
 app = typer.Typer(
     cls=GroupedCommands,
     no_args_is_help=True,
-    help="Fetch data; make and show stores, named by fingerprint.",
+    help="Fetch data; make, show and export stores, named by fingerprint.",
 )
 
 
@@ -80,21 +84,47 @@ def prepare(
     source: Annotated[Path, typer.Option("--from", metavar="PATH", help="The zip, its folder, or ratings_Books.csv.")],
     output: NewDirectoryOption,
     tie_policy: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--tie-policy",
             metavar="POLICY",
-            help="Equal timestamps: stable (file order) or item_id.",
-            autocompletion=complete_words("stable", "item_id"),
+            help="Equal timestamps: stable (file order), item_id, or as one of NumPy's four sorts leaves them: "
+            "numpy-introsort, numpy-avx512-1, numpy-avx2, numpy-avx512-2. [default: stable]",
+            autocompletion=complete_policies,
         ),
-    ] = "stable",
+    ] = None,
+    every_order: Annotated[
+        bool, typer.Option("--every-order", help="One store for each distinct order that this machine can make.")
+    ] = False,
+    numpy_python: Annotated[
+        str | None,
+        typer.Option(
+            "--numpy-python", metavar="EXE", help="Another Python, whose NumPy makes an order that ours cannot."
+        ),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Turn a download of MovieLens or Amazon into a store."""
-    from hstu_preserve.verbs.data import prepare_data
+    """Turn a download of MovieLens or Amazon into a store.
 
+    With --every-order, into a folder of stores.
+    """
+    from hstu_preserve.verbs.data import DEFAULT_POLICY, prepare_data, prepare_every_order
+
+    if every_order and tie_policy is not None:
+        raise UsageError(f"--every-order and --tie-policy {tie_policy}: choose one of them")
     with spoken() as voice:
-        result = prepare_data(name, source=source, output=output, tie_policy=tie_policy, voice=voice)
+        result = (
+            prepare_every_order(name, source=source, output=output, numpy_python=numpy_python, voice=voice)
+            if every_order
+            else prepare_data(
+                name,
+                source=source,
+                output=output,
+                tie_policy=tie_policy or DEFAULT_POLICY,
+                numpy_python=numpy_python,
+                voice=voice,
+            )
+        )
     emit(result, as_json=json)
 
 
@@ -141,6 +171,29 @@ def synthesize(
     from hstu_preserve.verbs.data import synthesize_data
 
     result = synthesize_data(seed=seed, output=output, num_users=users, num_items=items, num_ratings=ratings)
+    emit(result, as_json=json)
+
+
+@app.command("export", epilog=show_examples(EXPORT))
+def export(
+    store: Annotated[Path, typer.Argument(metavar="DIR", help="The store.")],
+    output: NewDirectoryOption,
+    format: Annotated[  # noqa: A002  the option's name
+        str,
+        typer.Option(
+            "--format", metavar="FORMAT", help="sasrec-format.", autocompletion=complete_words("sasrec-format")
+        ),
+    ] = "sasrec-format",
+    json: JsonOption = False,
+) -> None:
+    """Write a store as upstream's code reads its data.
+
+    Importing the files gives the same fingerprint.
+    """
+    from hstu_preserve.verbs.data import export_data
+
+    with spoken() as voice:
+        result = export_data(store, output=output, format=format, voice=voice)
     emit(result, as_json=json)
 
 

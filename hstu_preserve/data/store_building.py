@@ -116,14 +116,17 @@ def require_known_items(rated_ids: Int32Array, *, movies: MovieTable, name: str)
 
 
 def order_events(ratings: Ratings, *, tie_policy: TiePolicy) -> Int64Array:
-    """Return the order that groups the events by user and sorts them as the policy says (stable sorts only)."""
+    """Return the order that groups the events by user and sorts them as the policy says (stable sorts only).
+
+    For `imported` and NumPy's orders the events come in that order already, and are only grouped.
+    """
     match tie_policy:
         case TiePolicy.STABLE:
             return np.lexsort((ratings.timestamps, ratings.user_ids))
         case TiePolicy.ITEM_ID:
             # A repeated rating of one item in one second is ordered by its value, so that file order never matters.
             return np.lexsort((ratings.half_stars, ratings.item_ids, ratings.timestamps, ratings.user_ids))
-        case TiePolicy.IMPORTED:
+        case _:
             return np.argsort(ratings.user_ids, kind="stable")
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.primitives.files import CHUNK_BYTES, refuse_unwritable, set_mode, write_atomically
+from hstu_preserve.primitives.numbers import NaturalInt
 from hstu_preserve.primitives.voice import Voice
-from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.record import Record
 
 MAX_IDLE_SECONDS = 180.0

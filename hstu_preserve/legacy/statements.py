@@ -8,8 +8,8 @@ from hstu_preserve.legacy.contents import LegacyContents
 from hstu_preserve.legacy.metric_spellings import split_test_tag
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.numbers import LARGEST_FLOAT
 from hstu_preserve.records.migration import PROVENANCE_OF, Basis, Provenance, Scalar, Statement, Subject
-from hstu_preserve.records.numbers import LARGEST_FLOAT
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.shown_legacy import ShownChain
 

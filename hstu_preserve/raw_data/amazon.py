@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hstu_preserve.data.arrays import BoolArray, Int64Array, Uint8Array
-from hstu_preserve.data.event_runs import EventRuns, open_event_runs
+from hstu_preserve.data.event_runs import open_event_runs
 from hstu_preserve.data.known_datasets import AMAZON_BOOKS, KNOWN_DATASETS
 from hstu_preserve.data.movie_table import make_plain_table
 from hstu_preserve.data.ratings import Ratings
@@ -26,7 +26,9 @@ from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.raw_data.movielens import RatingsFormat, find_breaks, refuse_line
 from hstu_preserve.raw_data.number_fields import MALFORMED, parse_half_stars, parse_whole_numbers
+from hstu_preserve.raw_data.numpy_orders import find_sorter
 from hstu_preserve.raw_data.sources import DirectorySource, read_line_blocks
+from hstu_preserve.raw_data.whole_file_order import sort_whole_file
 from hstu_preserve.records.store import TiePolicy
 
 FILE_NAME = "ratings_Books.csv"
@@ -93,47 +95,65 @@ class Filter:
     """Those with enough lines in the whole file, ascending."""
     items: Names
     user_ids: Int64Array
-    """[users], from 0; -1 if too few lines are left to make a history."""
+    """[users], from 0."""
+    is_dropped: BoolArray
+    """[user ids], too few lines are left to make a history."""
     item_ids: Int64Array
     """[items], from 1."""
     num_items: int
 
     def apply(self, lines: AmazonLines) -> Ratings:
-        """Return the lines that stay."""
+        """Return the lines that stay, those of users whose history is dropped among them: Meta's code sorts all."""
         user_places, item_places = locate(lines.users, self.users), locate(lines.items, self.items)
-        user_ids = np.where(user_places >= 0, self.user_ids.take(user_places, mode="clip"), -1)
-        stays = (user_ids >= 0) & (item_places >= 0)
+        stays = (user_places >= 0) & (item_places >= 0)
         return Ratings(
-            user_ids=user_ids[stays].astype(np.int32),
+            user_ids=self.user_ids[user_places[stays]].astype(np.int32),
             item_ids=self.item_ids[item_places[stays]].astype(np.int32),
             half_stars=lines.half_stars[stays].astype(np.int8),
             timestamps=lines.timestamps[stays],
         )
 
+    def drop_short(self, ratings: Ratings) -> Ratings:
+        """Return the ratings of those users whose history stays."""
+        stays = ~self.is_dropped[ratings.user_ids]
+        return Ratings(
+            user_ids=ratings.user_ids[stays],
+            item_ids=ratings.item_ids[stays],
+            half_stars=ratings.half_stars[stays],
+            timestamps=ratings.timestamps[stays],
+        )
 
-def prepare_amazon(path: Path, *, tie_policy: TiePolicy, output: Path, voice: Voice = SILENT) -> Store:
+
+def prepare_amazon(
+    path: Path, *, tie_policy: TiePolicy, output: Path, numpy_python: Path | None = None, voice: Voice = SILENT
+) -> Store:
     """Turn the file of ratings into a store.
 
-    The file is read three times, so that memory grows with its users and items only, some 60 bytes for each.
+    The file is read three times, so that memory grows with its users and items only, some 60 bytes for each. An order
+    of NumPy takes what `sort_whole_file` says in addition.
 
     Args:
         path: `ratings_Books.csv` as SNAP publishes it, or the folder that holds it.
         tie_policy: How events of one user at the same second are ordered; `imported` has no meaning here.
         output: The new directory.
+        numpy_python: Another Python whose NumPy may sort, for an order of NumPy.
         voice: Shows how many lines were read, then written; warns if Meta's own count of items differs.
 
     Raises:
         UsageError: Tie policy `imported`, or `output` exists and is not empty.
         MissingPathError: The file is not there.
         ContentError: A malformed line, or no user and item with five ratings.
-        UnavailableError: `output` cannot be written, or the disk is full.
+        UnavailableError: `output` cannot be written, the disk is full, or no NumPy here sorts in that order.
     """
     if tie_policy is TiePolicy.IMPORTED:
         raise UsageError("tie policy imported keeps the order of a sasrec_format.csv; see 'hstu-preserve data import'")
+    sorter = find_sorter(tie_policy, numpy_python=numpy_python)
     source = locate_ratings(path) if path.is_dir() else path
     with new_store_folder(output) as folder, open_event_runs(folder, label=output) as runs:
         kept = find_filter(source, voice=voice)
-        fill(runs, source, kept=kept, voice=voice)
+        parts = (kept.apply(lines) for lines in read_lines(source, activity="reading ratings", voice=voice))
+        for part in sort_whole_file(parts, sorter=sorter, folder=folder, label=output, voice=voice):
+            runs.add(kept.drop_short(part))
         origin = Origin(source=source.name, source_md5=None, redistributable=False, notice=NOTICE)
         record = stream_arrays(
             runs,
@@ -159,12 +179,6 @@ def locate_ratings(folder: Path) -> Path:
     except MissingPathError as error:
         others = ", ".join(KNOWN_DATASETS)
         raise MissingPathError(f"{error}; {AMAZON_BOOKS.name} is made of that file, {others} are of others") from None
-
-
-def fill(runs: EventRuns, source: Path, *, kept: Filter, voice: Voice) -> None:
-    """Take in the lines that stay."""
-    for lines in read_lines(source, activity="reading ratings", voice=voice):
-        runs.add(kept.apply(lines))
 
 
 def find_filter(source: Path, *, voice: Voice) -> Filter:
@@ -194,7 +208,8 @@ def find_filter(source: Path, *, voice: Voice) -> Filter:
     return Filter(
         users=user_names,
         items=item_names,
-        user_ids=np.where(lines_of_user >= MIN_LINES, numbers, -1),
+        user_ids=numbers,
+        is_dropped=lines_of_user[lines_of_user > 0] < MIN_LINES,
         item_ids=np.cumsum(is_left),
         num_items=int(is_left.sum()),
     )

@@ -1,16 +1,22 @@
-"""Turn a MovieLens download into a store."""
+"""Turn a download into a store."""
 
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from hstu_preserve.data.event_runs import open_event_runs
-from hstu_preserve.data.known_datasets import find_known_dataset, require_published_counts
+from hstu_preserve.data.known_datasets import AMAZON_BOOKS, find_known_dataset, require_published_counts
+from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import Store, new_store_folder, open_store, write_record
 from hstu_preserve.data.store_building import Origin
 from hstu_preserve.data.store_streaming import stream_arrays
 from hstu_preserve.errors import UsageError
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
+from hstu_preserve.raw_data.amazon import prepare_amazon
 from hstu_preserve.raw_data.movielens import read_movies, read_ratings
+from hstu_preserve.raw_data.numpy_orders import find_sorter
 from hstu_preserve.raw_data.sources import open_source
+from hstu_preserve.raw_data.whole_file_order import sort_whole_file
 from hstu_preserve.records.store import TiePolicy
 
 GROUPLENS_NOTICE = (
@@ -19,16 +25,40 @@ GROUPLENS_NOTICE = (
 )
 
 
-def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy, output: Path, voice: Voice = SILENT) -> Store:
+def prepare_published(
+    path: Path,
+    *,
+    name: str,
+    tie_policy: TiePolicy,
+    output: Path,
+    numpy_python: Path | None = None,
+    voice: Voice = SILENT,
+) -> Store:
+    """Turn the download of any data set that has a name into a store; see `prepare_movielens` and `prepare_amazon`."""
+    prepare = prepare_amazon if name == AMAZON_BOOKS.name else partial(prepare_movielens, name=name)
+    return prepare(path, tie_policy=tie_policy, output=output, numpy_python=numpy_python, voice=voice)
+
+
+def prepare_movielens(
+    path: Path,
+    *,
+    name: str,
+    tie_policy: TiePolicy,
+    output: Path,
+    numpy_python: Path | None = None,
+    voice: Voice = SILENT,
+) -> Store:
     """Turn a MovieLens edition's folder or zip into a store, and compare it with the published counts.
 
-    Memory does not grow with the number of ratings; beside the store, disk space of 17 bytes for each is needed.
+    Memory does not grow with the number of ratings; beside the store, disk space of 17 bytes for each is needed. An
+    order of NumPy takes what `sort_whole_file` says in addition.
 
     Args:
         path: The zip as downloaded, the unpacked folder, or the folder that holds it.
         name: The edition, e.g. `ml-20m`.
         tie_policy: How events of one user at the same second are ordered; `imported` has no meaning here.
         output: The new directory.
+        numpy_python: Another Python whose NumPy may sort, for an order of NumPy.
         voice: Shows how many ratings were read, then written.
 
     Raises:
@@ -36,19 +66,20 @@ def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy, output: P
         UnknownNameError: There is no such edition.
         MissingPathError: A file is not there.
         ContentError: Another zip, a malformed line, or other counts than the published ones.
-        UnavailableError: `output` cannot be written, or the disk is full.
+        UnavailableError: `output` cannot be written, the disk is full, or no NumPy here sorts in that order.
     """
     if tie_policy is TiePolicy.IMPORTED:
         raise UsageError("tie policy imported keeps the order of a sasrec_format.csv; see 'hstu-preserve data import'")
     dataset = find_known_dataset(name)
+    sorter = find_sorter(tie_policy, numpy_python=numpy_python)
     with (
         new_store_folder(output) as folder,
         open_event_runs(folder, label=output) as runs,
         open_source(path, zip_md5=dataset.zip_md5) as source,
     ):
-        for part in read_ratings(source, layout=dataset.layout):
+        parts = show_reading(read_ratings(source, layout=dataset.layout), total=dataset.num_ratings, voice=voice)
+        for part in sort_whole_file(parts, sorter=sorter, folder=folder, label=output, voice=voice):
             runs.add(part)
-            voice.show(Progress(activity="reading ratings", completed=runs.num_events, total=dataset.num_ratings))
         movies = read_movies(source, layout=dataset.layout)
         origin = Origin(source=source.name, source_md5=source.md5, redistributable=False, notice=GROUPLENS_NOTICE)
         record = stream_arrays(
@@ -57,3 +88,12 @@ def prepare_movielens(path: Path, *, name: str, tie_policy: TiePolicy, output: P
         require_published_counts(record.counts, dataset=dataset)
         write_record(record, folder)
     return open_store(output)
+
+
+def show_reading(parts: Iterable[Ratings], *, total: int, voice: Voice) -> Iterator[Ratings]:
+    """Yield the ratings as they are read, and show how many that were."""
+    num_events = 0
+    for part in parts:
+        num_events += len(part.user_ids)
+        voice.show(Progress(activity="reading ratings", completed=num_events, total=total))
+        yield part

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.numbers import NaturalInt
 from hstu_preserve.records.claim import Direction, MetricName, SelectionRule
-from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.record import DraftSchemaVersion, Record
 
 

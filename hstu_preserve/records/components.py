@@ -10,7 +10,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hstu_preserve.records.numbers import (
+from hstu_preserve.primitives.numbers import (
     LARGEST_FLOAT,
     SMALLEST_FLOOR,
     SMALLEST_SCALE,

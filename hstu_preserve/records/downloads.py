@@ -7,8 +7,8 @@ from pydantic import Field
 
 from hstu_preserve.errors import worst_exit_code
 from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.numbers import NaturalInt
 from hstu_preserve.primitives.paths import BundlePath
-from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.record import CheckedRecord, Record
 
 CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]

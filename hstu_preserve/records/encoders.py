@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from hstu_preserve.records.numbers import NaturalInt, NumBlocks, PositiveInt, Probability
+from hstu_preserve.primitives.numbers import NaturalInt, NumBlocks, PositiveInt, Probability
 from hstu_preserve.records.record import AlwaysTrue, Record
 
 

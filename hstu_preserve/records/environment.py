@@ -1,6 +1,6 @@
 """The machine and the software a run was made with."""
 
-from hstu_preserve.records.numbers import NumThreads
+from hstu_preserve.primitives.numbers import NumThreads
 from hstu_preserve.records.record import Record
 
 

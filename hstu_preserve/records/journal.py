@@ -1,9 +1,9 @@
 """Record how long a run's files were when a checkpoint was written; a resumed run cuts them back to that length."""
 
 from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.numbers import AnyFloat, NaturalInt
 from hstu_preserve.primitives.paths import BundlePath
 from hstu_preserve.records.evaluation import EvaluationRecord, Resumption
-from hstu_preserve.records.numbers import AnyFloat, NaturalInt
 from hstu_preserve.records.record import Record
 
 

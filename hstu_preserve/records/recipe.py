@@ -10,16 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from hstu_preserve.primitives.digests import Sha256
-from hstu_preserve.records.components import (
-    ActionFusionSettings,
-    HardNegativeSettings,
-    InputCompressionSettings,
-    PopularityDebiasing,
-    PrismSettings,
-    TimeDecaySettings,
-)
-from hstu_preserve.records.encoders import ModelSettings
-from hstu_preserve.records.numbers import (
+from hstu_preserve.primitives.numbers import (
     SMALLEST_FLOOR,
     SMALLEST_SCALE,
     AnyFloat,
@@ -30,6 +21,15 @@ from hstu_preserve.records.numbers import (
     PositiveShare,
     require_at_least,
 )
+from hstu_preserve.records.components import (
+    ActionFusionSettings,
+    HardNegativeSettings,
+    InputCompressionSettings,
+    PopularityDebiasing,
+    PrismSettings,
+    TimeDecaySettings,
+)
+from hstu_preserve.records.encoders import ModelSettings
 from hstu_preserve.records.record import Record
 
 

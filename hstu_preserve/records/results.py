@@ -7,6 +7,7 @@ from pydantic import Field
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.numbers import NaturalInt
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
@@ -14,7 +15,6 @@ from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.manifest import BundleSettings, Manifest, MigratedManifest
 from hstu_preserve.records.migration import LegacySource, Statement
-from hstu_preserve.records.numbers import NaturalInt
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import CheckedRecord, Record
 from hstu_preserve.records.shown_legacy import ShownBinding

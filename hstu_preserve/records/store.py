@@ -20,6 +20,20 @@ class TiePolicy(StrEnum):
     """Ascending item id: independent of file order."""
     IMPORTED = "imported"
     """The order of an existing `sasrec_format.csv`."""
+    NUMPY_INTROSORT = "numpy-introsort"
+    """As `argsort(kind="quicksort")` of NumPy up to 1.24, or without vector instructions, sorts the whole file."""
+    NUMPY_AVX512_1 = "numpy-avx512-1"
+    """The same of NumPy 1.25 and 1.26 with AVX-512."""
+    NUMPY_AVX2 = "numpy-avx2"
+    """The same of NumPy 2 with AVX2."""
+    NUMPY_AVX512_2 = "numpy-avx512-2"
+    """The same of NumPy 2 with AVX-512."""
+
+
+NUMPY_POLICIES = (TiePolicy.NUMPY_INTROSORT, TiePolicy.NUMPY_AVX512_1, TiePolicy.NUMPY_AVX2, TiePolicy.NUMPY_AVX512_2)
+"""The orders in which Meta's preprocessing leaves the data."""
+PREPARED_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID, *NUMPY_POLICIES)
+"""The orders in which `data prepare` can write a store."""
 
 
 class ArrayRecord(Record):

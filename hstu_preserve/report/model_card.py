@@ -14,7 +14,7 @@ from hstu_preserve.records.claim import Claim, SelectionRule
 from hstu_preserve.records.manifest import AnyManifest, DataReference, Manifest, MigratedManifest
 from hstu_preserve.records.migration import Provenance, Statement, Subject
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.store import TiePolicy
+from hstu_preserve.records.store import PREPARED_POLICIES
 from hstu_preserve.report.markdown import escape, quote_lines
 
 MARK = "<!-- Written by hstu-preserve from the bundles in this repository; publishing writes it anew. -->"
@@ -215,7 +215,7 @@ def describe_preparation(data: DataReference) -> str:
     """Return the end of the data notice: the command that makes the same store from a download, if it is known."""
     if data.name not in KNOWN_DATASETS:
         return " and prepare a store with this fingerprint."
-    if data.tie_policy not in {TiePolicy.STABLE, TiePolicy.ITEM_ID}:
+    if data.tie_policy not in PREPARED_POLICIES:
         return (
             f" ({GROUPLENS}); the order of events was imported from an existing `sasrec_format.csv`, which "
             "`hstu-preserve data import` takes. Only a store with this fingerprint serves."

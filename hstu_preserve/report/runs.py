@@ -3,6 +3,7 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from hstu_preserve.data.results import ExportedData, PreparedOrders
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.results import EvaluationResult, FetchedData, ShownRecipe, StoreResult, TrainingResult
@@ -50,6 +51,48 @@ def describe_store(record: StoreResult) -> RenderableType:
         }
     )
     return Group(*list_warnings(record.warnings), fields)
+
+
+def describe_orders(record: PreparedOrders) -> RenderableType:
+    """Return the stores of every order, and which orders are missing and why."""
+    table = new_table("order", "fingerprint", "other events", "other targets")
+    for one in record.orders:
+        if one.fingerprint is not None:
+            table.add_row(
+                one.tie_policy.value,
+                f"{one.fingerprint[:16]}…" if one.equal_to is None else f"equal to {one.equal_to.value}",
+                f"{one.num_moved_events:,}",
+                f"{one.num_other_targets:,}",
+            )
+    refused = [
+        Text(printable(f"not made: {one.tie_policy.value}: {one.reason}"))
+        for one in record.orders
+        if one.reason is not None
+    ]
+    num_stores = sum(one.path is not None for one in record.orders)
+    fields = {
+        "stores": f"{num_stores} in {record.path}",
+        "dataset": f"{record.name}: {record.num_users:,} users, {record.num_ratings:,} ratings",
+    }
+    told = "other: than in the stable order; a user's target is the last event, which is tested"
+    return Group(list_fields(fields), table, Text(told, style="dim"), *refused)
+
+
+def describe_exported_data(record: ExportedData) -> RenderableType:
+    """Return where a store's data was written, where upstream's code reads it, and that it may not be handed on."""
+    forbidden = "" if record.redistributable else "these files may not be handed on. "
+    return Group(
+        *list_warnings(record.warnings),
+        list_fields(
+            {
+                "folder": str(record.path),
+                "dataset": f"{record.name}, {record.tie_policy.value} order",
+                "fingerprint": f"{record.fingerprint}, which 'data import' gives of the files",
+                **{file: f"upstream's code reads it as {place}" for file, place in record.files.items()},
+                "terms": f"{forbidden}{record.notice}",
+            }
+        ),
+    )
 
 
 def describe_training(record: TrainingResult) -> RenderableType:

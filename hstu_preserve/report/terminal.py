@@ -42,6 +42,8 @@ DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
     runs.describe_shown_recipe,
     runs.describe_fetched_data,
     runs.describe_store,
+    runs.describe_orders,
+    runs.describe_exported_data,
     runs.describe_training,
     runs.describe_evaluation,
     reproduction.describe_reproduction,

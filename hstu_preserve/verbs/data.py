@@ -1,21 +1,23 @@
-"""Fetch published data, make stores and show them."""
+"""Fetch published data, make stores, show and export them."""
 
 from pathlib import Path
 
 from hstu_preserve.bundle.destinations import require_writable
-from hstu_preserve.data.known_datasets import AMAZON_BOOKS, KnownDataset, find_served_dataset
+from hstu_preserve.data.known_datasets import KnownDataset, find_served_dataset
 from hstu_preserve.data.oddities import list_oddities
-from hstu_preserve.data.store import Store, open_store, verify_store
+from hstu_preserve.data.results import ExportedData, PreparedOrders
+from hstu_preserve.data.store import Store, new_store_folder, open_store, verify_store
 from hstu_preserve.errors import UsageError
 from hstu_preserve.primitives.urls import hide_login
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.raw_data.amazon import prepare_amazon
+from hstu_preserve.raw_data.every_order import write_every_order
 from hstu_preserve.raw_data.fetching import fetch_zip
-from hstu_preserve.raw_data.preparation import prepare_movielens
+from hstu_preserve.raw_data.preparation import prepare_published
 from hstu_preserve.raw_data.sasrec_format import import_sasrec_format
+from hstu_preserve.raw_data.sasrec_writing import list_reading_problems, locate_upstream, write_sasrec_format
 from hstu_preserve.records.downloads import DigestKind
 from hstu_preserve.records.results import FetchedData, StoreResult
-from hstu_preserve.records.store import TiePolicy
+from hstu_preserve.records.store import PREPARED_POLICIES, TiePolicy
 from hstu_preserve.synthetic.stores import (
     DEFAULT_NUM_ITEMS,
     DEFAULT_NUM_RATINGS,
@@ -23,7 +25,8 @@ from hstu_preserve.synthetic.stores import (
     write_synthetic_store,
 )
 
-PREPARATION_POLICIES = (TiePolicy.STABLE, TiePolicy.ITEM_ID)
+DEFAULT_POLICY = TiePolicy.STABLE
+SASREC_FORMAT = "sasrec-format"
 
 
 def download_data(
@@ -77,7 +80,13 @@ def describe_terms(dataset: KnownDataset) -> str:
 
 
 def prepare_data(
-    name: str, *, source: str | Path, output: str | Path, tie_policy: str = TiePolicy.STABLE, voice: Voice = SILENT
+    name: str,
+    *,
+    source: str | Path,
+    output: str | Path,
+    tie_policy: str = DEFAULT_POLICY,
+    numpy_python: str | Path | None = None,
+    voice: Voice = SILENT,
 ) -> StoreResult:
     """Turn a MovieLens download, or Amazon's book ratings, into a store.
 
@@ -85,21 +94,53 @@ def prepare_data(
         name: `ml-100k`, `ml-1m`, `ml-20m`, `ml-25m`, `ml-32m`, `ml-latest-small` or `amzn-books`.
         source: The zip, or the unpacked folder; of Amazon's, `ratings_Books.csv`.
         output: The new directory.
-        tie_policy: `stable` keeps the file's order among equal timestamps, `item_id` sorts them by item.
+        tie_policy: `stable` keeps the file's order among equal timestamps, `item_id` sorts them by item; one of NumPy's
+            four orders leaves them as Meta's preprocessing does with that NumPy: `numpy-introsort`, `numpy-avx512-1`,
+            `numpy-avx2` or `numpy-avx512-2`.
+        numpy_python: Another Python, whose NumPy makes an order that ours cannot make.
         voice: Shows how many ratings were read, then written.
 
     Raises:
         UnknownNameError: No such data set; the known ones are listed.
         ContentError: Another zip, a malformed line, or other counts than the published ones.
+        UnavailableError: No NumPy here sorts in that order; the reasons are given.
     """
     source, output = Path(source), Path(output)
-    if tie_policy not in PREPARATION_POLICIES:
-        raise UsageError(f"--tie-policy {tie_policy}: unknown; choose stable or item_id")
+    if tie_policy not in PREPARED_POLICIES:
+        raise UsageError(f"--tie-policy {tie_policy}: unknown; choose {' or '.join(PREPARED_POLICIES)}")
     require_writable(output, option="--output")
-    policy = TiePolicy(tie_policy)
-    if name == AMAZON_BOOKS.name:
-        return describe(prepare_amazon(source, tie_policy=policy, output=output, voice=voice), output)
-    return describe(prepare_movielens(source, name=name, tie_policy=policy, output=output, voice=voice), output)
+    store = prepare_published(
+        source,
+        name=name,
+        tie_policy=TiePolicy(tie_policy),
+        output=output,
+        numpy_python=None if numpy_python is None else Path(numpy_python),
+        voice=voice,
+    )
+    return describe(store, output)
+
+
+def prepare_every_order(
+    name: str, *, source: str | Path, output: str | Path, numpy_python: str | Path | None = None, voice: Voice = SILENT
+) -> PreparedOrders:
+    """Turn a download into one store for each distinct order that this machine can make.
+
+    Args:
+        name: As `prepare_data` takes it.
+        source: As `prepare_data` takes it.
+        output: The new directory of the stores, each of which bears the name of its tie policy.
+        numpy_python: Another Python, whose NumPy makes orders that ours cannot make.
+        voice: Says which order is being made, and shows how far that is.
+
+    Raises:
+        UnknownNameError: No such data set; the known ones are listed.
+        ContentError: Another zip, a malformed line, or other counts than the published ones.
+        UnavailableError: None of NumPy's orders can be made here.
+    """
+    source, output = Path(source), Path(output)
+    require_writable(output, option="--output")
+    numpy_python = None if numpy_python is None else Path(numpy_python)
+    return write_every_order(source, name=name, output=output, numpy_python=numpy_python, voice=voice)
 
 
 def import_data(
@@ -172,6 +213,46 @@ def show_data(path: str | Path) -> StoreResult:
     store = open_store(path)
     verify_store(store, place=path)
     return describe(store, path)
+
+
+def export_data(
+    path: str | Path,
+    *,
+    output: str | Path,
+    format: str = SASREC_FORMAT,  # noqa: A002  the option's name
+    voice: Voice = SILENT,
+) -> ExportedData:
+    """Write a store's data as upstream's code reads it; `import_data` of the files gives the same fingerprint.
+
+    Args:
+        path: The store; every array is hashed first.
+        output: The new directory of `sasrec_format.csv` and, if the data has a movie table, `movies.csv`.
+        format: `sasrec-format`.
+        voice: Shows how many events were written.
+
+    Raises:
+        UsageError: An unknown format, or the store holds something that the format cannot say.
+        DataMismatchError: The store's arrays were changed.
+    """
+    path, output = Path(path), Path(output)
+    if format != SASREC_FORMAT:
+        raise UsageError(f"--format {format}: unknown; choose {SASREC_FORMAT}")
+    require_writable(output, option="--output")
+    store = open_store(path)
+    verify_store(store, place=path)
+    with new_store_folder(output) as folder:
+        files = write_sasrec_format(store, folder, label=output, voice=voice)
+    provenance = store.record.provenance
+    return ExportedData(
+        path=output,
+        name=store.name,
+        fingerprint=store.fingerprint,
+        tie_policy=provenance.tie_policy,
+        files={file: locate_upstream(file, name=store.name) for file in files},
+        redistributable=provenance.redistributable,
+        notice=provenance.notice,
+        warnings=list_reading_problems(store),
+    )
 
 
 def describe(store: Store, path: Path) -> StoreResult:

@@ -7,7 +7,7 @@ from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.data.store import Store
 from hstu_preserve.data.store_building import Origin
-from hstu_preserve.records.store import TiePolicy
+from hstu_preserve.records.store import NUMPY_POLICIES, TiePolicy
 from tests.data.stores_in_memory import build_store
 
 Event = tuple[int, int, int, int]
@@ -49,6 +49,7 @@ def list_sequences(rows: list[Event], *, tie_policy: TiePolicy) -> dict[int, lis
         TiePolicy.STABLE: lambda event: event[3],
         TiePolicy.ITEM_ID: lambda event: (event[3], event[1], event[2]),
         TiePolicy.IMPORTED: lambda _: 0,
+        **dict.fromkeys(NUMPY_POLICIES, lambda _: 0),  # NumPy has sorted the events before
     }
     users = sorted({event[0] for event in rows})
     return {user: sorted((event for event in rows if event[0] == user), key=keys[tie_policy]) for user in users}

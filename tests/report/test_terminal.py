@@ -13,6 +13,7 @@ from rich.text import Text
 
 from hstu_preserve.cli.escaped import Escaped
 from hstu_preserve.cli.output import PIPE_WIDTH, emit, tell
+from hstu_preserve.data.results import ExportedData, PreparedOrders
 from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.records import results
 from hstu_preserve.records.record import Record
@@ -30,7 +31,7 @@ PARTS = {ListedExperiment, results.Capability, results.Difference, results.Publi
 def list_result_records() -> list[type[Record]]:
     classes = [value for value in vars(results).values() if isinstance(value, type) and issubclass(value, Record)]
     own = [value for value in classes if value.__module__ == results.__name__ and value not in PARTS]
-    return [*own, Verification, VerificationReport]
+    return [*own, ExportedData, PreparedOrders, Verification, VerificationReport]
 
 
 @pytest.mark.parametrize("record", list_result_records(), ids=lambda record: record.__name__)

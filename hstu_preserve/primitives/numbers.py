@@ -1,4 +1,4 @@
-"""The ranges of numbers that recipes hold."""
+"""The ranges of numbers that records hold."""
 
 from typing import Annotated
 

@@ -82,6 +82,8 @@ class Readied:
     recipe: Recipe
     read: AnyCheckpoint
     num_item_rows: int
+    source: str
+    """The checkpoint's path in the archive."""
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -153,7 +155,7 @@ def ready(archive: ForeignArchive) -> Readied:
         raise NotRunnableError(f"{error}; {advise_archived(archive)}") from None
     chain = choose_chain(archive, chains, weights=weights, source=wanted.path)
     assert chain.known_part is not None
-    return Readied(chain=chain, recipe=chain.known_part, read=read, num_item_rows=num_item_rows)
+    return Readied(chain=chain, recipe=chain.known_part, read=read, num_item_rows=num_item_rows, source=wanted.path)
 
 
 def choose_checkpoint(archive: ForeignArchive) -> ShownCheckpoint:

@@ -1,5 +1,6 @@
-"""Evaluate a checkpoint: a bundle's, a run's, or one that upstream's code wrote."""
+"""Evaluate a checkpoint: a bundle's, a run's, an archive's, or one that upstream's code wrote."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from hstu_preserve.bundle.destinations import require_new
@@ -11,19 +12,26 @@ from hstu_preserve.data.finding import (
     open_pinned_store,
     open_store_for_bundle,
 )
-from hstu_preserve.data.store import Store
+from hstu_preserve.data.store import Store, open_store, verify_store
+from hstu_preserve.errors import UsageError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.one_evaluation import count_comparable, evaluators_agree
 from hstu_preserve.evaluation.ranks import encode_ranks
+from hstu_preserve.gin_recipes.bindings import is_reconstructed
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.scattered import read_scattered_chain
-from hstu_preserve.library.sources import obtain
+from hstu_preserve.library.sources import Form, Source, obtain
 from hstu_preserve.primitives.files import write_new
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.results import EvaluationResult
+from hstu_preserve.records.shown_legacy import ShownChain
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint, evaluate_read
+from hstu_preserve.reruns.foreign import ready
+from hstu_preserve.reruns.foreign_opening import open_foreign
+from hstu_preserve.reruns.foreign_stores import find_stores
 from hstu_preserve.reruns.opening import open_run
 from hstu_preserve.training.foreign_checkpoint import read_any_checkpoint
 
@@ -53,7 +61,10 @@ def evaluate(
     data, ranks = as_path(data), as_path(ranks)
     if ranks is not None:
         require_new(ranks, option="--ranks")
-    with open_run(obtain(str(target), voice=voice), voice=voice) as bundle:
+    source = obtain(str(target), voice=voice)
+    if source.form in {Form.LEGACY, Form.MIGRATED}:
+        return evaluate_archive(source, data=data, ranks=ranks, device=device, voice=voice)
+    with open_run(source, voice=voice) as bundle:
         run = bundle.manifest.run
         store = open_store_for_bundle(run.data, locate_store_for_bundle(run.data, data, carried=bundle.data))
         evaluated, numerics = evaluate_checkpoint(
@@ -61,6 +72,55 @@ def evaluate(
         )
         checkpoint = bundle.manifest.checkpoint
     return make_result(str(target), evaluated, checkpoint=checkpoint, numerics=numerics, ranks_path=ranks, warnings=())
+
+
+def evaluate_archive(
+    source: Source, *, data: Path | None, ranks: Path | None, device: str, voice: Voice
+) -> EvaluationResult:
+    """Evaluate the weights of an archive that somebody else made; what it says of itself is compared by `reproduce`.
+
+    Raises:
+        UsageError: The weights fit several stores, of which one must be named.
+        NotRunnableError: It lacks what an evaluation needs, or holds what no code here evaluates.
+    """
+    require_alone("evaluate")
+    with open_foreign(source, voice=voice) as archive:
+        readied = ready(archive)
+    stores = list(find_stores(readied.num_item_rows, name=readied.recipe.dataset.name, data=data))
+    if len(stores) > 1:
+        raise UsageError(
+            f"the weights fit several stores ({list_some(map(str, stores), at_most=6)}); name one with --data, or have "
+            f"'hstu-preserve reproduce {source.text} --data {stores[0].parent}' find the one that the archive is of"
+        )
+    store = open_store(stores[0])
+    verify_store(store, place=stores[0])
+    evaluated, numerics = evaluate_read(
+        readied.checkpoint, recipe=readied.recipe, store=store, device=device, voice=voice
+    )
+    return make_result(
+        source.text,
+        evaluated,
+        checkpoint=readied.source,
+        numerics=numerics,
+        ranks_path=ranks,
+        warnings=(*describe_names(readied.chain), *describe_not_built(readied.read.not_built)),
+    )
+
+
+def describe_names(chain: ShownChain) -> Iterator[str]:
+    """Yield which gin names the figures may be without, or are with by our reading alone."""
+    if chain.unknown:
+        names = list_some((one.name for one in chain.unknown), at_most=6)
+        yield f"gin names that nothing here reads, and that may act in the evaluation: {names}"
+    guessed = [one.name for one in chain.known if is_reconstructed(one.name)]
+    if guessed:
+        names = list_some(guessed, at_most=6)
+        yield f"our reading of gin names whose code was never published: {names}"
+
+
+def describe_not_built(not_built: Iterable[str]) -> tuple[str, ...]:
+    """Return what a checkpoint holds beside its weights."""
+    return tuple(f"not built, since only tensors are read: {said}" for said in not_built)
 
 
 def evaluate_file(
@@ -107,7 +167,7 @@ def evaluate_file(
         warnings += warn_of_borrowed_name(settings.name, store)
     require_alone("evaluate")
     read = read_any_checkpoint(checkpoint)
-    warnings += tuple(f"not built, since only tensors are read: {said}" for said in read.not_built)
+    warnings += describe_not_built(read.not_built)
     evaluated, numerics = evaluate_read(
         read.checkpoint, recipe=resolution.recipe, store=store, device=device, voice=voice
     )

@@ -204,6 +204,37 @@ def test_a_recorded_value_that_is_a_little_off_does_not_agree(author: Author, tm
     assert judge(author, tmp_path, stores).outcome is Outcome.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("form", ["archive", "migrated"])
+def test_evaluate_takes_an_archive_and_says_what_may_be_missing(
+    author: Author, tmp_path: Path, stores: Path, capsys: Capture, form: str
+) -> None:
+    author.beside, author.more_gin = random_states(), "their_sampler.temperature = 0.5\n"
+    target = author.pack(tmp_path / "exp.tar.gz")
+    if form == "migrated":
+        target = migrate(target, output=tmp_path / "new.tar.gz").bundle.path
+    assert main(["evaluate", str(target), "--data", str(stores / "b"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    metrics, _ = author.train(tmp_path / "again")
+    assert found["evaluation"]["metrics"]["ndcg@10"] == pytest.approx(metrics["ndcg@10"], abs=1e-6)
+    assert any("their_sampler.temperature" in warning for warning in found["warnings"])
+    assert any("not built, since only tensors are read: rng" in warning for warning in found["warnings"])
+
+
+def test_evaluate_wants_one_store(author: Author, tmp_path: Path, stores: Path, capsys: Capture) -> None:
+    archive = author.pack(tmp_path / "exp.tar.gz")
+    assert main(["evaluate", str(archive), "--data", str(stores)]) == 2
+    assert f"'hstu-preserve reproduce {archive} --data {stores}' find the one" in capsys.readouterr().err
+
+
+def test_evaluate_refuses_an_archive_that_differs_from_its_list(
+    author: Author, tmp_path: Path, stores: Path, capsys: Capture
+) -> None:
+    archive = author.pack(tmp_path / "exp.tar.gz")
+    (tmp_path / "MANIFEST.md").write_text(f"{'0' * 32}  exp.tar.gz\n")
+    assert main(["evaluate", str(archive), "--data", str(stores / "b")]) == 3
+    assert "nothing of it is evaluated" in capsys.readouterr().err
+
+
 def test_json_has_the_figures(author: Author, tmp_path: Path, stores: Path, capsys: Capture) -> None:
     archive = author.pack(tmp_path / "exp.tar.gz")
     assert main(["reproduce", str(archive), "--data", str(stores), "--json"]) == 0

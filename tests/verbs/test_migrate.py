@@ -471,7 +471,7 @@ def test_reproduce_verifies_the_bytes_and_names_what_it_could_not_run(bundle: Pa
     assert all("--runner archived --code" in verdict["reason"] for verdict in verdicts[3:])
 
 
-@pytest.mark.parametrize("verb", [["evaluate"], ["export", "--output", "x"]], ids=lambda verb: verb[0])
+@pytest.mark.parametrize("verb", [["export", "--output", "x"]], ids=lambda verb: verb[0])
 @pytest.mark.parametrize("form", ["packed", "unpacked"])
 def test_what_needs_a_run_says_that_there_is_none(verb: list[str], form: str, bundle: Path, tmp_path: Path) -> None:
     if form == "unpacked":

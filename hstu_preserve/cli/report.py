@@ -6,13 +6,14 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.completion import complete_ids
-from hstu_preserve.cli.options import JsonOption
+from hstu_preserve.cli.options import DataOption, JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 
 EXAMPLES = (
     "hstu-preserve report",
     "hstu-preserve report bundle.tar.gz --markdown report.md",
+    "hstu-preserve report first/reproduction.json second/reproduction.json",
 )
 
 
@@ -21,13 +22,14 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="TARGET",
-            help="Bundles to reproduce for the report. [default: sample]",
+            help="Bundles to reproduce for the report, or reproduction.json of earlier calls. [default: sample]",
             autocompletion=complete_ids,
         ),
     ] = None,
     markdown: Annotated[Path, typer.Option("--markdown", metavar="FILE", help="The report to write.")] = Path(
         "PRESERVATION_REPORT.md"
     ),
+    data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a report of what was reproduced here and what not.
@@ -37,6 +39,6 @@ def command(
     from hstu_preserve.verbs.report import write_report
 
     with spoken() as voice:
-        result = write_report(targets or None, markdown=markdown, voice=voice)
+        result = write_report(targets or None, markdown=markdown, data=data, voice=voice)
     emit(result, as_json=json)
     raise typer.Exit(result.exit_code)

@@ -8,14 +8,15 @@ from hstu_preserve.compute.machine import describe_this_machine
 from hstu_preserve.errors import UsageError, worst_exit_code
 from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.library.targets import SAMPLE
-from hstu_preserve.primitives.files import read_bytes, write_atomically, write_new
+from hstu_preserve.primitives.files import read_bytes, read_small, write_atomically, write_new
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.results import ReportResult
+from hstu_preserve.records.results import ReportResult, Reproduction
 from hstu_preserve.report.preservation_report import PREAMBLE, write_preservation_report
 from hstu_preserve.verbs.reproduce import reproduce
 from hstu_preserve.verdict.rungs import list_failed
 
 REPORT_NAME = "PRESERVATION_REPORT.md"
+MAX_RECORD_BYTES = 2**24
 MARK = PREAMBLE.partition(".")[0].encode()
 """How every report begins: with its heading and who generated it."""
 
@@ -24,14 +25,16 @@ def write_report(
     targets: Sequence[str] | None = None,
     *,
     markdown: str | Path = Path(REPORT_NAME),
+    data: str | Path | None = None,
     device: str = "auto",
     voice: Voice = SILENT,
 ) -> ReportResult:
     """Reproduce the targets' evaluation rung and write the report.
 
     Args:
-        targets: As `reproduce` takes them; None takes the sample.
+        targets: As `reproduce` takes them, or the `reproduction.json` of earlier calls; None takes the sample.
         markdown: The file to write; an earlier report there is replaced.
+        data: A store, or for archives of others a folder of stores; None as `reproduce` has it.
         device: `auto`, `cpu` or `cuda`.
         voice: Shows progress; before a transfer begins, names the file and its size.
 
@@ -41,7 +44,10 @@ def write_report(
     """
     markdown = Path(markdown)
     before = read_earlier_report(markdown)
-    reproductions = [reproduce(target, device=device, voice=voice) for target in (targets or [SAMPLE])]
+    reproductions = [
+        read_earlier(Path(target)) or reproduce(target, data=data, device=device, voice=voice)
+        for target in (targets or [SAMPLE])
+    ]
     for one in reproductions:
         for verdict in list_failed(one.verdicts):
             voice.say(f"{one.target}: {verdict.rung.value} {verdict.outcome.value}: {verdict.reason}")
@@ -64,6 +70,17 @@ def write_report(
         is_changed=content != before,
         exit_code=worst_exit_code(one.exit_code for one in reproductions),
     )
+
+
+def read_earlier(path: Path) -> Reproduction | None:
+    """Return the record that an earlier `reproduce --output` wrote; None of any other target.
+
+    Raises:
+        ContentError: It is named as such a record and is none.
+    """
+    if path.suffix != ".json" or not path.is_file():
+        return None
+    return Reproduction.from_json(read_small(path, max_bytes=MAX_RECORD_BYTES), source=str(path))
 
 
 def require_unchanged(path: Path, *, before: bytes) -> None:

@@ -235,6 +235,26 @@ def test_evaluate_refuses_an_archive_that_differs_from_its_list(
     assert "nothing of it is evaluated" in capsys.readouterr().err
 
 
+def test_the_report_has_a_row_for_each_archive_also_from_an_earlier_call(
+    author: Author, tmp_path: Path, stores: Path
+) -> None:
+    archive = author.pack(tmp_path / "exp.tar.gz")
+    earlier = reproduce(archive, data=stores, output=tmp_path / "out")
+    code = main(["report", str(tmp_path / "out" / "reproduction.json"), "--markdown", str(tmp_path / "r.md")])
+    assert code == 0
+    text = (tmp_path / "r.md").read_text()
+    (row,) = [line for line in text.splitlines() if "one of 1)" in line]
+    value = {fact.name: fact.value for fact in find_evaluation(earlier).evidence}["found ndcg@10"]
+    assert f"| {value:.6f} | synthetic in the order" in row
+    assert f"{value:.6f} (epoch {EPOCH}, one of 1)" in row
+    assert "bytes REPRODUCED_BITWISE; recorded REPRODUCED_NUMERIC; evaluation-numeric REPRODUCED_NUMERIC" in row
+    assert main(["report", str(archive), "--data", str(stores), "--markdown", str(tmp_path / "s.md")]) == 0
+    assert [line for line in (tmp_path / "s.md").read_text().splitlines() if "one of 1)" in line] == [row]
+    (tmp_path / "bad.json").write_text("{}")
+    assert main(["report", str(tmp_path / "bad.json"), "--markdown", str(tmp_path / "t.md")]) == 3
+    assert not (tmp_path / "t.md").exists()
+
+
 def test_json_has_the_figures(author: Author, tmp_path: Path, stores: Path, capsys: Capture) -> None:
     archive = author.pack(tmp_path / "exp.tar.gz")
     assert main(["reproduce", str(archive), "--data", str(stores), "--json"]) == 0

@@ -79,7 +79,7 @@ def test_an_archive_of_which_nothing_is_run_is_judged_without_it(kind: str, tmp_
     judged = run_without_torch(["reproduce", target, "--json"], folder=tmp_path)
     assert (judged.returncode, judged.stderr) == (6, "")
     rungs = [verdict["rung"] for verdict in json.loads(judged.stdout)["verdicts"]]
-    assert rungs == ["bytes", *(["consistency"] if kind == "migrated" else []), "evaluation-numeric"]
+    assert rungs == ["bytes", *(["consistency"] if kind == "migrated" else []), "recorded", "evaluation-numeric"]
     reported = run_without_torch(["report", target, "--markdown", "report.md"], folder=tmp_path)
     assert reported.returncode == 6, reported.stderr
     assert "NOT_RUN" in (tmp_path / "report.md").read_text()

@@ -58,7 +58,7 @@ def test_data_that_is_told_with_other_sizes_is_refused(tmp_path: Path, told: dic
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("ml-1m", "then make one with 'hstu-preserve data prepare ml-1m --from ml-1m.zip --output ml-1m'"),
+        ("ml-1m", "then 'hstu-preserve data prepare ml-1m --from ml-1m.zip --output ml-1m' makes one"),
         ("ml-10m", "'hstu-preserve data import CSV --name ml-10m --output DIR' makes one"),
         ("mine", "'hstu-preserve data import CSV --name mine --output DIR' makes one"),
         ("amzn-books", "'hstu-preserve data import CSV --name amzn-books --output DIR' makes one"),

@@ -1,5 +1,6 @@
 """Ratings of a whole file in the order in which NumPy sorts them, against NumPy asked by hand."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -88,4 +89,11 @@ def test_an_order_that_is_none_is_refused(tmp_path: Path, order: np.ndarray[tupl
     python = write_python(tmp_path, f"cat {tmp_path / 'order'}")
     sorter = NumpySorter(policy=TiePolicy.NUMPY_AVX512_1, python=str(python), version="1.26.4")
     with pytest.raises(UnavailableError, match="did not sort the times"):
+        sort([make_ratings()], tmp_path, sorter=sorter)
+
+
+def test_a_numpy_with_another_known_answer_does_not_sort(tmp_path: Path) -> None:
+    """The process that sorts answers for itself, whatever the one that was asked before has answered."""
+    sorter = NumpySorter(policy=TiePolicy.NUMPY_AVX512_1, python=sys.executable, version="1.26.4")
+    with pytest.raises(UnavailableError, match=r"fails .NumPy 2\.[0-9.]+ sorts otherwise here"):
         sort([make_ratings()], tmp_path, sorter=sorter)

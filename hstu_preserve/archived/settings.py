@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hstu_preserve.archived.inlining import require_binding
 from hstu_preserve.archived.workspace import Stage, parse_stage, parse_variable
 from hstu_preserve.errors import UsageError
 
@@ -80,6 +81,7 @@ class AuthorCode:
 
         Raises:
             UsageError: No code, no output folder, or a stage, variable or device that makes no sense.
+            RecipeError: An overlay line is not one binding.
             MissingPathError: There is no file to stage.
         """
         if code is None:
@@ -88,6 +90,8 @@ class AuthorCode:
             raise UsageError("--runner archived: name a new directory with --output; the code runs in it")
         if device not in DEVICES:
             raise UsageError(f"--device {device}: unknown; choose from {', '.join(DEVICES)}")
+        for line in self.overlay:
+            require_binding(line)
         return ArchivedSettings(
             code=code,
             trusted=self.trust,

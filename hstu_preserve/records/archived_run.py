@@ -39,7 +39,6 @@ class ArchivedRunRecord(Record):
     def list_evidence(self) -> tuple[Fact, ...]:
         """Return what a verdict on this run rests on, a fact each."""
         facts = {
-            "runner": "archived",
             "code_sha256": self.code_sha256,
             "entry": self.entry,
             "chain_sha256": self.chain_sha256,

@@ -233,7 +233,7 @@ def epoch_of(checkpoint: ShownCheckpoint) -> int:
 def describe_found(store: Store | None, metrics: dict[str, float]) -> Found:
     """Return what the code measured, and on which data."""
     if store is None:
-        return Found(store="the staged files", fingerprint="", metrics=metrics, num_users=0)
+        return Found(store="the staged files (digests in the evidence)", fingerprint="", metrics=metrics, num_users=0)
     return Found(
         store=describe_store(store.record),
         fingerprint=store.fingerprint,

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict, list_facts
 
+RUNNER = "the author's code"
+
 
 def judge_archived_resume(
     found: Mapping[int, float], recorded: Mapping[int, float], *, checkpoint: str, evidence: Sequence[Fact]
@@ -23,7 +25,7 @@ def judge_archived_resume(
     missing = [step for step in recorded if step >= first and step not in found] if found else []
     differing = [step for step in shared if found[step] != recorded[step]]
     num_equal = len(shared) - len(differing)
-    figures = list_facts(checkpoint=checkpoint, steps=len(found), compared=len(shared), equal=num_equal)
+    figures = list_facts(runner=RUNNER, checkpoint=checkpoint, steps=len(found), compared=len(shared), equal=num_equal)
     if not shared:
         outcome, reason = Outcome.NOT_RUN, f"no step after {checkpoint} has a loss both in the run and in the archive"
     elif differing:
@@ -41,7 +43,7 @@ def judge_archived_resume(
         rung=Rung.RESUME_BITWISE,
         outcome=outcome,
         claim=None,
-        reason=f"{reason}; the author's code",
+        reason=f"{reason}; {RUNNER}",
         evidence=(*figures, *evidence),
         is_required=True,
     )
@@ -70,10 +72,11 @@ def judge_archived_training(
         outcome = Outcome.INCONCLUSIVE
         beside = f", recorded {recorded[epoch]:.6f}" if epoch in recorded else ""
         reason = (
-            f"{metric} {curve[epoch]:.6f} at epoch {epoch}{beside}; one training by the author's code, with whatever "
+            f"{metric} {curve[epoch]:.6f} at epoch {epoch}{beside}; one training by {RUNNER}, with whatever "
             "seeds it sets, and no margin that was fixed before"
         )
-    figures = [
+    figures = [Fact(name="runner", value=RUNNER)]
+    figures += [
         Fact(name=f"{metric} at epoch {one}", value=f"{value!r} (recorded {recorded.get(one)!r})")
         for one, value in sorted(curve.items())
     ]

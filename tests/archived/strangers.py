@@ -75,8 +75,8 @@ def write_events(folder: Path, points: Mapping[str, float], *, step: int = 0) ->
     return writer.path
 
 
-def write_checkpoint(path: Path, weights: Mapping[str, torch.Tensor]) -> Path:
+def write_checkpoint(path: Path, weights: Mapping[str, torch.Tensor], *, epoch: int = 0) -> Path:
     """Write a checkpoint as DDP names its tensors."""
     state = {f"module.{name}": tensor for name, tensor in weights.items()}
-    torch.save({"epoch": 0, "model_state_dict": state}, path)
+    torch.save({"epoch": epoch, "model_state_dict": state}, path)
     return path

@@ -1,5 +1,6 @@
 """`reproduce --runner archived`: each bad input has its exit code, and nothing runs that was not trusted."""
 
+import hashlib
 import json
 import os
 import signal
@@ -46,16 +47,18 @@ class Handed:
 
 def pack(folder: Path, *, ndcg: str = "0.0806") -> Path:
     """Write the archive, as `tar czf` does."""
-    for path, content in GINS.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_bytes(content)
+    for name, content in GINS.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
     (folder / "MANIFEST.json").write_text(f'{{"experiment": "toy", "epoch": {EPOCH}, "ndcg@10": {ndcg}}}')
     (folder / "ckpts").mkdir()
-    write_checkpoint(folder / "ckpts" / f"Toy_ep{EPOCH}", WEIGHTS)
+    write_checkpoint(folder / "ckpts" / f"Toy_ep{EPOCH}", WEIGHTS, epoch=EPOCH)
     write_events(folder / "tb", EVALUATED, step=EPOCH)
     path = folder.with_name("toy.tar.gz")
     with tarfile.open(path, "w:gz") as archive:
         archive.add(folder, arcname="toy")
+    digest = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    path.with_name("MANIFEST.md").write_text(f"| file | md5 |\n|---|---|\n| `{path.name}` | `{digest}` |\n")
     return path
 
 
@@ -76,7 +79,7 @@ def test_recorded_values_that_the_authors_code_gives_again_are_reproduced(handed
     assert handed.reproduce() == 0
     verdict = handed.read_verdict("evaluation-numeric")
     assert verdict["outcome"] == "REPRODUCED_NUMERIC"
-    facts = {fact["name"]: fact["value"] for fact in verdict["evidence"]}  # type: ignore[index,union-attr]
+    facts = {fact["name"]: fact["value"] for fact in verdict["evidence"]}  # type: ignore[index]
     assert str(facts["runner"]).startswith("the author's code (sha256:")
     assert facts["overlay"] == "train_fn.num_epochs = 1"
     assert str(facts["weights in the run's own checkpoint"]).startswith("equal to the bit")

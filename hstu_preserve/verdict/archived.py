@@ -33,7 +33,8 @@ def judge_archived_resume(
         outcome = Outcome.INCONCLUSIVE
         reason = (
             f"{num_equal} of {len(shared)} losses after {checkpoint} are equal to the bit; that of step {step} is "
-            f"the first that differs ({found[step]:.6g}, recorded {recorded[step]:.6g}): another machine or version"
+            f"the first that differs ({found[step]:.6g}, recorded {recorded[step]:.6g}): another machine, version or "
+            "order of the users, which a store does not keep (hand on the author's own file with --stage)"
         )
     else:
         rest = f"; {len(missing)} recorded steps were not run again" if missing else ""

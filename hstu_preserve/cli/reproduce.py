@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.completion import complete_rungs
+from hstu_preserve.cli.completion import complete_rungs, complete_words
 from hstu_preserve.cli.options import (
     DataOption,
     DeviceOption,
@@ -50,12 +50,58 @@ def command(
             "--max-steps", metavar="K", min=1, help="Resume for so many steps at most. [default: to the run's end]"
         ),
     ] = None,
+    runner: Annotated[
+        str,
+        typer.Option(
+            "--runner",
+            metavar="RUNNER",
+            help="native: this program's code; archived: the code that an archive's own author published.",
+            autocompletion=complete_words("native", "archived"),
+        ),
+    ] = "native",
+    code: Annotated[
+        Path | None,
+        typer.Option("--code", metavar="FILE|DIR", help="The author's code; else what 'download --code' fetched."),
+    ] = None,
+    trust_code: Annotated[
+        str | None,
+        typer.Option("--trust-code", metavar="SHA256", help="Run the code only if this is its digest; read it before."),
+    ] = None,
+    entry: Annotated[
+        str | None, typer.Option("--entry", metavar="PATH", help="The script of the code. [default: main.py]")
+    ] = None,
+    python: Annotated[
+        Path | None,
+        typer.Option("--python", metavar="EXE", help="The interpreter of an environment built for the code."),
+    ] = None,
+    stage: Annotated[
+        list[str] | None,
+        typer.Option("--stage", metavar="SRC=DEST", help="Copy a file or folder to where the code looks for it."),
+    ] = None,
+    overlay: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="'NAME = VALUE'", help="A gin binding that follows the bundle's."),
+    ] = None,
+    env: Annotated[
+        list[str] | None, typer.Option("--env", metavar="NAME=VALUE", help="A variable for the code.")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="MINUTES", min=0.01, help="End a run of the code after it. [default: never]"),
+    ] = None,
+    skip_training: Annotated[
+        bool,
+        typer.Option(
+            help="Let the one epoch of an evaluation train on nothing; else it trains with a learning rate of 0."
+        ),
+    ] = True,
     json: JsonOption = False,
 ) -> None:
     """Run a bundle again and judge its claims, rung by rung.
 
     The bundle is verified first. The exit code is 0 if every required rung holds.
     """
+    from hstu_preserve.archived.settings import AuthorCode, choose_runner
     from hstu_preserve.verbs.reproduce import DEFAULT_RUNGS, reproduce
 
     with spoken() as voice:
@@ -68,6 +114,20 @@ def command(
             md5_list=md5_list,
             output=output,
             max_steps=max_steps,
+            author_code=choose_runner(
+                runner,
+                AuthorCode(
+                    code=code,
+                    trust=trust_code,
+                    entry=entry,
+                    python=python,
+                    stages=tuple(stage or ()),
+                    overlay=tuple(overlay or ()),
+                    environment=tuple(env or ()),
+                    timeout_minutes=timeout,
+                    skips_training=skip_training,
+                ),
+            ),
             voice=voice,
         )
     emit(reproduction, as_json=json)

@@ -3,7 +3,7 @@
 import io
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -42,6 +42,7 @@ class LegacyContents:
         manifest: That manifest; None also where it is no strict JSON.
         manifest_text: Its bytes, if they are strict JSON: a number's printed places are lost in its value.
         chains: Its gin chains.
+        gins: The bytes of its gin files, by path.
         checkpoints: Its checkpoints by name.
         curves: Each tag of its event files.
         evaluated: Every point of the metrics over the test items.
@@ -52,6 +53,7 @@ class LegacyContents:
     manifest: Json
     manifest_text: bytes
     chains: tuple[ShownChain, ...]
+    gins: Mapping[str, bytes]
     checkpoints: tuple[ShownCheckpoint, ...]
     curves: tuple[ShownCurve, ...]
     evaluated: EvaluatedPoints
@@ -98,6 +100,7 @@ class LegacyReading:
             manifest=manifest,
             manifest_text=b"" if path is None or manifest is None else self.manifests[path],
             chains=describe_chains(self.gins, root=find_config_root(self.gins)),
+            gins=self.gins,
             checkpoints=tuple(self.checkpoints),
             curves=tuple(self.curves),
             evaluated=self.evaluated,

@@ -1,5 +1,6 @@
 """Diagnose which commands this machine can run, and say what to install for the others."""
 
+import importlib.util
 import os
 import shlex
 import shutil
@@ -10,11 +11,17 @@ from hstu_preserve.data.finding import STORES_VARIABLE
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.primitives.environment import INSTALL_TORCH, find_torch_problem, installed_versions
 from hstu_preserve.primitives.temporary_folders import list_abandoned_scratch_folders, scratch_folder
-from hstu_preserve.primitives.wording import count
+from hstu_preserve.primitives.wording import count, list_some
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.results import Capability, Diagnosis
 
 TORCH_PAIRS = "torch 2.13 goes with fbgemm-gpu 1.8"
+AUTHOR_MODULES = ("torch", "fbgemm_gpu", "gin", "absl", "pandas", "tensorboard")
+AUTHOR_ENVIRONMENT = (
+    "in an environment of its own with Python 3.11: pip install torch==2.7.1 fbgemm-gpu==1.2.0 torchrec gin-config "
+    "absl-py pandas tensorboard (torch and fbgemm-gpu built for CUDA 12.8); then name its interpreter with --python"
+)
+"""The archive was made with torch 2.7.1+cu128."""
 
 
 def doctor() -> Diagnosis:
@@ -26,6 +33,7 @@ def doctor() -> Diagnosis:
         check_operators(),
         check_gpu(),
         check_stores(),
+        check_author_code(),
         check_temporary_files(),
     )
     return Diagnosis(environment=describe_environment(numerics), capabilities=capabilities)
@@ -87,6 +95,16 @@ def check_stores() -> Capability:
     detail = f"{folder}: no such directory" if folder else f"{STORES_VARIABLE} is not set"
     advice = f"export {STORES_VARIABLE}=FOLDER, or name a store with --data"
     return Capability(name="stores found by name", is_available=False, detail=detail, advice=advice)
+
+
+def check_author_code() -> Capability:
+    """Say whether this interpreter can import what Meta's trainer, and the published archive's, imports."""
+    name = "reproduce --runner archived"
+    missing = [module for module in AUTHOR_MODULES if importlib.util.find_spec(module) is None]
+    if not missing:
+        return Capability(name=name, is_available=True, detail="this interpreter has what it imports", advice=None)
+    detail = f"this interpreter lacks {list_some(missing, at_most=8)}"
+    return Capability(name=name, is_available=False, detail=detail, advice=AUTHOR_ENVIRONMENT)
 
 
 def check_temporary_files() -> Capability:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hstu_preserve.archived.settings import ArchivedSettings, AuthorCode
 from hstu_preserve.bundle.destinations import new_folder
 from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
@@ -17,6 +18,7 @@ from hstu_preserve.legacy.extraction import unpacked_file
 from hstu_preserve.legacy.reported import judge_reported, list_numbers, list_pins
 from hstu_preserve.legacy.verification import inspect_legacy
 from hstu_preserve.library.catalog import find_by_file_name
+from hstu_preserve.library.kept_code import find_code
 from hstu_preserve.library.sources import Form, Source, obtain, obtain_signature
 from hstu_preserve.library.standard_input import choose_list
 from hstu_preserve.library.verification import complete
@@ -45,7 +47,7 @@ DEFAULT_RUNGS = ("evaluation",)
 RECORD_NAME = "reproduction.json"
 
 
-def reproduce(
+def reproduce(  # noqa: PLR0913  # each is an option of the command
     target: str | Path,
     *,
     rungs: Sequence[str] = DEFAULT_RUNGS,
@@ -55,6 +57,7 @@ def reproduce(
     md5_list: str | Path | None = None,
     output: str | Path | None = None,
     max_steps: int | None = None,
+    author_code: AuthorCode | None = None,
     voice: Voice = SILENT,
 ) -> Reproduction:
     """Verify a bundle's bytes and that its parts agree, re-run the given rungs, and compare results with its claims.
@@ -71,13 +74,16 @@ def reproduce(
         output: A new directory for the verdicts, the ranks and the retrained run, which appears when all of them are
             there; None keeps nothing.
         max_steps: How many steps `resume` takes at most; None goes to the run's end.
+        author_code: The code that an archive's author published, which is then run instead of this program's; the
+            output directory is needed, and is there from the beginning.
         voice: Shows progress; before a transfer begins, names the file and its size.
 
     Returns:
         One verdict per rung and claim; `exit_code` is the exit code of the command line.
 
     Raises:
-        UsageError: An unknown rung, a limit for one that was not asked for, or the output is in use.
+        UsageError: An unknown rung, a limit for one that was not asked for, or the output is in use; the author's code
+            is not the trusted one, or nobody trusts it, or a bundle of this program needs none.
         VerificationError: A key was given for a legacy archive.
         ContentError: Data or checkpoint lacks the digest that the bundle gives.
         UnavailableError: No torch, device or data, or the bundle cannot be fetched.
@@ -86,24 +92,21 @@ def reproduce(
     require_alone("reproduce")
     require_known(rungs, max_steps=max_steps)
     with ExitStack() as stack:
-        folder = None if output is None else stack.enter_context(new_folder(output, option="--output"))
+        is_kept = output is not None and author_code is None  # the author's code runs in it, and stays if it fails
+        folder = stack.enter_context(new_folder(output, option="--output")) if output and is_kept else None
         source = obtain(str(target), voice=voice)
         if public_key is not None:
             obtain_signature(source, voice=voice)
-        match source.form:
-            case Form.LEGACY:
-                wish = Wish(rungs=rungs, data=data, device=device, output=folder, md5_list=choose_list(md5_list))
-                judgement = judge_legacy(source, wish, public_key=public_key, voice=voice)
-            case Form.MIGRATED:
-                wish = Wish(rungs=rungs, data=data, device=device, output=folder)
-                judgement = judge_migrated(source, wish, public_key=public_key, voice=voice)
-            case _:
-                from hstu_preserve.reruns.judgement import Rerun, judge_run  # needs PyTorch
-
-                rerun = Rerun(
-                    rungs=rungs, data=data, device=device, public_key=public_key, output=folder, max_steps=max_steps
-                )
-                judgement = judge_run(source, rerun, voice=voice)
+        is_legacy = source.form is Form.LEGACY
+        wish = Wish(
+            rungs=rungs,
+            data=data,
+            device=device,
+            output=folder,
+            md5_list=choose_list(md5_list) if is_legacy else None,
+            code=settle_code(author_code, source, device=device, output=output),
+        )
+        judgement = judge(source, wish, public_key=public_key, max_steps=max_steps, voice=voice)
         reproduction = Reproduction(
             target=source.text,
             path=source.path,
@@ -115,8 +118,9 @@ def reproduce(
             limits=judgement.limits,
             exit_code=choose_exit_code(judgement.verdicts),
         )
-        if folder is not None:
-            write_atomically(folder / RECORD_NAME, reproduction.spelled_as_text().to_json())
+        place = folder if author_code is None else output
+        if place is not None and place.is_dir():
+            write_atomically(place / RECORD_NAME, reproduction.spelled_as_text().to_json())
     return reproduction
 
 
@@ -129,6 +133,43 @@ def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
         raise UsageError("--max-steps: limits the rung 'resume', which was not asked for; add --rung resume")
 
 
+def judge(source: Source, wish: "Wish", *, public_key: Path | None, max_steps: int | None, voice: Voice) -> Judgement:
+    """Return the verdicts on a target of any form."""
+    match source.form:
+        case Form.LEGACY:
+            return judge_legacy(source, wish, public_key=public_key, voice=voice)
+        case Form.MIGRATED:
+            return judge_migrated(source, wish, public_key=public_key, voice=voice)
+        case _:
+            from hstu_preserve.reruns.judgement import Rerun, judge_run  # needs PyTorch
+
+            rerun = Rerun(
+                rungs=wish.rungs,
+                data=wish.data,
+                device=wish.device,
+                public_key=public_key,
+                output=wish.output,
+                max_steps=max_steps,
+            )
+            return judge_run(source, rerun, voice=voice)
+
+
+def settle_code(
+    author_code: AuthorCode | None, source: Source, *, device: str, output: Path | None
+) -> ArchivedSettings | None:
+    """Return how the author's code is to be run, None if this program's is.
+
+    Raises:
+        UsageError: No code is named or found, this program's code made the bundle, or something makes no sense.
+    """
+    if author_code is None:
+        return None
+    if source.form not in {Form.LEGACY, Form.MIGRATED}:
+        raise UsageError(f"{source.text}: a bundle of this program's own code; leave out --runner archived")
+    code = as_path(author_code.code) or find_code(source)
+    return author_code.settle(code=code, device=device, output=output)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Wish:
     """What is asked of an archive that others made.
@@ -139,6 +180,7 @@ class Wish:
         device: `auto`, `cpu` or `cuda`.
         output: The folder for ranks; None keeps nothing.
         md5_list: The list that vouches for the archive; None takes a `MANIFEST.md` beside it.
+        code: The author's code, to be run instead of this program's; None runs this program's.
     """
 
     rungs: Sequence[str]
@@ -146,6 +188,7 @@ class Wish:
     device: str
     output: Path | None
     md5_list: Path | ByteSource | None = None
+    code: ArchivedSettings | None = None
 
 
 def judge_legacy(source: Source, wish: Wish, *, public_key: Path | None, voice: Voice) -> Judgement:
@@ -216,26 +259,31 @@ def rerun_foreign(
 ) -> Judgement:
     """Return the verdicts on the rungs that were asked of an archive that others made.
 
-    Only its weights can be evaluated: its training needs its author's code.
+    This program's code can evaluate its weights; its training needs its author's code.
     """
     others = explain_no_training(target, rungs=wish.rungs)
     nothing = Judgement(title=name, identity=None, verdicts=others)
-    if "evaluation" not in wish.rungs:
+    if wish.code is None and "evaluation" not in wish.rungs:
         return nothing
     if (problem := find_torch_problem()) is not None:
         missing = not_run(Rung.EVALUATION_NUMERIC, f"{problem}, which evaluation needs; {INSTALL_TORCH}")
         return replace(nothing, verdicts=[missing, *others])
-    try:
-        from hstu_preserve.reruns.foreign import ForeignArchive, evaluate_foreign  # needs PyTorch
+    from hstu_preserve.reruns.foreign import ForeignArchive, evaluate_foreign  # needs PyTorch
 
-        archive = ForeignArchive(
-            target=target,
-            name=name,
-            contents=contents,
-            numbers=list_numbers(contents, entry=entry),
-            pinned_by=list_pins(contents, entry=entry),
-            unpack=unpack,
-        )
+    archive = ForeignArchive(
+        target=target,
+        name=name,
+        contents=contents,
+        numbers=list_numbers(contents, entry=entry),
+        pinned_by=list_pins(contents, entry=entry),
+        unpack=unpack,
+    )
+    if wish.code is not None:
+        from hstu_preserve.reruns.author_code import rerun_with_code  # needs PyTorch
+
+        verdicts = rerun_with_code(archive, wish.code, rungs=wish.rungs, data=wish.data, voice=voice)
+        return replace(nothing, verdicts=verdicts, limits=(FOREIGN_LIMIT,))
+    try:
         found = evaluate_foreign(archive, data=wish.data, device=wish.device, output=wish.output, voice=voice)
     except NotRunnableError as why:
         return replace(nothing, verdicts=[not_run(Rung.EVALUATION_NUMERIC, str(why)), *others])

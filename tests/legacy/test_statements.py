@@ -40,6 +40,7 @@ def make_contents(manifest: Json) -> LegacyContents:
         checkpoints=(),
         curves=(),
         evaluated=EvaluatedPoints(),
+        gins={},
         problems=(),
     )
 

@@ -2,8 +2,8 @@
 
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.records.claim import Claim
-from hstu_preserve.records.metric_names import METRIC_NAMES
 
 EVALUATION: dict[str, Json] = {
     "protocol": "upstream",

@@ -23,9 +23,9 @@ from hstu_preserve.gin_recipes.bindings import (
     RecipeBinding,
 )
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.records.claim import ClaimPolicy
 from hstu_preserve.records.manifest import BundleSettings
-from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import Record
 from tools.schemas import read_field_texts

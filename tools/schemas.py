@@ -9,7 +9,7 @@ from itertools import pairwise
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema
 
-from hstu_preserve.data.results import ExportedData, PreparedOrders
+from hstu_preserve.data.results import ExportedData, FetchedData, PreparedOrders
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records import results
 from hstu_preserve.records.catalog import CatalogEntry
@@ -32,7 +32,7 @@ PRINTED_RECORDS: dict[str, type[Record]] = {
     "export-result": results.ExportResult,
     "exported-data": ExportedData,
     "failure": Failure,
-    "fetched-data": results.FetchedData,
+    "fetched-data": FetchedData,
     "key-result": KeyResult,
     "migration-result": results.MigrationResult,
     "pack-result": results.PackResult,

@@ -1,11 +1,29 @@
-"""Record what becomes of data besides a single store: stores in every order, and files that upstream reads."""
+"""Record what becomes of data besides a single store: zips, stores in every order, and files that upstream reads."""
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.numbers import NaturalInt
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.store import TiePolicy
+
+
+class FetchedData(Record):
+    """The zip of a published data set, fetched from its publisher or a mirror."""
+
+    name: str
+    path: Path
+    url: str
+    size: NaturalInt
+    received: NaturalInt
+    """Bytes that came over the network in this call; 0 if the file was here already."""
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    sha256: Sha256
+    is_published_md5: bool
+    """Whether the publisher names an md5 that lasts, with which the file was compared."""
 
 
 class PreparedOrder(Record):

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from hstu_preserve.evaluation.metrics import HIT_RATE_CUTOFFS, NDCG_CUTOFFS
+from hstu_preserve.primitives.metric_names import LIKED_SUFFIX, METRIC_NAMES
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.metric_names import LIKED_SUFFIX, METRIC_NAMES
 
 SLACK = 1e-9
 """Rounding of a mean over users in float64."""

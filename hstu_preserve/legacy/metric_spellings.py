@@ -2,7 +2,7 @@
 
 import re
 
-from hstu_preserve.records.metric_names import EPOCH_TAG, FULL_EPOCH_TAG, METRIC_NAMES
+from hstu_preserve.primitives.metric_names import EPOCH_TAG, FULL_EPOCH_TAG, METRIC_NAMES
 
 NAME_OF_TAG = {re.sub(r"[^-/\w.]", "_", name): name for name in METRIC_NAMES} | {name: name for name in METRIC_NAMES}
 """Older versions of SummaryWriter replace the characters of a tag that are neither letters nor digits."""

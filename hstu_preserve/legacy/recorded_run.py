@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hstu_preserve.legacy.metric_spellings import split_test_tag
-from hstu_preserve.records.metric_names import EPOCH_TAG, FULL_EPOCH_TAG
+from hstu_preserve.primitives.metric_names import EPOCH_TAG, FULL_EPOCH_TAG
 from hstu_preserve.records.shown_legacy import ShownChain, ShownCheckpoint
 from hstu_preserve.verdict.recorded import EvaluationCurve, RecordedPoint, RecordedRun
 

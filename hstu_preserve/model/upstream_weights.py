@@ -86,16 +86,6 @@ def build_for_weights(recipe: Recipe, state: Mapping[str, Tensor], *, source: st
     return build_with_weights(recipe, guess_items(state, source=source), state, source=source)
 
 
-def require_fitting(recipe: Recipe, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Require that a recipe's model takes these weights, without building it or knowing the items behind them.
-
-    Raises:
-        CheckpointError: There is no item table, or names or shapes differ; the first differing tensors are named.
-    """
-    state = unwrap(state)
-    find_fitting(sketch(recipe, guess_items(state, source=source)), state, source=source)
-
-
 def guess_items(state: Mapping[str, Tensor], *, source: str) -> Items:
     """Return as many items, and genres, as unwrapped weights have rows for.
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.primitives.numbers import AnyFloat, NaturalInt, NonNegativeFloat, Probability
-from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
 

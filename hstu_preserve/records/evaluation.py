@@ -7,8 +7,8 @@ from pydantic import AfterValidator, Field
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.primitives.numbers import NaturalInt, Share
-from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
 

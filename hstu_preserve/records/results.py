@@ -1,13 +1,10 @@
 """Record the results of the verbs, which `--json` prints and the Python functions return."""
 
 from pathlib import Path
-from typing import Annotated, Self
-
-from pydantic import Field
+from typing import Self
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
-from hstu_preserve.primitives.numbers import NaturalInt
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
@@ -85,21 +82,6 @@ class ShownRecipe(Record):
     inert: tuple[str, ...]
     gin: str
     """The same recipe as one flat gin text."""
-
-
-class FetchedData(Record):
-    """The zip of a published data set, fetched from its publisher or a mirror."""
-
-    name: str
-    path: Path
-    url: str
-    size: NaturalInt
-    received: NaturalInt
-    """Bytes that came over the network in this call; 0 if the file was here already."""
-    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    sha256: Sha256
-    is_published_md5: bool
-    """Whether the publisher names an md5 that lasts, with which the file was compared."""
 
 
 class StoreResult(Record):

@@ -3,10 +3,10 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from hstu_preserve.data.results import ExportedData, PreparedOrders
+from hstu_preserve.data.results import ExportedData, FetchedData, PreparedOrders
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.results import EvaluationResult, FetchedData, ShownRecipe, StoreResult, TrainingResult
+from hstu_preserve.records.results import EvaluationResult, ShownRecipe, StoreResult, TrainingResult
 from hstu_preserve.report.tables import list_claims, list_fields, list_warnings, new_table
 
 

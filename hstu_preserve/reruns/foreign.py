@@ -20,7 +20,8 @@ from hstu_preserve.evaluation.spread import measure_spread
 from hstu_preserve.gin_recipes.bindings import is_reconstructed
 from hstu_preserve.legacy.contents import LegacyContents
 from hstu_preserve.legacy.recorded_run import describe_run
-from hstu_preserve.model.upstream_weights import count_item_rows, require_fitting, unwrap
+from hstu_preserve.model.recommender import sketch
+from hstu_preserve.model.upstream_weights import count_item_rows, find_fitting, guess_items, unwrap
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import list_some, printable
 from hstu_preserve.records.environment import NumericsRecord
@@ -146,13 +147,16 @@ def ready(archive: ForeignArchive) -> Readied:
     if not chains:
         raise NotRunnableError(explain_no_chain(archive))
     wanted = choose_checkpoint(archive)
+    place = ""
     try:
         with archive.unpack(wanted.path) as path:
+            place = str(path)
             read = read_any_checkpoint(path)
         weights = read.checkpoint.weights
         num_item_rows = count_item_rows(unwrap(weights), source=wanted.path)
     except CheckpointError as error:
-        raise NotRunnableError(f"{error}; {advise_archived(archive)}") from None
+        said = str(error).replace(place, wanted.path) if place else str(error)  # the place is gone with the block
+        raise NotRunnableError(f"{said}; {advise_archived(archive)}") from None
     chain = choose_chain(archive, chains, weights=weights, source=wanted.path)
     assert chain.known_part is not None
     return Readied(chain=chain, recipe=chain.known_part, read=read, num_item_rows=num_item_rows, source=wanted.path)
@@ -217,6 +221,16 @@ def choose_chain(
         f"the weights fit several gin chains ({names}), and none has the archive's name; evaluate with the right one: "
         "unpack the archive, then 'hstu-preserve evaluate --checkpoint FILE --gin FILE --data STORE'"
     )
+
+
+def require_fitting(recipe: Recipe, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Require that a recipe's model takes these weights, without building it or knowing the items behind them.
+
+    Raises:
+        CheckpointError: There is no item table, or names or shapes differ; the first differing tensors are named.
+    """
+    state = unwrap(state)
+    find_fitting(sketch(recipe, guess_items(state, source=source)), state, source=source)
 
 
 def explain_misfit(archive: ForeignArchive, chains: Sequence[ShownChain], problems: Mapping[str, str]) -> str:

@@ -7,8 +7,8 @@ from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.one_evaluation import evaluate_model
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
+from hstu_preserve.primitives.metric_names import EPOCH_TAG, FULL_EPOCH_TAG
 from hstu_preserve.primitives.voice import Voice
-from hstu_preserve.records.metric_names import EPOCH_TAG, FULL_EPOCH_TAG
 from hstu_preserve.records.recipe import EvaluationSettings, Protocol
 from hstu_preserve.runs.opened_run import OpenedRun
 from hstu_preserve.training.checkpoint import read_checkpoint

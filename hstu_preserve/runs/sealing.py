@@ -12,10 +12,10 @@ from hstu_preserve.errors import UsageError
 from hstu_preserve.evaluation.metrics import LIKED_HALF_STARS
 from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.metric_names import LIKED_SUFFIX
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
-from hstu_preserve.records.metric_names import LIKED_SUFFIX
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.records.store import StoreRecord

@@ -5,7 +5,7 @@ from pathlib import Path
 from hstu_preserve.bundle.destinations import require_writable
 from hstu_preserve.data.known_datasets import KnownDataset, find_served_dataset
 from hstu_preserve.data.oddities import list_oddities
-from hstu_preserve.data.results import ExportedData, PreparedOrders
+from hstu_preserve.data.results import ExportedData, FetchedData, PreparedOrders
 from hstu_preserve.data.store import Store, new_store_folder, open_store, verify_store
 from hstu_preserve.errors import UsageError
 from hstu_preserve.primitives.urls import hide_login
@@ -16,7 +16,7 @@ from hstu_preserve.raw_data.preparation import prepare_published
 from hstu_preserve.raw_data.sasrec_format import import_sasrec_format
 from hstu_preserve.raw_data.sasrec_writing import list_reading_problems, locate_upstream, write_sasrec_format
 from hstu_preserve.records.downloads import DigestKind
-from hstu_preserve.records.results import FetchedData, StoreResult
+from hstu_preserve.records.results import StoreResult
 from hstu_preserve.records.store import PREPARED_POLICIES, TiePolicy
 from hstu_preserve.synthetic.stores import (
     DEFAULT_NUM_ITEMS,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hstu_preserve.evaluation.metrics import compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
 from hstu_preserve.evaluation.ranks import UserRanks
-from hstu_preserve.records.metric_names import METRIC_NAMES
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 
 clamped_ranks = st.integers(1, 12) | st.integers(1, MISS) | st.sampled_from((1, 10, 50, 100, 200, 500, 1000, MISS))
 users = st.lists(st.tuples(clamped_ranks, st.integers(1, 10)), min_size=1, max_size=30)

@@ -6,6 +6,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.records.claim import ClaimPolicy, Direction, SelectionRule
 from hstu_preserve.records.components import (
     ActionFusionSettings,
@@ -20,7 +21,6 @@ from hstu_preserve.records.components import (
 )
 from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings
 from hstu_preserve.records.manifest import BundleSettings
-from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.recipe import (
     DatasetSettings,
     EvaluationSettings,

@@ -264,7 +264,7 @@ def test_verbs_for_bundles_name_what_makes_one_of_an_archive(
         assert "a legacy archive; make a bundle of it with 'hstu-preserve migrate'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("verb", [["evaluate"], ["export", "--format", "meta-checkpoint", "--output", "x"]])
+@pytest.mark.parametrize("verb", [["export", "--format", "meta-checkpoint", "--output", "x"]])
 def test_what_needs_a_run_refuses_it_as_it_refuses_a_migrated_one(
     verb: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.records.claim import Claim, ClaimPolicy
-from hstu_preserve.records.metric_names import METRIC_NAMES
 
 POLICY: dict[str, Json] = {
     "name": "headline",

@@ -7,8 +7,8 @@ import pytest
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.metric_names import METRIC_NAMES
 from tests.record_values import EVALUATION
 
 

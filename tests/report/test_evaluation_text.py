@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.records.metric_names import METRIC_NAMES
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.records.results import EvaluationResult
 from hstu_preserve.report.runs import describe_evaluation
 from tests.record_values import EVALUATION

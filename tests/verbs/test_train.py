@@ -16,11 +16,11 @@ from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.bundle.verification import verify_tree
 from hstu_preserve.errors import DataMismatchError, UsageError
 from hstu_preserve.event_files.reader import read_scalars
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.claim import SelectionRule
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import RunRecord
-from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.verification import DeepCheck
 from hstu_preserve.reruns.consistency import check_tree
 from hstu_preserve.training.checkpoint import read_checkpoint

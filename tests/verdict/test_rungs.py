@@ -8,11 +8,11 @@ import pytest
 
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, RankComparison
-from hstu_preserve.records.metric_names import METRIC_NAMES
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
 from hstu_preserve.verdict.resumption import ResumeComparison, judge_resume
 from hstu_preserve.verdict.rungs import (

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hstu_preserve.archived.top_folder import find_top
 from hstu_preserve.bundle.extraction import open_root, write_file
 from hstu_preserve.errors import ContentError, MissingPathError, UnavailableError, UsageError
 from hstu_preserve.legacy.walker import open_legacy
@@ -140,13 +141,6 @@ def find_entry(code: Code, entry: str | None) -> str:
     scripts = [path for path in paths if path.endswith(".py") and path.removeprefix(top).count("/") == 0]
     offer = f"; at its top are {list_some(map(printable, scripts), at_most=6)}" if scripts else ""
     raise UsageError(f"{code.place}: no file {printable(entry or DEFAULT_ENTRY)}; name the script with --entry{offer}")
-
-
-def find_top(paths: list[str]) -> str:
-    """Return the one folder that all files lie in, with a slash, or nothing."""
-    tops = {path.partition("/")[0] + path.partition("/")[1] for path in paths}
-    (top, *others) = tops or {""}
-    return top if not others and top.endswith("/") else ""
 
 
 def require_trusted(code: Code, trusted: str | None, *, plan: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hstu_preserve.archived.code import find_top
+from hstu_preserve.archived.top_folder import find_top
 from hstu_preserve.errors import MissingPathError, UnavailableError, UsageError
 from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.primitives.files import refuse_unwritable

@@ -22,6 +22,7 @@ from hstu_preserve.version import __version__ as __version__
 # Type checkers do not run the table below, so that they are told here; tests/test_api.py holds both equal. `X as X`
 # exports a name. At run time, `import hstu_preserve` must stay fast and import no verb.
 if TYPE_CHECKING:
+    from hstu_preserve.archived.settings import AuthorCode as AuthorCode
     from hstu_preserve.legacy.verification import verify_legacy as verify_legacy
     from hstu_preserve.library.listing import list_experiments as list_experiments
     from hstu_preserve.library.wanted import Wanted as Wanted
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from hstu_preserve.verbs.verify import verify as verify
 
 NAMES_BY_MODULE = {
+    "archived.settings": ("AuthorCode",),
     "legacy.verification": ("verify_legacy",),
     "library.listing": ("list_experiments",),
     "library.wanted": ("Wanted",),

@@ -77,12 +77,12 @@ def test_help_lists_the_verbs() -> None:
     text = pydoc.plain(pydoc.render_doc(hstu_preserve))
     assert {*dir(hstu_preserve)} == {*hstu_preserve.__all__}
     for name in hstu_preserve.MODULE_OF:
-        assert f"{name}(" in text or name == "Wanted"
+        assert f"{name}(" in text or name in {"Wanted", "AuthorCode"}
 
 
 def test_every_record_that_a_verb_returns_has_a_schema() -> None:
     returned: set[type] = set()
-    for name in set(hstu_preserve.MODULE_OF) - {"Wanted", "verify_legacy"}:
+    for name in set(hstu_preserve.MODULE_OF) - {"AuthorCode", "Wanted", "verify_legacy"}:
         hint = typing.get_type_hints(getattr(hstu_preserve, name), vars(results))["return"]
         returned |= set(typing.get_args(hint) or [hint])
     assert returned <= set(PRINTED_RECORDS.values())

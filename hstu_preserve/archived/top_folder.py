@@ -1,4 +1,4 @@
-"""Find the folder that all files of a code archive lie in."""
+"""Find the one folder that an archive of code was made of."""
 
 
 def find_top(paths: list[str]) -> str:

@@ -198,3 +198,13 @@ def test_an_interrupt_ends_every_process_and_keeps_the_reason(handed: Handed, tm
     assert set(list_states(int(group.read_text())) or []) <= {"Z", "X"}
     ended = json.loads((handed.output / "evaluation" / "run.json").read_bytes())["ended"]
     assert ended.startswith("interrupted before it ended")
+
+
+def test_the_code_that_lies_beside_the_bundle_is_taken(handed: Handed) -> None:
+    beside = handed.archive.with_name("toy-code.tar.gz")
+    with tarfile.open(beside, "w:gz") as archive:
+        archive.add(handed.code, arcname="fork")
+    arguments = handed.arguments("--trust-code", describe_code(beside).digest, trusts=False)
+    place = arguments.index("--code")
+    del arguments[place : place + 2]
+    assert main(arguments) == 0

@@ -1,9 +1,16 @@
 """Make the client that asks the Hub, and find the user's token; what the settings spoil is told by its variable."""
 
 import os
+from pathlib import Path
 
-from huggingface_hub import constants, get_token
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled, OIDCError
+from huggingface_hub import constants, get_token, try_to_load_from_cache
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+    OIDCError,
+)
 from huggingface_hub.utils import get_session, httpx  # type: ignore[attr-defined]  # re-exported
 
 from hstu_preserve.errors import UnreachableError
@@ -58,6 +65,15 @@ def find_token() -> str | None:
             "'hf auth login'"
         )
     return token
+
+
+def find_in_client_cache(repository: str, path: str, *, revision: str | None) -> Path | None:
+    """Return a file that the Hub's own client keeps in its cache, None if it does not; nobody is asked."""
+    try:
+        found = try_to_load_from_cache(repository, path, revision=revision)
+    except (HFValidationError, OSError, ValueError):
+        return None
+    return Path(found) if isinstance(found, str) and Path(found).is_file() else None
 
 
 def is_token(text: str) -> bool:

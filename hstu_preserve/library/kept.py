@@ -7,6 +7,7 @@ from hstu_preserve.errors import ContentError, UnavailableError
 from hstu_preserve.hub.cache import Cache, Copy, make_receipt, open_cache
 from hstu_preserve.hub.content_digests import hash_file
 from hstu_preserve.hub.repository import DEFAULT_REVISION
+from hstu_preserve.library.addresses import Address
 from hstu_preserve.records.downloads import DigestKind, Receipt, Snapshot
 
 
@@ -36,6 +37,11 @@ def find_kept(repository: str, path: str, *, revision: str | None) -> Copy | Non
     if fetched:
         raise ContentError(fetched[0].describe_change())
     return None
+
+
+def was_fetched(address: Address) -> bool:
+    """Whether this program fetched a file before, of whatever commit."""
+    return bool(open_cache().list_copies(address.repository, address.path))
 
 
 def find_same(snapshot: Snapshot, path: str) -> Copy | None:

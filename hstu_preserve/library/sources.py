@@ -173,9 +173,12 @@ def obtain(text: str, *, voice: Voice = SILENT) -> Source:
     if isinstance(named, Path):
         require_bundle(named, text=text)
         return look_at(named, text=text)
-    from hstu_preserve.library.remote import bring  # most targets are here
+    from hstu_preserve.library.kept import was_fetched  # most targets are here
+    from hstu_preserve.library.remote import bring
 
     address = locate_bundle(named, text=text)
+    if not was_fetched(address) and (brought := look_at_brought(named, address, voice=voice)) is not None:
+        return brought
     copy = bring(address, voice=voice)
     return replace(look_at(copy.path, text=address.text, copy=copy), entry=entry_of(named))
 
@@ -201,6 +204,8 @@ def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) ->
 
     address = locate_bundle(named, text=text)
     copy = find_kept(address.repository, address.path, revision=address.revision)
+    if copy is None and (brought := look_at_brought(named, address, voice=voice)) is not None:
+        return brought
     if copy is None:
         raise UnavailableError(
             f"{address.text}: its bundle is not on this machine; fetch {address.path} from the Hugging Face Hub "
@@ -210,6 +215,26 @@ def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) ->
     if copy.notice is not None:
         voice.say(copy.notice)
     return replace(look_at(copy.path, text=address.text, copy=copy), entry=entry_of(named))
+
+
+def look_at_brought(named: "Address | CatalogEntry", address: "Address", *, voice: Voice) -> Source | None:
+    """Return a published bundle that another tool brought here, None if none did; it is compared with the catalog.
+
+    Raises:
+        VerificationError: It does not have the digests that the catalog gives.
+    """
+    if entry_of(named) is None:
+        return None
+    from hstu_preserve.library.brought import find_brought
+    from hstu_preserve.library.identities import require_expected
+    from hstu_preserve.library.vouching import find_in_catalog
+
+    path = find_brought(address)
+    if path is None:
+        return None
+    require_expected(path, find_in_catalog(address.repository, address.path), source=address.text)
+    voice.say(f"{address.text}: takes {path}, which is on this machine already")
+    return replace(look_at(path, text=address.text), entry=entry_of(named))
 
 
 def entry_of(named: "Address | CatalogEntry") -> "CatalogEntry | None":

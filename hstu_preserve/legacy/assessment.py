@@ -28,7 +28,7 @@ NOT_CANONICAL = "order, owners and times of the members are not canonical: other
 MD5_ONLY = "md5 is no protection against intent"
 NOT_LISTED = "the members are not listed: that none is missing cannot be known"
 SELF_VOUCHED = "the digests lie in the archive that they vouch for: integrity only"
-NO_RECIPE = "no recipe, data fingerprint or environment in a form that could be re-run"
+NO_RECIPE = "no data fingerprint, no environment, and no claim that was fixed before the run"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +105,7 @@ class Assessment:
             yield from describe_unattributed(str(self.md5_list.path), self.md5_list.digests)
         if self.own.path is not None:
             yield from describe_unattributed(self.own.path, self.own.digests)
-        if self.listed is None and not self.is_vouched:
+        if self.listed is None and not self.is_vouched and self.archive.is_whole:
             yield self.describe_doubt()
 
     def describe_doubt(self) -> str:

@@ -22,9 +22,19 @@ def split_test_tag(tag: str) -> tuple[str, str] | None:
     return prefix, NAME_OF_TAG[name]
 
 
+def names_metric(key: str) -> bool:
+    """Whether a key of somebody else's manifest names a metric, one that is computed here or another."""
+    return MANIFEST_KEY.fullmatch(spell(key)) is not None
+
+
+def spell(key: str) -> str:
+    """Return a key in lower case with `_` between words."""
+    return re.sub(r"[-\s]+", "_", key.casefold())
+
+
 def read_metric_name(key: str) -> str | None:
     """Return the metric that a key of somebody else's manifest plainly means, None if there is none."""
-    found = MANIFEST_KEY.fullmatch(re.sub(r"[-\s]+", "_", key.casefold()))
+    found = MANIFEST_KEY.fullmatch(spell(key))
     if found is None:
         return None
     family = FAMILY.get(found["family"], found["family"])

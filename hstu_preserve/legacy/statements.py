@@ -1,11 +1,10 @@
 """List the values that a legacy archive states, by subject, each with the place it was read at."""
 
-import re
 from collections.abc import Callable, Iterator
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.contents import LegacyContents
-from hstu_preserve.legacy.metric_spellings import split_test_tag
+from hstu_preserve.legacy.metric_spellings import names_metric, spell, split_test_tag
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.numbers import LARGEST_FLOAT
@@ -32,7 +31,6 @@ SUBJECT_OF_KEY = {
     "citation": Subject.CITATION,
 }
 """Keys of a JSON manifest of unknown schema whose meaning is plain, in lower case with `_` between words."""
-METRIC_KEY = re.compile(r"(?:ndcg|hr|hit_rate|recall|mrr)(?:[@_][0-9]{1,4})?")
 
 SETTING_OF_BINDING: dict[str, tuple[Subject, Callable[[Recipe], Scalar | None]]] = {
     "train_fn.dataset_name": (Subject.DATASET, lambda recipe: recipe.dataset.name),
@@ -136,11 +134,10 @@ def find_manifest_values(value: Json, *, pointer: str, key: str, file: str) -> I
 
 def choose_subject(key: str, value: Scalar) -> Subject | None:
     """Return what a key and its value are about, None if that is not plain."""
-    word = re.sub(r"[-\s]+", "_", key.casefold())
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if METRIC_KEY.fullmatch(word):
+    if names_metric(key):
         return Subject.METRIC if is_number else None
-    return SUBJECT_OF_KEY.get(word)
+    return SUBJECT_OF_KEY.get(spell(key))
 
 
 def find_bindings(chain: ShownChain) -> Iterator[Statement]:

@@ -1,8 +1,7 @@
 """Evaluate the weights of an archive that somebody else made, on each store that they fit, and judge them."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -18,8 +17,7 @@ from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.evaluation.spread import measure_spread
 from hstu_preserve.gin_recipes.bindings import is_reconstructed
-from hstu_preserve.legacy.contents import LegacyContents
-from hstu_preserve.legacy.recorded_run import describe_run
+from hstu_preserve.legacy.foreign_archive import ForeignArchive
 from hstu_preserve.model.recommender import sketch
 from hstu_preserve.model.upstream_weights import count_item_rows, find_fitting, guess_items, unwrap
 from hstu_preserve.primitives.voice import Voice
@@ -34,36 +32,8 @@ from hstu_preserve.reruns.foreign_stores import find_stores
 from hstu_preserve.training.checkpoint import Checkpoint
 from hstu_preserve.training.foreign_checkpoint import AnyCheckpoint, read_any_checkpoint
 from hstu_preserve.verdict.foreign import ForeignEvidence, Found, judge_foreign, measure
-from hstu_preserve.verdict.recorded import RecordedRun, ReportedNumber
 
 RANKS_NAME = "ranks.npz"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ForeignArchive:
-    """A legacy archive, or the bundle that it became, whose bytes were compared.
-
-    Attributes:
-        target: As the user typed it, for commands to type next.
-        name: Of the archive's file, without its suffix.
-        contents: What its files say.
-        numbers: What is reported of it.
-        pinned_by: By fingerprint of a store, who says that it is the data.
-        unpack: Gives the file that a path in the archive names, for as long as a block lasts.
-    """
-
-    target: str
-    name: str
-    contents: LegacyContents
-    numbers: Sequence[ReportedNumber]
-    pinned_by: dict[str, str]
-    unpack: Callable[[str], AbstractContextManager[Path]]
-
-    @property
-    def run(self) -> RecordedRun:
-        """What it holds of its own run."""
-        contents = self.contents
-        return describe_run(contents.evaluated, chains=contents.chains, checkpoints=contents.checkpoints)
 
 
 @dataclass(frozen=True, kw_only=True)

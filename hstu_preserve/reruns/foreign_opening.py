@@ -1,21 +1,18 @@
 """Open an archive that somebody else made, or the bundle that it became, for its weights to be evaluated."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.errors import VerificationError
 from hstu_preserve.legacy.consistency import read_migrated_tree
-from hstu_preserve.legacy.extraction import unpacked_file
-from hstu_preserve.legacy.reported import list_numbers, list_pins
+from hstu_preserve.legacy.foreign_archive import ForeignArchive, take_legacy, take_migrated
 from hstu_preserve.legacy.verification import inspect_legacy
 from hstu_preserve.library.catalog import find_by_file_name
 from hstu_preserve.library.sources import Form, Source
 from hstu_preserve.library.verification import complete
-from hstu_preserve.primitives.archive_names import strip_suffix
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.contents import describe_findings
-from hstu_preserve.reruns.foreign import ForeignArchive
 
 
 @contextmanager
@@ -33,16 +30,8 @@ def open_foreign(source: Source, *, voice: Voice) -> Iterator[ForeignArchive]:
         if not verification.ok:
             raise VerificationError(verification.describe(), findings=verification.findings)
         migrated = read_migrated_tree(tree)
-        name = migrated.manifest.source.name
-        entry = source.entry or find_by_file_name(name)
-        yield ForeignArchive(
-            target=source.text,
-            name=strip_suffix(name),
-            contents=migrated.contents,
-            numbers=list_numbers(migrated.contents, entry=entry),
-            pinned_by=list_pins(migrated.contents, entry=entry),
-            unpack=lambda path: nullcontext(migrated.locate(path)),
-        )
+        entry = source.entry or find_by_file_name(migrated.manifest.source.name)
+        yield take_migrated(migrated, target=source.text, entry=entry)
 
 
 def inspect(source: Source, *, voice: Voice) -> ForeignArchive:
@@ -56,13 +45,6 @@ def inspect(source: Source, *, voice: Voice) -> ForeignArchive:
     inspected = inspect_legacy(path, entry=entry, voice=voice)
     verification = inspected.verification
     if verification.findings:
-        headline = f"{path}: not what its lists say, so that nothing of it is evaluated"
+        headline = f"{path}: damaged, or not what its lists say; nothing of it is evaluated"
         raise VerificationError(describe_findings(headline, verification.findings), findings=verification.findings)
-    return ForeignArchive(
-        target=source.text,
-        name=strip_suffix(path.name),
-        contents=inspected.contents,
-        numbers=list_numbers(inspected.contents, entry=entry),
-        pinned_by=list_pins(inspected.contents, entry=entry),
-        unpack=lambda wanted: unpacked_file(path, wanted, verification=verification, voice=voice),
-    )
+    return take_legacy(inspected, path, target=source.text, entry=entry, voice=voice)

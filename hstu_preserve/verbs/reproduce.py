@@ -1,7 +1,7 @@
 """Run a bundle again and judge, rung by rung, whether its claims hold."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,22 +13,19 @@ from hstu_preserve.compute.machine import describe_environment
 from hstu_preserve.compute.processes import require_alone
 from hstu_preserve.errors import NotRunnableError, UsageError, VerificationError
 from hstu_preserve.legacy.consistency import check_migrated_tree, read_migrated_tree
-from hstu_preserve.legacy.contents import LegacyContents
-from hstu_preserve.legacy.extraction import unpacked_file
-from hstu_preserve.legacy.reported import judge_reported, list_numbers, list_pins
+from hstu_preserve.legacy.foreign_archive import ForeignArchive, take_legacy, take_migrated
+from hstu_preserve.legacy.reported import judge_reported
 from hstu_preserve.legacy.verification import inspect_legacy
 from hstu_preserve.library.catalog import find_by_file_name
 from hstu_preserve.library.kept_code import find_code
 from hstu_preserve.library.sources import Form, Source, obtain, obtain_signature
 from hstu_preserve.library.standard_input import choose_list
 from hstu_preserve.library.verification import complete
-from hstu_preserve.primitives.archive_names import strip_suffix
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.environment import INSTALL_TORCH, find_torch_problem
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.signature import LEGACY_UNSIGNED
 from hstu_preserve.records.verdict import Rung
@@ -206,15 +203,8 @@ def judge_legacy(source: Source, wish: Wish, *, public_key: Path | None, voice: 
     verdicts = [judge_legacy_bytes(verification), *verification.recorded]
     if verification.findings:
         return Judgement(title=source.title, identity=None, verdicts=verdicts)
-    found = rerun_foreign(
-        inspected.contents,
-        target=source.text,
-        name=strip_suffix(source.path.name),
-        unpack=lambda path: unpacked_file(source.path, path, verification=verification, voice=voice),
-        entry=entry,
-        wish=wish,
-        voice=voice,
-    )
+    archive = take_legacy(inspected, source.path, target=source.text, entry=entry, voice=voice)
+    found = rerun_foreign(archive, wish, voice=voice)
     return replace(found, title=source.title, verdicts=[*verdicts, *found.verdicts])
 
 
@@ -229,60 +219,35 @@ def judge_migrated(source: Source, wish: Wish, *, public_key: Path | None, voice
             migrated = read_migrated_tree(tree)
             checks = check_migrated_tree(migrated)
             verdicts.append(judge_consistency(checks, subject=None))
-            name = migrated.manifest.source.name
-            entry = source.entry or find_by_file_name(name)
+            entry = source.entry or find_by_file_name(migrated.manifest.source.name)
             verdicts += judge_reported(migrated.contents, entry=entry)
             if all(check.passed for check in checks):
-                found = rerun_foreign(
-                    migrated.contents,
-                    target=source.text,
-                    name=strip_suffix(name),
-                    unpack=lambda path: nullcontext(migrated.locate(path)),
-                    entry=entry,
-                    wish=wish,
-                    voice=voice,
-                )
+                archive = take_migrated(migrated, target=source.text, entry=entry)
+                found = rerun_foreign(archive, wish, voice=voice)
             else:
                 found = replace(found, verdicts=explain_contradiction(rungs=wish.rungs))
     return replace(found, title=source.title, identity=verification.identity, verdicts=[*verdicts, *found.verdicts])
 
 
-def rerun_foreign(
-    contents: LegacyContents,
-    *,
-    target: str,
-    name: str,
-    unpack: Callable[[str], AbstractContextManager[Path]],
-    entry: CatalogEntry | None,
-    wish: Wish,
-    voice: Voice,
-) -> Judgement:
+def rerun_foreign(archive: ForeignArchive, wish: Wish, *, voice: Voice) -> Judgement:
     """Return the verdicts on the rungs that were asked of an archive that others made.
 
     This program's code can evaluate its weights; its training needs its author's code.
     """
-    others = explain_no_training(target, rungs=wish.rungs)
-    nothing = Judgement(title=name, identity=None, verdicts=others)
+    others = explain_no_training(archive.target, rungs=wish.rungs)
+    nothing = Judgement(title=archive.name, identity=None, verdicts=others)
     if wish.code is None and "evaluation" not in wish.rungs:
         return nothing
     if (problem := find_torch_problem()) is not None:
         missing = not_run(Rung.EVALUATION_NUMERIC, f"{problem}, which evaluation needs; {INSTALL_TORCH}")
         return replace(nothing, verdicts=[missing, *others])
-    from hstu_preserve.reruns.foreign import ForeignArchive, evaluate_foreign  # needs PyTorch
-
-    archive = ForeignArchive(
-        target=target,
-        name=name,
-        contents=contents,
-        numbers=list_numbers(contents, entry=entry),
-        pinned_by=list_pins(contents, entry=entry),
-        unpack=unpack,
-    )
     if wish.code is not None:
         from hstu_preserve.reruns.author_code import rerun_with_code  # needs PyTorch
 
         verdicts = rerun_with_code(archive, wish.code, rungs=wish.rungs, data=wish.data, voice=voice)
         return replace(nothing, verdicts=verdicts, limits=(FOREIGN_LIMIT,))
+    from hstu_preserve.reruns.foreign import evaluate_foreign  # needs PyTorch
+
     try:
         found = evaluate_foreign(archive, data=wish.data, device=wish.device, output=wish.output, voice=voice)
     except NotRunnableError as why:

@@ -310,7 +310,7 @@ def test_what_is_no_legacy_archive_is_a_usage_error(tmp_path: Path) -> None:
         ("tree", "a directory"): 2,
         ("absent.tar.gz", "no such file"): 2,
         ("junk.tar.gz", "junk.tar.gz"): 3,
-        ("iter8-exp4-SOTA", "not on this machine"): 4,
+        ("iter8-exp1-HardNeg", "not on this machine"): 4,
         ("iter8-exp4-SOTA.tar.gz", "b.tar.gz: exists"): 2,
     }
     for (target, says), exit_code in attempts.items():

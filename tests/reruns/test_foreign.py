@@ -128,6 +128,21 @@ def test_a_homonym_is_never_taken_for_the_author_s_component(author: Author, tmp
     assert judge(author, tmp_path / "b", stores).outcome is Outcome.INCONCLUSIVE
 
 
+def test_printed_digits_alone_never_confirm_a_homonym(author: Author, tmp_path: Path, stores: Path) -> None:
+    # It acts in training alone, so that every figure comes out.
+    author.more_gin = (
+        "train_fn.sampling_strategy = 'local'\nhard_negatives.fraction = 0.5\nhard_negatives.pool_size = 8\n"
+    )
+    verdict = judge(author, tmp_path / "a", stores)
+    assert verdict.outcome is Outcome.REPRODUCED_NUMERIC
+    assert "our reading of names whose code was never published: hard_negatives.fraction" in verdict.reason
+    author.has_events = False
+    verdict = judge(author, tmp_path / "b", stores)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "came out to the printed digits" in verdict.reason
+    assert "hard_negatives.fraction" in verdict.reason
+
+
 def test_tensors_without_a_place_are_named_with_the_command_to_type(
     author: Author, tmp_path: Path, stores: Path
 ) -> None:

@@ -4,7 +4,8 @@ Usage: python -m benchmarks.gpu_check        (torch 2.11 or newer with CUDA; not
 
 Prints, and writes to `benchmarks/results/gpu.json`: users whose rank moved between CPU and GPU on the sample's
 checkpoint, whether two GPU trainings of the sample end in one state, whether one that was cut off and resumed does,
-what several GPUs change of its losses, and seconds per training step at the ml-20m shape.
+what several GPUs change of its losses, seconds per training step at the ml-20m shape, and how far the gradient of a
+small table is from its value in double precision.
 """
 
 import contextlib
@@ -25,6 +26,8 @@ from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.evaluation.ranks import compare_ranks, read_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.kernels.small_table import add_up
+from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.runs.durability import Durability
@@ -117,6 +120,24 @@ def compare_processes(work: Path) -> dict[str, float] | str:
     }
 
 
+def compare_small_table() -> dict[str, float | bool]:
+    """Return error and milliseconds of a small table's gradient, for as many gaps of time as a step of ml-20m has."""
+    generator = torch.Generator(device="cuda").manual_seed(1)
+    index = torch.randint(NUM_TIME_BUCKETS + 1, (128, 211, 211), device="cuda", generator=generator)
+    value = torch.randn(index.shape, device="cuda", generator=generator)
+    sums = [add_up(value, index, num_entries=NUM_TIME_BUCKETS + 1) for _ in range(2)]
+    exact = torch.zeros_like(sums[0], dtype=torch.float64).index_add_(0, index.flatten(), value.flatten().double())
+    start = time.perf_counter()
+    for _ in range(STEPS):
+        add_up(value, index, num_entries=NUM_TIME_BUCKETS + 1)
+    torch.cuda.synchronize()
+    return {
+        "relative_error": float((sums[0] - exact).norm() / exact.norm()),
+        "same_bits": torch.equal(*sums),
+        "milliseconds": round((time.perf_counter() - start) / STEPS * 1000, 4),
+    }
+
+
 def read_state(run: Path) -> str:
     """Return the digest of a run's final state."""
     return ResultsRecord.from_json((run / METRICS).read_bytes(), source=METRICS).state_sha256
@@ -161,6 +182,7 @@ def main() -> int:
             "training_cut_off_and_resumed": compare_resumption(work),
             "training_on_several": compare_processes(work),
             "ml_20m_shape": time_steps(work),
+            "gradient_of_a_small_table": compare_small_table(),
             "machine": machine_facts(),
         }
     print(json.dumps(record, indent=2))

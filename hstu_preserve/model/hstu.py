@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hstu_preserve.kernels.small_table import look_up
 from hstu_preserve.model.heads import split_heads
 from hstu_preserve.model.jagged import JaggedOperators
 from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
@@ -57,7 +58,7 @@ class RelativeBias(nn.Module):
     def forward(self, bucket_BNM: Tensor) -> Tensor:
         """Return bias_BNM for `bucket_BNM` (int64, 0…128)."""
         position_bias_NM = self.position_weight.unfold(0, self.padded_length, 1).flip(0)
-        time_bias_BNM = self.time_weight.index_select(0, bucket_BNM.flatten()).view(bucket_BNM.shape)
+        time_bias_BNM = look_up(self.time_weight, bucket_BNM)
         return position_bias_NM + time_bias_BNM
 
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from hstu_preserve.kernels.small_table import look_up
 from hstu_preserve.model.heads import split_heads
 from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
 from hstu_preserve.records.encoders import HstuTfSettings
@@ -59,7 +60,7 @@ class WindowBias(nn.Module):
     def forward(self, bucket_BTS: Tensor) -> Tensor:
         """Return bias_BTS for `bucket_BTS` (int64, 0…128)."""
         position_bias_TS = self.position_weight[1:].unfold(0, self.length, 1).flip(1)
-        time_bias_BTS = self.time_weight.index_select(0, bucket_BTS.flatten()).view(bucket_BTS.shape)
+        time_bias_BTS = look_up(self.time_weight, bucket_BTS)
         return position_bias_TS + time_bias_BTS
 
 

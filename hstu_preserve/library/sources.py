@@ -189,12 +189,42 @@ def require_bundle(path: Path, *, text: str) -> None:
         raise UsageError(f"{text}: a recipe without a bundle; make one with 'hstu-preserve train {text}'")
 
 
-def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) -> Source:
-    """Return the copy of a published bundle that was fetched before; say if it is of another commit.
+def find_bundle(source: Source, *, voice: Voice) -> Source | None:
+    """Return the bundle of a catalog entry if it is on this machine, None if it is not, or if it has none.
 
     Raises:
-        UnavailableError: There is none.
+        VerificationError: The copy does not have the digests that the catalog gives now.
+        ContentError: The copy was changed since it was fetched.
+    """
+    entry = source.entry
+    if entry is None or entry.bundle is None:
+        return None
+    return find_copy(entry, locate_bundle(entry, text=source.text), voice=voice)
+
+
+def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) -> Source:
+    """Return the bundle of a catalog entry or an address as it is on this machine.
+
+    Raises:
+        UnavailableError: It is not.
         UsageError: It has no bundle at all.
+        VerificationError: The copy does not have the digests that the catalog gives now.
+        ContentError: The copy was changed since it was fetched.
+    """
+    address = locate_bundle(named, text=text)
+    found = find_copy(named, address, voice=voice)
+    if found is None:
+        raise UnavailableError(
+            f"{address.text}: its bundle is not on this machine; fetch {address.path} from the Hugging Face Hub "
+            f"repository {address.repository} with 'hstu-preserve download {address.text}'"
+        )
+    return found
+
+
+def find_copy(named: "Address | CatalogEntry", address: "Address", *, voice: Voice) -> Source | None:
+    """Return the copy of a published bundle that was fetched before, by whatever tool; say if it is of another commit.
+
+    Raises:
         VerificationError: The copy does not have the digests that the catalog gives now.
         ContentError: The copy was changed since it was fetched.
     """
@@ -202,15 +232,9 @@ def look_at_copy(named: "Address | CatalogEntry", *, text: str, voice: Voice) ->
     from hstu_preserve.library.kept import find_kept  # most targets are no copies
     from hstu_preserve.library.vouching import find_in_catalog
 
-    address = locate_bundle(named, text=text)
     copy = find_kept(address.repository, address.path, revision=address.revision)
-    if copy is None and (brought := look_at_brought(named, address, voice=voice)) is not None:
-        return brought
     if copy is None:
-        raise UnavailableError(
-            f"{address.text}: its bundle is not on this machine; fetch {address.path} from the Hugging Face Hub "
-            f"repository {address.repository} with 'hstu-preserve download {address.text}'"
-        )
+        return look_at_brought(named, address, voice=voice)
     require_expected(copy.path, find_in_catalog(address.repository, address.path), source=address.text)
     if copy.notice is not None:
         voice.say(copy.notice)

@@ -14,7 +14,7 @@ from hstu_preserve.records.manifest import BundleSettings, Manifest, MigratedMan
 from hstu_preserve.records.migration import LegacySource, Statement
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import CheckedRecord, Record
-from hstu_preserve.records.shown_legacy import ShownBinding
+from hstu_preserve.records.shown_legacy import ShownBinding, ShownLegacy
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verdict import Verdict
 
@@ -37,15 +37,6 @@ class CatalogListing(Record):
     """Ids of recipes that come with the program and of which no number was published: the controls."""
 
 
-class ShownEntry(Record):
-    """A catalog entry."""
-
-    target: str
-    entry: CatalogEntry
-    gain: float | None
-    compared_with: CatalogEntry | None
-
-
 class ShownBundle(Record):
     """A bundle or run directory, as its manifest describes it; its bytes were not verified."""
 
@@ -66,6 +57,17 @@ class ShownMigrated(Record):
     """Where it is: a path here, or an address on the Hub."""
     identity: Sha256
     manifest: MigratedManifest
+
+
+class ShownEntry(Record):
+    """A catalog entry."""
+
+    target: str
+    entry: CatalogEntry
+    gain: float | None
+    compared_with: CatalogEntry | None
+    here: ShownBundle | ShownMigrated | ShownLegacy | None
+    """Its bundle as it is on this machine, fetched before or brought by another tool; None if it is not."""
 
 
 class ShownRecipe(Record):

@@ -87,4 +87,5 @@ def describe_entry(entry: CatalogEntry, record: ShownEntry) -> dict[str, str]:
     if entry.bundle is not None:
         digest = f"sha256 {entry.bundle.sha256}" if entry.bundle.sha256 else "digest never seen"
         fields["bundle"] = f"{entry.bundle.path} in {entry.bundle.repository} on the Hugging Face Hub ({digest})"
+        fields["on this machine"] = "as shown below" if record.here else f"no; hstu-preserve download {entry.id}"
     return fields

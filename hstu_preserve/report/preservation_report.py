@@ -30,8 +30,8 @@ DATA_NOTES = """\
 ## Data
 
 * A store is named by its *fingerprint*: the sha256 over the digests of its arrays. No number is compared without one.
-* Order among equal timestamps is explicit (`stable`, `item_id` or `imported`). Upstream's preprocessing sorts with an
-  unstable sort, so that the held-out item of some users depends on the machine.
+* Order among equal timestamps is explicit (`stable`, `item_id`, one of NumPy's four, or `imported`). Upstream's
+  preprocessing sorts with an unstable sort, so that the held-out item of some users depends on the machine.
 * MovieLens is not redistributed: a bundle names it by fingerprint, and only synthetic data travels inside one."""
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from hstu_preserve.records.downloads import DownloadReport
 from hstu_preserve.records.legacy import LegacyVerification
 from hstu_preserve.records.record import Record
-from hstu_preserve.records.results import Diagnosis, ReportResult
+from hstu_preserve.records.results import Diagnosis, ReportResult, ShownEntry
 from hstu_preserve.records.verification import Verification, VerificationReport
 from hstu_preserve.report import bundles, catalog, legacy, reproduction, runs
 from hstu_preserve.report.downloads import list_download
@@ -27,7 +27,6 @@ def render(record: Record) -> RenderableType:
 
 DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
     catalog.describe_listing,
-    catalog.describe_shown_entry,
     bundles.describe_shown_bundle,
     bundles.describe_diff,
     bundles.describe_packed,
@@ -50,6 +49,13 @@ DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
 )
 for described in DESCRIBED_ELSEWHERE:
     render.register(described)
+
+
+@render.register
+def render_entry(record: ShownEntry) -> RenderableType:
+    """A catalog entry, and its bundle if that is on this machine."""
+    entry = catalog.describe_shown_entry(record)
+    return entry if record.here is None else Group(entry, Text(), render(record.here))
 
 
 @render.register

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from hstu_preserve.bundle.results import read_results
-from hstu_preserve.errors import UsageError
+from hstu_preserve.errors import ContentError, UnavailableError, UsageError
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.listing import find_gain
-from hstu_preserve.library.sources import Form, Source, find
+from hstu_preserve.library.sources import Form, Source, find, find_bundle
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.file_kinds import BEGINNING_BYTES, is_text
 from hstu_preserve.primitives.files import open_stream
@@ -41,18 +41,23 @@ def show(
     source = find(str(target), voice=voice)
     match source.form:
         case Form.ENTRY:
-            return show_entry(source)
+            return show_entry(source, voice=voice)
         case Form.RECIPE:
             return show_recipe(source, gin_root=gin_root)
-        case Form.LEGACY:
-            assert source.content is not None
-            return show_legacy(source.content, target=source.text)
         case _:
-            return show_bundle(source)
+            return show_content(source)
 
 
-def show_entry(source: Source) -> ShownEntry:
-    """Return a catalog entry with its gain over the row it is compared with."""
+def show_content(source: Source) -> ShownBundle | ShownMigrated | ShownLegacy:
+    """Return what a bundle, a run directory or a legacy archive holds."""
+    if source.form is not Form.LEGACY:
+        return show_bundle(source)
+    assert source.content is not None
+    return show_legacy(source.content, target=source.text)
+
+
+def show_entry(source: Source, *, voice: Voice) -> ShownEntry:
+    """Return a catalog entry with its gain over the row it is compared with, and its bundle if that is here."""
     assert source.entry is not None
     catalog = read_catalog()
     return ShownEntry(
@@ -60,7 +65,18 @@ def show_entry(source: Source) -> ShownEntry:
         entry=source.entry,
         gain=find_gain(source.entry, catalog),
         compared_with=catalog.get(source.entry.compared_with or ""),
+        here=show_here(source, voice=voice),
     )
+
+
+def show_here(source: Source, *, voice: Voice) -> ShownBundle | ShownMigrated | ShownLegacy | None:
+    """Return an entry's bundle if it is on this machine; say why it cannot be shown if so."""
+    try:
+        found = find_bundle(source, voice=voice)
+        return None if found is None else show_content(found)
+    except (ContentError, UnavailableError) as error:  # the entry itself is shown all the same
+        voice.say(f"{source.text}: its bundle on this machine cannot be shown: {error}")
+        return None
 
 
 def show_bundle(source: Source) -> ShownBundle | ShownMigrated:

@@ -1,6 +1,7 @@
 """What another tool brought of a published experiment is taken, compared, and not fetched again."""
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,32 @@ def test_it_is_taken_and_nobody_is_asked(bring, hub: LocalHub, program: Program)
     judged = program.run("reproduce", ID)
     assert judged.returncode == 6, judged.stderr
     assert not hub.requests
+
+
+@pytest.mark.parametrize("bring", [bring_into_folder, bring_into_cache])
+def test_it_is_shown_below_its_entry(bring, hub: LocalHub, program: Program) -> None:  # type: ignore[no-untyped-def]
+    before = program.run("show", ID)
+    assert "on this machine no; hstu-preserve download iter8-exp4-SOTA" in " ".join(before.stdout.split())
+    bring(program)
+    shown = program.run("show", ID)
+    assert shown.returncode == 0, shown.stderr
+    words = " ".join(shown.stdout.split())
+    assert "catalog entry iter8-exp4-SOTA" in words
+    assert "on this machine as shown below" in words
+    assert f"legacy archive {ID}" in words.partition("as shown below")[2]
+    record = json.loads(program.run("show", ID, "--json").stdout)
+    assert record["entry"]["id"] == ID
+    assert any(file["path"].endswith(".gin") for file in record["here"]["files"])
+    assert not hub.requests
+
+
+def test_one_that_cannot_be_read_hides_no_entry(program: Program) -> None:
+    path = bring_into_folder(program)
+    path.write_bytes(path.read_bytes()[:1000])
+    shown = program.run("show", ID)
+    assert shown.returncode == 0
+    assert "catalog entry" in shown.stdout
+    assert f"{ID}: its bundle on this machine cannot be shown" in shown.stderr
 
 
 def test_one_that_differs_from_its_list_is_refused(hub: LocalHub, program: Program) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.library.catalog import read_catalog
+from hstu_preserve.records.catalog import CatalogEntry
 from tests.corpus.legacy.generators import ARCHIVE_NAME, Case, build
 from tests.hub.conftest import REPOSITORY, Program
 from tests.hub.faults import Fault
 from tests.hub.local_hub import LocalHub
+from tests.legacy.published_layout import Layout, report_as, rising_curve
 
 CODE_NAME = "hstu-iter78-code.tar.gz"
 IDS = [one.id for one in read_catalog().values() if one.bundle is not None and one.bundle.repository == REPOSITORY]
@@ -65,6 +67,39 @@ def test_all_of_it_is_fetched_verified_and_shown(hub: LocalHub, program: Program
         assert shown.returncode == 0
         assert "PRISM.mode" in shown.stdout
         assert name.removesuffix(".tar.gz") in shown.stdout.replace(name, "")  # what its own gin says
+
+
+def make_archive_with_curve(folder: Path, *, entry: CatalogEntry) -> bytes:
+    """Return an archive whose event file holds the number that was published of it."""
+    (claim,) = (one for one in entry.claims if one.metric == "ndcg@10")
+    curve = rising_curve(end=claim.value + 1e-5, epochs=101)
+    manifest = report_as(f"{claim.value:.4f}")
+    return Layout(manifest=manifest, events={1_700_000_000: curve}).write(folder / "x.tar.gz").read_bytes()
+
+
+def test_all_eight_stand_in_one_table(hub: LocalHub, program: Program, tmp_path: Path) -> None:
+    archives = {f"{one}.tar.gz": make_archive_with_curve(tmp_path / one, entry=read_catalog()[one]) for one in IDS}
+    edited = report_as("0.1939")
+    archives[f"{IDS[2]}.tar.gz"] = Layout(manifest=edited).write(tmp_path / "edited" / "x.tar.gz").read_bytes()
+    listing = "".join(f"{hashlib.md5(content).hexdigest()}  {name}\n" for name, content in archives.items())
+    hub.add(REPOSITORY, {**archives, "MANIFEST.md": listing.encode()})
+    assert program.run("download", "--all").returncode == 0
+    hub.requests.clear()
+    reported = program.run("report", *IDS)
+    assert reported.returncode == 5  # one number is not what its run wrote down
+    assert all(one.origin == "hub" for one in hub.requests)  # asked for the present commit, and no file is sent
+    text = (program.folder / "PRESERVATION_REPORT.md").read_text()
+    table = text.partition("### Archives of others, ndcg@10")[2].partition("###")[0]
+    rows = {row.split("|")[1].strip(): row for row in table.splitlines() if row.startswith("| iter")}
+    assert sorted(rows) == sorted(IDS)
+    for one, row in rows.items():
+        claim = next(claim for claim in read_catalog()[one].claims if claim.metric == "ndcg@10")
+        if one != IDS[2]:
+            assert f"| {claim.value:.4f} | {claim.value + 1e-5:.6f} (epoch 100, one of 101) |" in row
+        assert ("recorded NOT_REPRODUCED" if one == IDS[2] else "recorded REPRODUCED_NUMERIC") in row
+    published = text.partition('### The archive "HSTU iter7')[2].partition("###")[0]
+    assert "never seen here" not in published
+    assert published.count("recorded") == 8
 
 
 def test_without_code_the_code_archive_stays_there(hub: LocalHub, program: Program, files: dict[str, bytes]) -> None:

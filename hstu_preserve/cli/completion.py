@@ -53,3 +53,10 @@ def complete_policies(incomplete: str) -> list[str]:
     from hstu_preserve.records.store import PREPARED_POLICIES
 
     return begin_with(incomplete, PREPARED_POLICIES)
+
+
+def complete_metrics(incomplete: str) -> list[str]:
+    """Return the metrics that every run records."""
+    from hstu_preserve.primitives.metric_names import METRIC_NAMES
+
+    return begin_with(incomplete, METRIC_NAMES)

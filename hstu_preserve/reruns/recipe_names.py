@@ -1,0 +1,43 @@
+"""Name recipes that are compared, so that each is told from the others by what it has otherwise."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from hstu_preserve.gin_recipes.differences import list_differences, list_settings
+from hstu_preserve.primitives.wording import list_some
+from hstu_preserve.studies.comparison import Group, StudiedRun, without_seed
+
+NOT_READ = "not read"
+MAX_SETTINGS = 3
+
+
+def name_recipes(groups: Sequence[Sequence[StudiedRun]], *, baseline: int) -> list[Group]:
+    """Return the groups with names: the author's, and with the settings that differ where that is not enough.
+
+    Args:
+        groups: The runs of each recipe.
+        baseline: The place of the recipe that the others are compared with.
+    """
+    base = list_settings(without_seed(groups[baseline][0].recipe))
+    settings = [find_settings(base, group) for group in groups]
+    ids = [group[0].recipe_id for group in groups]
+    names = [
+        f"{own} ({describe(its)})" if ids.count(own) > 1 and place != baseline else own
+        for place, (own, its) in enumerate(zip(ids, settings, strict=True))
+    ]
+    repeated = {name for name, number in Counter(names).items() if number > 1}
+    return [
+        Group(name=f"{name} [{group[0].key[:8]}]" if name in repeated else name, settings=its, runs=group)
+        for name, its, group in zip(names, settings, groups, strict=True)
+    ]
+
+
+def find_settings(base: Mapping[str, str], group: Sequence[StudiedRun]) -> dict[str, str]:
+    """Return the settings that the baseline has otherwise, by gin name."""
+    own = list_settings(without_seed(group[0].recipe))
+    return {one.name: one.right or NOT_READ for one in list_differences("recipe", base, own)}
+
+
+def describe(settings: Mapping[str, str]) -> str:
+    """Return the first settings as gin spells them."""
+    return list_some([f"{name} = {value}" for name, value in settings.items()], at_most=MAX_SETTINGS)

@@ -1,0 +1,153 @@
+"""What the runs of several recipes say of their means and differences over seeds; pure numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from hstu_preserve.studies.paired import (
+    LEVEL,
+    Tested,
+    compare_groups,
+    compare_pairs,
+    correct_by_holm,
+    find_detectable,
+)
+from hstu_preserve.verdict.statistics import Spread, mean, pool, quantile, standard_error
+
+SEVERAL_TIMES = 0.01
+"""Below this p, corrected, a recipe's runs scatter more than those of the others."""
+
+Runs = Mapping[int, float]
+"""A metric by seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """A recipe against the baseline.
+
+    Attributes:
+        tested: The mean difference.
+        p_holm: Corrected for the number of recipes that are tested.
+        is_paired: Whether both have the same seeds, so that each difference is of two runs with one seed.
+        detectable: The difference that a test of so many runs would find four times in five, by the pooled spread.
+    """
+
+    tested: Tested
+    p_holm: float | None = None
+    is_paired: bool
+    detectable: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OverSeeds:
+    """One recipe over its seeds.
+
+    Attributes:
+        mean: Over the seeds.
+        half_width: Of the mean's interval, by the pooled spread; None of one run.
+        spread: The standard deviation of this recipe's own runs; None of one run.
+        scatters_more: Whether they scatter more than the others', so that the pooled spread is too small for them.
+        difference: To the baseline; None of the baseline itself.
+    """
+
+    mean: float
+    half_width: float | None
+    spread: float | None
+    scatters_more: bool
+    difference: Difference | None
+
+
+def summarize(groups: Mapping[str, Runs], *, baseline: str) -> tuple[dict[str, OverSeeds], Spread | None]:
+    """Return every recipe over its seeds, and the spread from run to run that all of them share.
+
+    Few runs tell little of their own spread: three of one recipe may agree to the fourth decimal by luck. Therefore the
+    intervals of the means rest on the spread within all recipes.
+
+    Args:
+        groups: The metric by seed, by recipe; at least one run each.
+        baseline: The recipe that the others are compared with.
+    """
+    spread = pool([list(runs.values()) for runs in groups.values()], declared=None)
+    differences = compare_all(groups, baseline=baseline)
+    noisy = find_noisy(groups)
+    return {
+        name: OverSeeds(
+            mean=mean(list(runs.values())),
+            half_width=find_half_width(spread, num_runs=len(runs)),
+            spread=own.value if (own := pool([list(runs.values())], declared=None)) else None,
+            scatters_more=name in noisy,
+            difference=differences.get(name),
+        )
+        for name, runs in groups.items()
+    }, spread
+
+
+def find_half_width(spread: Spread | None, *, num_runs: int) -> float | None:
+    """Return the half-width of the interval of a mean; None of one run, which says nothing of its recipe's scatter."""
+    if spread is None or num_runs < 2:
+        return None
+    return quantile(spread.degrees, level=LEVEL) * spread.value / num_runs**0.5
+
+
+def compare_all(groups: Mapping[str, Runs], *, baseline: str) -> dict[str, Difference]:
+    """Return each recipe's difference to the baseline, p values corrected together."""
+    base = groups[baseline]
+    others = {name: runs for name, runs in groups.items() if name != baseline}
+    found = {name: compare(runs, base) for name, runs in others.items()}
+    corrected = correct_by_holm([one.tested.p_value for one in found.values()])
+    paired_spread = pool(
+        [[runs[seed] - base[seed] for seed in base] for runs in others.values() if runs.keys() == base.keys()],
+        declared=None,
+    )
+    spread = pool([list(runs.values()) for runs in groups.values()], declared=None)
+    return {
+        name: replace(
+            one,
+            p_holm=p_holm,
+            detectable=find_detectable_for(
+                one, num_runs=len(others[name]), num_base=len(base), spread=spread, paired_spread=paired_spread
+            ),
+        )
+        for (name, one), p_holm in zip(found.items(), corrected, strict=True)
+    }
+
+
+def compare(runs: Runs, base: Runs) -> Difference:
+    """Return a recipe's difference to the baseline: of pairs if both have the same seeds, else of two groups."""
+    if runs.keys() == base.keys():
+        return Difference(
+            tested=compare_pairs([runs[seed] for seed in base], [base[seed] for seed in base]), is_paired=True
+        )
+    return Difference(tested=compare_groups(list(runs.values()), list(base.values())), is_paired=False)
+
+
+def find_detectable_for(
+    one: Difference, *, num_runs: int, num_base: int, spread: Spread | None, paired_spread: Spread | None
+) -> float | None:
+    """Return the difference that the test of these runs would find, None if nothing is known of the scatter.
+
+    The spread is that of all recipes, not the recipe's own, of which so few runs tell too little.
+    """
+    if one.is_paired:
+        if paired_spread is None or num_runs < 2:
+            return None
+        return find_detectable(error=paired_spread.value / num_runs**0.5, degrees=num_runs - 1)
+    degrees = num_runs + num_base - 2
+    if spread is None or degrees < 1:
+        return None
+    return find_detectable(error=spread.value * standard_error(num_runs, num_base), degrees=degrees)
+
+
+def find_noisy(groups: Mapping[str, Runs]) -> set[str]:
+    """Return the recipes whose runs scatter more than those of all others, by an F test corrected for their number."""
+    from scipy.special import fdtrc
+
+    noisy = set()
+    for name, runs in groups.items():
+        own = pool([list(runs.values())], declared=None)
+        others = pool([list(other.values()) for key, other in groups.items() if key != name], declared=None)
+        if own is None or others is None or own.value <= others.value:
+            continue
+        ratio = (own.value / others.value) ** 2 if others.value else float("inf")
+        if fdtrc(own.degrees, others.degrees, ratio) * len(groups) < SEVERAL_TIMES:
+            noisy.add(name)
+    return noisy

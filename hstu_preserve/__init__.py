@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from hstu_preserve.verbs.show import show as show
     from hstu_preserve.verbs.signing import sign as sign
     from hstu_preserve.verbs.train import train as train
+    from hstu_preserve.verbs.train import train_seeds as train_seeds
     from hstu_preserve.verbs.unpack import unpack as unpack
     from hstu_preserve.verbs.verify import verify as verify
 
@@ -82,7 +83,7 @@ NAMES_BY_MODULE = {
     "verbs.reproduce": ("reproduce",),
     "verbs.show": ("show",),
     "verbs.signing": ("sign",),
-    "verbs.train": ("train",),
+    "verbs.train": ("train", "train_seeds"),
     "verbs.unpack": ("unpack",),
     "verbs.verify": ("verify",),
 }

@@ -54,7 +54,7 @@ def command(
     form = choose_form(markdown=markdown, latex=latex, csv=csv, json=json)
     with spoken() as voice:
         found = compare(*targets, baseline=baseline, metric=metric, voice=voice)
-    if form in WRITERS:
-        print_text(WRITERS[form](found))
+    if form is None or form == "json":
+        emit(found, as_json=json)
     else:
-        emit(found, as_json=form == "json")
+        print_text(WRITERS[form](found))

@@ -34,6 +34,11 @@ def complete_recipes(incomplete: str) -> list[str]:
     return begin_with(incomplete, sorted(list_chains()))
 
 
+def complete_either(incomplete: str) -> list[str]:
+    """Return the ids of the catalog and of the shipped gin chains that begin so, and `sample`."""
+    return sorted({*complete_ids(incomplete), *complete_recipes(incomplete)})
+
+
 def complete_rungs(incomplete: str) -> list[str]:
     """Return the rungs that re-run something."""
     from hstu_preserve.verdict.integrity import RERUN_RUNGS

@@ -1,6 +1,7 @@
 """Compare recipes setting by setting, by their gin names."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.gin_recipes.bindings import CLAIM_ARGUMENTS, CLAIM_SELECTOR
@@ -31,13 +32,42 @@ class RecipeDiff(Record):
         return ContentError.exit_code if self.differences else 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecipeSide:
+    """What is compared of a recipe.
+
+    Attributes:
+        name: What the user calls it.
+        recipe: Its settings.
+        policies: Of its claims.
+    """
+
+    name: str
+    recipe: Recipe
+    policies: tuple[ClaimPolicy, ...]
+
+
+def compare_recipes(left: RecipeSide, right: RecipeSide) -> RecipeDiff:
+    """Return the settings in which two recipes, and the policies of their claims, differ."""
+    return RecipeDiff(
+        left=left.name,
+        right=right.name,
+        left_sha256=left.recipe.digest(),
+        right_sha256=right.recipe.digest(),
+        differences=(
+            *list_differences("recipe", list_settings(left.recipe), list_settings(right.recipe)),
+            *list_differences("claims", list_policies(left.policies), list_policies(right.policies)),
+        ),
+    )
+
+
 def list_settings(recipe: Recipe) -> dict[str, str]:
     """Return every setting that a recipe reads, by its gin name, as gin spells it."""
     return {name: spell(value) for name, value in list_read(recipe)}
 
 
 def list_policies(policies: Sequence[ClaimPolicy]) -> dict[str, str]:
-    """Return the settings of the claims by their gin names; those of all claims but the first are scoped by its name."""
+    """Return the settings of the claims by their gin names; every claim but the first is a scope of its name."""
     settings: dict[str, str] = {}
     for number, policy in enumerate(policies):
         for argument in CLAIM_ARGUMENTS:

@@ -5,7 +5,7 @@ import os
 from io import BytesIO
 from pathlib import Path
 
-from hstu_preserve.bundle.layout import EVENTS_FOLDER, METRICS, RANKS, RUN_RECORD, STEPS
+from hstu_preserve.bundle.layout import EVENTS_FOLDER, METRICS, RANKS, RUN_RECORD
 from hstu_preserve.bundle.verification import read_member
 from hstu_preserve.bundle.walker import walk_bundle
 from hstu_preserve.errors import ContentError, UsageError
@@ -14,20 +14,19 @@ from hstu_preserve.evaluation.ranks import read_ranks
 from hstu_preserve.event_files.reader import iterate_scalars
 from hstu_preserve.library.sources import Form, Source, is_unfinished_run, look_at, obtain
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
-from hstu_preserve.primitives.files import open_stream, read_bytes
-from hstu_preserve.primitives.strict_json import strict_loads
+from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.claim import Direction
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.manifest import MANIFEST_NAME, NO_RUN, Manifest, RunRecord
+from hstu_preserve.runs.diverged import has_diverged
 from hstu_preserve.studies.comparison import StudiedRun, Terms, UserScores
 from hstu_preserve.studies.cost import Cost, measure_cost
 from hstu_preserve.studies.results import ComparedRun
 
 MAX_MEMBER_BYTES = 2**28
-"""Of metrics, ranks or an event file, each of which is read whole: a run of a million steps, or of ten million users."""
+"""Of metrics, ranks or an event file, each of which is read whole: a million steps, or ten million users."""
 MAX_RUNS = 1000
-MAX_LAST_LINE_BYTES = 4096
 
 
 def find_runs(target: str, *, voice: Voice = SILENT) -> list[Source]:
@@ -93,20 +92,6 @@ def require_diverged(root: Path) -> None:
             f"{root}: not finished; the command that began it goes on with it (with --resume, unless it has --seeds), "
             "or leave it out"
         )
-
-
-def has_diverged(root: Path) -> bool:
-    """Whether the last step that an unfinished run recorded has a loss that is NaN or infinite."""
-    try:
-        with open_stream(root / STEPS) as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - MAX_LAST_LINE_BYTES))
-            last = stream.read().splitlines()[-1:]
-        step = strict_loads(last[0], source=STEPS) if last else None
-        loss = step.get("loss") if isinstance(step, dict) else None
-        return isinstance(loss, str) and not math.isfinite(float.fromhex(loss))
-    except (UsageError, ContentError, ValueError, OverflowError):  # no such file, half a line, or no number
-        return False
 
 
 def read_run(source: Source, *, metric: str, origin: str) -> StudiedRun:
@@ -191,7 +176,7 @@ def describe_finished(source: Source, record: RunRecord, *, metric: str) -> tupl
 
 
 def read_members(source: Source, manifest: Manifest) -> dict[str, bytes]:
-    """Return the metrics, the ranks and the one event file of a run; of a packed bundle by the one pass that verifies all of it.
+    """Return the metrics, the ranks and the one event file of a run; one pass verifies all of a packed bundle.
 
     Raises:
         ContentError: The bundle is damaged, or one of these files is too large to be read.

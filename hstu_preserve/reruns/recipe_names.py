@@ -3,12 +3,36 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from hstu_preserve.errors import UnknownNameError, UsageError
 from hstu_preserve.gin_recipes.differences import list_differences, list_settings
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.studies.comparison import Group, StudiedRun, without_seed
 
 NOT_READ = "not read"
 MAX_SETTINGS = 3
+
+
+def find_baseline(groups: Sequence[Sequence[StudiedRun]], baseline: str) -> int:
+    """Return the place of the group that holds the baseline.
+
+    Raises:
+        UsageError: Several recipes have that name, or are in that folder.
+        UnknownNameError: None has it.
+    """
+    found = [place for place, group in enumerate(groups) if any(one.is_called(baseline) for one in group)]
+    if not found:
+        names = dict.fromkeys(name for group in groups for one in group for name in (one.recipe_id, one.origin))
+        raise UnknownNameError(
+            kind="baseline",
+            name=baseline,
+            known=names,
+            hint="it is the name of a recipe that is compared, or of its run",
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"--baseline {baseline}: {len(found)} recipes are called so; name a run of the one that you mean"
+        )
+    return found[0]
 
 
 def name_recipes(groups: Sequence[Sequence[StudiedRun]], *, baseline: int) -> list[Group]:
@@ -22,7 +46,7 @@ def name_recipes(groups: Sequence[Sequence[StudiedRun]], *, baseline: int) -> li
     settings = [find_settings(base, group) for group in groups]
     ids = [group[0].recipe_id for group in groups]
     names = [
-        f"{own} ({describe(its)})" if ids.count(own) > 1 and place != baseline else own
+        f"{own} ({describe(its)})" if place != baseline and is_vague(own, ids=ids) else own
         for place, (own, its) in enumerate(zip(ids, settings, strict=True))
     ]
     repeated = {name for name, number in Counter(names).items() if number > 1}
@@ -30,6 +54,11 @@ def name_recipes(groups: Sequence[Sequence[StudiedRun]], *, baseline: int) -> li
         Group(name=f"{name} [{group[0].key[:8]}]" if name in repeated else name, settings=its, runs=group)
         for name, its, group in zip(names, settings, groups, strict=True)
     ]
+
+
+def is_vague(name: str, *, ids: Sequence[str]) -> bool:
+    """Whether a name says too little: another recipe has it, or it says only that something was set with `--set`."""
+    return ids.count(name) > 1 or name.endswith("-set")
 
 
 def find_settings(base: Mapping[str, str], group: Sequence[StudiedRun]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What the runs of several recipes say of their means and differences over seeds; pure numbers."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -85,7 +86,7 @@ def find_half_width(spread: Spread | None, *, num_runs: int) -> float | None:
     """Return the half-width of the interval of a mean; None of one run, which says nothing of its recipe's scatter."""
     if spread is None or num_runs < 2:
         return None
-    return quantile(spread.degrees, level=LEVEL) * spread.value / num_runs**0.5
+    return quantile(spread.degrees, level=LEVEL) * spread.value / math.sqrt(num_runs)
 
 
 def compare_all(groups: Mapping[str, Runs], *, baseline: str) -> dict[str, Difference]:
@@ -130,7 +131,7 @@ def find_detectable_for(
     if one.is_paired:
         if paired_spread is None or num_runs < 2:
             return None
-        return find_detectable(error=paired_spread.value / num_runs**0.5, degrees=num_runs - 1)
+        return find_detectable(error=paired_spread.value / math.sqrt(num_runs), degrees=num_runs - 1)
     degrees = num_runs + num_base - 2
     if spread is None or degrees < 1:
         return None

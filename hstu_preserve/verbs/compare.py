@@ -1,14 +1,13 @@
 """Compare recipes over the seeds of their finished runs, and over the same users."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hstu_preserve.errors import UnknownNameError, UsageError
 from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.reruns.compared_runs import find_runs, read_record, read_run
-from hstu_preserve.reruns.recipe_names import name_recipes
-from hstu_preserve.studies.comparison import StudiedRun, compare_recipes, group_by_recipe
+from hstu_preserve.reruns.recipe_names import find_baseline, name_recipes
+from hstu_preserve.studies.comparison import compare_recipes, group_by_recipe
 from hstu_preserve.studies.results import Comparison
 
 
@@ -37,34 +36,11 @@ def compare(
     chosen = metric or read_record(found[0][1]).policies[0].metric
     if chosen not in METRIC_NAMES:
         raise UnknownNameError(kind="metric", name=chosen, known=METRIC_NAMES)
-    runs: list[StudiedRun] = []
+    runs = []
     for number, (target, source) in enumerate(found, start=1):
         runs.append(read_run(source, metric=chosen, origin=target))
         voice.show(Progress(activity="reading runs", completed=number, total=len(found)))
     groups = group_by_recipe(runs)
-    base = find_baseline(groups, baseline)
+    base = 0 if baseline is None else find_baseline(groups, str(baseline))
     named = name_recipes(groups, baseline=base)
     return compare_recipes(named, baseline=named[base].name, metric=chosen)
-
-
-def find_baseline(groups: Sequence[Sequence[StudiedRun]], baseline: str | Path | None) -> int:
-    """Return the place of the group that holds the baseline.
-
-    Raises:
-        UsageError: Several recipes have that name, or are in that folder.
-        UnknownNameError: None has it.
-    """
-    if baseline is None:
-        return 0
-    wanted = str(baseline)
-    found = [place for place, group in enumerate(groups) if any(one.is_called(wanted) for one in group)]
-    if not found:
-        names = dict.fromkeys(name for group in groups for one in group for name in (one.recipe_id, one.origin))
-        raise UnknownNameError(
-            kind="baseline", name=wanted, known=names, hint="it is the name of a recipe that is compared, or of its run"
-        )
-    if len(found) > 1:
-        raise UsageError(
-            f"--baseline {wanted}: {len(found)} recipes are called so; name a run of the one that you mean"
-        )
-    return found[0]

@@ -19,7 +19,7 @@ def describe_comparison(record: Comparison) -> RenderableType:
     """Return the recipes with their runs, their differences to the baseline, and their cost."""
     counted = "whole history" if record.filter_all_seen else "what the model read"
     fields = {
-        "metric": f"{record.metric} of {count(record.num_users, 'user')}, the best first",
+        "metric": f"{record.metric} of {count(record.num_users, 'user')}",
         "data": f"{record.data_name}, fingerprint {record.data_fingerprint}",
         "protocol": f"{record.protocol.value}, {record.selection_rule.value}; filtered: {counted}",
     }
@@ -36,14 +36,16 @@ def list_means(record: Comparison) -> Table:
     """Return each recipe's mean and the values behind it, seed by seed: a collapsed run must be seen."""
     table = new_table("recipe", record.metric, "seed by seed")
     for one in record.recipes:
-        values = "  ".join(f"{run.seed}: {run.value:.4f}{' diverged' if run.is_diverged else ''}" for run in one.runs)
+        values = "  ".join(f"{run.seed}:{'diverged' if run.is_diverged else f'{run.value:.4f}'}" for run in one.runs)
         table.add_row(escape(printable(one.name)), describe_interval(one.mean, one.half_width), values)
     return table
 
 
 def list_differences(record: Comparison) -> Table:
     """Return each recipe's difference to the baseline, over seeds and over users."""
-    table = new_table(f"against {escape(printable(record.baseline))}", "over seeds", "p", "over users", "p", "finds")
+    table = new_table(
+        f"against {escape(printable(record.baseline))}", "over seeds", "p (Holm)", "over users", "p (Holm)"
+    )
     for column in table.columns[1:]:
         column.no_wrap = True
     for one in record.recipes:
@@ -54,19 +56,19 @@ def list_differences(record: Comparison) -> Table:
                 describe_p(one.over_seeds.p_holm),
                 describe_difference(one.over_users),
                 describe_p(one.over_users.p_holm),
-                describe_number(one.detectable),
             )
     return table
 
 
 def list_costs(record: Comparison) -> Table:
     """Return each recipe's coverage and cost, averaged over its runs."""
-    table = new_table("recipe", "runs", "coverage@10", "training took", "steps/s")
+    table = new_table("recipe", "runs", "coverage@10", "finds", "took", "steps/s")
     for one in record.recipes:
         table.add_row(
             escape(printable(one.name)),
             str(len(one.runs)),
             describe_number(one.coverage_at_10),
+            describe_number(one.detectable),
             NOTHING if one.seconds is None else describe_duration(one.seconds),
             NOTHING if one.steps_per_second is None else f"{one.steps_per_second:.1f}",
         )
@@ -74,7 +76,7 @@ def list_costs(record: Comparison) -> Table:
 
 
 def explain(record: Comparison) -> Iterator[str]:
-    """Yield what the columns mean, in as many lines as there are tables to explain."""
+    """Yield what the columns mean."""
     if record.spread is not None:
         yield (
             f"±: 95 % interval. That of a mean rests on the spread from run to run within all recipes, "
@@ -86,7 +88,13 @@ def explain(record: Comparison) -> Iterator[str]:
             "over seeds: would other seeds differ? over users: would other users, with the very models trained here? "
             f"p: two-sided t test of no difference, Holm's correction for {count(len(others), 'recipe')}."
         )
-        yield "finds: the difference that so many runs find 4 times in 5, at 5 % and by the shared spread."
+        yield (
+            "finds: the difference over seeds that so many runs find 4 times in 5, at 5 % and by the spread of all "
+            "recipes."
+        )
+    if any(one.over_seeds is not None and one.over_seeds.num_pairs is None for one in record.recipes):
+        yield "*: other seeds than the baseline's, compared as two groups."
+    yield "took: steps and evaluations at their median times, without pauses."
 
 
 def describe_interval(center: float, half_width: float | None) -> str:
@@ -102,10 +110,10 @@ def describe_difference(tested: TestedDifference) -> str:
 
 
 def describe_p(value: float | None) -> str:
-    """Return a p value with as many decimals as it deserves."""
+    """Return a p value with three digits that say something."""
     if value is None:
         return NOTHING
-    return "<0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+    return "<0.001" if value < 0.001 else f"{value:.3g}"
 
 
 def describe_number(value: float | None) -> str:

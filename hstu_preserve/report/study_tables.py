@@ -48,7 +48,7 @@ def write_markdown(record: Comparison) -> str:
     lines = [
         f"| {' | '.join(list_headers(record))} |",
         "|---" * len(list_headers(record)) + "|",
-        *(f"| {' | '.join(map(markdown.escape, cells))} |" for cells in list_rows(record)),
+        *(f"| {' | '.join(markdown.escape(cell) if cell else '' for cell in cells)} |" for cells in list_rows(record)),
         "",
         *(f"* {markdown.escape(line)}" for line in list_remarks(record)),
     ]

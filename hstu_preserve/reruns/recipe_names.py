@@ -10,6 +10,8 @@ from hstu_preserve.studies.comparison import Group, StudiedRun, without_seed
 
 NOT_READ = "not read"
 MAX_SETTINGS = 3
+SET_ENDING = "-set"
+"""Of the id that a recipe has by default if `--set` changed it."""
 
 
 def find_baseline(groups: Sequence[Sequence[StudiedRun]], baseline: str) -> int:
@@ -46,7 +48,7 @@ def name_recipes(groups: Sequence[Sequence[StudiedRun]], *, baseline: int) -> li
     settings = [find_settings(base, group) for group in groups]
     ids = [group[0].recipe_id for group in groups]
     names = [
-        f"{own} ({describe(its)})" if place != baseline and is_vague(own, ids=ids) else own
+        describe(own, its, base=base) if place != baseline and is_vague(own, ids=ids) else own
         for place, (own, its) in enumerate(zip(ids, settings, strict=True))
     ]
     repeated = {name for name, number in Counter(names).items() if number > 1}
@@ -58,7 +60,7 @@ def name_recipes(groups: Sequence[Sequence[StudiedRun]], *, baseline: int) -> li
 
 def is_vague(name: str, *, ids: Sequence[str]) -> bool:
     """Whether a name says too little: another recipe has it, or it says only that something was set with `--set`."""
-    return ids.count(name) > 1 or name.endswith("-set")
+    return ids.count(name) > 1 or name.endswith(SET_ENDING)
 
 
 def find_settings(base: Mapping[str, str], group: Sequence[StudiedRun]) -> dict[str, str]:
@@ -67,6 +69,7 @@ def find_settings(base: Mapping[str, str], group: Sequence[StudiedRun]) -> dict[
     return {one.name: one.right or NOT_READ for one in list_differences("recipe", base, own)}
 
 
-def describe(settings: Mapping[str, str]) -> str:
-    """Return the first settings as gin spells them."""
-    return list_some([f"{name} = {value}" for name, value in settings.items()], at_most=MAX_SETTINGS)
+def describe(name: str, settings: Mapping[str, str], *, base: Mapping[str, str]) -> str:
+    """Return a name with the first settings that both recipes read: which others are read follows from those."""
+    shown = [f"{one} = {value}" for one, value in settings.items() if one in base and value != NOT_READ]
+    return f"{name.removesuffix(SET_ENDING)} ({list_some(shown, at_most=MAX_SETTINGS)})" if shown else name

@@ -46,8 +46,7 @@ def diff(
     if any(map(find_recipe, targets)):
         ours, theirs = (take_recipe(target, root=root, voice=voice) for target in targets)
         return compare_recipes(ours, theirs)
-    ours, theirs = (obtain(target, voice=voice) for target in targets)
-    return compare_bundles(ours, theirs, targets=targets)
+    return compare_bundles(*(obtain(target, voice=voice) for target in targets), targets=targets)
 
 
 def take_recipe(target: str, *, root: Path | None, voice: Voice) -> RecipeSide:

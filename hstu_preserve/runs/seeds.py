@@ -13,7 +13,7 @@ from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.results import TrainingResult
-from hstu_preserve.runs.diverged import has_diverged
+from hstu_preserve.runs.diverged import has_diverged, mark_as_diverged
 from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.sealing import is_finished, read_result
@@ -149,8 +149,7 @@ def train_seed(run: SeedRun, *, durability: Durability, voice: Voice) -> Trained
         return describe(run, train_chain(run.plan, output=run.output, durability=own, voice=voice), was_there=False)
     except DivergedError as error:
         voice.say(f"warning: {error}")
-        if not has_diverged(run.output):  # nothing would say so when the call is repeated
-            raise
+        mark_as_diverged(run.output, reason=str(error))
         return describe(run, None, was_there=False)
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 from hstu_preserve.gin_recipes.differences import RecipeDiff
 from hstu_preserve.primitives.wording import count, describe_duration, printable
 from hstu_preserve.report.tables import list_fields, list_warnings, new_table
-from hstu_preserve.studies.results import Comparison, TestedDifference, TrainedSeeds
+from hstu_preserve.studies.results import Comparison, MeanDifference, TrainedSeeds
 
 NOTHING = "–"
 
@@ -102,7 +102,7 @@ def describe_interval(center: float, half_width: float | None) -> str:
     return f"{center:.4f}" if half_width is None else f"{center:.4f} ± {half_width:.4f}"
 
 
-def describe_difference(tested: TestedDifference) -> str:
+def describe_difference(tested: MeanDifference) -> str:
     """Return a difference with its sign and interval; one of two groups is marked."""
     mark = "" if tested.num_pairs is not None else " *"
     interval = "" if tested.half_width is None else f" ± {tested.half_width:.4f}"

@@ -14,7 +14,7 @@ from hstu_preserve.report.studies import (
     describe_number,
     describe_p,
 )
-from hstu_preserve.studies.results import ComparedRecipe, Comparison, TestedDifference
+from hstu_preserve.studies.results import ComparedRecipe, Comparison, MeanDifference
 
 LATEX_SPECIALS: Mapping[str, str] = {
     "\\": r"\textbackslash{}",
@@ -169,7 +169,7 @@ def join(runs: Sequence[object], spell: Callable[..., str]) -> str:
     return " ".join(map(spell, runs))
 
 
-def describe_tested(kind: str, tested: TestedDifference | None) -> dict[str, float | None]:
+def describe_tested(kind: str, tested: MeanDifference | None) -> dict[str, float | None]:
     """Return the figures of one difference by the names of their columns."""
     names = ("difference", "half_width", "p_value", "p_holm", "num_pairs")
     return {f"{kind}_{name}": None if tested is None else getattr(tested, name) for name in names}

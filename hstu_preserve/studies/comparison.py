@@ -14,7 +14,7 @@ from hstu_preserve.records.claim import SelectionRule
 from hstu_preserve.records.recipe import Protocol, Recipe
 from hstu_preserve.studies.over_seeds import Difference, OverSeeds, summarize
 from hstu_preserve.studies.paired import compare_pairs, correct_by_holm
-from hstu_preserve.studies.results import ComparedRecipe, ComparedRun, Comparison, TestedDifference
+from hstu_preserve.studies.results import ComparedRecipe, ComparedRun, Comparison, MeanDifference
 from hstu_preserve.verdict.statistics import mean
 
 Ids = npt.NDArray[np.int64]
@@ -222,7 +222,7 @@ def compare_recipes(groups: Sequence[Group], *, baseline: str, metric: str) -> C
     )
 
 
-def compare_users(groups: Sequence[Group], *, baseline: str, num_scores: int) -> dict[str, TestedDifference]:
+def compare_users(groups: Sequence[Group], *, baseline: str, num_scores: int) -> dict[str, MeanDifference]:
     """Return each recipe's difference to the baseline, paired by user, each averaged over its seeds first.
 
     Args:
@@ -235,7 +235,7 @@ def compare_users(groups: Sequence[Group], *, baseline: str, num_scores: int) ->
     tested = {name: compare_pairs(one, base) for name, one in averages.items() if name != baseline}
     corrected = correct_by_holm([one.p_value for one in tested.values()])
     return {
-        name: TestedDifference(
+        name: MeanDifference(
             difference=one.difference,
             half_width=one.half_width,
             p_value=one.p_value,
@@ -252,7 +252,7 @@ def average_over_seeds(group: Group, *, num_scores: int) -> Scores:
     return np.asarray(np.sum([np.zeros(num_scores), *ranked], axis=0) / len(group.runs))
 
 
-def describe(group: Group, *, seeds: OverSeeds, over_users: TestedDifference | None) -> ComparedRecipe:
+def describe(group: Group, *, seeds: OverSeeds, over_users: MeanDifference | None) -> ComparedRecipe:
     """Return one recipe's record."""
     runs = [one.run for one in group.runs]
     return ComparedRecipe(
@@ -272,14 +272,14 @@ def describe(group: Group, *, seeds: OverSeeds, over_users: TestedDifference | N
     )
 
 
-def record_difference(found: Difference | None, *, num_runs: int) -> TestedDifference | None:
+def record_difference(found: Difference | None, *, num_runs: int) -> MeanDifference | None:
     """Return a difference over seeds as a record."""
     if found is None:
         return None
-    return TestedDifference(
-        difference=found.tested.difference,
-        half_width=found.tested.half_width,
-        p_value=found.tested.p_value,
+    return MeanDifference(
+        difference=found.estimate.difference,
+        half_width=found.estimate.half_width,
+        p_value=found.estimate.p_value,
         p_holm=found.p_holm,
         num_pairs=num_runs if found.is_paired else None,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from hstu_preserve.studies.paired import (
     LEVEL,
-    Tested,
+    Estimate,
     compare_groups,
     compare_pairs,
     correct_by_holm,
@@ -26,13 +26,13 @@ class Difference:
     """A recipe against the baseline.
 
     Attributes:
-        tested: The mean difference.
+        estimate: Of the mean difference.
         p_holm: Corrected for the number of recipes that are tested.
         is_paired: Whether both have the same seeds, so that each difference is of two runs with one seed.
         detectable: The difference that a test of so many runs would find four times in five, by the pooled spread.
     """
 
-    tested: Tested
+    estimate: Estimate
     p_holm: float | None = None
     is_paired: bool
     detectable: float | None = None
@@ -94,7 +94,7 @@ def compare_all(groups: Mapping[str, Runs], *, baseline: str) -> dict[str, Diffe
     base = groups[baseline]
     others = {name: runs for name, runs in groups.items() if name != baseline}
     found = {name: compare(runs, base) for name, runs in others.items()}
-    corrected = correct_by_holm([one.tested.p_value for one in found.values()])
+    corrected = correct_by_holm([one.estimate.p_value for one in found.values()])
     paired_spread = pool(
         [[runs[seed] - base[seed] for seed in base] for runs in others.values() if runs.keys() == base.keys()],
         declared=None,
@@ -116,9 +116,9 @@ def compare(runs: Runs, base: Runs) -> Difference:
     """Return a recipe's difference to the baseline: of pairs if both have the same seeds, else of two groups."""
     if runs.keys() == base.keys():
         return Difference(
-            tested=compare_pairs([runs[seed] for seed in base], [base[seed] for seed in base]), is_paired=True
+            estimate=compare_pairs([runs[seed] for seed in base], [base[seed] for seed in base]), is_paired=True
         )
-    return Difference(tested=compare_groups(list(runs.values()), list(base.values())), is_paired=False)
+    return Difference(estimate=compare_groups(list(runs.values()), list(base.values())), is_paired=False)
 
 
 def find_detectable_for(

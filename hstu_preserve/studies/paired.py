@@ -22,7 +22,7 @@ Values = Sequence[float] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class Estimate:
     """A mean difference.
 
     Attributes:
@@ -36,7 +36,7 @@ class Tested:
     p_value: float | None
 
 
-def compare_pairs(ours: Values, theirs: Values) -> Tested:
+def compare_pairs(ours: Values, theirs: Values) -> Estimate:
     """Return the paired t test, as `scipy.stats.ttest_rel`.
 
     Args:
@@ -46,20 +46,20 @@ def compare_pairs(ours: Values, theirs: Values) -> Tested:
     differences = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     center = float(differences.mean())
     if len(differences) < 2:
-        return Tested(difference=center, half_width=None, p_value=None)
+        return Estimate(difference=center, half_width=None, p_value=None)
     error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     return judge(center, error=error, degrees=len(differences) - 1)
 
 
-def compare_groups(ours: Sequence[float], theirs: Sequence[float]) -> Tested:
+def compare_groups(ours: Sequence[float], theirs: Sequence[float]) -> Estimate:
     """Return the t test of two groups that share one spread, as `scipy.stats.ttest_ind`."""
     center, spread = mean(ours) - mean(theirs), pool([ours, theirs], declared=None)
     if spread is None:
-        return Tested(difference=center, half_width=None, p_value=None)
+        return Estimate(difference=center, half_width=None, p_value=None)
     return judge(center, error=spread.value * standard_error(len(ours), len(theirs)), degrees=spread.degrees)
 
 
-def judge(difference: float, *, error: float, degrees: int) -> Tested:
+def judge(difference: float, *, error: float, degrees: int) -> Estimate:
     """Return a difference with its interval and p value.
 
     Args:
@@ -70,8 +70,8 @@ def judge(difference: float, *, error: float, degrees: int) -> Tested:
     from scipy.special import stdtr
 
     if error == 0:
-        return Tested(difference=difference, half_width=0.0, p_value=None if difference else 1.0)
-    return Tested(
+        return Estimate(difference=difference, half_width=0.0, p_value=None if difference else 1.0)
+    return Estimate(
         difference=difference,
         half_width=quantile(degrees, level=LEVEL) * error,
         p_value=float(2 * stdtr(degrees, -abs(difference) / error)),

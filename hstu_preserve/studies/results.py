@@ -57,7 +57,7 @@ class ComparedRun(Record):
     device: str | None
 
 
-class TestedDifference(Record):
+class MeanDifference(Record):
     """A mean difference to the baseline, positive if the recipe has more."""
 
     difference: AnyFloat
@@ -86,9 +86,9 @@ class ComparedRecipe(Record):
     """Of the mean's 95 % interval over seeds, by the spread that all recipes share; None of one run."""
     spread: NonNegativeFloat | None
     """The standard deviation of its own runs; None of one run."""
-    over_seeds: TestedDifference | None
+    over_seeds: MeanDifference | None
     """None of the baseline."""
-    over_users: TestedDifference | None
+    over_users: MeanDifference | None
     """The same difference, averaged over the seeds first: the scatter is that of the users. None of the baseline."""
     detectable: NonNegativeFloat | None
     """The difference over seeds that a test of so many runs finds four times in five, at 5 % and by the shared

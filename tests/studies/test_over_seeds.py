@@ -31,7 +31,7 @@ def test_other_seeds_are_compared_as_two_groups() -> None:
     assert difference is not None
     assert not difference.is_paired
     expected = stats.ttest_ind(list(OTHER.values()), list(BASE.values())).pvalue
-    assert difference.tested.p_value == pytest.approx(expected, abs=1e-12)
+    assert difference.estimate.p_value == pytest.approx(expected, abs=1e-12)
     assert difference.detectable is not None
 
 
@@ -48,8 +48,8 @@ def test_single_runs_have_neither_spread_nor_test() -> None:
     difference = found["other"].difference
     assert difference is not None
     assert spread is None
-    assert difference.tested.difference == pytest.approx(0.01)
-    assert (difference.tested.half_width, difference.tested.p_value, difference.detectable) == (None, None, None)
+    assert difference.estimate.difference == pytest.approx(0.01)
+    assert (difference.estimate.half_width, difference.estimate.p_value, difference.detectable) == (None, None, None)
 
 
 def test_a_recipe_that_scatters_more_than_the_others_is_told() -> None:

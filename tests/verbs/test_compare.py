@@ -270,9 +270,7 @@ def test_other_terms_are_refused_naming_both(studies: Path, tmp_path: Path, caps
         assert f"{base} and {other} cannot be compared: {term}" in error
 
 
-def test_the_same_run_twice_and_the_same_draw_twice_are_refused(
-    studies: Path, tmp_path: Path, capsys: Capture
-) -> None:
+def test_the_same_run_twice_and_the_same_draw_twice_are_refused(studies: Path, tmp_path: Path, capsys: Capture) -> None:
     run = studies / "base" / "seed-42"
     assert main(["compare", str(run), str(studies / "base")]) == 2
     assert "the same run as" in capsys.readouterr().err

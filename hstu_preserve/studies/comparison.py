@@ -324,8 +324,8 @@ def note_runs(group: Group, *, seeds: OverSeeds) -> Iterator[str]:
         yield f"{group.name}: {count(len(group.runs), 'run')} with the very same value; the seed may decide nothing"
     if seeds.scatters_more:
         yield (
-            f"{group.name} scatters more than the others (spread {seeds.spread:.4f}): the shared spread makes its "
-            "interval too narrow"
+            f"{group.name} scatters more than the others (spread {seeds.spread:.4f}): its interval rests on its own "
+            "runs, and theirs not on it"
         )
 
 

@@ -1,7 +1,8 @@
 """What the runs of several recipes say of their means and differences over seeds; pure numbers."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from hstu_preserve.studies.paired import (
@@ -44,9 +45,9 @@ class OverSeeds:
 
     Attributes:
         mean: Over the seeds.
-        half_width: Of the mean's interval, by the pooled spread; None of one run.
+        half_width: Of the mean's interval, by the pooled spread unless they scatter more; None of one run.
         spread: The standard deviation of this recipe's own runs; None of one run.
-        scatters_more: Whether they scatter more than the others', so that the pooled spread is too small for them.
+        scatters_more: Whether they scatter more than the others', so that they are not pooled with them.
         difference: To the baseline; None of the baseline itself.
     """
 
@@ -61,20 +62,23 @@ def summarize(groups: Mapping[str, Runs], *, baseline: str) -> tuple[dict[str, O
     """Return every recipe over its seeds, and the spread from run to run that all of them share.
 
     Few runs tell little of their own spread: three of one recipe may agree to the fourth decimal by luck. Therefore the
-    intervals of the means rest on the spread within all recipes.
+    intervals of the means rest on the spread within all recipes, but for those that scatter more than the others: these
+    have their own.
 
     Args:
         groups: The metric by seed, by recipe; at least one run each.
         baseline: The recipe that the others are compared with.
     """
-    spread = pool([list(runs.values()) for runs in groups.values()], declared=None)
-    differences = compare_all(groups, baseline=baseline)
     noisy = find_noisy(groups)
+    calm = {name: runs for name, runs in groups.items() if name not in noisy}
+    spread = pool([list(runs.values()) for runs in calm.values()], declared=None)
+    differences = compare_all(groups, baseline=baseline, spread=spread, noisy=noisy)
+    own = {name: pool([list(runs.values())], declared=None) for name, runs in groups.items()}
     return {
         name: OverSeeds(
             mean=mean(list(runs.values())),
-            half_width=find_half_width(spread, num_runs=len(runs)),
-            spread=own.value if (own := pool([list(runs.values())], declared=None)) else None,
+            half_width=find_half_width(own[name] if name in noisy else spread, num_runs=len(runs)),
+            spread=its.value if (its := own[name]) else None,
             scatters_more=name in noisy,
             difference=differences.get(name),
         )
@@ -89,27 +93,43 @@ def find_half_width(spread: Spread | None, *, num_runs: int) -> float | None:
     return quantile(spread.degrees, level=LEVEL) * spread.value / math.sqrt(num_runs)
 
 
-def compare_all(groups: Mapping[str, Runs], *, baseline: str) -> dict[str, Difference]:
-    """Return each recipe's difference to the baseline, p values corrected together."""
+def compare_all(
+    groups: Mapping[str, Runs], *, baseline: str, spread: Spread | None, noisy: AbstractSet[str]
+) -> dict[str, Difference]:
+    """Return each recipe's difference to the baseline, p values corrected together.
+
+    Args:
+        groups: The metric by seed, by recipe.
+        baseline: One of them.
+        spread: From run to run.
+        noisy: Recipes that scatter more than the others.
+    """
     base = groups[baseline]
     others = {name: runs for name, runs in groups.items() if name != baseline}
     found = {name: compare(runs, base) for name, runs in others.items()}
     corrected = correct_by_holm([one.estimate.p_value for one in found.values()])
-    paired_spread = pool(
-        [[runs[seed] - base[seed] for seed in base] for runs in others.values() if runs.keys() == base.keys()],
-        declared=None,
-    )
-    spread = pool([list(runs.values()) for runs in groups.values()], declared=None)
+    calm = [runs for name, runs in others.items() if name not in noisy]
+    shared = pool_pairs(calm, base)
     return {
         name: replace(
             one,
             p_holm=p_holm,
             detectable=find_detectable_for(
-                one, num_runs=len(others[name]), num_base=len(base), spread=spread, paired_spread=paired_spread
+                one,
+                num_runs=len(others[name]),
+                num_base=len(base),
+                spread=pool([list(others[name].values())], declared=None) if name in noisy else spread,
+                paired_spread=pool_pairs([others[name]], base) if name in noisy else shared,
             ),
         )
         for (name, one), p_holm in zip(found.items(), corrected, strict=True)
     }
+
+
+def pool_pairs(others: Sequence[Runs], base: Runs) -> Spread | None:
+    """Return the spread of the differences of pairs with one seed; None if no two pair."""
+    pairs = [[runs[seed] - base[seed] for seed in base] for runs in others if runs.keys() == base.keys()]
+    return pool(pairs, declared=None)
 
 
 def compare(runs: Runs, base: Runs) -> Difference:
@@ -126,7 +146,7 @@ def find_detectable_for(
 ) -> float | None:
     """Return the difference that the test of these runs would find, None if nothing is known of the scatter.
 
-    The spread is that of all recipes, not the recipe's own, of which so few runs tell too little.
+    The spread is the shared one, since so few runs tell too little of their own; of a noisy recipe it is its own.
     """
     if one.is_paired:
         if paired_spread is None or num_runs < 2:

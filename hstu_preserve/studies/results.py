@@ -83,7 +83,8 @@ class ComparedRecipe(Record):
     """In the order of their seeds."""
     mean: Share
     half_width: NonNegativeFloat | None
-    """Of the mean's 95 % interval over seeds, by the spread that all recipes share; None of one run."""
+    """Of the mean's 95 % interval over seeds, by the spread that the recipes share, or by its own if it scatters more
+    than the others; None of one run."""
     spread: NonNegativeFloat | None
     """The standard deviation of its own runs; None of one run."""
     over_seeds: MeanDifference | None
@@ -114,7 +115,7 @@ class Comparison(Record):
     spread: NonNegativeFloat | None
     """The standard deviation from run to run within the recipes; None if no recipe has two runs."""
     degrees: NaturalInt
-    """Of freedom of the spread: runs less recipes."""
+    """Of freedom of the spread: runs less recipes, those that scatter more than the others left out."""
     recipes: tuple[ComparedRecipe, ...] = Field(min_length=1)
     """The baseline first, the others by their means."""
     notes: tuple[str, ...]

@@ -11,7 +11,7 @@ COLUMNS = (
     "p (Holm)",
     "± over users",
     "p (Holm)",
-    "finds",
+    "detectable",
     "coverage@10",
     "epochs",
 )

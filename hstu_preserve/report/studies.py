@@ -62,7 +62,7 @@ def list_differences(record: Comparison) -> Table:
 
 def list_costs(record: Comparison) -> Table:
     """Return each recipe's coverage and cost, averaged over its runs."""
-    table = new_table("recipe", "runs", "coverage@10", "finds", "took", "steps/s")
+    table = new_table("recipe", "runs", "coverage@10", "detectable", "took", "steps/s")
     for one in record.recipes:
         table.add_row(
             escape(printable(one.name)),
@@ -89,7 +89,7 @@ def explain(record: Comparison) -> Iterator[str]:
             f"p: two-sided t test of no difference, Holm's correction for {count(len(others), 'recipe')}."
         )
         yield (
-            "finds: the difference over seeds that so many runs find 4 times in 5, at 5 % and by the spread of all "
+            "detectable: the difference over seeds that so many runs find 4 times in 5, at 5 % and by the spread of all "
             "recipes."
         )
     if any(one.over_seeds is not None and one.over_seeds.num_pairs is None for one in record.recipes):
@@ -113,7 +113,7 @@ def describe_p(value: float | None) -> str:
     """Return a p value with three digits that say something."""
     if value is None:
         return NOTHING
-    return "<0.001" if value < 0.001 else f"{value:.3g}"
+    return "<0.001" if value < 0.001 else f"{value:#.3g}"
 
 
 def describe_number(value: float | None) -> str:

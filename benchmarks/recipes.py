@@ -1,13 +1,17 @@
 """Every recipe on ml-latest-small at upstream's ml-1m base shape, several seeds each (`make bench-recipes`).
 
 Usage: python -m benchmarks.recipes --data FOLDER [--work FOLDER] [--seeds N] [--minutes M] [--only ID,...]
+       python -m benchmarks.recipes --again
 
 FOLDER holds `ml-latest-small/`; without it HSTU_PRESERVE_MOVIELENS is asked. Each recipe of `bundles/` keeps its
 components and takes the small shape (D = 50, 2 blocks of 1 head; the large and the TensorFlow variant keep their 8
 blocks of 2 heads), protocol `validated`, at most 12 epochs and a patience of 3. The movies are numbered anew from 1, so
 that the item table has 9,742 rows rather than 193,610. A training that is done stays in the work folder, so that a run
 that was cut goes on. Writes `benchmarks/results/recipes.json` and the table in `benchmarks/README.md`; with --only, the
-other recipes' figures in them stay, provided that BASE gives the recorded ones again.
+other recipes' figures in them stay, provided that BASE gives the recorded ones again. With --again nothing is trained:
+the comparison is computed anew from the recorded values of every seed.
+
+What is compared is `hstu-preserve compare`'s: the same means, tests and corrections, over seeds and over users.
 """
 
 import argparse
@@ -17,20 +21,18 @@ import multiprocessing
 import os
 import shutil
 import time
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
-from benchmarks.comparison import compare, correct_by_holm
 from benchmarks.machine import machine_facts
 from benchmarks.scoreboard import write_table
-from hstu_preserve.bundle.layout import METRICS, RANKS, RUN_RECORD
+from hstu_preserve.bundle.layout import METRICS, RUN_RECORD
 from hstu_preserve.data.store import open_store
-from hstu_preserve.evaluation.ranks import read_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.writer import write_gin
@@ -41,16 +43,23 @@ from hstu_preserve.records.encoders import HstuTfSettings, ModelSettings, Sasrec
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import MANIFEST_NAME, RunRecord
 from hstu_preserve.records.recipe import Protocol, Recipe
+from hstu_preserve.studies.over_seeds import OverSeeds, summarize
+from hstu_preserve.studies.paired import LEVEL, correct_by_holm, judge
+from hstu_preserve.studies.results import MeanDifference
+from hstu_preserve.verbs.compare import compare
 from hstu_preserve.verbs.data import prepare_data
 from hstu_preserve.verbs.train import train
+from hstu_preserve.verdict.statistics import quantile
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 RESULT = Path(__file__).with_name("results") / "recipes.json"
 BASE = "paper-hstu-ml-20m"
 DATASET = "ml-latest-small"
-CUTOFF = 10
+METRIC = "ndcg@10"
 NUM_EPOCHS = 12
 PATIENCE = 3
+NUM_USERS = 610
+"""Of ml-latest-small, each with more than two events."""
 BATCH_SIZE = 16
 """610 users make 39 steps of an epoch; upstream's 128 would make 5."""
 WIDTH = 50
@@ -84,7 +93,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--minutes", type=float, default=90.0, help="start no training after that many")
     parser.add_argument("--only", default="", help="ids, separated by commas; BASE is always among them")
+    parser.add_argument("--again", action="store_true", help="train nothing; compute the comparison anew")
     options = parser.parse_args()
+    if options.again:
+        compute_again()
+        return
     source = options.data / DATASET
     if not source.is_dir():
         raise SystemExit(f"{source}: no such folder; name the one that holds {DATASET}/ with --data")
@@ -232,13 +245,6 @@ def run_task(task: Task) -> str:
     )
 
 
-def read_scores(task: Task) -> npt.NDArray[np.float64]:
-    """Return each user's NDCG@10 on the test item, in the store's order."""
-    ranks = read_ranks(task.output / RANKS, source=RANKS).ranks_topk
-    scores: npt.NDArray[np.float64] = np.where(ranks <= CUTOFF, 1.0 / np.log2(ranks + 1.0), 0.0)
-    return scores
-
-
 def describe_runs(tasks: list[Task]) -> dict[str, object]:
     """Return what a recipe's trainings gave, seed by seed."""
     results = [ResultsRecord.from_json((task.output / METRICS).read_bytes(), source=METRICS) for task in tasks]
@@ -260,37 +266,118 @@ def describe_runs(tasks: list[Task]) -> dict[str, object]:
 def record(finished: list[str], *, tasks: list[Task], kept: dict[str, dict[str, object]], command: str) -> None:
     """Write and print the comparison of the recipes that every seed has finished, and of those kept from before."""
     by_id = {one: [task for task in tasks if task.recipe_id == one] for one in finished}
-    scores = {one: np.stack([read_scores(task) for task in its]) for one, its in by_id.items()}
-    comparison = compare(scores, base=BASE)
-    fingerprint = open_store(tasks[0].store).fingerprint
-    measured = {one: describe_runs(its) | comparison[one].to_json() for one, its in by_id.items()}
-    recipes = correct_together(join(kept, measured))
+    users = compare_users(by_id)
+    measured = {one: describe_runs(its) | describe_terms(one) | users.get(one, {}) for one, its in by_id.items()}
     content = {
         "command": command,
         "dataset": DATASET,
-        "fingerprint of the renumbered data": fingerprint,
+        "fingerprint of the renumbered data": open_store(tasks[0].store).fingerprint,
         "protocol": Protocol.VALIDATED.value,
         "shape": {"width": WIDTH, "batch": BATCH_SIZE, "epochs": NUM_EPOCHS, "patience": PATIENCE},
         "same_here": SAME_HERE,
-        "recipes": recipes,
+        "recipes": join(kept, measured),
         "machine": machine_facts(),
     }
+    write(content)
+
+
+def compute_again() -> None:
+    """Compute the comparison from the recorded values of every seed."""
+    content = json.loads(RESULT.read_text())
+    content["recipes"] = {one: figures | describe_terms(one) for one, figures in content["recipes"].items()}
+    write(content)
+
+
+def write(content: dict[str, Any]) -> None:
+    """Add the figures of the comparison to what was measured; write and print them."""
+    content["recipes"], content["spread"] = compare_all(content["recipes"])
     RESULT.write_text(json.dumps(content, indent=2) + "\n")
-    print(write_table(recipes))
+    print(write_table(content["recipes"], base=BASE))
+
+
+def describe_terms(recipe_id: str) -> dict[str, object]:
+    """Return the terms of a recipe's number; only numbers of the same terms are compared."""
+    recipe = resolve(read_chain(BUNDLES / recipe_id / "config" / f"{recipe_id}.gin", root=BUNDLES)).recipe
+    return {
+        "terms": {"candidates": recipe.dataset.candidates, "filter_all_seen": recipe.evaluation.filter_all_seen},
+    }
+
+
+def compare_users(by_id: dict[str, list[Task]]) -> dict[str, dict[str, object]]:
+    """Return how many users there are, and the standard error over them of each recipe's difference to BASE.
+
+    Recipes of other terms than BASE's have none.
+    """
+    comparable = [one for one in by_id if describe_terms(one) == describe_terms(BASE)]
+    outputs = {str(task.output): one for one in comparable for task in by_id[one]}
+    compared = compare(*outputs, baseline=by_id[BASE][0].output, metric=METRIC)
+    found = {outputs[one.runs[0].path]: one.over_users for one in compared.recipes}
+    return {one: describe_user_error(over) for one, over in found.items() if over is not None}
+
+
+def describe_user_error(over: MeanDifference) -> dict[str, object]:
+    """Return the standard error over users, from which interval and test follow."""
+    assert over.num_pairs is not None
+    assert over.half_width is not None
+    return {
+        "num_users": over.num_pairs,
+        "difference_user_error": over.half_width / quantile(over.num_pairs - 1, level=LEVEL),
+    }
 
 
 def join(kept: dict[str, dict[str, object]], measured: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
     """Return kept and measured figures, which must be of one BASE."""
-    if kept and kept[BASE]["ndcg@10"] != measured[BASE]["ndcg@10"]:
+    if kept and kept[BASE][METRIC] != measured[BASE][METRIC]:
         raise SystemExit("BASE gives other figures than those recorded; run all recipes again")
     return kept | measured
 
 
-def correct_together(recipes: dict[str, dict[str, object]]) -> dict[str, dict[str, object]]:
-    """Return the figures with p values corrected for the number of all recipes."""
-    p_values = {one: float(str(figures["p_value"])) for one, figures in recipes.items() if one != BASE}
-    corrected = dict(zip(p_values, correct_by_holm(list(p_values.values())), strict=True))
-    return {one: figures | {"p_holm": corrected.get(one)} for one, figures in recipes.items()}
+def compare_all(recipes: dict[str, dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], dict[str, float]]:
+    """Return the figures with those of the comparison, and the spread that the recipes share."""
+    values = {
+        one: dict(zip(figures["seeds"], figures[METRIC], strict=True))
+        for one, figures in recipes.items()
+        if figures["terms"] == recipes[BASE]["terms"]
+    }
+    found, spread = summarize(values, baseline=BASE)
+    assert spread is not None
+    others = {one: summarize({one: runs}, baseline=one)[0][one] for one, runs in list_others(recipes, values).items()}
+    users = {one: judge_users(recipes[one], found[one]) for one in found if one != BASE}
+    corrected = dict(zip(users, correct_by_holm(list(users.values())), strict=True))
+    return {
+        one: figures | describe(found.get(one) or others[one]) | {"users_p_holm": corrected.get(one)}
+        for one, figures in recipes.items()
+    }, {"value": spread.value, "degrees": spread.degrees}
+
+
+def list_others(recipes: dict[str, dict[str, Any]], compared: Mapping[str, object]) -> dict[str, dict[int, float]]:
+    """Return the values of the recipes whose terms are others: each is its own."""
+    return {
+        one: dict(zip(figures["seeds"], figures[METRIC], strict=True))
+        for one, figures in recipes.items()
+        if one not in compared
+    }
+
+
+def judge_users(figures: dict[str, Any], found: OverSeeds) -> float | None:
+    """Return the p value of no difference over users."""
+    assert found.difference is not None
+    difference, error = found.difference.estimate.difference, figures["difference_user_error"]
+    return judge(difference, error=error, degrees=figures.get("num_users", NUM_USERS) - 1).p_value
+
+
+def describe(found: OverSeeds) -> dict[str, float | None]:
+    """Return a recipe's figures over seeds by their names."""
+    over = found.difference
+    return {
+        "mean": found.mean,
+        "half_width": found.half_width,
+        "difference": over.estimate.difference if over else None,
+        "difference_half_width": over.estimate.half_width if over else None,
+        "p_value": over.estimate.p_value if over else None,
+        "p_holm": over.p_holm if over else None,
+        "detectable": over.detectable if over else None,
+    }
 
 
 if __name__ == "__main__":

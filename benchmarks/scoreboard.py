@@ -6,8 +6,9 @@ from pathlib import Path
 README = Path(__file__).with_name("README.md")
 COLUMNS = (
     "recipe",
-    "NDCG@10 (95 % over seeds)",
+    "NDCG@10 (95 %)",
     "difference to BASE (95 % over seeds)",
+    "p (Holm)",
     "± over users",
     "p (Holm)",
     "detectable",
@@ -17,9 +18,9 @@ COLUMNS = (
 BEGIN, END = "<!-- recipes: begin -->", "<!-- recipes: end -->"
 
 
-def write_table(recipes: Mapping[str, Mapping[str, object]]) -> str:
+def write_table(recipes: Mapping[str, Mapping[str, object]], *, base: str) -> str:
     """Put the table in its place and return it."""
-    table = "\n".join(list_lines(recipes))
+    table = "\n".join(list_lines(recipes, base=base))
     text = README.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -27,26 +28,27 @@ def write_table(recipes: Mapping[str, Mapping[str, object]]) -> str:
     return table
 
 
-def list_lines(recipes: Mapping[str, Mapping[str, object]]) -> list[str]:
+def list_lines(recipes: Mapping[str, Mapping[str, object]], *, base: str) -> list[str]:
     """Return the table's lines, the best mean first."""
     lines = [
         f"| {' | '.join(COLUMNS)} |",
         "|---" * len(COLUMNS) + "|",
     ]
     ordered = sorted(recipes.items(), key=lambda item: -number(item[1], "mean"))
-    return lines + [describe(name, figures) for name, figures in ordered]
+    return lines + [describe(name, figures, base=base) for name, figures in ordered]
 
 
-def describe(name: str, figures: Mapping[str, object]) -> str:
+def describe(name: str, figures: Mapping[str, object], *, base: str) -> str:
     """Return one recipe's line."""
     cells = [name, f"{number(figures, 'mean'):.4f} ± {number(figures, 'half_width'):.4f}"]
     if figures["difference"] is None:
-        cells += ["(BASE)", "", "", ""]
+        cells += ["(BASE)" if name == base else "(other terms)", "", "", "", ""]
     else:
         cells += [
             f"{number(figures, 'difference'):+.4f} ± {number(figures, 'difference_half_width'):.4f}",
-            f"{1.96 * number(figures, 'difference_user_error'):.4f}",
             f"{number(figures, 'p_holm'):.2f}",
+            f"{1.96 * number(figures, 'difference_user_error'):.4f}",
+            f"{number(figures, 'users_p_holm'):.2f}",
             f"{number(figures, 'detectable'):.4f}",
         ]
     cells += [f"{average(figures, 'coverage@10'):.3f}", f"{average(figures, 'epochs'):.0f}"]

@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core.core_schema import ModelSchema
 
 from hstu_preserve.data.results import ExportedData, FetchedData, PreparedOrders
+from hstu_preserve.gin_recipes.differences import RecipeDiff
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records import results
 from hstu_preserve.records.catalog import CatalogEntry
@@ -22,11 +23,13 @@ from hstu_preserve.records.shown_legacy import ShownLegacy
 from hstu_preserve.records.signature import KeyResult, SigningResult
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verification import VerificationReport
+from hstu_preserve.studies.results import Comparison, TrainedSeeds
 
 PRINTED_RECORDS: dict[str, type[Record]] = {
     "catalog-listing": results.CatalogListing,
     "diagnosis": results.Diagnosis,
     "bundle-diff": results.BundleDiff,
+    "comparison": Comparison,
     "download-report": DownloadReport,
     "evaluation-result": results.EvaluationResult,
     "export-result": results.ExportResult,
@@ -39,6 +42,7 @@ PRINTED_RECORDS: dict[str, type[Record]] = {
     "prepared-orders": PreparedOrders,
     "publish-result": results.PublishResult,
     "report-result": results.ReportResult,
+    "recipe-diff": RecipeDiff,
     "reproduction": results.Reproduction,
     "shown-bundle": results.ShownBundle,
     "shown-entry": results.ShownEntry,
@@ -47,6 +51,7 @@ PRINTED_RECORDS: dict[str, type[Record]] = {
     "shown-recipe": results.ShownRecipe,
     "signing-result": SigningResult,
     "store-result": results.StoreResult,
+    "trained-seeds": TrainedSeeds,
     "training-result": results.TrainingResult,
     "unpack-result": results.UnpackResult,
     "verification-report": VerificationReport,

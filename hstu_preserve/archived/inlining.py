@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hstu_preserve.errors import RecipeError
+from hstu_preserve.gin_recipes.overlay import parse_binding
 from hstu_preserve.gin_recipes.reader import MAX_CHAIN_BYTES, MAX_FILES_READ, IncludeStatement, parse
-from hstu_preserve.gin_recipes.syntax import shorten
 from hstu_preserve.legacy.chains import LegacyChainReading
 from hstu_preserve.primitives.text import decode_utf8
 
@@ -97,17 +97,6 @@ def inline_chain(contents: Mapping[str, bytes], *, entry: str, root: str, overla
     reading = LegacyChainReading(contents, root=root)
     reading.read(entry, including=(), at=None)
     for line in overlay:
-        require_binding(line)
+        parse_binding(line)
     inlining = Inlining(contents=contents, reading=reading)
     return InlinedChain(chain=inlining.write(entry), overlay=tuple(overlay), files=tuple(dict.fromkeys(inlining.files)))
-
-
-def require_binding(line: str) -> None:
-    """Require that a line binds one name to a value.
-
-    Raises:
-        RecipeError: It does something else.
-    """
-    statements = parse(line.encode(), file="--set", path=Path("--set"))
-    if len(statements) != 1 or isinstance(statements[0], IncludeStatement) or "\n" in line:
-        raise RecipeError(f"--set {shorten(line)!r}: not one binding; write --set 'train_fn.num_epochs = 1'")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hstu_preserve.archived.inlining import require_binding
 from hstu_preserve.archived.workspace import Stage, parse_stage, parse_variable
 from hstu_preserve.errors import UsageError
+from hstu_preserve.gin_recipes.overlay import parse_binding
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -91,7 +91,7 @@ class AuthorCode:
         if device not in DEVICES:
             raise UsageError(f"--device {device}: unknown; choose from {', '.join(DEVICES)}")
         for line in self.overlay:
-            require_binding(line)
+            parse_binding(line)
         return ArchivedSettings(
             code=code,
             trusted=self.trust,

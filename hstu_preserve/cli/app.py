@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli import (
+    compare,
     data,
     diff,
     doctor,
@@ -38,7 +39,7 @@ GROUPS = {
         "diff": diff,
         "report": report,
     },
-    MAKING: {"train": train, "evaluate": evaluate, "pack": pack},
+    MAKING: {"train": train, "compare": compare, "evaluate": evaluate, "pack": pack},
     "Hand a result on": {
         "keygen": keygen,
         "sign": sign,

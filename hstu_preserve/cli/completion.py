@@ -34,6 +34,11 @@ def complete_recipes(incomplete: str) -> list[str]:
     return begin_with(incomplete, sorted(list_chains()))
 
 
+def complete_either(incomplete: str) -> list[str]:
+    """Return the ids of the catalog and of the shipped gin chains that begin so, and `sample`."""
+    return sorted({*complete_ids(incomplete), *complete_recipes(incomplete)})
+
+
 def complete_rungs(incomplete: str) -> list[str]:
     """Return the rungs that re-run something."""
     from hstu_preserve.verdict.integrity import RERUN_RUNGS
@@ -53,3 +58,10 @@ def complete_policies(incomplete: str) -> list[str]:
     from hstu_preserve.records.store import PREPARED_POLICIES
 
     return begin_with(incomplete, PREPARED_POLICIES)
+
+
+def complete_metrics(incomplete: str) -> list[str]:
+    """Return the metrics that every run records."""
+    from hstu_preserve.primitives.metric_names import METRIC_NAMES
+
+    return begin_with(incomplete, METRIC_NAMES)

@@ -4,29 +4,39 @@ from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.completion import complete_ids
-from hstu_preserve.cli.options import TARGET_HELP, JsonOption
+from hstu_preserve.cli.completion import complete_either
+from hstu_preserve.cli.options import GinRootOption, JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 
-EXAMPLES = ("hstu-preserve diff first.tar.gz second.tar.gz",)
+EXAMPLES = (
+    "hstu-preserve diff first.tar.gz second.tar.gz",
+    "hstu-preserve diff base.gin mine.gin",
+    "hstu-preserve diff paper-hstu-ml-20m control-base-td",
+)
 
 
 def command(
     left: Annotated[
         str,
-        typer.Argument(metavar="A", help=TARGET_HELP, autocompletion=complete_ids),
+        typer.Argument(
+            metavar="A",
+            help="A bundle, a run directory, 'sample', hf://OWNER/NAME/FILE, a gin file, or the id of a recipe.",
+            autocompletion=complete_either,
+        ),
     ],
-    right: Annotated[str, typer.Argument(metavar="B", help="Another.", autocompletion=complete_ids)],
+    right: Annotated[str, typer.Argument(metavar="B", help="Another.", autocompletion=complete_either)],
+    gin_root: GinRootOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare two bundles: recipe, claims, metrics, contents.
+    """Compare two bundles, or two recipes.
 
-    Also data, environment and curve. The exit code is 3 if they differ.
+    Of bundles: recipe, claims, data, environment, code, metrics, curve and contents. If either is a gin file or the id
+    of a recipe, recipe and claims alone, by their gin names. The exit code is 3 if they differ.
     """
     from hstu_preserve.verbs.diff import diff
 
     with spoken() as voice:
-        found = diff(left, right, voice=voice)
+        found = diff(left, right, gin_root=gin_root, voice=voice)
     emit(found, as_json=json)
     raise typer.Exit(found.exit_code)

@@ -36,5 +36,11 @@ PublicKeyOption = Annotated[
     Path | None,
     typer.Option("--public-key", metavar="KEY", help="The key that must have signed it, as keygen wrote KEY.pub."),
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="'NAME = VALUE'", help="A gin binding that follows the recipe's. May be given several times."
+    ),
+]
 TARGET_HELP = "A bundle, a run directory, a catalog id, hf://OWNER/NAME/FILE, or 'sample'."
 TargetArgument = Annotated[str, typer.Argument(metavar="TARGET", help=TARGET_HELP, autocompletion=complete_ids)]

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hstu_preserve.cli.escaping import escape_controls
-from hstu_preserve.errors import UnavailableError
+from hstu_preserve.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +36,24 @@ def write(record: "Record", *, as_json: bool) -> None:
         print_styled(record, width=None)
     else:
         print_plain(record)
+
+
+def choose_form(**asked: bool) -> str | None:
+    """Return which form was asked for, by the option's name; None if none was.
+
+    Raises:
+        UsageError: More than one was.
+    """
+    forms = [f"--{name}" for name, is_asked in asked.items() if is_asked]
+    if len(forms) > 1:
+        raise UsageError(f"{' and '.join(forms)}: one form at a time")
+    return forms[0].removeprefix("--") if forms else None
+
+
+def print_text(text: str) -> None:
+    """Print a text that is a file in itself on stdout."""
+    sys.stdout.write(escape_controls(text))
+    sys.stdout.flush()
 
 
 def format_json(record: "Record") -> str:

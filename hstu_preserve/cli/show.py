@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hstu_preserve.cli.completion import complete_ids
-from hstu_preserve.cli.options import GinRootOption, JsonOption
+from hstu_preserve.cli.options import GinRootOption, JsonOption, SetOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 
@@ -26,6 +26,7 @@ def command(
         ),
     ],
     gin_root: GinRootOption = None,
+    settings: SetOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show what a target claims and holds, without unpacking it.
@@ -35,5 +36,5 @@ def command(
     from hstu_preserve.verbs.show import show
 
     with spoken() as voice:
-        shown = show(target, gin_root=gin_root, voice=voice)
+        shown = show(target, gin_root=gin_root, settings=tuple(settings or ()), voice=voice)
     emit(shown, as_json=json)

@@ -1,19 +1,28 @@
 """`train`."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hstu_preserve.cli.completion import complete_recipes
-from hstu_preserve.cli.options import DeviceOption, GinRootOption, JsonOption, NewDirectoryOption
+from hstu_preserve.cli.options import DeviceOption, GinRootOption, JsonOption, NewDirectoryOption, SetOption
 from hstu_preserve.cli.output import emit, is_first_process
 from hstu_preserve.cli.voice import spoken
+from hstu_preserve.errors import ContentError
+
+if TYPE_CHECKING:
+    from hstu_preserve.records.results import TrainingResult
+    from hstu_preserve.studies.results import TrainedSeeds
 
 EXAMPLES = (
     "hstu-preserve train paper-hstu-ml-1m --output run",
     "hstu-preserve train recipe.gin --data stores/ml-1m --output run",
     "hstu-preserve train recipe.gin --output run --resume",
+    "hstu-preserve train recipe.gin --set 'train_fn.learning_rate = 0.01' --output run",
+    "hstu-preserve train recipe.gin --seeds 5 --output study",
 )
 
 
@@ -32,6 +41,17 @@ def command(
         typer.Option("--data", metavar="DIR", help="The store; else one in the folder that HSTU_PRESERVE_DATA names."),
     ] = None,
     gin_root: GinRootOption = None,
+    settings: SetOption = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds",
+            metavar="N",
+            min=1,
+            max=99,
+            help="Train N seeds, from the recipe's own on, each into --output/seed-K; the same command goes on.",
+        ),
+    ] = None,
     device: DeviceOption = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --output from its newest whole checkpoint.")
@@ -52,20 +72,26 @@ def command(
 ) -> None:
     """Train a recipe into a run directory.
 
-    'pack' makes a bundle of a finished run.
+    'pack' makes a bundle of a finished run. With --seeds, a folder of runs that 'compare' takes.
     """
     from hstu_preserve.runs.durability import Durability
-    from hstu_preserve.verbs.train import train
+    from hstu_preserve.verbs.train import train, train_seeds
 
+    run: Callable[..., TrainingResult | TrainedSeeds] = (
+        train if seeds is None else partial(train_seeds, num_seeds=seeds)
+    )
     with spoken() as voice:
-        result = train(
+        result = run(
             gin,
             output=output,
             data=data,
             gin_root=gin_root,
+            settings=tuple(settings or ()),
             device=device,
             durability=Durability(resume=resume, num_kept=keep_checkpoints, minutes=checkpoint_minutes),
             voice=voice,
         )
     if is_first_process():
         emit(result, as_json=json)
+    if not result.ok:  # a seed diverged
+        raise typer.Exit(ContentError.exit_code)

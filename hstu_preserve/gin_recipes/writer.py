@@ -50,15 +50,20 @@ def write_gin(recipe: Recipe, policies: Sequence[ClaimPolicy], bundle: BundleSet
 
 def recipe_lines(recipe: Recipe) -> Iterator[str]:
     """Yield a line for each name that the recipe reads, and an empty one after each selector."""
+    for _, group in groupby(list_read(recipe), key=lambda setting: setting[0].split(".")[0]):
+        for name, value in group:
+            yield f"{name} = {value!r}"
+        yield ""
+
+
+def list_read(recipe: Recipe) -> Iterator[tuple[str, Json]]:
+    """Yield name and value of each setting that the recipe reads."""
 
     def value_of(name: str) -> Json:
         return find_setting(recipe, RECIPE_BINDINGS_BY_NAME[name].path)
 
     rows = (row for row in RECIPE_BINDINGS if not find_unmet(row, value_of) and not find_idle(row, value_of))
-    for _, group in groupby(rows, key=lambda row: row.name.split(".")[0]):
-        for row in group:
-            yield f"{row.name} = {value_of(row.name)!r}"
-        yield ""
+    yield from ((row.name, value_of(row.name)) for row in rows)
 
 
 def find_setting(recipe: Recipe, path: str) -> Json:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.errors import MissingPathError, UnknownNameError, UsageError
 from hstu_preserve.library.addresses import Address, is_address, parse_address
+from hstu_preserve.primitives.paths import GIN_SUFFIX
 from hstu_preserve.primitives.shipped import shipped_directory
 
 if TYPE_CHECKING:
@@ -45,6 +46,23 @@ def resolve_target(text: str) -> "Path | Address | CatalogEntry":
         known=[*catalog, SAMPLE, *chains],
         hint="'hstu-preserve list' shows all ids",
     )
+
+
+def find_recipe(text: str) -> Path | None:
+    """Return the gin file that a text names, or whose id it is; None of anything else. A path wins over an id.
+
+    Raises:
+        MissingPathError: It is named as a gin file, and nothing is there.
+    """
+    path = Path(text)
+    is_gin = path.suffix.casefold() == GIN_SUFFIX
+    if os.path.exists(path):  # noqa: PTH110  Path.exists raises for a name that is too long
+        return path if is_gin and not path.is_dir() else None
+    if is_gin and not is_address(text):
+        raise MissingPathError(f"{text}: no such file")
+    from hstu_preserve.library.catalog import list_chains  # a path needs no catalog
+
+    return list_chains().get(text)
 
 
 def looks_like_path(text: str) -> bool:

@@ -12,7 +12,7 @@ from hstu_preserve.records.legacy import LegacyVerification
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import Diagnosis, ReportResult, ShownEntry
 from hstu_preserve.records.verification import Verification, VerificationReport
-from hstu_preserve.report import bundles, catalog, legacy, reproduction, runs
+from hstu_preserve.report import bundles, catalog, legacy, reproduction, runs, studies
 from hstu_preserve.report.downloads import list_download
 from hstu_preserve.report.lines import Line
 from hstu_preserve.report.tables import list_fields, new_table
@@ -46,6 +46,9 @@ DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
     runs.describe_training,
     runs.describe_evaluation,
     reproduction.describe_reproduction,
+    studies.describe_comparison,
+    studies.describe_trained_seeds,
+    studies.describe_recipe_diff,
 )
 for described in DESCRIBED_ELSEWHERE:
     render.register(described)

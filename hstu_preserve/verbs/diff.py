@@ -1,44 +1,83 @@
-"""Compare two bundles side by side: contents, recipe, claims, data, environment, code, metrics and curve."""
+"""Compare two bundles side by side, or two recipes setting by setting."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from hstu_preserve.bundle.results import read_results
-from hstu_preserve.library.sources import obtain
+from hstu_preserve.errors import UsageError
+from hstu_preserve.gin_recipes.differences import RecipeDiff, RecipeSide, compare_recipes
+from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.library.sources import Form, Source, obtain
+from hstu_preserve.library.targets import find_recipe
+from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.json_values import Json, flatten
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
-from hstu_preserve.records.manifest import AnyManifest, Manifest, MigratedManifest
+from hstu_preserve.records.manifest import NO_RUN, AnyManifest, Manifest, MigratedManifest
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import BundleDiff, Difference
 
 
-def diff(left: str | Path, right: str | Path, *, voice: Voice = SILENT) -> BundleDiff:
-    """Compare the records of two bundles or run directories; their bytes are not verified.
+def diff(
+    left: str | Path, right: str | Path, *, gin_root: str | Path | None = None, voice: Voice = SILENT
+) -> BundleDiff | RecipeDiff:
+    """Compare the records of two bundles or run directories, or two recipes; bytes are not verified.
+
+    If either side is a gin file or the id of one of our recipes, recipes and claims are compared, by their gin names.
 
     Args:
-        left: A bundle, run directory, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
+        left: A bundle, run directory, `sample`, a gin file, the id of a recipe or of the catalog, or an `hf://`
+            address; a published bundle is fetched if it is not here.
         right: Another one.
+        gin_root: The folder that a gin file's includes may not leave.
         voice: Shows the transfer, in bytes; before it begins, names the file and its size.
 
     Returns:
-        Every difference by section; none if the two are the same bundle.
+        Every difference by section; none if the two are the same bundle, or the same recipe and claims.
 
     Raises:
         MissingPathError: Nothing is at one of the paths.
+        RecipeError: A gin chain does not resolve.
+        UsageError: A recipe is to be compared with what has none.
         ContentError: A manifest cannot be read.
     """
-    sources = [obtain(str(target), voice=voice) for target in (left, right)]
-    stored = [source.require_manifest() for source in sources]
-    ours, theirs = (describe_side(source.path, side.record) for source, side in zip(sources, stored, strict=True))
+    targets, root = (str(left), str(right)), as_path(gin_root)
+    if any(map(find_recipe, targets)):
+        ours, theirs = (take_recipe(target, root=root, voice=voice) for target in targets)
+        return compare_recipes(ours, theirs)
+    return compare_bundles(*(obtain(target, voice=voice) for target in targets), targets=targets)
+
+
+def take_recipe(target: str, *, root: Path | None, voice: Voice) -> RecipeSide:
+    """Return the recipe that a gin chain resolves to, or that a bundle or run directory records.
+
+    Raises:
+        UsageError: It was made from a legacy archive, which has no recipe of this program.
+    """
+    chain = find_recipe(target)
+    if chain is not None:
+        resolution = resolve(read_chain(chain, root=root))
+        return RecipeSide(name=target, recipe=resolution.recipe, policies=resolution.policies)
+    source = obtain(target, voice=voice)
+    if source.form in {Form.LEGACY, Form.MIGRATED}:
+        raise UsageError(f"{target}: a legacy archive, {NO_RUN}")
+    run = source.require_manifest().manifest.run
+    return RecipeSide(name=target, recipe=run.recipe, policies=run.policies)
+
+
+def compare_bundles(left: Source, right: Source, *, targets: tuple[str, str]) -> BundleDiff:
+    """Return every difference of two bundles' records, by section."""
+    stored = [source.require_manifest() for source in (left, right)]
+    ours, theirs = (describe_side(source.path, side.record) for source, side in zip((left, right), stored, strict=True))
     differences = (
         one
         for section in {**ours, **theirs}
         for one in compare_section(section, ours.get(section), theirs.get(section))
     )
     return BundleDiff(
-        left=str(left),
-        right=str(right),
+        left=targets[0],
+        right=targets[1],
         left_identity=stored[0].identity,
         right_identity=stored[1].identity,
         differences=tuple(differences),

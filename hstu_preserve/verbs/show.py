@@ -1,10 +1,11 @@
 """Show a target without unpacking it: a catalog entry, a bundle or the recipe of a gin chain."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hstu_preserve.bundle.results import read_results
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
-from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.overlay import read_changed_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.legacy.showing import show_legacy
@@ -23,27 +24,35 @@ from hstu_preserve.records.shown_legacy import ShownLegacy
 
 
 def show(
-    target: str | Path, *, gin_root: str | Path | None = None, voice: Voice = SILENT
+    target: str | Path,
+    *,
+    gin_root: str | Path | None = None,
+    settings: Sequence[str] = (),
+    voice: Voice = SILENT,
 ) -> ShownEntry | ShownBundle | ShownMigrated | ShownRecipe | ShownLegacy:
     """Return the record of a target: entry, manifest or recipe. Only the bytes that are read are verified.
 
     Args:
         target: A catalog id, a bundle, a run directory, `sample`, or a gin file.
         gin_root: The folder that a gin file's includes may not leave.
+        settings: `NAME = VALUE`, gin bindings that follow a gin file's.
         voice: Says if the Hub does not answer, so that the record may be old.
 
     Raises:
         UnknownNameError: No such path or id.
+        UsageError: Settings are given, and the target is no gin file.
         ContentError: The bundle's manifest cannot be read.
-        RecipeError: The gin chain does not resolve.
+        RecipeError: The gin chain does not resolve, or a setting is not one binding.
     """
     gin_root = as_path(gin_root)
     source = find(str(target), voice=voice)
+    if settings and source.form is not Form.RECIPE:
+        raise UsageError(f"{target}: {source.form.value}; --set changes the recipe of a gin file only")
     match source.form:
         case Form.ENTRY:
             return show_entry(source, voice=voice)
         case Form.RECIPE:
-            return show_recipe(source, gin_root=gin_root)
+            return show_recipe(source, gin_root=gin_root, settings=settings)
         case _:
             return show_content(source)
 
@@ -106,9 +115,9 @@ def refuse_text(path: Path) -> None:
         raise UsageError(f"{path}: no bundle but a text; the name of a gin file ends in {GIN_SUFFIX}")
 
 
-def show_recipe(source: Source, *, gin_root: Path | None) -> ShownRecipe:
+def show_recipe(source: Source, *, gin_root: Path | None, settings: Sequence[str]) -> ShownRecipe:
     """Return the recipe that a gin chain resolves to."""
-    chain = read_chain(source.path, root=gin_root)
+    chain = read_changed_chain(source.path, root=gin_root, settings=settings)
     resolution = resolve(chain)
     return ShownRecipe(
         target=source.text,

@@ -1,10 +1,11 @@
-"""Train the recipe of a gin file or an id, and write a run directory."""
+"""Train the recipe of a gin file or an id, and write a run directory, or a folder of them with a seed each."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hstu_preserve.data.finding import find_store_for_recipe
 from hstu_preserve.errors import UnknownNameError
-from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.overlay import read_changed_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
 from hstu_preserve.library.targets import looks_like_path
@@ -13,7 +14,9 @@ from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.plan import Plan
+from hstu_preserve.runs.seeds import plan_runs, train_runs
 from hstu_preserve.runs.training import train_chain
+from hstu_preserve.studies.results import TrainedSeeds
 
 
 def train(
@@ -22,6 +25,7 @@ def train(
     output: str | Path,
     data: str | Path | None = None,
     gin_root: str | Path | None = None,
+    settings: Sequence[str] = (),
     device: str = "auto",
     durability: Durability = Durability(),  # noqa: B008  frozen
     voice: Voice = SILENT,
@@ -36,13 +40,14 @@ def train(
         output: The run directory; must not exist, or be empty, unless a run there is resumed.
         data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
         gin_root: The folder that includes may not leave.
+        settings: `NAME = VALUE`, gin bindings that follow the chain; the run holds them as one more gin file.
         device: `auto`, `cpu` or `cuda`.
         durability: Whether to go on with the run in `output` (from its newest whole checkpoint, or from the start if
             there is none), when checkpoints are written beside those the recipe asks for, and which stay.
         voice: Shows every step and evaluation; says where a resumed run goes on, and what was saved before leaving.
 
     Raises:
-        RecipeError: The chain does not resolve.
+        RecipeError: The chain does not resolve, or a setting is not one binding.
         DataMismatchError: The store is not the recipe's, or not the resumed run's.
         UsageError: The output is in use or holds another run, or data that may not be redistributed shall be included.
         CheckpointError: The run cannot be resumed, since none of its checkpoints is whole.
@@ -50,11 +55,58 @@ def train(
         UnavailableError: No torch, no such device, no data, or the output cannot be written.
     """
     output, data, gin_root = Path(output), as_path(data), as_path(gin_root)
-    chain = read_chain(find_gin(gin), root=gin_root)
+    chain = read_changed_chain(find_gin(gin), root=gin_root, settings=settings)
     resolution = resolve(chain)
     store = find_store_for_recipe(resolution.recipe.dataset, data)
     plan = Plan(chain=chain, resolution=resolution, store=store, device=device)
     return train_chain(plan, output=output, durability=durability, voice=voice)
+
+
+def train_seeds(
+    gin: str | Path,
+    *,
+    num_seeds: int,
+    output: str | Path,
+    data: str | Path | None = None,
+    gin_root: str | Path | None = None,
+    settings: Sequence[str] = (),
+    device: str = "auto",
+    durability: Durability = Durability(),  # noqa: B008  frozen
+    voice: Voice = SILENT,
+) -> TrainedSeeds:
+    """Train a recipe with several seeds, one after the other, into one folder; the same call goes on where it was cut.
+
+    The seeds are the recipe's own and the numbers after it. Each run is `output/seed-N`, as `train` makes it; a run
+    that is finished is not trained again, and a later call may ask for more seeds.
+
+    Args:
+        gin: The chain's entry file, or the id of a chain that comes with the program.
+        num_seeds: 1 to 99.
+        output: The folder; holds nothing else than runs of this recipe.
+        data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
+        gin_root: The folder that includes may not leave.
+        settings: `NAME = VALUE`, gin bindings that follow the chain.
+        device: `auto`, `cpu` or `cuda`.
+        durability: When checkpoints are written, and which stay.
+        voice: Shows every step and evaluation; says which seed is trained.
+
+    Raises:
+        RecipeError: The chain does not resolve, or a setting is not one binding.
+        DataMismatchError: The store is not the recipe's.
+        UsageError: No sensible number of seeds, or the folder holds something else, or another recipe's runs.
+        ContentError: No user has enough events to be trained on.
+        UnavailableError: No torch, no such device, no data, or the folder cannot be written.
+    """
+    entry, output, data, gin_root = find_gin(gin), Path(output), as_path(data), as_path(gin_root)
+    recipe = resolve(read_changed_chain(entry, root=gin_root, settings=settings)).recipe
+    store = find_store_for_recipe(recipe.dataset, data)
+
+    def make_plan(seed: int) -> Plan:
+        chain = read_changed_chain(entry, root=gin_root, settings=settings, seed=seed)
+        return Plan(chain=chain, resolution=resolve(chain), store=store, device=device)
+
+    runs = plan_runs(recipe.training.random_seed, num_seeds=num_seeds, output=output, make_plan=make_plan)
+    return train_runs(runs, output=output, durability=durability, voice=voice)
 
 
 def find_gin(gin: str | Path) -> Path:

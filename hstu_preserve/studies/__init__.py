@@ -1,0 +1,1 @@
+"""Compare recipes over several seeds and over the same users."""

@@ -18,7 +18,10 @@ class Rung(StrEnum):
     RESUME_BITWISE = "resume-bitwise"
     RESUME_NUMERIC = "resume-numeric"
     TRAINING_BITWISE = "training-bitwise"
+    TRAINING_NUMERIC = "training-numeric"
+    """The recorded seed once more: whether it is the same run, as far as other arithmetic lets it be."""
     TRAINING_STATISTICAL = "training-statistical"
+    """Other seeds: whether the recipe gives the number."""
 
 
 class Outcome(StrEnum):

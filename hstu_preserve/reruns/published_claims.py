@@ -7,10 +7,9 @@ from hstu_preserve.records.catalog import CatalogClaim, CatalogEntry
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
+from hstu_preserve.verdict.slack import SLACK
 
 OWN_ID = "a run of your own needs an id of its own (bundle.id)"
-SLACK = 1e-12
-"""Of a difference of two floats that are decimal fractions for people."""
 
 
 def check_catalog(bundle: OpenedBundle) -> str:

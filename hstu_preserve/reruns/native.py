@@ -26,12 +26,14 @@ from hstu_preserve.records.verdict import Rung, Verdict
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
 from hstu_preserve.reruns.continuation import continue_run, find_stretch
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
+from hstu_preserve.reruns.published_claims import find_published
 from hstu_preserve.reruns.recorded_data import require_described, require_held_out_items
 from hstu_preserve.reruns.same_draw import compare_first_epoch
 from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.training import train_chain
 from hstu_preserve.verdict.near_ties import judge_evaluation_numeric
 from hstu_preserve.verdict.number_formats import FormatPair, find_format
+from hstu_preserve.verdict.qualifications import qualify
 from hstu_preserve.verdict.resumption import judge_resume
 from hstu_preserve.verdict.rungs import judge_evaluation_bitwise, not_run
 from hstu_preserve.verdict.same_draw import judge_training_bitwise, judge_training_numeric
@@ -193,6 +195,7 @@ class NativeRunner:
         self.numerics = self.numerics or numerics
         differences = self.list_all_differences(numerics)
         final = retrained.results.final
+        entry = find_published(self.bundle)
         bitwise = judge_training_bitwise(
             state_sha256=retrained.results.state_sha256,
             recorded_sha256=self.recorded.state_sha256,
@@ -210,7 +213,7 @@ class NativeRunner:
             )
             for claim in self.bundle.manifest.claims
         ]
-        return [bitwise, *numeric]
+        return [bitwise, *(qualify(verdict, entry) for verdict in numeric)]
 
     def list_environment_differences(self, found: NumericsRecord | None) -> list[str]:
         """Return how this arithmetic differs from the recorded one."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from hstu_preserve.evaluation.metrics import Values, list_contributions
 from hstu_preserve.evaluation.ranks import Int64Array, UserRanks, compare_ranks
-from hstu_preserve.records.evaluation import Effect, RankMoves
+from hstu_preserve.verdict.rank_moves import Effect, RankMoves
 
 
 def measure_moves(found: UserRanks, recorded: UserRanks, *, within: Int64Array) -> RankMoves:

@@ -16,7 +16,7 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.arrays import DAMAGED_ARRAYS
 from hstu_preserve.primitives.files import read_bytes, write_atomically
 from hstu_preserve.primitives.wording import printable
-from hstu_preserve.records.evaluation import RankComparison
+from hstu_preserve.verdict.rank_moves import RankComparison
 
 MAX_RANKS_BYTES = 2**30
 """Of all arrays in `ranks.npz` together, inflated: of 19 million users."""

@@ -1,9 +1,10 @@
 """Judge a re-evaluation user by user: rounding moves a rank past near-ties, and only other weights move it further."""
 
 from hstu_preserve.records.claim import Claim
-from hstu_preserve.records.evaluation import Effect, EvaluationRecord, RankMoves
+from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.number_formats import FormatPair
+from hstu_preserve.verdict.rank_moves import Effect, RankMoves
 
 USERS_PER_EXCEPTION = 200
 """One user in 200, and one at least, may move further: tolerances were measured on a few models."""

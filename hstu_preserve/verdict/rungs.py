@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from hstu_preserve.errors import ContentError, InconclusiveError, NotReproducedError, worst_exit_code
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.contents import Finding
-from hstu_preserve.records.evaluation import EvaluationRecord, RankComparison
+from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.signature import UNSIGNED, SignerCheck, SignerOutcome
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.bits import judge_bits
+from hstu_preserve.verdict.rank_moves import RankComparison
 
 
 def judge_bytes(

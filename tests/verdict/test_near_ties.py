@@ -5,10 +5,11 @@ import pytest
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.metric_names import METRIC_NAMES
-from hstu_preserve.records.evaluation import Effect, EvaluationRecord, RankMoves
+from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
 from hstu_preserve.verdict.near_ties import judge_evaluation_numeric
 from hstu_preserve.verdict.number_formats import TOLERANCES, FormatPair, NumberFormat, find_format
+from hstu_preserve.verdict.rank_moves import Effect, RankMoves
 from tests.gin_recipes.test_gin_writer import resolve_text
 from tests.record_values import EVALUATION, make_claim
 

@@ -11,8 +11,9 @@ from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.records.contents import Finding, FindingClass
 from hstu_preserve.records.environment import NumericsRecord
-from hstu_preserve.records.evaluation import EvaluationRecord, RankComparison
+from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
+from hstu_preserve.verdict.rank_moves import RankComparison
 from hstu_preserve.verdict.resumption import ResumeComparison, judge_resume
 from hstu_preserve.verdict.rungs import (
     choose_exit_code,

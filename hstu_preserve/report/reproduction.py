@@ -38,7 +38,8 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
     if numerics is not None:
         fields["re-run with"] = describe_numerics(numerics)
     limits = [Text(f"limit: {printable(limit)}", style="dim") for limit in record.limits]
-    return Group(list_fields(fields), verdicts, *limits)
+    causes = [Text(printable(cause.sentence)) for cause in record.causes]
+    return Group(list_fields(fields), verdicts, *causes, *limits)
 
 
 def list_verdicts(verdicts: Iterable[Verdict]) -> Table:

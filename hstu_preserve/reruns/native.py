@@ -14,7 +14,7 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.errors import NotRunnableError
 from hstu_preserve.evaluation.moves import measure_moves
 from hstu_preserve.evaluation.one_evaluation import evaluators_agree
-from hstu_preserve.evaluation.ranks import write_ranks
+from hstu_preserve.evaluation.ranks import UserRanks, write_ranks
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.primitives.temporary_folders import scratch_folder
@@ -22,9 +22,10 @@ from hstu_preserve.primitives.threads import require_threads
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.verdict import Rung, Verdict
+from hstu_preserve.records.verdict import Cause, Rung, Verdict
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
 from hstu_preserve.reruns.continuation import continue_run, find_stretch
+from hstu_preserve.reruns.counterfactuals import explain_ranks, set_scene
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.reruns.published_claims import find_published
 from hstu_preserve.reruns.recorded_data import require_described, require_held_out_items
@@ -35,7 +36,7 @@ from hstu_preserve.verdict.near_ties import judge_evaluation_numeric
 from hstu_preserve.verdict.number_formats import FormatPair, find_format
 from hstu_preserve.verdict.qualifications import qualify
 from hstu_preserve.verdict.resumption import judge_resume
-from hstu_preserve.verdict.rungs import judge_evaluation_bitwise, not_run
+from hstu_preserve.verdict.rungs import judge_evaluation_bitwise, list_missed, not_run
 from hstu_preserve.verdict.same_draw import judge_training_bitwise, judge_training_numeric
 from hstu_preserve.verdict.triviality import call_trivial
 
@@ -75,6 +76,7 @@ class NativeRunner:
         self.recorded = bundle.results
         self.numerics: NumericsRecord | None = None
         self.evaluation: EvaluationRecord | None = None
+        self.causes: tuple[Cause, ...] = ()
 
     def judge_evaluation(self) -> list[Verdict]:
         """Rank every user again with the bundle's checkpoint, and judge ranks and metrics."""
@@ -108,7 +110,24 @@ class NativeRunner:
             )
             for claim in self.bundle.manifest.claims
         ]
+        if moves.num_moved or not moves.same_users:
+            self.look_for_cause([bitwise, *numeric], as_it_is=evaluated.ranks, formats=formats)
         return [bitwise, *numeric]
+
+    def look_for_cause(self, verdicts: list[Verdict], *, as_it_is: UserRanks, formats: FormatPair) -> None:
+        """Find out why ranks are not the recorded ones, if a verdict says so: it costs passes over the users."""
+        if not list_missed(verdicts):
+            return
+        is_same = not self.list_environment_differences(self.numerics)
+        scene = set_scene(
+            self.bundle,
+            self.store,
+            device=choose_device(self.device),
+            tolerance=0.0 if is_same else formats.tolerance,
+            metric=self.bundle.manifest.claims[0].policy.metric,
+        )
+        with recorded_threads(self.run.environment.numerics):
+            self.causes = (explain_ranks(scene, as_it_is, voice=self.voice),)
 
     def find_formats(self) -> FormatPair:
         """Return in which formats the scores were recorded, and will be computed here."""

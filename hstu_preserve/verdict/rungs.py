@@ -112,6 +112,12 @@ def list_failed(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.is_required and verdict.outcome not in PASSED]
 
 
+def list_missed(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return the verdicts whose re-run gave something else than is recorded."""
+    missed = {Outcome.NOT_REPRODUCED, Outcome.INCONCLUSIVE}
+    return [verdict for verdict in verdicts if verdict.is_required and verdict.outcome in missed]
+
+
 def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
     """Return 3 for other bytes or signer or a contradiction, 5 for a claim that fails, 6 if one is open, else 0."""
     required = [verdict for verdict in verdicts if verdict.is_required]

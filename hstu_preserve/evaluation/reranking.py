@@ -91,7 +91,7 @@ class Reranked:
 
     Attributes:
         ranks: Of the users who have a target so.
-        within: Per user, other candidates so near the target that arithmetic can exchange them.
+        within: Per user, other candidates so near the target that arithmetic can exchange them; 0 if none may be.
     """
 
     ranks: UserRanks
@@ -117,7 +117,7 @@ def rerank(
     *,
     setting: Setting,
     candidate_I: Tensor,
-    tolerance: float,
+    tolerance: float | None,
     device: torch.device,
 ) -> Reranked:
     """Rank users in another way.
@@ -128,7 +128,7 @@ def rerank(
         users: Indices into the events; those without a history and a target are left out.
         setting: The way.
         candidate_I: int64 ids of the setting's candidates.
-        tolerance: Of scores, for near candidates.
+        tolerance: Of scores, for near candidates; None if ranks must be the very same.
         device: Where the model lives.
     """
     users = users[np.isin(users, find_eligible_users(events, held_out_events=setting.held_out_events))]
@@ -165,7 +165,7 @@ def rank_some(
     *,
     setting: Setting,
     index: CandidateIndex,
-    tolerance: float,
+    tolerance: float | None,
     device: torch.device,
 ) -> RankedBatch:
     """Rank one batch of users; see `rerank`."""
@@ -188,11 +188,10 @@ def rank_some(
         score_chunk=recipe.evaluation.eval_user_max_batch_size,
         tolerance=tolerance,
     )
-    assert ranks.within is not None
     return RankedBatch(
         users=join_ranks(batch, ranks),
         is_recommended=ranks.is_recommended.cpu().numpy(),
-        within=ranks.within.cpu().numpy(),
+        within=np.zeros(len(users), dtype=np.int64) if ranks.within is None else ranks.within.cpu().numpy(),
     )
 
 

@@ -63,7 +63,7 @@ class Scene:
         bundle: Holds recipe, checkpoints and the recorded ranks.
         store: Its data.
         device: Where it is computed.
-        tolerance: Of scores, within which the two arithmetics may exchange candidates; 0 if they are the same.
+        tolerance: Of scores, within which the two arithmetics may exchange candidates; None if they are the same.
         metric: That effects are on.
         orders: The events in each order that can be had, by name.
     """
@@ -71,7 +71,7 @@ class Scene:
     bundle: OpenedBundle
     store: Store
     device: torch.device
-    tolerance: float
+    tolerance: float | None
     metric: str
     orders: Mapping[str, Sequences]
     models: dict[str, Recommender] = field(default_factory=dict)
@@ -111,7 +111,9 @@ class Scene:
         )
 
 
-def set_scene(bundle: OpenedBundle, store: Store, *, device: torch.device, tolerance: float, metric: str) -> Scene:
+def set_scene(
+    bundle: OpenedBundle, store: Store, *, device: torch.device, tolerance: float | None, metric: str
+) -> Scene:
     """Return what is needed to rank a bundle's users in other ways, with every order of equal times that is at hand."""
     return Scene(
         bundle=bundle,

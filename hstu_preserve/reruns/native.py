@@ -123,7 +123,7 @@ class NativeRunner:
             self.bundle,
             self.store,
             device=choose_device(self.device),
-            tolerance=0.0 if is_same else formats.tolerance,
+            tolerance=None if is_same else formats.tolerance,
             metric=self.bundle.manifest.claims[0].policy.metric,
         )
         with recorded_threads(self.run.environment.numerics):

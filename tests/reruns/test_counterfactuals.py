@@ -18,7 +18,6 @@ from hstu_preserve.evaluation.one_evaluation import make_record
 from hstu_preserve.evaluation.ranks import UserRanks
 from hstu_preserve.evaluation.reranking import Setting
 from hstu_preserve.primitives.voice import SILENT
-from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Cause
 from hstu_preserve.report.reproduction import describe_reproduction
 from hstu_preserve.reruns.counterfactuals import (
@@ -32,6 +31,7 @@ from hstu_preserve.reruns.counterfactuals import (
 from hstu_preserve.reruns.native import open_data
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.verbs.data import prepare_data, synthesize_data
+from hstu_preserve.verbs.reproduce import reproduce
 from hstu_preserve.verbs.train import train
 from hstu_preserve.verbs.unpack import unpack
 from tests.reruns.lies import Forgery
@@ -154,15 +154,14 @@ def test_the_cause_is_shown_where_the_evaluation_is_missed(tmp_path: Path, capsy
     bundle = OpenedBundle(root=tmp_path / "tree", manifest=read_tree_manifest(tmp_path / "tree").manifest)
     scene = look_at(bundle, store=None)
     forge_evaluation(scene, scene.rank(find_settings(scene)["no seen item filtered"], bundle.ranks).ranks)
-    capsys.readouterr()
-    assert main(["reproduce", str(tmp_path / "tree"), "--device", "cpu", "--json"]) == 5
-    shown = capsys.readouterr().out
-    (cause,) = json.loads(shown)["causes"]
-    assert (cause["change"], cause["is_cause"], cause["users_matching"]) == ("no seen item filtered", True, 500)
+    found = reproduce(tmp_path / "tree", device="cpu")
+    (cause,) = found.causes
+    assert found.exit_code == 5
+    assert (cause.change, cause.is_cause, cause.users_matching) == ("no seen item filtered", True, 500)
     terminal = Console(width=80, file=StringIO())
-    terminal.print(describe_reproduction(Reproduction.model_validate_json(shown)))
+    terminal.print(describe_reproduction(found))
     text = terminal.file.getvalue()  # type: ignore[attr-defined]  # the text that was printed
-    assert cause["sentence"] in " ".join(text.split())
+    assert cause.sentence in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
 
 

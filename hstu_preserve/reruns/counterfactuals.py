@@ -37,7 +37,7 @@ from hstu_preserve.records.store import TiePolicy
 from hstu_preserve.records.verdict import Cause
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.training.checkpoint import read_checkpoint
-from hstu_preserve.verdict.explanation import Trial, name_cause, name_nearest
+from hstu_preserve.verdict.explanation import Trial, name_cause, name_movers, name_nearest
 from hstu_preserve.verdict.rank_moves import Effect
 
 SAMPLE_USERS = 2_000
@@ -223,6 +223,25 @@ def explain_ranks(scene: Scene, as_it_is: UserRanks, *, voice: Voice) -> Cause:
         trials.append(trial)
         voice.show(Progress(activity="looking for the cause", completed=number, total=len(alternatives)))
     return name_nearest(trials, as_it_is=unchanged, metric=scene.metric, remarks=list_remarks(scene))
+
+
+def explain_training(scene: Scene, recorded: UserRanks, *, voice: Voice) -> tuple[Cause, ...]:
+    """Return what could move the metric of a retrained run, or the change under which its ranks are the recorded ones.
+
+    Args:
+        scene: The retrained run and its data.
+        recorded: The ranks behind the claims.
+        voice: Shows each trial.
+    """
+    sample = take_sample(recorded)
+    alternatives, trials = list(list_alternatives(scene)), []
+    for number, alternative in enumerate(alternatives, start=1):
+        trial = attempt(scene, alternative, sample, as_it_is=scene.bundle.ranks)
+        if trial.is_whole:
+            return (name_cause(trial, metric=scene.metric),)
+        trials.append(trial)
+        voice.show(Progress(activity="looking for the cause", completed=number, total=len(alternatives)))
+    return name_movers(trials, metric=scene.metric)
 
 
 def take_sample(recorded: UserRanks) -> UserRanks:

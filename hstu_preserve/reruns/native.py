@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from hstu_preserve.bundle.layout import CONFIG_FOLDER
+from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.machine import choose_device, describe_numerics
 from hstu_preserve.data.finding import locate_store_for_bundle, open_store_for_bundle
@@ -22,10 +23,11 @@ from hstu_preserve.primitives.threads import require_threads
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.records.verdict import Cause, Rung, Verdict
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint
 from hstu_preserve.reruns.continuation import continue_run, find_stretch
-from hstu_preserve.reruns.counterfactuals import explain_ranks, set_scene
+from hstu_preserve.reruns.counterfactuals import Scene, explain_ranks, explain_training, set_scene
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.reruns.published_claims import find_published
 from hstu_preserve.reruns.recorded_data import require_described, require_held_out_items
@@ -36,7 +38,7 @@ from hstu_preserve.verdict.near_ties import judge_evaluation_numeric
 from hstu_preserve.verdict.number_formats import FormatPair, find_format
 from hstu_preserve.verdict.qualifications import qualify
 from hstu_preserve.verdict.resumption import judge_resume
-from hstu_preserve.verdict.rungs import judge_evaluation_bitwise, list_missed, not_run
+from hstu_preserve.verdict.rungs import PASSED, judge_evaluation_bitwise, list_missed, not_run
 from hstu_preserve.verdict.same_draw import judge_training_bitwise, judge_training_numeric
 from hstu_preserve.verdict.triviality import call_trivial
 
@@ -118,16 +120,16 @@ class NativeRunner:
         """Find out why ranks are not the recorded ones, if a verdict says so: it costs passes over the users."""
         if not list_missed(verdicts):
             return
-        is_same = not self.list_environment_differences(self.numerics)
-        scene = set_scene(
-            self.bundle,
-            self.store,
-            device=choose_device(self.device),
-            tolerance=None if is_same else formats.tolerance,
-            metric=self.bundle.manifest.claims[0].policy.metric,
-        )
+        tolerance = formats.tolerance if self.list_environment_differences(self.numerics) else None
+        scene = self.set_scene(self.bundle, tolerance=tolerance)
         with recorded_threads(self.run.environment.numerics):
-            self.causes = (explain_ranks(scene, as_it_is, voice=self.voice),)
+            self.causes += (explain_ranks(scene, as_it_is, voice=self.voice),)
+
+    def set_scene(self, bundle: OpenedBundle, *, tolerance: float | None) -> Scene:
+        """Return what is needed to rank the users of this run, or of a retrained one, in other ways."""
+        metric = self.bundle.manifest.claims[0].policy.metric
+        device = choose_device(self.device)
+        return set_scene(bundle, self.store, device=device, tolerance=tolerance, metric=metric)
 
     def find_formats(self) -> FormatPair:
         """Return in which formats the scores were recorded, and will be computed here."""
@@ -209,12 +211,20 @@ class NativeRunner:
                 output=output,
                 voice=self.voice,
             )
-            losses = compare_first_epoch(output, self.bundle)
+            verdicts = self.judge_retrained(retrained, output)
+            if verdicts[0].outcome not in PASSED and list_missed(verdicts):
+                run = OpenedBundle(root=output, manifest=read_tree_manifest(output).manifest.require_run())
+                scene = self.set_scene(run, tolerance=None)
+                self.causes += explain_training(scene, self.bundle.ranks, voice=self.voice)
+        return verdicts
+
+    def judge_retrained(self, retrained: TrainingResult, output: Path) -> list[Verdict]:
+        """Judge a run that was trained anew with the recorded seed, whose directory is `output`."""
+        losses = compare_first_epoch(output, self.bundle)
         numerics = retrained.environment.numerics
         self.numerics = self.numerics or numerics
         differences = self.list_all_differences(numerics)
         final = retrained.results.final
-        entry = find_published(self.bundle)
         bitwise = judge_training_bitwise(
             state_sha256=retrained.results.state_sha256,
             recorded_sha256=self.recorded.state_sha256,
@@ -222,6 +232,7 @@ class NativeRunner:
             recorded=self.recorded.final,
             environment_differences=differences,
         )
+        entry = find_published(self.bundle)
         numeric = [
             call_trivial(
                 judge_training_numeric(

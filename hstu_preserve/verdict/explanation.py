@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from hstu_preserve.records.verdict import Cause
 from hstu_preserve.verdict.rank_moves import Effect
 
+NUM_MOVERS = 3
+"""Changes that are named beside a training that gave another number."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
@@ -33,6 +36,11 @@ class Trial:
         """Of the users, those with the recorded rank."""
         return self.num_matching / max(1, self.num_users)
 
+    @property
+    def percent(self) -> int:
+        """The share in whole percent; 100 only of all users."""
+        return 100 * self.num_matching // max(1, self.num_users)
+
 
 def name_cause(trial: Trial, *, metric: str) -> Cause:
     """Return the change that gives every user the recorded rank."""
@@ -55,12 +63,23 @@ def name_nearest(trials: Sequence[Trial], *, as_it_is: Trial, metric: str, remar
     nearest = max(trials, key=lambda trial: trial.share, default=as_it_is)
     if nearest.share > as_it_is.share:
         effect = describe_effect(nearest.effect, metric=metric)
-        said = f"nearest: {nearest.change} ({nearest.share:.0%} of users){effect}".replace("%", " %")
+        said = f"nearest: {nearest.change} ({nearest.percent} % of users){effect}"
     else:
         nearest = as_it_is
-        said = f"none comes nearer than nothing changed ({as_it_is.share:.0%} of users)".replace("%", " %")
+        said = f"none comes nearer than nothing changed ({as_it_is.percent} % of users)"
     sentence = "; ".join([f"no single change gives the recorded ranks; {said}", *remarks])
     return make_cause(nearest, metric=metric, sentence=sentence)
+
+
+def name_movers(trials: Sequence[Trial], *, metric: str) -> tuple[Cause, ...]:
+    """Return the changes that move the metric of a retrained model most, the largest first: none is proved a cause."""
+    moved = [(trial, trial.effect) for trial in trials if trial.effect is not None and trial.effect.difference]
+    moved.sort(key=lambda pair: -abs(pair[1].difference))
+    sizes = [f"{effect.difference:+.4f} ± {effect.standard_error:.4f} of {metric}" for _, effect in moved]
+    return tuple(
+        make_cause(trial, metric=metric, sentence=f"could move it by {size}: {trial.change}")
+        for (trial, _), size in list(zip(moved, sizes, strict=True))[:NUM_MOVERS]
+    )
 
 
 def make_cause(trial: Trial, *, metric: str, sentence: str) -> Cause:

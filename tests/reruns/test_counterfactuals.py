@@ -23,12 +23,13 @@ from hstu_preserve.report.reproduction import describe_reproduction
 from hstu_preserve.reruns.counterfactuals import (
     Scene,
     explain_ranks,
+    explain_training,
     find_base,
     find_matching,
     list_alternatives,
     set_scene,
 )
-from hstu_preserve.reruns.native import open_data
+from hstu_preserve.reruns.native import NativeRunner, open_data
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.verbs.data import prepare_data, synthesize_data
 from hstu_preserve.verbs.reproduce import reproduce
@@ -163,6 +164,30 @@ def test_the_cause_is_shown_where_the_evaluation_is_missed(tmp_path: Path, capsy
     text = terminal.file.getvalue()  # type: ignore[attr-defined]  # the text that was printed
     assert cause.sentence in " ".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_a_training_that_gives_another_number_says_what_could_move_it(scene: Scene) -> None:
+    manifest, results = scene.bundle.manifest, scene.bundle.results
+    (claim,) = manifest.claims
+    policy = claim.policy.model_copy(update={"margin": 0.001, "margin_derivation": "a test"})
+    claim = claim.model_copy(update={"policy": policy, "value": claim.value + 0.01})
+    bundle = OpenedBundle(root=scene.bundle.root, manifest=manifest.model_copy(update={"claims": (claim,)}))
+    vars(bundle)["results"] = results.model_copy(update={"state_sha256": "0" * 64})
+    vars(bundle)["ranks"] = replace(scene.bundle.ranks, ranks=scene.bundle.ranks.ranks + 1_000)
+    data = scene.bundle.root.parent / "store"
+    runner = NativeRunner(bundle, data=data, device="cpu", output=None, max_steps=None, voice=SILENT)
+    outcomes = {one.rung.value: one.outcome.value for one in runner.judge_training()}
+    assert outcomes == {"training-bitwise": "NOT_REPRODUCED", "training-numeric": "NOT_REPRODUCED"}
+    sizes = [abs(cause.difference or 0.0) for cause in runner.causes]
+    assert len(sizes) == 3
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(cause.sentence.startswith("could move it by ") and not cause.is_cause for cause in runner.causes)
+
+
+def test_a_retrained_run_can_show_the_cause_as_well(scene: Scene) -> None:
+    recorded = scene.rank(find_settings(scene)["no seen item filtered"], scene.bundle.ranks).ranks
+    (cause,) = explain_training(scene, recorded, voice=SILENT)
+    assert (cause.is_cause, cause.change) == (True, "no seen item filtered")
 
 
 def forge_evaluation(scene: Scene, ranks: UserRanks) -> None:

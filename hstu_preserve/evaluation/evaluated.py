@@ -2,13 +2,20 @@
 
 from dataclasses import dataclass
 
-from hstu_preserve.evaluation.ranks import UserRanks
+from hstu_preserve.evaluation.ranks import Int64Array, UserRanks
 from hstu_preserve.records.evaluation import EvaluationRecord
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated:
-    """Every user's rank, and the record of the metrics."""
+    """Every user's rank, and the record of the metrics.
+
+    Attributes:
+        ranks: Of all users that were evaluated.
+        record: What follows from them.
+        within: Per user, other candidates whose score is near the target's; None if nobody asked how many.
+    """
 
     ranks: UserRanks
     record: EvaluationRecord
+    within: Int64Array | None = None

@@ -33,6 +33,7 @@ def evaluate_model(
     epoch: int,
     device: "torch.device",
     num_batches: int | None,
+    tolerance: float | None = None,
     world: World = ALONE,
     voice: Voice,
 ) -> Evaluated:
@@ -46,6 +47,7 @@ def evaluate_model(
         device: Where the model lives.
         num_batches: None evaluates every user in the store's order; a number evaluates that many batches of users drawn
             by (seed, epoch), as upstream's partial evaluation does.
+        tolerance: Of scores, for counting the candidates near each target; None counts none.
         world: The processes that share the work, batch by batch; each returns the whole.
         voice: Shows each batch.
 
@@ -61,9 +63,8 @@ def evaluate_model(
         raise ContentError(f"{store.name}: no user has the {held_out + 2} events that the {part.value} part needs")
     users = eligible if num_batches is None else draw_users(eligible, recipe, epoch=epoch, num_batches=num_batches)
     own = take_batches(users, size=recipe.evaluation.eval_batch_size, world=world)
-    ranked = show_ranking(
-        rank_users(model, store, own, held_out_events=held_out, device=device), part=part, total=len(own), voice=voice
-    )
+    ranking = rank_users(model, store, own, held_out_events=held_out, device=device, tolerance=tolerance)
+    ranked = show_ranking(ranking, part=part, total=len(own), voice=voice)
     batches = merge_batches(world.gather(ranked))
     ranks = concatenate([batch.users for batch in batches])
     record = make_record(
@@ -76,7 +77,8 @@ def evaluate_model(
         num_candidates=len(model.candidate_I),
         coverage_at_10=coverage([batch.is_recommended for batch in batches]),
     )
-    return Evaluated(ranks=ranks, record=record)
+    within = [batch.within for batch in batches if batch.within is not None]
+    return Evaluated(ranks=ranks, record=record, within=np.concatenate(within) if within else None)
 
 
 def require_finite(model: Recommender) -> None:

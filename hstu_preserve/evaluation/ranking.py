@@ -4,6 +4,7 @@ Shape suffixes: B users, I candidates, S seen items, K places at the top, D mode
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,6 +33,11 @@ class CandidateIndex:
         self.column_of_item = torch.full((max_item_id + 1,), -1, dtype=torch.int64, device=candidate_I.device)
         self.column_of_item[candidate_I] = torch.arange(len(candidate_I), device=candidate_I.device)
 
+    @cached_property
+    def typical_norm(self) -> Tensor:
+        """Root of the mean squared norm of the candidates' embeddings; 1 if they are normalised."""
+        return self.embedding_DI.float().square().sum(0).mean().sqrt()
+
     def columns(self, item: Tensor) -> Tensor:
         """Return the column of each item id, -1 if it is no candidate (any shape, int64)."""
         is_known = (item >= 0) & (item < len(self.column_of_item))
@@ -46,7 +52,13 @@ class CandidateIndex:
 
 
 def rank_batch(
-    user_BD: Tensor, *, index: CandidateIndex, seen_BS: Tensor, target_B: Tensor, score_chunk: int | None
+    user_BD: Tensor,
+    *,
+    index: CandidateIndex,
+    seen_BS: Tensor,
+    target_B: Tensor,
+    score_chunk: int | None,
+    tolerance: float | None = None,
 ) -> BatchRanks:
     """Rank each user's target among the candidates that the user has not seen.
 
@@ -57,6 +69,8 @@ def rank_batch(
         target_B: int64 ids; one that is filtered out, no candidate or scored NaN (by a diverged model) has exact rank 0
             and counts as a miss.
         score_chunk: Users scored at once; None scores all together.
+        tolerance: Other candidates whose score is so near the target's are counted as well, if the embeddings have norm
+            1; of others, the tolerance grows with their norms, as rounding errors do. None counts none.
     """
     chunks = torch.split(user_BD, score_chunk or max(1, len(user_BD)))
     score_BI = torch.cat([chunk @ index.embedding_DI for chunk in chunks])
@@ -79,7 +93,27 @@ def rank_batch(
         ties=torch.where(rankable_B, equal_B - 1, 0),
         near_ties=torch.where(rankable_B, near_B - 1, 0),
         is_recommended=find_recommended(top, num_candidates=score_BI.shape[1]),
+        within=None
+        if tolerance is None
+        else count_within(
+            score_BI - target_score_B1,
+            eligible_BI=eligible_BI & rankable_B[:, None],
+            tolerance_B=tolerance * index.typical_norm * user_BD.float().norm(dim=1),
+        ),
     )
+
+
+def count_within(gap_BI: Tensor, *, eligible_BI: Tensor, tolerance_B: Tensor) -> Tensor:
+    """Return within_B (int64): how many unseen candidates but the target have a score so near the target's.
+
+    Args:
+        gap_BI: Scores less the target's; NaN and infinite ones are never near.
+        eligible_BI: bool, which candidates are ranked; none of a user whose target is not.
+        tolerance_B: Largest distance that is near.
+    """
+    # In single precision: a gap of bfloat16 is compared with the tolerance, not with the tolerance's nearest bfloat16.
+    is_near_BI = gap_BI.float().abs() <= tolerance_B[:, None]
+    return ((eligible_BI & is_near_BI).sum(1) - 1).clamp(min=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.arrays import DAMAGED_ARRAYS
 from hstu_preserve.primitives.files import read_bytes, write_atomically
 from hstu_preserve.primitives.wording import printable
-from hstu_preserve.records.evaluation import RankComparison
+from hstu_preserve.verdict.rank_moves import RankComparison
 
 MAX_RANKS_BYTES = 2**30
 """Of all arrays in `ranks.npz` together, inflated: of 19 million users."""
@@ -27,13 +27,17 @@ Int64Array = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class BatchRanks:
-    """Ranks of one batch, int64 tensors of B users, and the candidates on top of them; see `RankedBatch`."""
+    """Ranks of one batch, int64 tensors of B users, and the candidates on top of them; see `RankedBatch`.
+
+    `within` are other candidates within the tolerance that was asked for, None if none was.
+    """
 
     rank: Tensor
     rank_topk: Tensor
     ties: Tensor
     near_ties: Tensor
     is_recommended: Tensor
+    within: Tensor | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,10 +80,12 @@ class RankedBatch:
     Attributes:
         users: Their ranks.
         is_recommended: Per candidate, whether it is among the first ten of at least one of them.
+        within: Per user, other candidates whose score is near the target's; None if nobody asked how many.
     """
 
     users: UserRanks
     is_recommended: BoolArray
+    within: Int64Array | None
 
 
 def concatenate(parts: Sequence[UserRanks]) -> UserRanks:
@@ -127,8 +133,8 @@ def read_ranks(content: bytes | Path, *, source: str) -> UserRanks:
 
 def compare_ranks(found: UserRanks, recorded: UserRanks) -> RankComparison:
     """Compare two evaluations user by user."""
-    same = np.array_equal(found.user_ids, recorded.user_ids) and np.array_equal(found.target_ids, recorded.target_ids)
-    if not same:
+    names = ("user_ids", "target_ids", "target_half_stars")
+    if not all(np.array_equal(getattr(found, name), getattr(recorded, name)) for name in names):
         return RankComparison(
             num_users=len(found.user_ids), same_users=False, num_moved=0, num_moved_without_near_tie=0, largest_move=0
         )

@@ -19,7 +19,13 @@ UserIndices = npt.NDArray[np.int64]
 
 
 def rank_users(
-    model: Recommender, store: Store, users: UserIndices, *, held_out_events: int, device: torch.device
+    model: Recommender,
+    store: Store,
+    users: UserIndices,
+    *,
+    held_out_events: int,
+    device: torch.device,
+    tolerance: float | None = None,
 ) -> Iterator[RankedBatch]:
     """Yield the ranks of the users, batch by batch, in the given order.
 
@@ -29,6 +35,7 @@ def rank_users(
         users: Indices into the store; each user needs a history and a target.
         held_out_events: Last events left out before the target is taken: 0 for test, 1 for validation.
         device: Where the model lives.
+        tolerance: Of scores, for counting the candidates near each target; None counts none.
 
     Raises:
         DivergedError: The model gives embeddings that are NaN or infinite.
@@ -57,8 +64,13 @@ def rank_users(
                 seen_BS=torch.from_numpy(seen).to(device),
                 target_B=torch.from_numpy(batch.target_ids).to(device),
                 score_chunk=recipe.evaluation.eval_user_max_batch_size,
+                tolerance=tolerance,
             )
-            yield RankedBatch(users=join_ranks(batch, ranks), is_recommended=ranks.is_recommended.cpu().numpy())
+            yield RankedBatch(
+                users=join_ranks(batch, ranks),
+                is_recommended=ranks.is_recommended.cpu().numpy(),
+                within=None if ranks.within is None else ranks.within.cpu().numpy(),
+            )
 
 
 def assemble_evaluation_batch(recipe: Recipe, store: Store, users: UserIndices, *, held_out_events: int) -> Batch:

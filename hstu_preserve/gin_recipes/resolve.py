@@ -23,6 +23,7 @@ from hstu_preserve.gin_recipes.bindings import (
     LEARNED_SIMILARITY,
     MODEL,
     MODELS,
+    OPTIONAL_CLAIM_ARGUMENTS,
     RECIPE_BINDINGS,
     RECIPE_BINDINGS_BY_NAME,
     SWITCHES,
@@ -32,6 +33,7 @@ from hstu_preserve.gin_recipes.bindings import (
     find_idle,
     find_unmet,
 )
+from hstu_preserve.gin_recipes.claim_rules import list_flaws
 from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.gin_recipes.settings import (
     MAX_PROBLEMS_SHOWN,
@@ -298,9 +300,16 @@ class Resolver:
                 self.problems.note(f"{place}: two claims are named {shorten(policy.name)!r}")
             elif policy is not None:
                 policies[policy.name] = policy
+                self.require_sound(policy, scope=scope)
             if scope and BindingKey(scope, CLAIM_SELECTOR, "metric") not in self.chain.bindings:
                 self.problems.note(f"{self.place_of_claim(scope)}: {scope}/claim.metric is not bound")
         return tuple(policies.values())
+
+    def require_sound(self, policy: ClaimPolicy, *, scope: str) -> None:
+        """Note a problem for each argument of a claim that makes its policy empty of meaning."""
+        for argument, why in list_flaws(policy, seed=self.value_of("train_fn.random_seed")):
+            setting = self.claim_setting(scope, argument, default=None)
+            self.problems.note(f"{setting.location or self.chain.entry}: {setting.name}: {why}")
 
     def place_of_claim(self, scope: str) -> Location:
         """Return where the scope's first claim binding stands."""
@@ -328,8 +337,8 @@ class Resolver:
         yield replace(metric, path="name") if name.location is None and not scope else name
         yield self.claim_setting(scope, "direction", default=Direction.MAXIMIZE.value)
         yield self.claim_setting(scope, "selection_rule", default=rule.value)
-        yield self.claim_setting(scope, "margin", default=None)
-        yield self.claim_setting(scope, "margin_derivation", default=None)
+        for argument in OPTIONAL_CLAIM_ARGUMENTS:
+            yield self.claim_setting(scope, argument, default=None)
         yield self.claim_setting(scope, "loss_tolerance", default=DEFAULT_LOSS_TOLERANCE)
         yield replace(seed, path="seeds", value=[seed.value]) if seeds.location is None else seeds
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.numbers import NaturalInt
-from hstu_preserve.records.claim import Direction, MetricName, SelectionRule
+from hstu_preserve.records.claim import Direction, MetricName, SelectionRule, Spread, is_absent
 from hstu_preserve.records.record import DraftSchemaVersion, Record
 
 
@@ -24,7 +24,7 @@ class Collection(StrEnum):
     """This program's authors."""
 
 
-class CatalogClaim(Record):
+class CatalogClaim(Spread):
     """One published number."""
 
     metric: MetricName
@@ -74,6 +74,8 @@ class CatalogEntry(Record):
     bundle: BundleLocation | None
     source: str
     """Where the numbers were read."""
+    best_of: Annotated[int, Field(ge=2)] | None = Field(default=None, exclude_if=is_absent)
+    """Experiments that it is the best of by the test metric, which is a selection on test; absent if of none."""
     notes: tuple[str, ...]
 
     def find_claim(self, metric: str) -> CatalogClaim | None:

@@ -1,6 +1,5 @@
 """Record the result of one evaluation: metrics, and the digest of every user's rank."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -93,22 +92,3 @@ class ResultsRecord(Record):
     """Of every value in the last checkpoint: weights, optimizer, generators."""
     resumptions: tuple[Resumption, ...]
     """Empty where the whole run was made in the environment that the manifest names."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RankComparison:
-    """How two evaluations of the same users differ.
-
-    Attributes:
-        num_users: Users compared.
-        same_users: Whether both rank the same users against the same targets.
-        num_moved: Users whose exact rank differs.
-        num_moved_without_near_tie: Those of them that have no near-tie in either evaluation.
-        largest_move: Largest difference of an exact rank.
-    """
-
-    num_users: int
-    same_users: bool
-    num_moved: int
-    num_moved_without_near_tie: int
-    largest_move: int

@@ -16,7 +16,7 @@ from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import CheckedRecord, Record
 from hstu_preserve.records.shown_legacy import ShownBinding, ShownLegacy
 from hstu_preserve.records.store import StoreRecord
-from hstu_preserve.records.verdict import Verdict
+from hstu_preserve.records.verdict import Cause, Verdict
 
 
 class ListedExperiment(Record):
@@ -189,6 +189,8 @@ class Reproduction(CheckedRecord):
     evaluation: EvaluationRecord | None
     """The evaluation that was run again."""
     environment: EnvironmentRecord | None
+    causes: tuple[Cause, ...] = ()
+    """Of ranks that are not the recorded ones: the change that explains them, or the nearest; empty if they are."""
     limits: tuple[str, ...] = ()
     """What no verdict here speaks of."""
     exit_code: int

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from hstu_preserve.primitives.numbers import NaturalInt
 from hstu_preserve.records.record import Record
 
 
@@ -18,7 +19,10 @@ class Rung(StrEnum):
     RESUME_BITWISE = "resume-bitwise"
     RESUME_NUMERIC = "resume-numeric"
     TRAINING_BITWISE = "training-bitwise"
+    TRAINING_NUMERIC = "training-numeric"
+    """The recorded seed once more: whether it is the same run, as far as other arithmetic lets it be."""
     TRAINING_STATISTICAL = "training-statistical"
+    """Other seeds: whether the recipe gives the number."""
 
 
 class Outcome(StrEnum):
@@ -51,6 +55,22 @@ class Verdict(Record):
     evidence: tuple[Fact, ...]
     is_required: bool
     """Whether the command's exit code depends on it: a bitwise rung is not required in another environment."""
+
+
+class Cause(Record):
+    """One change of how users are ranked, tried because their ranks are not the recorded ones."""
+
+    change: str
+    is_cause: bool
+    """Whether every user so has the recorded target and rank."""
+    users: NaturalInt
+    users_matching: NaturalInt
+    metric: str
+    difference: float | None
+    """How far the change moves the metric; None if no user was ranked in both ways."""
+    standard_error: float | None
+    """Of the difference, over users."""
+    sentence: str
 
 
 def list_facts(**values: str | float | bool | None) -> tuple[Fact, ...]:

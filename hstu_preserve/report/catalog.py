@@ -1,6 +1,6 @@
 """Describe catalog entries: the published numbers, their publisher, and the gain over the paper."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -67,8 +67,19 @@ def describe_shown_entry(record: ShownEntry) -> RenderableType:
     return Group(
         list_fields({"catalog entry": entry.id, "title": entry.title, **describe_entry(entry, record)}),
         claims,
+        *list_derivations(entry),
         *(Text(f"note: {note}") for note in entry.notes),
     )
+
+
+def list_derivations(entry: CatalogEntry) -> Iterator[Text]:
+    """Yield where the margin and the spread of each claim come from."""
+    for claim in entry.claims:
+        if claim.margin is not None:
+            yield Text(f"margin of {claim.metric}: {claim.margin:g}, {claim.margin_derivation}")
+        if claim.spread is not None:
+            known = f"{claim.spread:g} by {claim.spread_degrees} degrees"
+            yield Text(f"spread of {claim.metric}: {known}, {claim.spread_derivation}")
 
 
 def describe_entry(entry: CatalogEntry, record: ShownEntry) -> dict[str, str]:
@@ -84,6 +95,8 @@ def describe_entry(entry: CatalogEntry, record: ShownEntry) -> dict[str, str]:
     }
     if record.gain is not None and record.compared_with is not None:
         fields["gain in ndcg@10"] = f"{record.gain:+.1%} over {record.compared_with.id}"
+    if entry.best_of is not None:
+        fields["selected"] = f"the best of {entry.best_of} by the test metric: a selection on test"
     if entry.bundle is not None:
         digest = f"sha256 {entry.bundle.sha256}" if entry.bundle.sha256 else "digest never seen"
         fields["bundle"] = f"{entry.bundle.path} in {entry.bundle.repository} on the Hugging Face Hub ({digest})"

@@ -31,7 +31,9 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
     if numerics is not None:
         fields["re-run with"] = describe_numerics(numerics)
     limits = [Text(f"limit: {printable(limit)}", style="dim") for limit in record.limits]
-    return Group(list_fields(fields), list_verdicts(record.verdicts), *([Text()] if limits else []), *limits)
+    causes = [Text(printable(cause.sentence)) for cause in record.causes]
+    below = [*causes, *limits]
+    return Group(list_fields(fields), list_verdicts(record.verdicts), *([Text()] if below else []), *below)
 
 
 def list_verdicts(verdicts: Iterable[Verdict]) -> RenderableType:

@@ -21,15 +21,19 @@ from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint
 
 
 def evaluate_checkpoint(
-    path: Path, *, recipe: Recipe, store: Store, device: str, voice: Voice
+    path: Path, *, recipe: Recipe, store: Store, device: str, tolerance: float | None = None, voice: Voice
 ) -> tuple[Evaluated, NumericsRecord]:
-    """Return the test evaluation of a checkpoint file of ours, and the arithmetic it was made with."""
+    """Return the test evaluation of a checkpoint file of ours, and the arithmetic it was made with.
+
+    With a tolerance of scores, the candidates near each target are counted as well.
+    """
     require_alone("evaluate")
-    return evaluate_read(read_checkpoint(path), recipe=recipe, store=store, device=device, voice=voice)
+    checkpoint = read_checkpoint(path)
+    return evaluate_read(checkpoint, recipe=recipe, store=store, device=device, tolerance=tolerance, voice=voice)
 
 
 def evaluate_read(
-    checkpoint: Checkpoint, *, recipe: Recipe, store: Store, device: str, voice: Voice
+    checkpoint: Checkpoint, *, recipe: Recipe, store: Store, device: str, tolerance: float | None = None, voice: Voice
 ) -> tuple[Evaluated, NumericsRecord]:
     """Return the test evaluation of a checkpoint that was read, and the arithmetic it was made with."""
     path = checkpoint.path
@@ -51,6 +55,7 @@ def evaluate_read(
             epoch=checkpoint.epoch,
             device=chosen,
             num_batches=None,
+            tolerance=tolerance,
             voice=voice,
         )
         return evaluated, describe_numerics(chosen, dtype=recipe.model.dtype)

@@ -71,6 +71,7 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
         verdicts=verdicts,
         evaluation=runner.evaluation if runner else None,
         environment=describe_environment(runner.numerics) if runner else None,
+        causes=runner.causes if runner else (),
         limits=list_limits(rungs=rerun.rungs) if runner else (),
     )
 

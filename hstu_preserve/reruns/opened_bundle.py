@@ -90,8 +90,7 @@ class OpenedBundle:
         Raises:
             ContentError: The bundle records none, or a line is not a step.
         """
-        lines = io.StringIO(self.read_file(STEPS, max_bytes=MAX_STEPS_BYTES).decode("utf-8", "replace"))
-        return tuple(parse_step(line, place=f"{STEPS}:{number}") for number, line in enumerate(lines, start=1))
+        return parse_steps(self.read_file(STEPS, max_bytes=MAX_STEPS_BYTES))
 
     @cached_property
     def store(self) -> Store | None:
@@ -124,6 +123,16 @@ def open_bundle(tree: VerifiedTree, *, entry: CatalogEntry | None) -> OpenedBund
     manifest = tree.verification.manifest
     assert isinstance(manifest, Manifest)
     return OpenedBundle(root=tree.root, manifest=manifest, entry=entry)
+
+
+def parse_steps(content: bytes) -> tuple[RecordedStep, ...]:
+    """Return the recorded steps of a run, in the order of the file.
+
+    Raises:
+        ContentError: A line is not a step.
+    """
+    lines = io.StringIO(content.decode("utf-8", "replace"))
+    return tuple(parse_step(line, place=f"{STEPS}:{number}") for number, line in enumerate(lines, start=1))
 
 
 def parse_step(line: str, *, place: str) -> RecordedStep:

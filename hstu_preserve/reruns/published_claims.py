@@ -7,16 +7,14 @@ from hstu_preserve.records.catalog import CatalogClaim, CatalogEntry
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
+from hstu_preserve.verdict.slack import SLACK
 
 OWN_ID = "a run of your own needs an id of its own (bundle.id)"
-SLACK = 1e-12
-"""Of a difference of two floats that are decimal fractions for people."""
 
 
 def check_catalog(bundle: OpenedBundle) -> str:
     """A bundle with a published experiment's id, or fetched by it, makes that experiment's claims."""
-    manifest = bundle.manifest
-    entry = bundle.entry or find_namesake(manifest.experiment_id)
+    manifest, entry = bundle.manifest, find_published(bundle)
     if entry is None:
         return f"{manifest.experiment_id}: not the id of a published result, so that nothing published contradicts it"
     require_equal("id of the published result", expected=entry.id, found=manifest.experiment_id)
@@ -24,6 +22,11 @@ def check_catalog(bundle: OpenedBundle) -> str:
     for published in entry.claims:
         require_published_claim(manifest, published, entry=entry)
     return f"{entry.id}: data and claims are the published ones"
+
+
+def find_published(bundle: OpenedBundle) -> CatalogEntry | None:
+    """Return the published experiment that a bundle was fetched by, or goes by the id of; None if it is of none."""
+    return bundle.entry or find_namesake(bundle.manifest.experiment_id)
 
 
 def find_namesake(name: str) -> CatalogEntry | None:

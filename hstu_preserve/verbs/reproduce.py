@@ -112,6 +112,7 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
             verdicts=tuple(judgement.verdicts),
             evaluation=judgement.evaluation,
             environment=judgement.environment,
+            causes=judgement.causes,
             limits=judgement.limits,
             exit_code=choose_exit_code(judgement.verdicts),
         )

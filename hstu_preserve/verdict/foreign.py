@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from hstu_preserve.primitives.wording import count, list_some, printable
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.recorded import ReportedNumber
+from hstu_preserve.verdict.slack import SLACK
 
 TOLERANCE = 1e-6
 """Of a mean over users in single precision, on another machine; prototypes differed by 1.5e-7 at most."""
@@ -79,14 +80,14 @@ class ForeignEvidence:
     def agrees(self, found: Found) -> bool:
         """Whether every recorded value came out again; never if there is none."""
         tolerance = self.find_tolerance(found)
-        return bool(self.recorded) and all(one <= tolerance for one in found.differ(self.recorded).values())
+        return bool(self.recorded) and all(one <= tolerance + SLACK for one in found.differ(self.recorded).values())
 
     def agrees_in_tf32(self, found: Found) -> bool:
         """Whether every recorded value is within what TF32 moves it by."""
         spread = found.tf32_spread
         if not self.recorded or spread is None:
             return False
-        return all(one <= spread.get(name, 0.0) for name, one in found.differ(self.recorded).items())
+        return all(one <= spread.get(name, 0.0) + SLACK for name, one in found.differ(self.recorded).items())
 
     def agrees_in_digits(self, found: Found) -> bool:
         """Whether every printed number came out again, to its last place; never if there is none."""
@@ -206,7 +207,7 @@ def describe_distance(evidence: ForeignEvidence, found: Found) -> str:
         return f"{describe_value(found)} on {found.store}, reported {list_printed(evidence)}"
     differences = found.differ(evidence.recorded)
     tolerance = evidence.find_tolerance(found)
-    same = sum(one <= tolerance for one in differences.values())
+    same = sum(one <= tolerance + SLACK for one in differences.values())
     furthest = max(differences, key=lambda name: differences[name])
     return (
         f"{describe_value(found)} on {found.store}: {same} of {len(differences)} recorded values, {furthest} is "

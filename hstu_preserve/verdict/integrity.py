@@ -12,7 +12,7 @@ RERUN_RUNGS: Mapping[str, Rung] = MappingProxyType(
     {
         "evaluation": Rung.EVALUATION_NUMERIC,
         "resume": Rung.RESUME_BITWISE,
-        "training": Rung.TRAINING_STATISTICAL,
+        "training": Rung.TRAINING_NUMERIC,
     }
 )
 """What can be re-run, by the name that the user gives it; and the rung that is NOT_RUN if it cannot be."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.verdict import Verdict
+from hstu_preserve.records.verdict import Cause, Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,7 @@ class Judgement:
         verdicts: One per rung and claim.
         evaluation: What the re-evaluation found; None if nothing was evaluated.
         environment: Where it was re-run; None if nothing was.
+        causes: Of ranks that are not the recorded ones.
         limits: What no verdict speaks of; empty if nothing was re-run.
     """
 
@@ -26,4 +27,5 @@ class Judgement:
     verdicts: Sequence[Verdict]
     evaluation: EvaluationRecord | None = None
     environment: EnvironmentRecord | None = None
+    causes: tuple[Cause, ...] = ()
     limits: tuple[str, ...] = ()

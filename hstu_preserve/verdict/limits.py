@@ -2,6 +2,10 @@
 
 from collections.abc import Sequence
 
+AUTHORS_CHOICE = (
+    "who made the bundle chose its data, its recipe and its claim, and the verdicts say what follows from them; "
+    "docs/explanation/threats.md says what it can lie about unseen"
+)
 AUTHORS_WORD = (
     "the author's word alone: title, citation, environment, commit, other seeds, figures of earlier epochs, where the "
     "data came from, and that the claim's policy was fixed before the run"
@@ -18,4 +22,5 @@ FOREIGN_LIMIT = (
 
 def list_limits(*, rungs: Sequence[str]) -> tuple[str, ...]:
     """Return what verdicts on a run's bundle leave open when these rungs were asked for."""
-    return (AUTHORS_WORD,) if "training" in rungs else (TRAINING_NOT_ASKED, AUTHORS_WORD)
+    asked = () if "training" in rungs else (TRAINING_NOT_ASKED,)
+    return (*asked, AUTHORS_WORD, AUTHORS_CHOICE)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.bits import judge_bits
+from hstu_preserve.verdict.slack import SLACK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def describe_first_difference(comparison: ResumeComparison) -> str:
 
 def judge_resume_numeric(comparison: ResumeComparison, *, tolerance: float) -> Verdict:
     """Judge whether the first losses after the checkpoint agree within the claim's tolerance."""
-    is_near = comparison.largest_difference <= tolerance and 0 < comparison.num_steps == comparison.num_recorded
+    is_near = comparison.largest_difference <= tolerance + SLACK and 0 < comparison.num_steps == comparison.num_recorded
     count = min(comparison.num_steps, NUMERIC_STEPS)
     return Verdict(
         rung=Rung.RESUME_NUMERIC,

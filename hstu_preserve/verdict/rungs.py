@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from hstu_preserve.errors import ContentError, InconclusiveError, NotReproducedError, worst_exit_code
 from hstu_preserve.primitives.wording import list_some
-from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.contents import Finding
-from hstu_preserve.records.evaluation import EvaluationRecord, RankComparison
+from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
 from hstu_preserve.records.signature import UNSIGNED, SignerCheck, SignerOutcome
-from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict, list_facts
+from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.bits import judge_bits
+from hstu_preserve.verdict.rank_moves import RankComparison
 
 
 def judge_bytes(
@@ -99,99 +99,6 @@ def judge_evaluation_bitwise(
     )
 
 
-def judge_evaluation_numeric(
-    claim: Claim, found: EvaluationRecord, *, comparison: RankComparison, evaluators_agree: bool
-) -> Verdict:
-    """Judge whether the metric agrees with the claim within its margin, and both evaluators with each other."""
-    value = found.value_of(claim.policy.metric)
-    evidence = (
-        *describe_difference(claim, value),
-        *list_facts(
-            users=comparison.num_users,
-            users_moved=comparison.num_moved,
-            users_moved_without_near_tie=comparison.num_moved_without_near_tie,
-            largest_move=comparison.largest_move,
-            evaluators_agree=evaluators_agree,
-        ),
-    )
-    if not evaluators_agree:
-        outcome = Outcome.NOT_REPRODUCED
-        reason = "the two evaluators disagree on a user without a tie: a bug of this program, please report it"
-    elif value == claim.value:
-        outcome, reason = Outcome.REPRODUCED_NUMERIC, f"{claim.policy.metric} {value:.4f}: the very number claimed"
-    else:
-        outcome, reason = judge_margin(claim, value)
-    return Verdict(
-        rung=Rung.EVALUATION_NUMERIC,
-        outcome=outcome,
-        claim=claim.policy.name,
-        reason=reason,
-        evidence=evidence,
-        is_required=True,
-    )
-
-
-def judge_margin(claim: Claim, value: float) -> tuple[Outcome, str]:
-    """Return outcome and reason for one value against a claim's own margin."""
-    metric, margin = claim.policy.metric, claim.policy.margin
-    figures = f"{metric} {value:.4f}, claimed {claim.value:.4f}"
-    if margin is None:
-        return Outcome.INCONCLUSIVE, f"{figures}; the claim fixed no margin"
-    difference = abs(value - claim.value)
-    if difference <= margin:
-        return Outcome.REPRODUCED_NUMERIC, f"{figures}: within the margin of {margin:g}"
-    return Outcome.NOT_REPRODUCED, f"{figures}: {difference:.4f} apart, the margin is {margin:g}"
-
-
-def judge_training_bitwise(
-    *, state_sha256: str, recorded_sha256: str, environment_differences: Sequence[str]
-) -> Verdict:
-    """Judge whether training anew gave the recorded state, every tensor, moment and generator."""
-    is_same = state_sha256 == recorded_sha256
-    return judge_bits(
-        Rung.TRAINING_BITWISE,
-        same="the same weights, optimizer state and generators" if is_same else None,
-        differing="the final state is another",
-        environment_differences=environment_differences,
-        evidence=list_facts(state_sha256=state_sha256, recorded_state_sha256=recorded_sha256),
-    )
-
-
-def judge_training(claim: Claim, value: float, *, environment_differences: Sequence[str]) -> Verdict:
-    """Judge one retraining against the claim.
-
-    One run says nothing of the spread: it can agree within a margin that was fixed before, and it can never refute a
-    claim in another environment.
-    """
-    outcome, reason = judge_margin(claim, value)
-    if outcome is Outcome.REPRODUCED_NUMERIC:
-        reason += "; one retraining with the recorded seed, no statement on the spread over seeds"
-    if outcome is Outcome.NOT_REPRODUCED and environment_differences:
-        outcome = Outcome.INCONCLUSIVE
-        reason += f"; one retraining in another environment ({'; '.join(environment_differences)}) refutes nothing"
-    return Verdict(
-        rung=Rung.TRAINING_STATISTICAL,
-        outcome=outcome,
-        claim=claim.policy.name,
-        reason=reason,
-        evidence=describe_difference(claim, value),
-        is_required=True,
-    )
-
-
-def describe_difference(claim: Claim, value: float) -> tuple[Fact, ...]:
-    """Return the figures of a comparison, the values also as hexadecimal floats."""
-    return list_facts(
-        metric=claim.policy.metric,
-        found=value,
-        found_hex=value.hex(),
-        claimed=claim.value,
-        claimed_hex=claim.value.hex(),
-        difference=value - claim.value,
-        margin=claim.policy.margin,
-    )
-
-
 def not_run(rung: Rung, reason: str) -> Verdict:
     """Return the verdict of a rung that was asked for and could not be run."""
     return Verdict(rung=rung, outcome=Outcome.NOT_RUN, claim=None, reason=reason, evidence=(), is_required=True)
@@ -203,6 +110,12 @@ PASSED = frozenset({Outcome.REPRODUCED_BITWISE, Outcome.REPRODUCED_NUMERIC, Outc
 def list_failed(verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Return the verdicts that were asked for and do not say that the claim holds."""
     return [verdict for verdict in verdicts if verdict.is_required and verdict.outcome not in PASSED]
+
+
+def list_missed(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return the verdicts whose re-run gave something else than is recorded."""
+    missed = {Outcome.NOT_REPRODUCED, Outcome.INCONCLUSIVE}
+    return [verdict for verdict in verdicts if verdict.is_required and verdict.outcome in missed]
 
 
 def choose_exit_code(verdicts: Sequence[Verdict]) -> int:

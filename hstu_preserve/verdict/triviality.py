@@ -6,6 +6,8 @@ from math import log2
 from hstu_preserve.records.claim import Claim, Direction
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.verdict import Outcome, Verdict
+from hstu_preserve.verdict.margins import name_margin
+from hstu_preserve.verdict.slack import SLACK
 
 CLAMP = 2500
 """Upstream ranks the top 2,500; a target beyond them has rank 2,501."""
@@ -38,9 +40,9 @@ def explain_triviality(claim: Claim, *, num_candidates: int) -> str | None:
         return f"a trivial claim: {metric} is better when larger, and the claim calls smaller better"
     if by_chance >= 1:
         return f"a trivial claim: {metric} is 1 for every order of {num_candidates} candidates"
-    if claim.value - margin <= by_chance < claim.value:
+    if claim.value - margin - SLACK <= by_chance < claim.value:
         chance = f"an order drawn at random, {by_chance:.4f} among {num_candidates} candidates"
-        return f"a trivial claim: {metric} of {chance}, is within its margin of {margin:g}"
+        return f"a trivial claim: {metric} of {chance}, is within its margin of {name_margin(claim)}"
     return None
 
 

@@ -135,6 +135,44 @@ def test_a_near_tie_is_another_unseen_candidate_within_a_millionth(other: float,
     assert (found.ties.item(), found.near_ties.item()) == (ties, near_ties)
 
 
+@pytest.mark.parametrize(
+    ("other", "norm", "within"),
+    [(0.0, 1.0, 1), (0.009, 1.0, 1), (-0.009, 1.0, 1), (0.011, 1.0, 0), (0.011, 2.0, 1), (float("nan"), 1.0, 0)],
+)
+def test_candidates_near_the_target_are_counted_by_the_scale_of_the_scores(
+    other: float, norm: float, within: int
+) -> None:
+    """Three candidates: the target, another one, and one that was seen; with embeddings of norm `norm`."""
+    table_ID = torch.tensor([[0.0, norm], [other, (norm**2 - other**2) ** 0.5], [0.0, norm]])
+    found = rank_batch(
+        torch.tensor([[1.0, 0.0]]),
+        index=CandidateIndex(torch.tensor([1, 2, 3]), table_ID, max_item_id=3),
+        seen_BS=torch.tensor([[3]]),
+        target_B=torch.tensor([1]),
+        score_chunk=None,
+        tolerance=0.01,
+    )
+    assert found.within is not None
+    assert found.within.tolist() == [within]
+
+
+def test_nothing_is_near_a_target_that_is_not_ranked() -> None:
+    found = rank_batch(
+        torch.ones(2, 1),
+        index=CandidateIndex(torch.tensor([1, 2]), torch.zeros(2, 1), max_item_id=9),
+        seen_BS=torch.tensor([[1], [0]]),
+        target_B=torch.tensor([1, 9]),
+        score_chunk=None,
+        tolerance=1.0,
+    )
+    assert found.within is not None
+    assert found.within.tolist() == [0, 0]
+
+
+def test_near_candidates_are_counted_only_if_somebody_asks() -> None:
+    assert rank(make_case([0.0, NEAR], seen=[0], target=1)).within is None
+
+
 @pytest.mark.parametrize(("num_better", "num_seen"), [(2499, 0), (2500, 0), (2549, 50), (2550, 50), (2600, 0)])
 def test_only_the_top_k_evaluator_clamps_and_only_beyond_2500_unseen(num_better: int, num_seen: int) -> None:
     score_I = -torch.arange(2700.0)

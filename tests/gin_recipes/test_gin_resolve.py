@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hstu_preserve.errors import RecipeError
 from hstu_preserve.gin_recipes.bindings import (
     AUXILIARY_LOSSES,
     KNOWN_NAMES,
@@ -363,16 +364,16 @@ hr10/claim.metric = "hr@10"
 claim.metric = "ndcg@10"
 claim.margin = 0.002
 claim.margin_derivation = "two standard deviations of five seeds"
-claim.seeds = [1, 2]
-hr10/claim.seeds = (3,)
+claim.seeds = [42, 2]
+hr10/claim.seeds = (42, 3)
 other/claim.metric = "mrr"
 other/claim.name = "mean reciprocal rank"
 other/claim.selection_rule = "best-on-test"
 other/claim.direction = "minimize"
 """
     first, second, third = resolve_text(folder, text).policies
-    assert (first.name, first.metric, first.margin, first.seeds) == ("ndcg@10", "ndcg@10", 0.002, (1, 2))
-    assert (second.name, second.metric, second.seeds) == ("hr10", "hr@10", (3,))
+    assert (first.name, first.metric, first.margin, first.seeds) == ("ndcg@10", "ndcg@10", 0.002, (42, 2))
+    assert (second.name, second.metric, second.seeds) == ("hr10", "hr@10", (42, 3))
     assert (second.margin, second.margin_derivation) == (None, None)
     assert (third.name, third.metric, third.seeds) == ("mean reciprocal rank", "mrr", (42,))
     assert (third.selection_rule, third.direction) == (SelectionRule.BEST_ON_TEST, Direction.MINIMIZE)
@@ -444,3 +445,55 @@ def test_a_learned_similarity_is_refused_in_one_sentence(folder: Path, num_lines
     unknown, refused = refuse(folder, f"train_fn.interaction_module_type = 'MoL'\n{lines}train_fn.unknown = 1\n")
     assert f"({num_lines} more lines set one up" in refused
     assert "train_fn.unknown" in unknown
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("claim.margin = 1e9\nclaim.margin_derivation = 'a guess'", "recipe.gin:1: claim.margin: "),
+        ("claim.margin = 1.0\nclaim.margin_derivation = 'a guess'", "recipe.gin:1: claim.margin: "),
+        ("claim.margin = -0.1\nclaim.margin_derivation = 'a guess'", "recipe.gin:1: claim.margin: "),
+        (
+            "claim.margin = 1e999\nclaim.margin_derivation = 'a guess'",
+            "recipe.gin:1: claim.margin: not a finite number",
+        ),
+        ("claim.margin = 0.1\nclaim.margin_derivation = ' '", "recipe.gin:2: claim.margin_derivation: is empty"),
+        ("claim.loss_tolerance = 1e9", "recipe.gin:1: claim.loss_tolerance: 1e+09 is above 0.1"),
+        ("claim.loss_tolerance = 0.11", "recipe.gin:1: claim.loss_tolerance: 0.11 is above 0.1"),
+        ("claim.seeds = (1, 1, 2, 3)\ntrain_fn.random_seed = 1", "recipe.gin:1: claim.seeds: names 1 twice"),
+        ("claim.seeds = (1, 2)", "recipe.gin:1: claim.seeds: begins with train_fn.random_seed, which is 42, "),
+        ("claim.seeds = (1, 42)", "which is 42, the bundle's own run: the first is 1"),
+        ("claim.seeds = ()", "which is 42, the bundle's own run: it is not there"),
+        (
+            "hr10/claim.metric = 'hr@10'\nhr10/claim.loss_tolerance = 0.5",
+            "recipe.gin:2: hr10/claim.loss_tolerance: 0.5 is above 0.1",
+        ),
+        ("claim.spread = 0.0007", "claim.spread"),
+        (
+            "claim.spread = 0\nclaim.spread_degrees = 4\nclaim.spread_derivation = 'runs'",
+            "recipe.gin:1: claim.spread: ",
+        ),
+        (
+            "claim.spread = 0.1\nclaim.spread_degrees = 4",
+            "spread, spread_degrees and spread_derivation are given together or not at all",
+        ),
+    ],
+)
+def test_a_policy_that_says_nothing_is_refused_with_its_place(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.gin"
+    path.write_text(text)
+    with pytest.raises(RecipeError) as caught:
+        resolve(read_chain(path, root=None))
+    assert says in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_the_limits_of_a_policy_are_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.gin"
+    path.write_text(
+        "claim.loss_tolerance = 0.1\nclaim.seeds = (7, 8)\ntrain_fn.random_seed = 7\nclaim.margin = 0.9\n"
+        "claim.margin_derivation = 'wide'\nclaim.spread = 0.0007\nclaim.spread_degrees = 4\n"
+        "claim.spread_derivation = 'three models'"
+    )
+    (policy,) = resolve(read_chain(path, root=None)).policies
+    assert (policy.seeds, policy.margin, policy.spread, policy.spread_degrees) == ((7, 8), 0.9, 0.0007, 4)

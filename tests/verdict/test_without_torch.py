@@ -16,9 +16,10 @@ names = [module.name for module in pkgutil.iter_modules(verdict.__path__)]
 for name in names:
     importlib.import_module(f"hstu_preserve.verdict.{name}")
 
-from hstu_preserve.verdict.rungs import judge_training_bitwise
+from hstu_preserve.records.verdict import Rung
+from hstu_preserve.verdict.bits import judge_bits
 
-judged = judge_training_bitwise(state_sha256="a", recorded_sha256="b", environment_differences=[])
+judged = judge_bits(Rung.TRAINING_BITWISE, same=None, differing="", environment_differences=[], evidence=())
 print(*names, judged.outcome)
 """
 

@@ -40,6 +40,9 @@ CLAIM_DEFAULTS: Mapping[str, str] = {
     "selection_rule": "`final-epoch`; `best-on-validation` under `data.protocol = 'validated'`",
     "margin": "`None`",
     "margin_derivation": "`None`",
+    "spread": "`None`",
+    "spread_degrees": "`None`",
+    "spread_derivation": "`None`",
     "loss_tolerance": f"`{DEFAULT_LOSS_TOLERANCE}`",
     "seeds": "`train_fn.random_seed` alone",
 }

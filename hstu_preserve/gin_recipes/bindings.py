@@ -251,9 +251,14 @@ CLAIM_ARGUMENTS = (
     "selection_rule",
     "margin",
     "margin_derivation",
+    "spread",
+    "spread_degrees",
+    "spread_derivation",
     "loss_tolerance",
     "seeds",
 )
+OPTIONAL_CLAIM_ARGUMENTS = ("margin", "margin_derivation", "spread", "spread_degrees", "spread_derivation")
+"""None unless they are bound."""
 DEFAULT_METRIC = "ndcg@10"
 DEFAULT_LOSS_TOLERANCE = 1e-3
 """Ten steps with other thread counts or vector instructions differ by some 1e-6, with TF32 or bfloat16 by some 1e-4."""

@@ -23,6 +23,7 @@ from hstu_preserve.gin_recipes.bindings import (
     LEARNED_SIMILARITY,
     MODEL,
     MODELS,
+    OPTIONAL_CLAIM_ARGUMENTS,
     RECIPE_BINDINGS,
     RECIPE_BINDINGS_BY_NAME,
     SWITCHES,
@@ -328,8 +329,8 @@ class Resolver:
         yield replace(metric, path="name") if name.location is None and not scope else name
         yield self.claim_setting(scope, "direction", default=Direction.MAXIMIZE.value)
         yield self.claim_setting(scope, "selection_rule", default=rule.value)
-        yield self.claim_setting(scope, "margin", default=None)
-        yield self.claim_setting(scope, "margin_derivation", default=None)
+        for argument in OPTIONAL_CLAIM_ARGUMENTS:
+            yield self.claim_setting(scope, argument, default=None)
         yield self.claim_setting(scope, "loss_tolerance", default=DEFAULT_LOSS_TOLERANCE)
         yield replace(seed, path="seeds", value=[seed.value]) if seeds.location is None else seeds
 

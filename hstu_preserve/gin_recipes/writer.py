@@ -71,9 +71,12 @@ def find_setting(recipe: Recipe, path: str) -> Json:
 
 
 def record_lines(record: Record, *, scope: str, selector: str, arguments: Iterable[str]) -> Iterator[str]:
-    """Yield a line for each argument and an empty one."""
+    """Yield a line for each argument that the record's text holds, and an empty one."""
+    values = record.to_json_value()
+    assert isinstance(values, dict)
     for argument in arguments:
-        yield f"{BindingKey(scope, selector, argument)} = {find_value(record, argument)!r}"
+        if argument in values:  # an absent field is None, which is what nothing bound means too
+            yield f"{BindingKey(scope, selector, argument)} = {values[argument]!r}"
     yield ""
 
 

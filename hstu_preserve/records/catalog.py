@@ -7,7 +7,7 @@ from pydantic import Field
 
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.numbers import NaturalInt
-from hstu_preserve.records.claim import Direction, MetricName, SelectionRule
+from hstu_preserve.records.claim import Direction, MetricName, SelectionRule, Spread
 from hstu_preserve.records.record import DraftSchemaVersion, Record
 
 
@@ -24,7 +24,7 @@ class Collection(StrEnum):
     """This program's authors."""
 
 
-class CatalogClaim(Record):
+class CatalogClaim(Spread):
     """One published number."""
 
     metric: MetricName

@@ -1,16 +1,28 @@
 """A reported number and the policy it is judged by, fixed before the run."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from hstu_preserve.primitives.metric_names import METRIC_NAMES
-from hstu_preserve.primitives.numbers import AnyFloat, NaturalInt, NonNegativeFloat, Probability
+from hstu_preserve.primitives.numbers import (
+    AnyFloat,
+    NaturalInt,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+)
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
 
 MetricName = Annotated[str, Field(pattern="^(" + "|".join(METRIC_NAMES).replace(".", "\\.") + ")$")]
+
+
+def is_absent(value: object) -> bool:
+    """Whether a record leaves a field out of its text, so that a record from before the field keeps its digest."""
+    return value is None
 
 
 class Direction(StrEnum):
@@ -31,7 +43,28 @@ class SelectionRule(StrEnum):
     """The best epoch or run by the test metric: a selection on test, shown as such."""
 
 
-class ClaimPolicy(Record):
+class Spread(Record):
+    """How a metric scatters from run to run of one recipe, declared with its origin; absent if nobody said."""
+
+    spread: PositiveFloat | None = Field(default=None, exclude_if=is_absent)
+    """Standard deviation of the metric over runs of the recipe with different seeds."""
+    spread_degrees: PositiveInt | None = Field(default=None, exclude_if=is_absent)
+    """How well the spread is known: runs behind it, less one for each recipe that they were of."""
+    spread_derivation: str | None = Field(default=None, exclude_if=is_absent)
+    """Where the spread comes from."""
+
+    @model_validator(mode="after")
+    def require_whole_spread(self) -> Self:
+        """A spread says how well it is known, and where it comes from."""
+        parts = (self.spread, self.spread_degrees, self.spread_derivation)
+        if 0 < parts.count(None) < len(parts):
+            raise ValueError("spread, spread_degrees and spread_derivation are given together or not at all")
+        if self.spread_derivation is not None and not self.spread_derivation.strip():
+            raise ValueError("spread_derivation is empty: say which runs the spread was taken from")
+        return self
+
+
+class ClaimPolicy(Spread):
     """What will be compared and how, written down before the first step."""
 
     name: str
@@ -50,7 +83,7 @@ class ClaimPolicy(Record):
     """The seeds of the runs behind the number."""
 
     @model_validator(mode="after")
-    def require_derived_margin(self) -> "ClaimPolicy":
+    def require_derived_margin(self) -> Self:
         """A margin says where it comes from; best-on-validation needs a validation part."""
         if (self.margin is None) != (self.margin_derivation is None):
             raise ValueError("margin and margin_derivation are given together or not at all")

@@ -294,7 +294,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
 def policies(draw: st.DrawFn, protocol: Protocol) -> ClaimPolicy:
     other = SelectionRule.FINAL_EPOCH if protocol is Protocol.VALIDATED else SelectionRule.BEST_ON_VALIDATION
     rules = [rule for rule in SelectionRule if rule is not other]
-    has_margin = draw(st.booleans())
+    has_margin, has_spread = draw(st.booleans()), draw(st.booleans())
     return ClaimPolicy(
         name=draw(st.text()),
         metric=draw(st.sampled_from(METRIC_NAMES)),
@@ -303,6 +303,9 @@ def policies(draw: st.DrawFn, protocol: Protocol) -> ClaimPolicy:
         selection_rule=draw(st.sampled_from(rules)),
         margin=draw(st.floats(min_value=0, max_value=1, exclude_max=True)) if has_margin else None,
         margin_derivation=draw(st.text()) if has_margin else None,
+        spread=draw(positive_floats) if has_spread else None,
+        spread_degrees=draw(st.integers(min_value=1, max_value=2**31)) if has_spread else None,
+        spread_derivation=draw(st.text().filter(str.strip)) if has_spread else None,
         loss_tolerance=draw(natural_floats),
         seeds=tuple(draw(st.lists(natural_ints, max_size=4))),
     )

@@ -53,6 +53,31 @@ def test_a_claim_may_have_no_margin() -> None:
     assert read_policy(margin=None, margin_derivation=None).margin is None
 
 
+SPREAD: dict[str, Json] = {"spread": 0.00071, "spread_degrees": 4, "spread_derivation": "three models, published twice"}
+
+
+def test_a_claim_may_state_its_spread() -> None:
+    policy = read_policy(**SPREAD)
+    assert (policy.spread, policy.spread_degrees) == (0.00071, 4)
+    assert ClaimPolicy.from_json(policy.to_json(), source="test") == policy
+
+
+@pytest.mark.parametrize("lacking", SPREAD)
+def test_a_spread_says_where_it_comes_from_and_how_well_it_is_known(lacking: str) -> None:
+    with pytest.raises(ContentError, match="spread, spread_degrees and spread_derivation are given together"):
+        read_policy(**SPREAD | {lacking: None})
+
+
+@pytest.mark.parametrize("changes", [{"spread": 0.0}, {"spread_degrees": 0}, {"spread_derivation": " "}])
+def test_a_spread_that_says_nothing_is_refused(changes: dict[str, Json]) -> None:
+    with pytest.raises(ContentError, match=next(iter(changes))):
+        read_policy(**SPREAD | changes)
+
+
+def test_a_policy_from_before_the_spread_keeps_its_text() -> None:
+    assert read_policy().to_json() == canonical_dumps(POLICY)
+
+
 def test_the_best_epoch_on_validation_needs_a_validation_part() -> None:
     with pytest.raises(ContentError, match="best-on-validation exists only under protocol validated"):
         read_policy(protocol="upstream")

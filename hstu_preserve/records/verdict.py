@@ -2,7 +2,10 @@
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from hstu_preserve.records.record import Record
+from hstu_preserve.records.retraining.agreement import Agreement
 
 
 class Rung(StrEnum):
@@ -19,6 +22,8 @@ class Rung(StrEnum):
     RESUME_NUMERIC = "resume-numeric"
     TRAINING_BITWISE = "training-bitwise"
     TRAINING_STATISTICAL = "training-statistical"
+    TRAJECTORY = "trajectory"
+    """Whether retrainings follow the recorded curves: a diagnosis, which nothing depends on."""
 
 
 class Outcome(StrEnum):
@@ -51,6 +56,8 @@ class Verdict(Record):
     evidence: tuple[Fact, ...]
     is_required: bool
     """Whether the command's exit code depends on it: a bitwise rung is not required in another environment."""
+    agreement: Agreement | None = Field(default=None, exclude_if=lambda agreement: agreement is None)
+    """The runs and the interval that were judged; absent on rungs that judge none."""
 
 
 def list_facts(**values: str | float | bool | None) -> tuple[Fact, ...]:

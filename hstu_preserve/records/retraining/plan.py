@@ -1,0 +1,54 @@
+"""What is fixed before a recipe is trained anew with other seeds."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.numbers import NaturalInt, PositiveInt, Probability
+from hstu_preserve.records.record import DraftSchemaVersion, Record
+
+MAX_RETRAININGS = 99
+Level = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
+GinText = Annotated[str, Field(max_length=2**20)]
+
+
+class Look(Record):
+    """One moment at which the interval is looked at."""
+
+    num_reruns: PositiveInt
+    """Retrainings that are there by then."""
+    level: Level
+    """Of the interval, two-sided."""
+
+
+class Plan(Record):
+    """Which seeds are trained, when the interval is looked at, and under which policy: `plan.json`."""
+
+    schema_version: DraftSchemaVersion
+    identity: Sha256
+    """Of the bundle whose claims are judged."""
+    recipe_sha256: Sha256
+    """Of the bundle's recipe, its own seed included."""
+    policy_sha256: Sha256
+    """Of the canonical text of the claims, their values and references included."""
+    data_fingerprint: Sha256
+    margins: tuple[Probability | None, ...]
+    """By which each claim is judged."""
+    given: tuple[NaturalInt, ...]
+    """Seeds of the runs that existed before the plan, named with `--rerun`."""
+    seeds: Annotated[tuple[NaturalInt, ...], Field(max_length=MAX_RETRAININGS)]
+    """Which are still to be trained, in this order."""
+    looks: Annotated[tuple[Look, ...], Field(min_length=1, max_length=2)]
+    gin: GinText
+    """The bundle's recipe as one gin text, so that another machine needs no more than this file and the data."""
+
+    @model_validator(mode="after")
+    def require_each_seed_once(self) -> Self:
+        """Two runs of one seed are one draw made twice."""
+        every = (*self.given, *self.seeds)
+        if len(set(every)) != len(every):
+            raise ValueError("given and seeds name a seed twice")
+        if self.looks[-1].num_reruns != len(every):
+            raise ValueError("looks do not end with the last of given and seeds")
+        return self

@@ -8,7 +8,8 @@ PreserveError
 ├── ContentError                   3  content is not what it claims to be
 │   ├── VerificationError          3  findings against a manifest
 │   ├── DataMismatchError          3  another dataset than the recipe or bundle names
-│   └── CheckpointError            3  a checkpoint that is damaged or of another shape
+│   ├── CheckpointError            3  a checkpoint that is damaged or of another shape
+│   └── DivergedError              3  a training whose loss or weights became NaN or infinite
 ├── UnavailableError               4  something is missing on this machine (package, data, device, permission, space)
 │   ├── LostProcessError           4  another process of a run is gone
 │   └── UnreachableError           4  a server does not answer at all
@@ -78,6 +79,10 @@ class DataMismatchError(ContentError):
 
 class CheckpointError(ContentError):
     """A checkpoint is damaged, unsafe or of another shape."""
+
+
+class DivergedError(ContentError):
+    """A training came to nothing: its loss or its weights are no numbers any more."""
 
 
 class UnavailableError(PreserveError):

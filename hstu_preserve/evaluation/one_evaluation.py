@@ -9,7 +9,7 @@ from hstu_preserve.compute.determinism import draw_order
 from hstu_preserve.compute.world import ALONE, World
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
-from hstu_preserve.errors import ContentError
+from hstu_preserve.errors import ContentError, DivergedError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.metrics import bound_by_ties, compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
@@ -83,11 +83,11 @@ def require_finite(model: Recommender) -> None:
     """Require weights that are numbers: of any others, every score is NaN, and every user a silent miss.
 
     Raises:
-        ContentError: Some are NaN or infinite; the first are named.
+        DivergedError: Some are NaN or infinite; the first are named.
     """
     broken = [name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())]
     if broken:
-        raise ContentError(
+        raise DivergedError(
             f"weights of the model are NaN or infinite ({list_some(broken, at_most=3)}): its training diverged, "
             "it ranks nobody, and nothing is evaluated"
         )

@@ -8,7 +8,7 @@ import torch
 
 from hstu_preserve.data.batches import Batch, assemble_batch, list_history_item_ids
 from hstu_preserve.data.store import Store
-from hstu_preserve.errors import ContentError
+from hstu_preserve.errors import DivergedError
 from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
 from hstu_preserve.evaluation.ranks import BatchRanks, RankedBatch, UserRanks
 from hstu_preserve.inputs.histories import to_evaluation_histories
@@ -31,7 +31,7 @@ def rank_users(
         device: Where the model lives.
 
     Raises:
-        ContentError: The model gives embeddings that are NaN or infinite.
+        DivergedError: The model gives embeddings that are NaN or infinite.
     """
     recipe = model.recipe
     model.eval()
@@ -48,7 +48,7 @@ def rank_users(
                 seen = list_history_item_ids(store, chosen, held_out_events=held_out_events)
             user_BD = model.encode_users(histories)
             if not bool(user_BD.isfinite().all()):  # else each user would be a silent miss
-                raise ContentError(
+                raise DivergedError(
                     "embeddings of users are NaN or infinite: the model's training diverged, and nothing is evaluated"
                 )
             ranks = rank_batch(

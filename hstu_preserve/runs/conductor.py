@@ -2,7 +2,7 @@
 
 import math
 
-from hstu_preserve.errors import ContentError, LostProcessError
+from hstu_preserve.errors import DivergedError, LostProcessError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.primitives.voice import Progress
 from hstu_preserve.runs.evaluator import Evaluator, list_tags
@@ -57,7 +57,7 @@ class Conductor:
         Raises:
             RunStopped: Somebody asked the run to stop; it is saved.
             LostProcessError: Another process is gone; the run is saved.
-            ContentError: The loss is NaN or infinite.
+            DivergedError: The loss is NaN or infinite.
         """
         try:
             self.follow_events()
@@ -85,7 +85,7 @@ class Conductor:
 
         Raises:
             RunStopped: Somebody asked the run to stop.
-            ContentError: The loss is NaN or infinite.
+            DivergedError: The loss is NaN or infinite.
         """
         self.pace.note_step()
         self.loss = event.loss
@@ -103,12 +103,12 @@ class Conductor:
         """Require a loss that is a number, the same on all processes: from any other, no later step comes back.
 
         Raises:
-            ContentError: It is NaN or infinite.
+            DivergedError: It is NaN or infinite.
         """
         if math.isfinite(event.loss):
             return
         newest = f"{self.saver.newest.name} is the newest checkpoint" if self.saver.newest else "no checkpoint is there"
-        raise ContentError(
+        raise DivergedError(
             f"{self.run.output}: stopped, since the loss of step {event.step} (epoch {event.epoch}) is {event.loss}; "
             f"{newest}, and nothing is claimed. Train a recipe with a lower learning rate or more warm-up steps into a "
             "new directory"

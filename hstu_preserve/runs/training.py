@@ -132,7 +132,7 @@ def train_and_seal(run: OpenedRun, *, now: RunRecord, durability: Durability) ->
         steps_per_epoch=training.steps_per_epoch,
         num_kept=durability.num_kept,
     )
-    with leaving_when_stopped(run, folder=folder):
+    with leaving_when_stopped(run, folder=folder, again=durability.again):
         results, checkpoint = go_on(run, now=now, durability=durability, training=training, folder=folder)
         if run.world.is_first:
             seal_run(run.output, run=run.record, results=results, checkpoint=checkpoint)
@@ -156,7 +156,7 @@ def go_on(
 
 
 @contextmanager
-def leaving_when_stopped(run: OpenedRun, *, folder: CheckpointFolder) -> Iterator[None]:
+def leaving_when_stopped(run: OpenedRun, *, folder: CheckpointFolder, again: str) -> Iterator[None]:
     """Say how to go on with a run that was left before its end, and leave as the signal asks for.
 
     Raises:
@@ -167,10 +167,10 @@ def leaving_when_stopped(run: OpenedRun, *, folder: CheckpointFolder) -> Iterato
         yield
     except (RunStopped, LostProcessError) as error:
         if isinstance(error, LostProcessError) and not run.stop.is_made:
-            advice = "the same command with --resume goes on from the newest checkpoint"
+            advice = f"{again} goes on from the newest checkpoint"
             raise LostProcessError(f"{error}; {advice}") from None
         if folder.list_entries():
-            run.voice.say(f"{run.output}: saved; the same command with --resume goes on from here")
+            run.voice.say(f"{run.output}: saved; {again} goes on from here")
         else:
-            run.voice.say(f"{run.output}: left before its first checkpoint; with --resume, the run begins anew")
+            run.voice.say(f"{run.output}: left before its first checkpoint; {again} begins it anew")
         leave(run.stop.signal_number or signal.SIGTERM)  # another process may have been the one to hear it

@@ -22,6 +22,14 @@ class Look(Record):
     """Of the interval, two-sided."""
 
 
+class GivenRun(Record):
+    """A run that existed before the plan, named with `--rerun`."""
+
+    seed: NaturalInt
+    identity: Sha256 | None
+    """Of its manifest; None of one that diverged."""
+
+
 class Plan(Record):
     """Which seeds are trained, when the interval is looked at, and under which policy: `plan.json`."""
 
@@ -35,8 +43,8 @@ class Plan(Record):
     data_fingerprint: Sha256
     margins: tuple[Probability | None, ...]
     """By which each claim is judged."""
-    given: tuple[NaturalInt, ...]
-    """Seeds of the runs that existed before the plan, named with `--rerun`."""
+    given: tuple[GivenRun, ...]
+    """Come first."""
     seeds: Annotated[tuple[NaturalInt, ...], Field(max_length=MAX_RETRAININGS)]
     """Which are still to be trained, in this order."""
     looks: Annotated[tuple[Look, ...], Field(min_length=1, max_length=2)]
@@ -46,7 +54,7 @@ class Plan(Record):
     @model_validator(mode="after")
     def require_each_seed_once(self) -> Self:
         """Two runs of one seed are one draw made twice."""
-        every = (*self.given, *self.seeds)
+        every = [*(run.seed for run in self.given), *self.seeds]
         if len(set(every)) != len(every):
             raise ValueError("given and seeds name a seed twice")
         if self.looks[-1].num_reruns != len(every):

@@ -14,19 +14,20 @@ EXAMPLES = (
     "hstu-preserve train paper-hstu-ml-1m --output run",
     "hstu-preserve train recipe.gin --data stores/ml-1m --output run",
     "hstu-preserve train recipe.gin --output run --resume",
+    "hstu-preserve train --plan retrained/plan.json --seed 3 --output retrained/seed-3",
 )
 
 
 def command(
+    output: NewDirectoryOption,
     gin: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="GIN|ID",
             help="The gin file, or the id of a chain shipped with us.",
             autocompletion=complete_recipes,
         ),
-    ],
-    output: NewDirectoryOption,
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", metavar="DIR", help="The store; else one in the folder that HSTU_PRESERVE_DATA names."),
@@ -48,6 +49,11 @@ def command(
             "--checkpoint-minutes", metavar="M", min=0.0, help="Write one within an epoch after so many minutes."
         ),
     ] = 10.0,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="Train a seed of this plan, which 'reproduce --seeds' wrote."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="SEED", help="Which seed of the plan.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Train a recipe into a run directory.
@@ -55,17 +61,31 @@ def command(
     'pack' makes a bundle of a finished run.
     """
     from hstu_preserve.runs.durability import Durability
-    from hstu_preserve.verbs.train import train
+    from hstu_preserve.verbs.train import choose_planned, train, train_seed_of_plan
 
+    planned = choose_planned(gin, plan=plan, seed=seed)
+    durability = Durability(resume=resume, num_kept=keep_checkpoints, minutes=checkpoint_minutes)
     with spoken() as voice:
-        result = train(
-            gin,
-            output=output,
-            data=data,
-            gin_root=gin_root,
-            device=device,
-            durability=Durability(resume=resume, num_kept=keep_checkpoints, minutes=checkpoint_minutes),
-            voice=voice,
+        result = (
+            train(
+                gin or "",
+                output=output,
+                data=data,
+                gin_root=gin_root,
+                device=device,
+                durability=durability,
+                voice=voice,
+            )
+            if planned is None
+            else train_seed_of_plan(
+                planned.path,
+                seed=planned.seed,
+                output=output,
+                data=data,
+                device=device,
+                durability=durability,
+                voice=voice,
+            )
         )
     if is_first_process():
         emit(result, as_json=json)

@@ -59,6 +59,11 @@ class Verdict(Record):
     agreement: Agreement | None = Field(default=None, exclude_if=lambda agreement: agreement is None)
     """The runs and the interval that were judged; absent on rungs that judge none."""
 
+    @property
+    def name(self) -> str:
+        """The rung, and the claim that it judges: `training-statistical ndcg@10`."""
+        return self.rung.value if self.claim is None else f"{self.rung.value} {self.claim}"
+
 
 def list_facts(**values: str | float | bool | None) -> tuple[Fact, ...]:
     """Return the figures as facts, in the given order."""

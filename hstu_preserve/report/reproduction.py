@@ -11,7 +11,9 @@ from rich.text import Text
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
+from hstu_preserve.report.agreement import describe_agreements
 from hstu_preserve.report.tables import FittingWidth, describe_numerics, list_fields, new_table
+from hstu_preserve.verdict.rungs import name_decider
 
 LEAST_WIDTH = 80
 """Columns that the table of verdicts needs."""
@@ -38,7 +40,15 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
     if numerics is not None:
         fields["re-run with"] = describe_numerics(numerics)
     limits = [Text(f"limit: {printable(limit)}", style="dim") for limit in record.limits]
-    return Group(list_fields(fields), verdicts, *limits)
+    decided = f"decided by {printable(record.decided_by or '')}: {find_outcome(record)}, exit {record.exit_code}"
+    last = [Text(decided)] if record.decided_by is not None else []
+    return Group(list_fields(fields), verdicts, *describe_agreements(record.verdicts), *limits, *last)
+
+
+def find_outcome(record: Reproduction) -> str:
+    """Return the outcome of the verdict that the exit code rests on."""
+    decider = name_decider(record.verdicts)
+    return decider.outcome.value if decider is not None else ""
 
 
 def list_verdicts(verdicts: Iterable[Verdict]) -> Table:

@@ -10,11 +10,14 @@ from hstu_preserve.compute.machine import describe_environment
 from hstu_preserve.library.sources import Source
 from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.voice import Voice
+from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.consistency import check_bundle
 from hstu_preserve.reruns.native import NativeRunner
 from hstu_preserve.reruns.opened_bundle import OpenedBundle, open_bundle
 from hstu_preserve.reruns.recorded_data import describe_data
+from hstu_preserve.reruns.reseeded import Retrainings
+from hstu_preserve.reruns.retraining import Retraining
 from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_contradiction, judge_consistency, judge_integrity
 from hstu_preserve.verdict.judgement import Judgement
 from hstu_preserve.verdict.limits import list_limits
@@ -38,6 +41,7 @@ class Rerun:
         public_key: The key that must have signed the bundle; None checks no signature.
         output: The folder for ranks and runs; None keeps nothing.
         max_steps: How many steps a resumed run takes at most; None goes to the run's end.
+        retraining: The other seeds that are asked for; the rung `training` then trains them, not the recorded one.
     """
 
     rungs: Sequence[str]
@@ -46,12 +50,13 @@ class Rerun:
     public_key: Path | None
     output: Path | None
     max_steps: int | None
+    retraining: Retraining
 
 
 def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
     """Return the verdicts on a bundle or run directory, whose bytes are compared first, by the pass that unpacks it."""
     trusted = read_trusted_key(rerun.public_key)
-    runner = None
+    runner = retrainings = None
     with open_verified(source.path, known=source.stored, voice=voice) as tree:
         verification = complete(tree.verification, source, trusted=trusted)
         verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
@@ -61,8 +66,15 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
             checks = check_bundle(bundle)
             verdicts.append(judge_consistency(checks, subject=describe_data(bundle.manifest.run.data)))
             if all(check.passed for check in checks):
-                runner = make_runner(bundle, rerun, voice=voice)
-                verdicts += climb(runner, rungs=rerun.rungs)
+                assert verification.identity is not None
+                retrainings = make_retrainings(bundle, rerun, identity=verification.identity, voice=voice)
+                # The recorded seed is then not trained: it is one draw made twice, and another rung's.
+                rungs = [rung for rung in rerun.rungs if rung != "training" or retrainings is None]
+                if rungs:  # retrainings that exist already need no data to be judged
+                    runner = make_runner(bundle, rerun, voice=voice)
+                    verdicts += climb(runner, rungs=rungs)
+                if retrainings is not None:
+                    verdicts += retrainings.judge()
             else:
                 verdicts += explain_contradiction(rungs=rerun.rungs)
     return Judgement(
@@ -70,8 +82,36 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
         identity=verification.identity,
         verdicts=verdicts,
         evaluation=runner.evaluation if runner else None,
-        environment=describe_environment(runner.numerics) if runner else None,
-        limits=list_limits(rungs=rerun.rungs) if runner else (),
+        environment=choose_environment(runner, retrainings),
+        limits=(*list_limits(rungs=rerun.rungs), *(retrainings.limits if retrainings else ()))
+        if runner or retrainings
+        else (),
+        plan=retrainings.plan.fixed if retrainings and retrainings.plan else None,
+        is_exploratory=retrainings is not None and retrainings.is_exploratory,
+    )
+
+
+def choose_environment(runner: NativeRunner | None, retrainings: Retrainings | None) -> EnvironmentRecord | None:
+    """Return where a bundle was run again; None if it was not."""
+    if runner is not None and runner.numerics is not None:
+        return describe_environment(runner.numerics)
+    if retrainings is not None and retrainings.environment is not None:
+        return retrainings.environment
+    return describe_environment(None) if runner is not None else None
+
+
+def make_retrainings(bundle: OpenedBundle, rerun: Rerun, *, identity: str, voice: Voice) -> Retrainings | None:
+    """Return the retrainings with other seeds that were asked for, None if none were."""
+    if not rerun.retraining.is_asked or "training" not in rerun.rungs:
+        return None
+    return Retrainings(
+        bundle,
+        identity=identity,
+        asked=rerun.retraining,
+        data=rerun.data,
+        device=rerun.device,
+        output=rerun.output,
+        voice=voice,
     )
 
 

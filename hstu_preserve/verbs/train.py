@@ -1,9 +1,10 @@
 """Train the recipe of a gin file or an id, and write a run directory."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from hstu_preserve.data.finding import find_store_for_recipe
-from hstu_preserve.errors import UnknownNameError
+from hstu_preserve.errors import UnknownNameError, UsageError
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
@@ -55,6 +56,80 @@ def train(
     store = find_store_for_recipe(resolution.recipe.dataset, data)
     plan = Plan(chain=chain, resolution=resolution, store=store, device=device)
     return train_chain(plan, output=output, durability=durability, voice=voice)
+
+
+def train_seed_of_plan(
+    plan: str | Path,
+    *,
+    seed: int,
+    output: str | Path,
+    data: str | Path | None = None,
+    device: str = "auto",
+    durability: Durability = Durability(),  # noqa: B008  frozen
+    voice: Voice = SILENT,
+) -> TrainingResult:
+    """Train one retraining of a plan, on this or any other machine; `reproduce` judges the runs of all its seeds.
+
+    Args:
+        plan: The `plan.json` that `reproduce --rung training --seeds N --output DIR` wrote; nothing else is needed.
+        seed: One of its seeds.
+        output: The run directory; `DIR/seed-SEED` is where `reproduce` looks for it.
+        data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
+        device: `auto`, `cpu` or `cuda`.
+        durability: As `train` has it.
+        voice: Shows every step and evaluation.
+
+    Raises:
+        UsageError: The plan does not have the seed, or the output is in use or holds another run.
+        ContentError: It is no plan, or the loss became NaN or infinite.
+        DataMismatchError: The store is not the plan's.
+        UnavailableError: No torch, no such device, no data, or the output cannot be written.
+    """
+    from hstu_preserve.reruns.planned_training import read_plan, resolve_plan, train_planned
+
+    read = read_plan(Path(plan))
+    dataset = resolve_plan(read).recipe.dataset.model_copy(update={"fingerprint": read.data_fingerprint})
+    return train_planned(
+        read,
+        seed=seed,
+        store=find_store_for_recipe(dataset, as_path(data)),
+        device=device,
+        output=Path(output),
+        durability=durability,
+        voice=voice,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSeed:
+    """A seed of a plan.
+
+    Attributes:
+        path: The plan.
+        seed: One of its seeds.
+    """
+
+    path: Path
+    seed: int
+
+
+def choose_planned(gin: str | None, *, plan: Path | None, seed: int | None) -> PlannedSeed | None:
+    """Return the seed of a plan that is trained; None if a gin file or id is.
+
+    Raises:
+        UsageError: Neither, both, or a plan without a seed.
+    """
+    if plan is None:
+        if seed is not None:
+            raise UsageError("--seed: names a seed of a plan; add --plan FILE (a recipe's own is train_fn.random_seed)")
+        if gin is None:
+            raise UsageError("nothing to train: name a gin file or an id, or a plan with --plan and --seed")
+        return None
+    if gin is not None:
+        raise UsageError(f"{gin}: --plan has a recipe of its own; leave the gin file out")
+    if seed is None:
+        raise UsageError("--plan: trains one seed at a time; name it with --seed")
+    return PlannedSeed(path=plan, seed=seed)
 
 
 def find_gin(gin: str | Path) -> Path:

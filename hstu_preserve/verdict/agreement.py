@@ -9,7 +9,14 @@ from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.retraining.agreement import Agreement, RunValue
 from hstu_preserve.records.retraining.plan import Look
 from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict, list_facts
-from hstu_preserve.verdict.agreement_words import declared_spread, describe_agreement, list_remarks, take_interval
+from hstu_preserve.verdict.agreement_words import (
+    count_places,
+    declared_spread,
+    describe_agreement,
+    list_remarks,
+    take_interval,
+)
+from hstu_preserve.verdict.slack import SLACK
 from hstu_preserve.verdict.statistics import Interval, Place, Spread, compare, mean, pool, power
 
 
@@ -210,7 +217,25 @@ def list_evidence(agreement: Agreement, claim: Claim) -> tuple[Fact, ...]:
     )
 
 
-def judge_missing(claim: Claim, *, num_there: int, num_planned: int, lasts: str | None, then: str = "") -> Verdict:
+def find_departure(claim: Claim, margin: float | None) -> str | None:
+    """Return how a margin is wider than the claim fixed before its run, in words; None if it is not."""
+    fixed = claim.policy.margin
+    if margin is None or (fixed is not None and margin <= fixed + SLACK):
+        return None
+    places = count_places(fixed or margin)
+    before = "none" if fixed is None else f"±{fixed:.{places}f}"
+    return f"judged by ±{margin:.{places}f}, the claim fixed {before} before its run"
+
+
+def judge_missing(
+    claim: Claim,
+    *,
+    num_there: int,
+    num_planned: int,
+    lasts: str | None,
+    then: str = "",
+    power: float | None = None,
+) -> Verdict:
     """Return that retrainings are still to be made, and how long they take.
 
     Args:
@@ -219,6 +244,7 @@ def judge_missing(claim: Claim, *, num_there: int, num_planned: int, lasts: str 
         num_planned: Of how many.
         lasts: How long one takes, in words; None if nobody recorded it.
         then: What else is known, in words.
+        power: How often an equal recipe will come out inside; None if that cannot be said.
     """
     missing = num_planned - num_there
     cost = f"about {missing} × {lasts}" if lasts is not None else "nobody recorded how long one takes"
@@ -228,6 +254,6 @@ def judge_missing(claim: Claim, *, num_there: int, num_planned: int, lasts: str 
         outcome=Outcome.NOT_RUN,
         claim=claim.policy.name,
         reason=f"{num_there} of {planned} there; the same command goes on ({cost}){then}",
-        evidence=list_facts(retrainings=num_there, planned=num_planned),
+        evidence=list_facts(retrainings=num_there, planned=num_planned, power=power),
         is_required=True,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.verdict import Verdict
 
 
@@ -19,6 +20,8 @@ class Judgement:
         evaluation: What the re-evaluation found; None if nothing was evaluated.
         environment: Where it was re-run; None if nothing was.
         limits: What no verdict speaks of; empty if nothing was re-run.
+        plan: What was fixed before other seeds were trained; None if none were asked for.
+        is_exploratory: Whether something was judged otherwise than claim and plan had fixed it.
     """
 
     title: str
@@ -27,3 +30,5 @@ class Judgement:
     evaluation: EvaluationRecord | None = None
     environment: EnvironmentRecord | None = None
     limits: tuple[str, ...] = ()
+    plan: Plan | None = None
+    is_exploratory: bool = False

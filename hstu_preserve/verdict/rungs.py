@@ -211,6 +211,14 @@ def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
     return worst_exit_code(map(find_exit_code, required)) if required else InconclusiveError.exit_code
 
 
+def name_decider(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """Return the verdict that the exit code rests on: the first of the worst, the last if all hold; None of none."""
+    required = [verdict for verdict in verdicts if verdict.is_required]
+    code = choose_exit_code(verdicts)
+    failed = [verdict for verdict in required if find_exit_code(verdict) == code and code != 0]
+    return failed[0] if failed else next(reversed(required), None)
+
+
 def find_exit_code(verdict: Verdict) -> int:
     """Return the exit code of one verdict that was required."""
     if verdict.outcome in PASSED:

@@ -209,7 +209,7 @@ class Retrainings:
                     store=self.store,
                     device=self.device,
                     output=path,
-                    durability=Durability(resume=True, again=AGAIN),
+                    durability=Durability(resume=path.exists(), again=AGAIN),
                     voice=self.voice,
                 )
             except DivergedError as error:

@@ -17,6 +17,8 @@ SUGGESTED_POWER = 0.90
 """Of the numbers of runs on both sides that are named where retrainings alone never suffice."""
 MOST_SUGGESTED = 40
 """Runs on both sides together that a sentence suggests."""
+LEAST_SHOWN = 0.005
+"""A share of cases that is printed as 1 %."""
 WIDE_MARGIN = 0.1
 """Of the claimed value: a wider margin is told with every verdict."""
 
@@ -130,13 +132,11 @@ def advise(agreement: Agreement, claim: Claim) -> str:
     limit = bound_power(agreement.margin, num_references=num_references, spread=agreement.spread)
     ratio = agreement.margin / agreement.spread
     against = "one recorded run" if num_references == 1 else f"{num_references} recorded runs"
-    sentence = (
-        f"the margin is {ratio:.1f} times the spread: against {against} no number of retrainings decides in more than "
-        f"{100 * limit:.0f} % of cases"
-    )
+    share = f" in more than {100 * limit:.0f} % of cases" if limit >= LEAST_SHOWN else ""
+    sentence = f"the margin is {ratio:.2g} times the spread: against {against} no number of retrainings decides{share}"
     pair = suggest_runs(ratio, least_reruns=num_reruns, least_references=num_references + 1, claim=claim)
     if pair is None:
-        return f"{sentence}; no number of runs that anybody makes would decide"
+        return f"{sentence}; more than {MOST_SUGGESTED} runs on both sides together would be needed"
     return (
         f"{sentence}; {pair.num_references} recorded runs and {pair.num_reruns} retrainings would in "
         f"{100 * pair.power:.0f} %"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
@@ -11,13 +12,12 @@ from hstu_preserve.library.sources import Source
 from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.consistency import check_bundle
 from hstu_preserve.reruns.native import NativeRunner
 from hstu_preserve.reruns.opened_bundle import OpenedBundle, open_bundle
 from hstu_preserve.reruns.recorded_data import describe_data
-from hstu_preserve.reruns.reseeded import Retrainings
-from hstu_preserve.reruns.retraining import Retraining
 from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_contradiction, judge_consistency, judge_integrity
 from hstu_preserve.verdict.judgement import Judgement
 from hstu_preserve.verdict.limits import list_limits
@@ -28,6 +28,34 @@ JUDGES = {
     "training": NativeRunner.judge_training,
 }
 assert JUDGES.keys() == RERUN_RUNGS.keys()
+
+
+class Retrainer(Protocol):
+    """Retrains one bundle with other seeds."""
+
+    environment: EnvironmentRecord | None
+
+    @property
+    def plan(self) -> Plan | None:
+        """What was fixed before the first step."""
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What no verdict on the retrainings speaks of."""
+
+    @property
+    def is_exploratory(self) -> bool:
+        """Whether anything is judged otherwise than claim and plan had fixed it."""
+
+    def judge(self) -> list[Verdict]:
+        """Return the verdicts."""
+
+
+class MakeRetrainer(Protocol):
+    """Makes what retrains an opened bundle."""
+
+    def __call__(self, bundle: OpenedBundle, *, identity: str) -> Retrainer:
+        """Return it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +69,8 @@ class Rerun:
         public_key: The key that must have signed the bundle; None checks no signature.
         output: The folder for ranks and runs; None keeps nothing.
         max_steps: How many steps a resumed run takes at most; None goes to the run's end.
-        retraining: The other seeds that are asked for; the rung `training` then trains them, not the recorded one.
+        retrain: Makes what retrains with other seeds, which the rung `training` then judges, not the recorded one; None
+            if no other seeds are asked for.
     """
 
     rungs: Sequence[str]
@@ -50,7 +79,7 @@ class Rerun:
     public_key: Path | None
     output: Path | None
     max_steps: int | None
-    retraining: Retraining
+    retrain: MakeRetrainer | None = None
 
 
 def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
@@ -67,7 +96,7 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
             verdicts.append(judge_consistency(checks, subject=describe_data(bundle.manifest.run.data)))
             if all(check.passed for check in checks):
                 assert verification.identity is not None
-                retrainings = make_retrainings(bundle, rerun, identity=verification.identity, voice=voice)
+                retrainings = rerun.retrain(bundle, identity=verification.identity) if rerun.retrain else None
                 # The recorded seed is then not trained: it is one draw made twice, and another rung's.
                 rungs = [rung for rung in rerun.rungs if rung != "training" or retrainings is None]
                 if rungs:  # retrainings that exist already need no data to be judged
@@ -86,33 +115,18 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
         limits=(*list_limits(rungs=rerun.rungs), *(retrainings.limits if retrainings else ()))
         if runner or retrainings
         else (),
-        plan=retrainings.plan.fixed if retrainings and retrainings.plan else None,
+        plan=retrainings.plan if retrainings else None,
         is_exploratory=retrainings is not None and retrainings.is_exploratory,
     )
 
 
-def choose_environment(runner: NativeRunner | None, retrainings: Retrainings | None) -> EnvironmentRecord | None:
+def choose_environment(runner: NativeRunner | None, retrainings: Retrainer | None) -> EnvironmentRecord | None:
     """Return where a bundle was run again; None if it was not."""
     if runner is not None and runner.numerics is not None:
         return describe_environment(runner.numerics)
     if retrainings is not None and retrainings.environment is not None:
         return retrainings.environment
     return describe_environment(None) if runner is not None else None
-
-
-def make_retrainings(bundle: OpenedBundle, rerun: Rerun, *, identity: str, voice: Voice) -> Retrainings | None:
-    """Return the retrainings with other seeds that were asked for, None if none were."""
-    if not rerun.retraining.is_asked or "training" not in rerun.rungs:
-        return None
-    return Retrainings(
-        bundle,
-        identity=identity,
-        asked=rerun.retraining,
-        data=rerun.data,
-        device=rerun.device,
-        output=rerun.output,
-        voice=voice,
-    )
 
 
 def make_runner(bundle: OpenedBundle, rerun: Rerun, *, voice: Voice) -> NativeRunner:

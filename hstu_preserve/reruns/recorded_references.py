@@ -16,7 +16,7 @@ from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.retraining.references import ReferenceRun
 from hstu_preserve.reruns.opened_bundle import MAX_RANKS_FILE_BYTES, OpenedBundle
-from hstu_preserve.reruns.recorded_results import require_possible, require_same_evaluation
+from hstu_preserve.reruns.rank_laws import require_possible, require_same_evaluation
 from hstu_preserve.reruns.same_recipe import find_other_policy, require_same_recipe
 from hstu_preserve.runs.epoch_selection import EpochSelection
 from hstu_preserve.runs.evaluator import evaluates_everybody

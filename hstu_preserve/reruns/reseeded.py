@@ -15,7 +15,9 @@ from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.retraining.agreement import Agreement, RunValue
+from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.verdict import Verdict
+from hstu_preserve.reruns.consistency import check_bundle
 from hstu_preserve.reruns.native import open_data
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.reruns.planned_training import train_planned
@@ -76,7 +78,7 @@ class Retrainings:
         self.output = output
         self.voice = voice
         self.claims = bundle.manifest.claims
-        self.plan: SettledPlan | None = None
+        self.settled: SettledPlan | None = None
         self.environment: EnvironmentRecord | None = None
 
     @cached_property
@@ -90,6 +92,11 @@ class Retrainings:
         return open_data(self.bundle, self.data)
 
     @property
+    def plan(self) -> Plan | None:
+        """What was fixed before the first step; None before `judge` fixed it."""
+        return None if self.settled is None else self.settled.fixed
+
+    @property
     def limits(self) -> tuple[str, ...]:
         """What no verdict on the retrainings speaks of."""
         return (NAMED_LIMIT,) if self.asked.reruns else ()
@@ -97,18 +104,22 @@ class Retrainings:
     @property
     def is_exploratory(self) -> bool:
         """Whether anything is judged otherwise than claim and plan had fixed it."""
-        return self.plan is not None and any(self.make_terms(number).departures for number in range(len(self.claims)))
+        return self.settled is not None and any(
+            self.make_terms(number).departures for number in range(len(self.claims))
+        )
 
     def judge(self) -> list[Verdict]:
         """Take the runs that are named, train those that are missing, and judge each claim at the look that decides."""
-        given = [take_run(text, recorded=self.bundle.manifest.run, voice=self.voice) for text in self.asked.reruns]
-        wanted = make_plan(self.bundle.manifest, identity=self.identity, asked=self.asked, given=given)
+        given = [self.take(text) for text in self.asked.reruns]
+        wanted = make_plan(
+            self.bundle.manifest, identity=self.identity, asked=self.asked, given=[run.given for run in given]
+        )
         foresights = [
             foresee(claim, margin=margin, last_look=wanted.looks[-1], references=list_recorded(claim, self.bundle))
             for claim, margin in zip(self.claims, wanted.margins, strict=True)
         ]
         self.require_power(foresights)
-        self.plan = settle_plan(wanted, folder=self.output)
+        self.settled = settle_plan(wanted, folder=self.output)
         if self.asked.is_dry:
             return self.tell(foresights, given=given)
         with ExitStack() as stack:
@@ -116,6 +127,10 @@ class Retrainings:
             runs = self.complete(given, foresights=foresights, folder=folder)
         self.environment = next((run.environment for run in runs if run.environment is not None), None)
         return [verdict for number in range(len(self.claims)) for verdict in self.judge_claim(number, runs)]
+
+    def take(self, text: str) -> TakenRun:
+        """Return a finished run, verified and comparable."""
+        return take_run(text, recorded=self.bundle.manifest.run, check=check_bundle, voice=self.voice)
 
     def require_power(self, foresights: Sequence[Foresight]) -> None:
         """Raise UsageError if training would almost never decide, and the user did not insist by naming an output."""
@@ -129,20 +144,20 @@ class Retrainings:
 
     def make_terms(self, number: int) -> Terms:
         """Return how a claim is judged, by its number from 0."""
-        assert self.plan is not None
-        claim, margin = self.claims[number], self.plan.followed.margins[number]
+        assert self.settled is not None
+        claim, margin = self.claims[number], self.settled.followed.margins[number]
         departure = find_departure(claim, margin)
         return Terms(
             margin=margin,
-            looks=self.plan.followed.looks,
-            departures=list(dict.fromkeys([*([departure] if departure else []), *self.plan.departures])),
+            looks=self.settled.followed.looks,
+            departures=list(dict.fromkeys([*([departure] if departure else []), *self.settled.departures])),
             reservation=find_reservation(self.bundle),
         )
 
     def tell(self, foresights: Sequence[Foresight], *, given: Sequence[TakenRun]) -> list[Verdict]:
         """Return how many retrainings are there, what is missing, and how likely it decides; nothing is trained."""
-        assert self.plan is not None
-        followed = self.plan.followed
+        assert self.settled is not None
+        followed = self.settled.followed
         folder = self.output
         there = [seed for seed in followed.seeds if folder is not None and is_finished(path_of(folder, seed))]
         missing = [seed for seed in followed.seeds if seed not in there]
@@ -166,11 +181,11 @@ class Retrainings:
 
     def complete(self, given: Sequence[TakenRun], *, foresights: Sequence[Foresight], folder: Path) -> list[TakenRun]:
         """Return the named runs and those of the plan's seeds, until a look has decided every claim."""
-        assert self.plan is not None
+        assert self.settled is not None
         runs = list(given)
-        if self.plan.followed.seeds:
+        if self.settled.followed.seeds:
             self.announce(foresights)
-        for seed in self.plan.followed.seeds:
+        for seed in self.settled.followed.seeds:
             if self.is_over(runs):
                 self.voice.say(f"decided at the first look, after {count(len(runs), 'retraining')}")
                 break
@@ -179,27 +194,27 @@ class Retrainings:
 
     def announce(self, foresights: Sequence[Foresight]) -> None:
         """Say how likely the retrainings decide and how long they take, before hours are spent."""
-        assert self.plan is not None
+        assert self.settled is not None
         _ = self.store  # absent data is found before anything is announced
         for foresight in foresights:
             self.voice.say(f"{'warning: ' if foresight.is_weak else ''}{describe_power(foresight)}")
         cost = self.describe_cost()
         lasts = "nobody recorded how long one takes" if cost is None else f"one took {cost} when it was recorded"
-        seeds = self.plan.followed.seeds
+        seeds = self.settled.followed.seeds
         self.voice.say(f"{count(len(seeds), 'retraining')}, seeds {' '.join(map(str, seeds))}; {lasts}")
 
     def is_over(self, runs: Sequence[TakenRun]) -> bool:
         """Whether a look has decided every claim; between looks nobody looks."""
-        assert self.plan is not None
-        if len(runs) not in {look.num_reruns for look in self.plan.followed.looks}:
+        assert self.settled is not None
+        if len(runs) not in {look.num_reruns for look in self.settled.followed.looks}:
             return False
         found = [self.find(number, runs, floor=None) for number in range(len(self.claims))]
         return all(agreement is not None and is_decided(agreement) for agreement in found)
 
     def obtain(self, seed: int, *, number: int, folder: Path) -> TakenRun:
         """Return the run of one of the plan's seeds: as it was trained before, gone on with, or trained now."""
-        assert self.plan is not None
-        followed, path = self.plan.followed, path_of(folder, seed)
+        assert self.settled is not None
+        followed, path = self.settled.followed, path_of(folder, seed)
         if not is_finished(path) and not has_diverged(path):
             self.voice.say(f"retraining {number} of {followed.looks[-1].num_reruns}: seed {seed}")
             try:
@@ -215,7 +230,7 @@ class Retrainings:
             except DivergedError as error:
                 self.voice.say(f"warning: seed {seed} diverged, and counts as the worst value there is ({error})")
                 return TakenRun(seed=seed)
-        taken = take_run(str(path), recorded=self.bundle.manifest.run, voice=self.voice)
+        taken = self.take(str(path))
         if taken.seed != seed:
             raise UsageError(f"{path}: holds a run with seed {taken.seed}; name a new directory with --output")
         return taken

@@ -20,7 +20,6 @@ from hstu_preserve.records.manifest import SCHEMA_VERSION, Manifest
 from hstu_preserve.records.retraining.plan import GivenRun, Look, Plan
 from hstu_preserve.reruns.planned_training import PLAN_NAME, read_plan
 from hstu_preserve.reruns.retraining import Retraining
-from hstu_preserve.reruns.taken_runs import TakenRun
 from hstu_preserve.runs.lock import hold
 from hstu_preserve.verdict.statistics import LEVEL, choose_looks
 
@@ -126,7 +125,7 @@ def show_margin(margin: float | None) -> str:
     return "no margin" if margin is None else f"±{margin:.4f}"
 
 
-def make_plan(manifest: Manifest, *, identity: str, asked: Retraining, given: Sequence[TakenRun]) -> Plan:
+def make_plan(manifest: Manifest, *, identity: str, asked: Retraining, given: Sequence[GivenRun]) -> Plan:
     """Return the plan of what was asked for: the smallest seeds that nobody used, and when the interval is looked at.
 
     Args:
@@ -152,7 +151,7 @@ def make_plan(manifest: Manifest, *, identity: str, asked: Retraining, given: Se
         policy_sha256=sha256_of_bytes(canonical_dumps([claim.to_json_value() for claim in manifest.claims])),
         data_fingerprint=run.data.fingerprint,
         margins=tuple(asked.margin if asked.margin is not None else claim.policy.margin for claim in manifest.claims),
-        given=tuple(GivenRun(seed=one.seed, identity=one.identity) for one in given),
+        given=tuple(given),
         seeds=seeds,
         looks=tuple(Look(num_reruns=number, level=level) for number, level in looks.items()),
         gin=write_gin(run.recipe, run.policies, run.bundle),
@@ -165,7 +164,7 @@ def list_recorded_seeds(manifest: Manifest) -> set[int]:
     return {manifest.run.recipe.training.random_seed, *listed}
 
 
-def require_new_draws(manifest: Manifest, given: Sequence[TakenRun]) -> None:
+def require_new_draws(manifest: Manifest, given: Sequence[GivenRun]) -> None:
     """Raise UsageError if a named run repeats a recorded seed or that of another one: it would be no new draw."""
     recorded = list_recorded_seeds(manifest)
     seen: set[int] = set()

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,11 +21,14 @@ from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.retraining.agreement import RunValue
-from hstu_preserve.reruns.consistency import check_bundle
+from hstu_preserve.records.retraining.plan import GivenRun
+from hstu_preserve.records.verification import DeepCheck
 from hstu_preserve.reruns.opened_bundle import MAX_RECORD_BYTES, MAX_STEPS_BYTES, OpenedBundle, open_bundle
 from hstu_preserve.reruns.same_recipe import require_same_recipe
 from hstu_preserve.verdict.agreement_words import worst_value
 
+Check = Callable[[OpenedBundle], tuple[DeepCheck, ...]]
+"""Compares the parts of a bundle with each other."""
 LONGEST_GAP_SECONDS = 3600.0
 """Between two points of an event file while a run is under way; a longer one is a pause, and no cost."""
 
@@ -49,6 +53,11 @@ class TakenRun:
     environment: EnvironmentRecord | None = None
     seconds: float | None = None
 
+    @property
+    def given(self) -> GivenRun:
+        """How a plan names the run."""
+        return GivenRun(seed=self.seed, identity=self.identity)
+
     def value_of(self, claim: Claim) -> RunValue:
         """Return the run's value of a claim's metric; of a run that diverged, the worst there is."""
         results = self.results
@@ -56,12 +65,13 @@ class TakenRun:
         return RunValue(seed=self.seed, value=value, is_diverged=results is None, identity=self.identity)
 
 
-def take_run(text: str, *, recorded: RunRecord, voice: Voice) -> TakenRun:
+def take_run(text: str, *, recorded: RunRecord, check: Check, voice: Voice) -> TakenRun:
     """Return a run or bundle that a user names, or that was trained before.
 
     Args:
         text: The target as the user typed it.
         recorded: The run of the bundle that is judged.
+        check: Compares the parts of the named run with each other.
         voice: Shows progress.
 
     Raises:
@@ -75,15 +85,15 @@ def take_run(text: str, *, recorded: RunRecord, voice: Voice) -> TakenRun:
         raise UsageError(f"{text}: no run or bundle of this program; only its runs can be compared seed by seed")
     if source.form is Form.TREE and source.stored is None and is_unfinished_run(source.path):
         return take_unfinished(source.path, text=text, recorded=recorded)
-    return take_finished(source, recorded=recorded, voice=voice)
+    return take_finished(source, recorded=recorded, check=check, voice=voice)
 
 
-def take_finished(source: Source, *, recorded: RunRecord, voice: Voice) -> TakenRun:
+def take_finished(source: Source, *, recorded: RunRecord, check: Check, voice: Voice) -> TakenRun:
     """Return a run that was sealed."""
     with open_verified(source.path, known=source.stored, voice=voice) as tree:
         if not tree.verification.ok:
             raise VerificationError(tree.verification.describe(), findings=tree.verification.findings)
-        bundle = open_consistent(tree, source)
+        bundle = open_consistent(tree, source, check=check)
         run = bundle.manifest.run
         require_same_recipe(recorded, run, where=source.text)
         return TakenRun(
@@ -96,14 +106,14 @@ def take_finished(source: Source, *, recorded: RunRecord, voice: Voice) -> Taken
         )
 
 
-def open_consistent(tree: VerifiedTree, source: Source) -> OpenedBundle:
+def open_consistent(tree: VerifiedTree, source: Source, *, check: Check) -> OpenedBundle:
     """Return a run that agrees with itself.
 
     Raises:
         ContentError: It does not.
     """
     bundle = open_bundle(tree, entry=source.entry)
-    failed = [f"{check.name}: {check.detail}" for check in check_bundle(bundle) if not check.passed]
+    failed = [f"{one.name}: {one.detail}" for one in check(bundle) if not one.passed]
     if failed:
         raise ContentError(f"{source.text}: contradicts itself ({list_some(failed, at_most=1, separator='; ')})")
     return bundle

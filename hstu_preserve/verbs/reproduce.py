@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from hstu_preserve.archived.settings import ArchivedSettings, AuthorCode
@@ -173,7 +174,11 @@ def judge(
             return judge_migrated(source, wish, public_key=public_key, voice=voice)
         case _:
             from hstu_preserve.reruns.judgement import Rerun, judge_run  # needs PyTorch
+            from hstu_preserve.reruns.reseeded import Retrainings
 
+            retrain = partial(
+                Retrainings, asked=retraining, data=wish.data, device=wish.device, output=wish.output, voice=voice
+            )
             rerun = Rerun(
                 rungs=wish.rungs,
                 data=wish.data,
@@ -181,7 +186,7 @@ def judge(
                 public_key=public_key,
                 output=wish.output,
                 max_steps=max_steps,
-                retraining=retraining,
+                retrain=retrain if retraining.is_asked else None,
             )
             return judge_run(source, rerun, voice=voice)
 

@@ -1,9 +1,16 @@
 """How retrainings agree with the recorded runs behind a claim: every value, and the interval of their difference."""
 
 from hstu_preserve.primitives.digests import Sha256
-from hstu_preserve.primitives.numbers import AnyFloat, NaturalInt, NonNegativeFloat, PositiveInt, Probability, Share
+from hstu_preserve.primitives.numbers import (
+    AnyFloat,
+    NaturalInt,
+    NonNegativeFloat,
+    OpenShare,
+    PositiveInt,
+    Probability,
+    Share,
+)
 from hstu_preserve.records.record import Record
-from hstu_preserve.records.retraining.plan import Level
 
 
 class RunValue(Record):
@@ -27,7 +34,7 @@ class Agreement(Record):
     """Mean of the retrainings less that of the recorded runs."""
     half_width: NonNegativeFloat | None
     """Of the interval; None if nothing is known of the scatter over seeds, so that there is none."""
-    level: Level
+    level: OpenShare
     spread: NonNegativeFloat | None
     """From run to run, pooled over retrainings, recorded runs and the claim's declared spread."""
     degrees: PositiveInt | None

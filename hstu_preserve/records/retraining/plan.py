@@ -5,11 +5,10 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from hstu_preserve.primitives.digests import Sha256
-from hstu_preserve.primitives.numbers import NaturalInt, PositiveInt, Probability
+from hstu_preserve.primitives.numbers import NaturalInt, OpenShare, PositiveInt, Probability
 from hstu_preserve.records.record import DraftSchemaVersion, Record
 
 MAX_RETRAININGS = 99
-Level = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
 GinText = Annotated[str, Field(max_length=2**20)]
 
 
@@ -18,7 +17,7 @@ class Look(Record):
 
     num_reruns: PositiveInt
     """Retrainings that are there by then."""
-    level: Level
+    level: OpenShare
     """Of the interval, two-sided."""
 
 

@@ -124,7 +124,7 @@ def command(
     The bundle is verified first. The exit code is 0 if every required rung holds.
     """
     from hstu_preserve.archived.settings import AuthorCode, choose_runner
-    from hstu_preserve.reruns.retraining import Retraining
+    from hstu_preserve.retraining.asked import Retraining
     from hstu_preserve.verbs.reproduce import DEFAULT_RUNGS, reproduce
 
     with spoken() as voice:

@@ -50,7 +50,7 @@ def pack(
     require_new(destination, option="--output")
     additions = None
     if references:
-        from hstu_preserve.reruns.gathered_references import gather_references  # most runs are packed alone
+        from hstu_preserve.retraining.gathered_references import gather_references  # most runs are packed alone
 
         additions = gather_references(stored.manifest, [Path(reference) for reference in references])
     return archive.pack(root, output=destination, additions=additions, voice=voice)

@@ -30,7 +30,7 @@ from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.signature import LEGACY_UNSIGNED
 from hstu_preserve.records.verdict import Rung
-from hstu_preserve.reruns.retraining import Retraining
+from hstu_preserve.retraining.asked import Retraining
 from hstu_preserve.verdict.integrity import (
     RERUN_RUNGS,
     explain_contradiction,
@@ -109,7 +109,6 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
             md5_list=choose_list(md5_list) if is_legacy else None,
             code=settle_code(author_code, source, device=device, output=output),
         )
-        require_retrainable(source, retraining)
         judgement = judge(source, wish, public_key=public_key, max_steps=max_steps, retraining=retraining, voice=voice)
         decider = name_decider(judgement.verdicts)
         reproduction = Reproduction(
@@ -136,7 +135,7 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
 def open_folder(output: Path, retraining: Retraining, *, voice: Voice) -> AbstractContextManager[Path]:
     """Return the folder that keeps what is re-run: a new one, or of retrainings one in which they go on."""
     if retraining.is_asked:
-        from hstu_preserve.reruns.retraining_plan import plan_folder  # needs PyTorch
+        from hstu_preserve.retraining.planning import plan_folder  # needs PyTorch
 
         return plan_folder(output, voice=voice)
     return new_folder(output, option="--output")
@@ -166,7 +165,12 @@ def judge(
     retraining: Retraining,
     voice: Voice,
 ) -> Judgement:
-    """Return the verdicts on a target of any form."""
+    """Return the verdicts on a target of any form.
+
+    Raises:
+        UsageError: Other seeds are asked of an archive whose recipe this program does not train.
+    """
+    require_retrainable(source, retraining)
     match source.form:
         case Form.LEGACY:
             return judge_legacy(source, wish, public_key=public_key, voice=voice)
@@ -174,7 +178,7 @@ def judge(
             return judge_migrated(source, wish, public_key=public_key, voice=voice)
         case _:
             from hstu_preserve.reruns.judgement import Rerun, judge_run  # needs PyTorch
-            from hstu_preserve.reruns.reseeded import Retrainings
+            from hstu_preserve.retraining.retrainings import Retrainings
 
             retrain = partial(
                 Retrainings, asked=retraining, data=wish.data, device=wish.device, output=wish.output, voice=voice

@@ -85,7 +85,8 @@ def train_seed_of_plan(
         DataMismatchError: The store is not the plan's.
         UnavailableError: No torch, no such device, no data, or the output cannot be written.
     """
-    from hstu_preserve.reruns.planned_training import read_plan, resolve_plan, train_planned
+    from hstu_preserve.retraining.planned_training import resolve_plan, train_planned
+    from hstu_preserve.retraining.stored_plans import read_plan
 
     read = read_plan(Path(plan))
     dataset = resolve_plan(read).recipe.dataset.model_copy(update={"fingerprint": read.data_fingerprint})

@@ -7,7 +7,8 @@ from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.evaluation import EvaluationRecord, RankComparison
-from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
+from hstu_preserve.records.legacy import LegacyOutcome
+from hstu_preserve.records.legacy_verification import LegacyVerification
 from hstu_preserve.records.signature import UNSIGNED, SignerCheck, SignerOutcome
 from hstu_preserve.records.verdict import Fact, Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.bits import judge_bits

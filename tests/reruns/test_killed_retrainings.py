@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.records.results import Reproduction
-from hstu_preserve.reruns.planned_training import read_plan
-from hstu_preserve.reruns.retraining import Retraining
+from hstu_preserve.retraining.asked import Retraining
+from hstu_preserve.retraining.stored_plans import read_plan
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.train import train
 from tests.forked import CONTEXT

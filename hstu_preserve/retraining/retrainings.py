@@ -20,12 +20,12 @@ from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.consistency import check_bundle
 from hstu_preserve.reruns.native import open_data
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
-from hstu_preserve.reruns.planned_training import train_planned
 from hstu_preserve.reruns.published_claims import find_namesake
 from hstu_preserve.reruns.recorded_references import read_references
-from hstu_preserve.reruns.retraining import Retraining
-from hstu_preserve.reruns.retraining_plan import SettledPlan, make_plan, settle_plan
-from hstu_preserve.reruns.taken_runs import TakenRun, has_diverged, measure_seconds, take_run
+from hstu_preserve.retraining.asked import Retraining
+from hstu_preserve.retraining.planned_training import train_planned
+from hstu_preserve.retraining.planning import SettledPlan, make_plan, settle_plan
+from hstu_preserve.retraining.taken_runs import TakenRun, has_diverged, measure_seconds, take_run
 from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.sealing import is_finished
 from hstu_preserve.verdict.agreement import (

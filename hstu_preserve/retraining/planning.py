@@ -18,8 +18,8 @@ from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.manifest import SCHEMA_VERSION, Manifest
 from hstu_preserve.records.retraining.plan import GivenRun, Look, Plan
-from hstu_preserve.reruns.planned_training import PLAN_NAME, read_plan
-from hstu_preserve.reruns.retraining import Retraining
+from hstu_preserve.retraining.asked import Retraining
+from hstu_preserve.retraining.stored_plans import PLAN_NAME, read_plan
 from hstu_preserve.runs.lock import hold
 from hstu_preserve.verdict.statistics import LEVEL, choose_looks
 

@@ -6,26 +6,13 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError, DataMismatchError, UsageError
 from hstu_preserve.gin_recipes.reseeding import read_gin_text, reseed, resolve_gin_text
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
-from hstu_preserve.primitives.files import read_small
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.records.retraining.plan import Plan
+from hstu_preserve.retraining.stored_plans import PLAN_NAME
 from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.plan import Plan as TrainingPlan
 from hstu_preserve.runs.training import train_chain
-
-PLAN_NAME = "plan.json"
-MAX_PLAN_BYTES = 2 * 2**20
-
-
-def read_plan(path: Path) -> Plan:
-    """Return a stored plan.
-
-    Raises:
-        MissingPathError: There is none.
-        ContentError: It is none of this program's.
-    """
-    return Plan.from_json(read_small(path, max_bytes=MAX_PLAN_BYTES), source=str(path))
 
 
 def resolve_plan(plan: Plan) -> Resolution:

@@ -16,6 +16,8 @@ EVENTS_FOLDER = "tb"
 RESULTS_FOLDER = "results"
 DATA_FOLDER = "data"
 CODE_FOLDER = "code"
+REFERENCES_FOLDER = "references"
+"""Of other runs behind the claims: a folder for each, named after its seed."""
 LEGACY_FOLDER = "legacy"
 METRICS = f"{RESULTS_FOLDER}/metrics.json"
 RANKS = f"{RESULTS_FOLDER}/ranks.npz"
@@ -26,6 +28,7 @@ ROLE_OF_FOLDER = {
     CHECKPOINT_FOLDER: Role.CHECKPOINT,
     EVENTS_FOLDER: Role.EVENTS,
     RESULTS_FOLDER: Role.RESULT,
+    REFERENCES_FOLDER: Role.RESULT,
     DATA_FOLDER: Role.DATA,
     CODE_FOLDER: Role.CODE,
     LEGACY_FOLDER: Role.LEGACY,

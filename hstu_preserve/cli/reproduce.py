@@ -21,6 +21,7 @@ EXAMPLES = (
     "hstu-preserve reproduce sample",
     "hstu-preserve reproduce bundle.tar.gz --data stores/ml-1m",
     "hstu-preserve reproduce sample --rung resume --max-steps 20",
+    "hstu-preserve reproduce bundle.tar.gz --rung training --seeds 5 --output retrained",
 )
 
 
@@ -33,7 +34,7 @@ def command(
             metavar="RUNG",
             autocompletion=complete_rungs,
             help="evaluation: rank every user again; resume: continue from the checkpoint before the last; training: "
-            "train anew. May be given several times. [default: evaluation]",
+            "train anew, with other seeds if --seeds is given. May be given several times. [default: evaluation]",
         ),
     ] = None,
     data: DataOption = None,
@@ -42,8 +43,29 @@ def command(
     md5_list: Md5ListOption = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", metavar="DIR", help="A new directory for verdicts, ranks and the retrained run."),
+        typer.Option(
+            "--output",
+            metavar="DIR",
+            help="A new directory for verdicts, ranks and runs; with --seeds, the same command goes on in it.",
+        ),
     ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option("--seeds", metavar="N", help="Train with N seeds that the bundle does not record (1 to 99)."),
+    ] = None,
+    rerun: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rerun", metavar="RUN", help="A run or bundle of another seed that exists. May be given several times."
+        ),
+    ] = None,
+    margin: Annotated[
+        float | None,
+        typer.Option("--margin", metavar="X", help="Judge retrainings by it; one wider than the claim's explores."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell seeds, power and cost of --seeds; train nothing.")
+    ] = False,
     max_steps: Annotated[
         int | None,
         typer.Option(
@@ -102,6 +124,7 @@ def command(
     The bundle is verified first. The exit code is 0 if every required rung holds.
     """
     from hstu_preserve.archived.settings import AuthorCode, choose_runner
+    from hstu_preserve.retraining.asked import Retraining
     from hstu_preserve.verbs.reproduce import DEFAULT_RUNGS, reproduce
 
     with spoken() as voice:
@@ -128,6 +151,7 @@ def command(
                     skips_training=skip_training,
                 ),
             ),
+            retraining=Retraining(num_seeds=seeds, reruns=tuple(rerun or ()), margin=margin, is_dry=dry_run),
             voice=voice,
         )
     emit(reproduction, as_json=json)

@@ -23,19 +23,20 @@ EXAMPLES = (
     "hstu-preserve train recipe.gin --output run --resume",
     "hstu-preserve train recipe.gin --set 'train_fn.learning_rate = 0.01' --output run",
     "hstu-preserve train recipe.gin --seeds 5 --output study",
+    "hstu-preserve train --plan retrained/plan.json --seed 3 --output retrained/seed-3",
 )
 
 
 def command(
+    output: NewDirectoryOption,
     gin: Annotated[
-        str,
+        str | None,
         typer.Argument(
             metavar="GIN|ID",
             help="The gin file, or the id of a chain shipped with us.",
             autocompletion=complete_recipes,
         ),
-    ],
-    output: NewDirectoryOption,
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", metavar="DIR", help="The store; else one in the folder that HSTU_PRESERVE_DATA names."),
@@ -68,6 +69,11 @@ def command(
             "--checkpoint-minutes", metavar="M", min=0.0, help="Write one within an epoch after so many minutes."
         ),
     ] = 10.0,
+    plan: Annotated[
+        Path | None,
+        typer.Option("--plan", metavar="FILE", help="Train a seed of this plan, which 'reproduce --seeds' wrote."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", metavar="SEED", help="Which seed of the plan.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Train a recipe into a run directory.
@@ -75,18 +81,20 @@ def command(
     'pack' makes a bundle of a finished run. With --seeds, a folder of runs that 'compare' takes.
     """
     from hstu_preserve.runs.durability import Durability
-    from hstu_preserve.verbs.train import train, train_seeds
+    from hstu_preserve.verbs.train import choose_planned, train, train_seed_of_plan, train_seeds
 
-    run: Callable[..., TrainingResult | TrainedSeeds] = (
-        train if seeds is None else partial(train_seeds, num_seeds=seeds)
-    )
+    others = {"--set": settings, "--seeds": seeds, "--gin-root": gin_root}
+    planned = choose_planned(gin, plan=plan, seed=seed, others=[name for name, value in others.items() if value])
+    run: Callable[..., TrainingResult | TrainedSeeds]
+    if planned is not None:
+        run = partial(train_seed_of_plan, planned.path, seed=planned.seed)
+    else:
+        several = train if seeds is None else partial(train_seeds, num_seeds=seeds)
+        run = partial(several, gin or "", gin_root=gin_root, settings=tuple(settings or ()))
     with spoken() as voice:
         result = run(
-            gin,
             output=output,
             data=data,
-            gin_root=gin_root,
-            settings=tuple(settings or ()),
             device=device,
             durability=Durability(resume=resume, num_kept=keep_checkpoints, minutes=checkpoint_minutes),
             voice=voice,

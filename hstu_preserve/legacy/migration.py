@@ -27,7 +27,8 @@ from hstu_preserve.primitives.temporaries import list_leftovers, remove_abandone
 from hstu_preserve.primitives.temporary_folders import temporary_folder
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Contents, FileRecord
-from hstu_preserve.records.legacy import LegacyFile, LegacyVerification
+from hstu_preserve.records.legacy import LegacyFile
+from hstu_preserve.records.legacy_verification import LegacyVerification
 from hstu_preserve.records.manifest import SCHEMA_VERSION, MigratedManifest
 from hstu_preserve.records.migration import LegacySource, OriginalFile
 

@@ -10,7 +10,8 @@ from hstu_preserve.library.sources import Form, Source
 from hstu_preserve.library.standard_input import STANDARD_INPUT
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import Finding, FindingClass
-from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
+from hstu_preserve.records.legacy import LegacyOutcome
+from hstu_preserve.records.legacy_verification import LegacyVerification
 from hstu_preserve.records.verification import Verification
 
 STREAM = Source(text=STANDARD_INPUT, form=Form.STREAM)

@@ -7,6 +7,7 @@ from pydantic import Field
 Probability = Annotated[float, Field(ge=0.0, lt=1.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 PositiveShare = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
+OpenShare = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(ge=1)]
 NaturalInt = Annotated[int, Field(ge=0)]
 NumBlocks = Annotated[int, Field(ge=1, le=1_024)]

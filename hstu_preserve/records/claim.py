@@ -16,6 +16,7 @@ from hstu_preserve.primitives.numbers import (
 )
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
+from hstu_preserve.records.retraining.references import ReferenceRun
 
 MetricName = Annotated[str, Field(pattern="^(" + "|".join(METRIC_NAMES).replace(".", "\\.") + ")$")]
 
@@ -101,3 +102,12 @@ class Claim(Record):
     value: AnyFloat
     epoch: NaturalInt
     """The epoch whose checkpoint gave the value, counted from 0."""
+    references: tuple[ReferenceRun, ...] = Field(default=(), exclude_if=lambda references: not references)
+    """The other runs behind the number that the bundle records, by seed; absent if it records its own alone."""
+
+    @model_validator(mode="after")
+    def require_references_of_the_seeds(self) -> Self:
+        """Either every seed that the policy lists is recorded, or the bundle's own alone."""
+        if self.references and tuple(run.seed for run in self.references) != self.policy.seeds[1:]:
+            raise ValueError("references are not of policy.seeds after the first, in their order")
+        return self

@@ -10,10 +10,11 @@ from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
-from hstu_preserve.records.manifest import BundleSettings, Manifest, MigratedManifest
+from hstu_preserve.records.manifest import BundleSettings, CodeReference, Manifest, MigratedManifest
 from hstu_preserve.records.migration import LegacySource, Statement
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import CheckedRecord, Record
+from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.shown_legacy import ShownBinding, ShownLegacy
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verdict import Cause, Verdict
@@ -193,6 +194,14 @@ class Reproduction(CheckedRecord):
     """Of ranks that are not the recorded ones: the change that explains them, or the nearest; empty if they are."""
     limits: tuple[str, ...] = ()
     """What no verdict here speaks of."""
+    plan: Plan | None = None
+    """What was fixed before other seeds were trained; None if none were asked for."""
+    code: CodeReference | None = None
+    """The release of this program that judged."""
+    is_exploratory: bool = False
+    """Whether it was judged otherwise than claim and plan had fixed it before: such a run cannot pass."""
+    decided_by: str | None = None
+    """The rung, and the claim if it has one, that the exit code rests on; None if nothing was required."""
     exit_code: int
 
     def spelled_as_text(self) -> Self:

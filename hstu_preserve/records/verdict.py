@@ -2,8 +2,11 @@
 
 from enum import StrEnum
 
+from pydantic import Field
+
 from hstu_preserve.primitives.numbers import NaturalInt
 from hstu_preserve.records.record import Record
+from hstu_preserve.records.retraining.agreement import Agreement
 
 
 class Rung(StrEnum):
@@ -23,6 +26,8 @@ class Rung(StrEnum):
     """The recorded seed once more: whether it is the same run, as far as other arithmetic lets it be."""
     TRAINING_STATISTICAL = "training-statistical"
     """Other seeds: whether the recipe gives the number."""
+    TRAJECTORY = "trajectory"
+    """Whether retrainings follow the recorded curves: a diagnosis, which nothing depends on."""
 
 
 class Outcome(StrEnum):
@@ -55,6 +60,13 @@ class Verdict(Record):
     evidence: tuple[Fact, ...]
     is_required: bool
     """Whether the command's exit code depends on it: a bitwise rung is not required in another environment."""
+    agreement: Agreement | None = Field(default=None, exclude_if=lambda agreement: agreement is None)
+    """The runs and the interval that were judged; absent on rungs that judge none."""
+
+    @property
+    def name(self) -> str:
+        """The rung, and the claim that it judges: `training-statistical ndcg@10`."""
+        return self.rung.value if self.claim is None else f"{self.rung.value} {self.claim}"
 
 
 class Cause(Record):

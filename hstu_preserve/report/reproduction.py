@@ -9,7 +9,9 @@ from rich.text import Text
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
+from hstu_preserve.report.agreement import describe_agreements
 from hstu_preserve.report.tables import describe_numerics, list_fields
+from hstu_preserve.verdict.rungs import name_decider
 
 WIDEST_OUTCOME = max(map(len, Outcome))
 OUTCOME_STYLES = {
@@ -32,8 +34,16 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
         fields["re-run with"] = describe_numerics(numerics)
     limits = [Text(f"limit: {printable(limit)}", style="dim") for limit in record.limits]
     causes = [Text(printable(cause.sentence)) for cause in record.causes]
-    below = [*causes, *limits]
+    decided = f"decided by {printable(record.decided_by or '')}: {find_outcome(record)}, exit {record.exit_code}"
+    last = [Text(decided)] if record.decided_by is not None else []
+    below = [*describe_agreements(record.verdicts), *causes, *limits, *last]
     return Group(list_fields(fields), list_verdicts(record.verdicts), *([Text()] if below else []), *below)
+
+
+def find_outcome(record: Reproduction) -> str:
+    """Return the outcome of the verdict that the exit code rests on."""
+    decider = name_decider(record.verdicts)
+    return decider.outcome.value if decider is not None else ""
 
 
 def list_verdicts(verdicts: Iterable[Verdict]) -> RenderableType:

@@ -4,7 +4,8 @@ import shlex
 from collections.abc import Iterator
 
 from hstu_preserve.primitives.wording import printable
-from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
+from hstu_preserve.records.legacy import LegacyOutcome
+from hstu_preserve.records.legacy_verification import LegacyVerification
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget

@@ -15,14 +15,16 @@ from hstu_preserve.model.upstream_weights import build_for_weights
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.environment import EnvironmentRecord
-from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.verification import DeepCheck
 from hstu_preserve.reruns.opened_bundle import OpenedBundle, open_bundle
 from hstu_preserve.reruns.published_claims import check_catalog
+from hstu_preserve.reruns.rank_laws import require_same_evaluation
 from hstu_preserve.reruns.recorded_data import check_data
 from hstu_preserve.reruns.recorded_logs import check_event_files, check_steps
-from hstu_preserve.reruns.recorded_results import check_claims, check_curve, check_ranks, require_same_evaluation
+from hstu_preserve.reruns.recorded_references import check_references
+from hstu_preserve.reruns.recorded_results import check_claims, check_curve, check_ranks
+from hstu_preserve.runs.journal import JournalRecord
 from hstu_preserve.training.checkpoint import JOURNAL, Checkpoint, read_checkpoint, state_digest
 from hstu_preserve.training.resumability import require_resumable
 
@@ -145,6 +147,7 @@ CHECKS: dict[str, Callable[[OpenedBundle], str]] = {
     "ranks": check_ranks,
     "curve": check_curve,
     "claims": check_claims,
+    "references": check_references,
     "data": check_data,
     "catalog": check_catalog,
 }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
@@ -10,6 +11,8 @@ from hstu_preserve.compute.machine import describe_environment
 from hstu_preserve.library.sources import Source
 from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.voice import Voice
+from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.consistency import check_bundle
 from hstu_preserve.reruns.native import NativeRunner
@@ -27,6 +30,34 @@ JUDGES = {
 assert JUDGES.keys() == RERUN_RUNGS.keys()
 
 
+class Retrainer(Protocol):
+    """Retrains one bundle with other seeds."""
+
+    environment: EnvironmentRecord | None
+
+    @property
+    def plan(self) -> Plan | None:
+        """What was fixed before the first step."""
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What no verdict on the retrainings speaks of."""
+
+    @property
+    def is_exploratory(self) -> bool:
+        """Whether anything is judged otherwise than claim and plan had fixed it."""
+
+    def judge(self) -> list[Verdict]:
+        """Return the verdicts."""
+
+
+class MakeRetrainer(Protocol):
+    """Makes what retrains an opened bundle."""
+
+    def __call__(self, bundle: OpenedBundle, *, identity: str) -> Retrainer:
+        """Return it."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rerun:
     """The rungs that are asked for, and the settings of their re-runs.
@@ -38,6 +69,8 @@ class Rerun:
         public_key: The key that must have signed the bundle; None checks no signature.
         output: The folder for ranks and runs; None keeps nothing.
         max_steps: How many steps a resumed run takes at most; None goes to the run's end.
+        retrain: Makes what retrains with other seeds, which the rung `training` then judges, not the recorded one; None
+            if no other seeds are asked for.
     """
 
     rungs: Sequence[str]
@@ -46,12 +79,13 @@ class Rerun:
     public_key: Path | None
     output: Path | None
     max_steps: int | None
+    retrain: MakeRetrainer | None = None
 
 
 def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
     """Return the verdicts on a bundle or run directory, whose bytes are compared first, by the pass that unpacks it."""
     trusted = read_trusted_key(rerun.public_key)
-    runner = None
+    runner = retrainings = None
     with open_verified(source.path, known=source.stored, voice=voice) as tree:
         verification = complete(tree.verification, source, trusted=trusted)
         verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
@@ -61,8 +95,15 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
             checks = check_bundle(bundle)
             verdicts.append(judge_consistency(checks, subject=describe_data(bundle.manifest.run.data)))
             if all(check.passed for check in checks):
-                runner = make_runner(bundle, rerun, voice=voice)
-                verdicts += climb(runner, rungs=rerun.rungs)
+                assert verification.identity is not None
+                retrainings = rerun.retrain(bundle, identity=verification.identity) if rerun.retrain else None
+                # The recorded seed is then not trained: it is one draw made twice, and another rung's.
+                rungs = [rung for rung in rerun.rungs if rung != "training" or retrainings is None]
+                if rungs:  # retrainings that exist already need no data to be judged
+                    runner = make_runner(bundle, rerun, voice=voice)
+                    verdicts += climb(runner, rungs=rungs)
+                if retrainings is not None:
+                    verdicts += retrainings.judge()
             else:
                 verdicts += explain_contradiction(rungs=rerun.rungs)
     return Judgement(
@@ -70,10 +111,23 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
         identity=verification.identity,
         verdicts=verdicts,
         evaluation=runner.evaluation if runner else None,
-        environment=describe_environment(runner.numerics) if runner else None,
+        environment=choose_environment(runner, retrainings),
         causes=runner.causes if runner else (),
-        limits=list_limits(rungs=rerun.rungs) if runner else (),
+        limits=(*list_limits(rungs=rerun.rungs), *(retrainings.limits if retrainings else ()))
+        if runner or retrainings
+        else (),
+        plan=retrainings.plan if retrainings else None,
+        is_exploratory=retrainings is not None and retrainings.is_exploratory,
     )
+
+
+def choose_environment(runner: NativeRunner | None, retrainings: Retrainer | None) -> EnvironmentRecord | None:
+    """Return where a bundle was run again; None if it was not."""
+    if runner is not None and runner.numerics is not None:
+        return describe_environment(runner.numerics)
+    if retrainings is not None and retrainings.environment is not None:
+        return retrainings.environment
+    return describe_environment(None) if runner is not None else None
 
 
 def make_runner(bundle: OpenedBundle, rerun: Rerun, *, voice: Voice) -> NativeRunner:

@@ -8,11 +8,11 @@ from hstu_preserve.bundle.layout import METRICS, RANKS
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.records.evaluation import ResultsRecord
-from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.runs.checkpoint_folder import CheckpointFolder
 from hstu_preserve.runs.conductor import Conductor
 from hstu_preserve.runs.evaluator import Evaluator
 from hstu_preserve.runs.history import RunHistory
+from hstu_preserve.runs.journal import JournalRecord
 from hstu_preserve.runs.logs import RunLogs
 from hstu_preserve.runs.opened_run import OpenedRun
 from hstu_preserve.runs.resume_point import ResumePoint

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hstu_preserve.records.claim import ClaimPolicy, Direction
-from hstu_preserve.records.journal import SelectedEpoch
+from hstu_preserve.runs.journal import SelectedEpoch
 
 
 class EpochSelection:

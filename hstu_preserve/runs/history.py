@@ -4,9 +4,9 @@ from pathlib import Path
 
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord, Resumption
-from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.runs.epoch_selection import EpochSelection
+from hstu_preserve.runs.journal import JournalRecord
 
 
 class RunHistory:

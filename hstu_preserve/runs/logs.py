@@ -21,7 +21,7 @@ from hstu_preserve.primitives.files import (
     read_bytes,
 )
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.journal import JournalRecord
+from hstu_preserve.runs.journal import JournalRecord
 from hstu_preserve.training.events import StepEvent
 
 EVENT_FILE_SUFFIX = "hstu-preserve"

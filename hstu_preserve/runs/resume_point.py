@@ -22,9 +22,9 @@ from hstu_preserve.event_files.reader import ScalarPoint, read_beginning
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.voice import Voice
-from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.runs.checkpoint_folder import CheckpointFolder, Entry
+from hstu_preserve.runs.journal import JournalRecord
 from hstu_preserve.runs.logs import EVENT_FILES, LOSS_TAG, find_event_file
 from hstu_preserve.training.checkpoint import JOURNAL, Checkpoint, read_checkpoint, read_position
 

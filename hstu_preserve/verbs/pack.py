@@ -1,5 +1,6 @@
 """Pack a finished run into one bundle."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hstu_preserve.bundle import archive
@@ -14,18 +15,27 @@ from hstu_preserve.records.manifest import MANIFEST_NAME
 from hstu_preserve.records.results import PackResult
 
 
-def pack(run: str | Path, *, output: str | Path | None = None, voice: Voice = SILENT) -> PackResult:
+def pack(
+    run: str | Path,
+    *,
+    output: str | Path | None = None,
+    references: Sequence[str | Path] = (),
+    voice: Voice = SILENT,
+) -> PackResult:
     """Write a run directory's one canonical archive.
 
     Args:
         run: The directory that `train` made, or an unpacked bundle.
         output: The bundle; None names it after `bundle.id` or the migrated archive, in the current directory.
+        references: Other finished runs or bundles of the recipe, one for each further seed in `claim.seeds`: the bundle
+            holds their results and ranks, and its claims rest on all of them.
         voice: Shows progress, in bytes.
 
     Raises:
         MissingPathError: There is no such directory.
-        UsageError: It is no finished run, or the output exists.
-        ContentError: The directory differs from its manifest, or changes while it is read.
+        UsageError: It is no finished run, the output exists, or no run of a listed seed was named.
+        ContentError: The directory differs from its manifest, or changes while it is read; or a reference is of another
+            recipe, data or policy, or of a seed that is not listed or was there already.
     """
     output = as_path(output)
     root = Path(run)
@@ -38,16 +48,27 @@ def pack(run: str | Path, *, output: str | Path | None = None, voice: Voice = SI
     stored = read_tree_manifest(root)
     destination = output or Path(stored.record.default_file_name)
     require_new(destination, option="--output")
-    return archive.pack(root, output=destination, voice=voice)
+    additions = None
+    if references:
+        from hstu_preserve.retraining.gathered_references import gather_references  # most runs are packed alone
+
+        additions = gather_references(stored.manifest, [Path(reference) for reference in references])
+    return archive.pack(root, output=destination, additions=additions, voice=voice)
 
 
-def pack_and_verify(run: str | Path, *, output: Path | None = None, voice: Voice = SILENT) -> PackResult:
+def pack_and_verify(
+    run: str | Path,
+    *,
+    output: Path | None = None,
+    references: Sequence[str | Path] = (),
+    voice: Voice = SILENT,
+) -> PackResult:
     """Pack as `pack` does, then read the finished file once more and verify it; a bad one is removed.
 
     Raises:
         VerificationError: The file differs from the bytes that were packed: a fault of disk or memory.
     """
-    result = pack(run, output=output, voice=voice)
+    result = pack(run, output=output, references=references, voice=voice)
     verification = verify_bundle(result.path, voice=voice)
     if not verification.ok or verification.transport_sha256 != result.transport_sha256:
         result.path.unlink()

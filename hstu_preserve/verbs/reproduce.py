@@ -1,15 +1,16 @@
 """Run a bundle again and judge, rung by rung, whether its claims hold."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from hstu_preserve.archived.settings import ArchivedSettings, AuthorCode
 from hstu_preserve.bundle.destinations import new_folder
 from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
-from hstu_preserve.compute.machine import describe_environment
+from hstu_preserve.compute.machine import describe_environment, find_running_code
 from hstu_preserve.compute.processes import require_alone
 from hstu_preserve.errors import NotRunnableError, UsageError, VerificationError
 from hstu_preserve.legacy.consistency import check_migrated_tree, read_migrated_tree
@@ -29,6 +30,7 @@ from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.signature import LEGACY_UNSIGNED
 from hstu_preserve.records.verdict import Rung
+from hstu_preserve.retraining.asked import Retraining
 from hstu_preserve.verdict.integrity import (
     RERUN_RUNGS,
     explain_contradiction,
@@ -38,7 +40,7 @@ from hstu_preserve.verdict.integrity import (
 )
 from hstu_preserve.verdict.judgement import Judgement
 from hstu_preserve.verdict.limits import FOREIGN_LIMIT
-from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes, not_run
+from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes, name_decider, not_run
 
 DEFAULT_RUNGS = ("evaluation",)
 RECORD_NAME = "reproduction.json"
@@ -55,6 +57,7 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
     output: str | Path | None = None,
     max_steps: int | None = None,
     author_code: AuthorCode | None = None,
+    retraining: Retraining = Retraining(),  # noqa: B008  frozen
     voice: Voice = SILENT,
 ) -> Reproduction:
     """Verify a bundle's bytes and that its parts agree, re-run the given rungs, and compare results with its claims.
@@ -62,17 +65,18 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
     Args:
         target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
         rungs: `evaluation` re-ranks every user with the bundle's checkpoint; `resume` continues the run from its last
-            checkpoint but one; `training` trains the recipe anew.
+            checkpoint but one; `training` trains the recipe anew, with the recorded seed unless others are asked for.
         data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names. For an
             archive that others made also a folder of stores, each of which is tried.
         device: `auto`, `cpu` or `cuda`.
         public_key: The key that must have signed the bundle; None checks no signature.
         md5_list: The list that vouches for a legacy archive; None takes a `MANIFEST.md` beside it.
         output: A new directory for the verdicts, the ranks and the retrained run, which appears when all of them are
-            there; None keeps nothing.
+            there; None keeps nothing. Retrainings with other seeds go on in one that holds their plan.
         max_steps: How many steps `resume` takes at most; None goes to the run's end.
         author_code: The code that an archive's author published, which is then run instead of this program's; the
             output directory is needed, and is there from the beginning.
+        retraining: Other seeds that the rung `training` trains, or runs of other seeds that exist already.
         voice: Shows progress; before a transfer begins, names the file and its size.
 
     Returns:
@@ -82,15 +86,17 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
         UsageError: An unknown rung, a limit for one that was not asked for, or the output is in use; the author's code
             is not the trusted one, or nobody trusts it, or a bundle of this program needs none.
         VerificationError: A key was given for a legacy archive.
-        ContentError: Data or checkpoint lacks the digest that the bundle gives.
+        ContentError: Data or checkpoint lacks the digest that the bundle gives, or a run that was named is not of the
+            bundle's recipe.
         UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
     data, public_key, output = as_path(data), as_path(public_key), as_path(output)
     require_alone("reproduce")
     require_known(rungs, max_steps=max_steps)
+    retraining.require_sensible(rungs)
     with ExitStack() as stack:
         is_kept = output is not None and author_code is None  # the author's code runs in it, and stays if it fails
-        folder = stack.enter_context(new_folder(output, option="--output")) if output and is_kept else None
+        folder = stack.enter_context(open_folder(output, retraining, voice=voice)) if output and is_kept else None
         source = obtain(str(target), voice=voice)
         if public_key is not None:
             obtain_signature(source, voice=voice)
@@ -103,7 +109,8 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
             md5_list=choose_list(md5_list) if is_legacy else None,
             code=settle_code(author_code, source, device=device, output=output),
         )
-        judgement = judge(source, wish, public_key=public_key, max_steps=max_steps, voice=voice)
+        judgement = judge(source, wish, public_key=public_key, max_steps=max_steps, retraining=retraining, voice=voice)
+        decider = name_decider(judgement.verdicts)
         reproduction = Reproduction(
             target=source.text,
             path=source.path,
@@ -114,12 +121,31 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
             environment=judgement.environment,
             causes=judgement.causes,
             limits=judgement.limits,
+            plan=judgement.plan,
+            code=find_running_code(),
+            is_exploratory=judgement.is_exploratory,
+            decided_by=None if decider is None else decider.name,
             exit_code=choose_exit_code(judgement.verdicts),
         )
         place = folder if author_code is None else output
         if place is not None and place.is_dir():
             write_atomically(place / RECORD_NAME, reproduction.spelled_as_text().to_json())
     return reproduction
+
+
+def open_folder(output: Path, retraining: Retraining, *, voice: Voice) -> AbstractContextManager[Path]:
+    """Return the folder that keeps what is re-run: a new one, or of retrainings one in which they go on."""
+    if retraining.is_asked:
+        from hstu_preserve.retraining.planning import plan_folder  # needs PyTorch
+
+        return plan_folder(output, voice=voice)
+    return new_folder(output, option="--output")
+
+
+def require_retrainable(source: Source, retraining: Retraining) -> None:
+    """Raise UsageError if other seeds are asked of an archive whose recipe this program does not train."""
+    if retraining.is_asked and source.form not in {Form.TREE, Form.BUNDLE}:
+        raise UsageError(f"{source.text}: not a bundle of this program, whose recipe alone is trained with other seeds")
 
 
 def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
@@ -131,8 +157,21 @@ def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
         raise UsageError("--max-steps: limits the rung 'resume', which was not asked for; add --rung resume")
 
 
-def judge(source: Source, wish: "Wish", *, public_key: Path | None, max_steps: int | None, voice: Voice) -> Judgement:
-    """Return the verdicts on a target of any form."""
+def judge(
+    source: Source,
+    wish: "Wish",
+    *,
+    public_key: Path | None,
+    max_steps: int | None,
+    retraining: Retraining,
+    voice: Voice,
+) -> Judgement:
+    """Return the verdicts on a target of any form.
+
+    Raises:
+        UsageError: Other seeds are asked of an archive whose recipe this program does not train.
+    """
+    require_retrainable(source, retraining)
     match source.form:
         case Form.LEGACY:
             return judge_legacy(source, wish, public_key=public_key, voice=voice)
@@ -140,7 +179,11 @@ def judge(source: Source, wish: "Wish", *, public_key: Path | None, max_steps: i
             return judge_migrated(source, wish, public_key=public_key, voice=voice)
         case _:
             from hstu_preserve.reruns.judgement import Rerun, judge_run  # needs PyTorch
+            from hstu_preserve.retraining.retrainings import Retrainings
 
+            retrain = partial(
+                Retrainings, asked=retraining, data=wish.data, device=wish.device, output=wish.output, voice=voice
+            )
             rerun = Rerun(
                 rungs=wish.rungs,
                 data=wish.data,
@@ -148,6 +191,7 @@ def judge(source: Source, wish: "Wish", *, public_key: Path | None, max_steps: i
                 public_key=public_key,
                 output=wish.output,
                 max_steps=max_steps,
+                retrain=retrain if retraining.is_asked else None,
             )
             return judge_run(source, rerun, voice=voice)
 

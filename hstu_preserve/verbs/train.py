@@ -1,10 +1,11 @@
 """Train the recipe of a gin file or an id, and write a run directory, or a folder of them with a seed each."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hstu_preserve.data.finding import find_store_for_recipe
-from hstu_preserve.errors import UnknownNameError
+from hstu_preserve.errors import UnknownNameError, UsageError
 from hstu_preserve.gin_recipes.overlay import read_changed_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
@@ -107,6 +108,91 @@ def train_seeds(
 
     runs = plan_runs(recipe.training.random_seed, num_seeds=num_seeds, output=output, make_plan=make_plan)
     return train_runs(runs, output=output, durability=durability, voice=voice)
+
+
+def train_seed_of_plan(
+    plan: str | Path,
+    *,
+    seed: int,
+    output: str | Path,
+    data: str | Path | None = None,
+    device: str = "auto",
+    durability: Durability = Durability(),  # noqa: B008  frozen
+    voice: Voice = SILENT,
+) -> TrainingResult:
+    """Train one retraining of a plan, on this or any other machine; `reproduce` judges the runs of all its seeds.
+
+    Args:
+        plan: The `plan.json` that `reproduce --rung training --seeds N --output DIR` wrote; nothing else is needed.
+        seed: One of its seeds.
+        output: The run directory; `DIR/seed-SEED` is where `reproduce` looks for it.
+        data: The store; None searches the folder that HSTU_PRESERVE_DATA names.
+        device: `auto`, `cpu` or `cuda`.
+        durability: As `train` has it.
+        voice: Shows every step and evaluation.
+
+    Raises:
+        UsageError: The plan does not have the seed, or the output is in use or holds another run.
+        ContentError: It is no plan, or the loss became NaN or infinite.
+        DataMismatchError: The store is not the plan's.
+        UnavailableError: No torch, no such device, no data, or the output cannot be written.
+    """
+    from hstu_preserve.retraining.planned_training import resolve_plan, train_planned
+    from hstu_preserve.retraining.stored_plans import read_plan
+
+    read = read_plan(Path(plan))
+    dataset = resolve_plan(read).recipe.dataset.model_copy(update={"fingerprint": read.data_fingerprint})
+    return train_planned(
+        read,
+        seed=seed,
+        store=find_store_for_recipe(dataset, as_path(data)),
+        device=device,
+        output=Path(output),
+        durability=durability,
+        voice=voice,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSeed:
+    """A seed of a plan.
+
+    Attributes:
+        path: The plan.
+        seed: One of its seeds.
+    """
+
+    path: Path
+    seed: int
+
+
+def choose_planned(
+    gin: str | None, *, plan: Path | None, seed: int | None, others: Sequence[str]
+) -> PlannedSeed | None:
+    """Return the seed of a plan that is trained; None if a gin file or id is.
+
+    Args:
+        gin: The gin file or id; None if none is named.
+        plan: The plan's file; None if none is named.
+        seed: Of the plan.
+        others: Options that were given and that change a recipe.
+
+    Raises:
+        UsageError: Neither, both, or a plan without a seed.
+    """
+    if plan is None:
+        if seed is not None:
+            raise UsageError("--seed: names a seed of a plan; add --plan FILE (a recipe's own is train_fn.random_seed)")
+        if gin is None:
+            raise UsageError("nothing to train: name a gin file or an id, or a plan with --plan and --seed")
+        return None
+    if gin is not None:
+        raise UsageError(f"{gin}: --plan has a recipe of its own; leave the gin file out")
+    if others:
+        raise UsageError(f"{others[0]}: changes the recipe, which --plan has fixed; leave it out")
+    if seed is None:
+        raise UsageError("--plan: trains one seed at a time; name it with --seed")
+    return PlannedSeed(path=plan, seed=seed)
 
 
 def find_gin(gin: str | Path) -> Path:

@@ -18,7 +18,7 @@ from hstu_preserve.library.verification import (
 )
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.legacy import LegacyVerification
+from hstu_preserve.records.legacy_verification import LegacyVerification
 from hstu_preserve.records.signature import LEGACY_UNSIGNED
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.verdict import Cause, Verdict
 
 
@@ -20,6 +21,8 @@ class Judgement:
         environment: Where it was re-run; None if nothing was.
         causes: Of ranks that are not the recorded ones.
         limits: What no verdict speaks of; empty if nothing was re-run.
+        plan: What was fixed before other seeds were trained; None if none were asked for.
+        is_exploratory: Whether something was judged otherwise than claim and plan had fixed it.
     """
 
     title: str
@@ -29,3 +32,5 @@ class Judgement:
     environment: EnvironmentRecord | None = None
     causes: tuple[Cause, ...] = ()
     limits: tuple[str, ...] = ()
+    plan: Plan | None = None
+    is_exploratory: bool = False

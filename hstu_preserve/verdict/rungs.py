@@ -6,7 +6,8 @@ from hstu_preserve.errors import ContentError, InconclusiveError, NotReproducedE
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.legacy import LegacyOutcome, LegacyVerification
+from hstu_preserve.records.legacy import LegacyOutcome
+from hstu_preserve.records.legacy_verification import LegacyVerification
 from hstu_preserve.records.signature import UNSIGNED, SignerCheck, SignerOutcome
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.bits import judge_bits
@@ -122,6 +123,14 @@ def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
     """Return 3 for other bytes or signer or a contradiction, 5 for a claim that fails, 6 if one is open, else 0."""
     required = [verdict for verdict in verdicts if verdict.is_required]
     return worst_exit_code(map(find_exit_code, required)) if required else InconclusiveError.exit_code
+
+
+def name_decider(verdicts: Sequence[Verdict]) -> Verdict | None:
+    """Return the verdict that the exit code rests on: the first of the worst, the last if all hold; None of none."""
+    required = [verdict for verdict in verdicts if verdict.is_required]
+    code = choose_exit_code(verdicts)
+    failed = [verdict for verdict in required if find_exit_code(verdict) == code and code != 0]
+    return failed[0] if failed else next(reversed(required), None)
 
 
 def find_exit_code(verdict: Verdict) -> int:

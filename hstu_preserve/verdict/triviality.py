@@ -15,7 +15,7 @@ CLAMP = 2500
 
 def call_trivial(verdict: Verdict, claim: Claim, *, evaluation: EvaluationRecord) -> Verdict:
     """Return the verdict on a claim; one that says the claim holds is INCONCLUSIVE if every model meets the claim."""
-    if verdict.outcome is not Outcome.REPRODUCED_NUMERIC:
+    if verdict.outcome not in {Outcome.REPRODUCED_NUMERIC, Outcome.REPRODUCED_STATISTICAL}:
         return verdict
     why = explain_triviality(claim, num_candidates=evaluation.num_candidates)
     if why is not None:

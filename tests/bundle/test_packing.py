@@ -15,6 +15,7 @@ from hstu_preserve.bundle.compression import GzipWriter
 from hstu_preserve.bundle.hashing import BackgroundDigest, HashingThread
 from hstu_preserve.bundle.headers import BLOCK_BYTES
 from hstu_preserve.bundle.layout import Member
+from hstu_preserve.bundle.tree import read_chunks
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import ContentError, MissingPathError, UsageError, VerificationError
 from hstu_preserve.primitives.digests import sha256_of_bytes, sha256_of_file
@@ -164,8 +165,10 @@ def test_a_file_that_grows_while_it_is_read_is_not_followed(tmp_path: Path) -> N
     writer = GzipWriter(io.BytesIO())
     member = Member(path="log", size=10, sha256=sha256_of_bytes(bytes(10)))
     progress = ByteProgress("packing", total=member.size, voice=SILENT)
-    with HashingThread() as hashing, pytest.raises(ContentError, match="changed after the manifest was written"):
-        write_member(writer, root=tmp_path, member=member, digest=BackgroundDigest(hashing), progress=progress)
+    with HashingThread() as hashing:
+        chunks, digest = read_chunks(tmp_path / "log"), BackgroundDigest(hashing)
+        with pytest.raises(ContentError, match="changed after the manifest was written"):
+            write_member(writer, chunks, root=tmp_path, member=member, digest=digest, progress=progress)
     assert writer.size == BLOCK_BYTES
 
 

@@ -28,10 +28,10 @@ from hstu_preserve.errors import (
 from hstu_preserve.primitives.temporaries import MARK
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.evaluation import ResultsRecord
-from hstu_preserve.records.journal import JournalRecord
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.runs import training as training_module
 from hstu_preserve.runs.durability import Durability
+from hstu_preserve.runs.journal import JournalRecord
 from hstu_preserve.runs.resume_point import ResumePoint, require_one_view
 from hstu_preserve.training.checkpoint import read_checkpoint, write_checkpoint
 from hstu_preserve.verbs.data import synthesize_data

@@ -12,6 +12,7 @@ from hstu_preserve.archived.inlining import inline_chain
 from hstu_preserve.archived.interpreter import make_environment
 from hstu_preserve.archived.preparation import Prepared, read_shim
 from hstu_preserve.archived.process_groups import Ended, find_free_port, run_group
+from hstu_preserve.archived.run_record import ArchivedRunRecord
 from hstu_preserve.archived.settings import ArchivedBundle, StageData
 from hstu_preserve.archived.workspace import describe_staged, list_staged, make_work_folder, stage
 from hstu_preserve.errors import NotRunnableError
@@ -20,7 +21,6 @@ from hstu_preserve.primitives.files import refuse_unwritable, write_new
 from hstu_preserve.primitives.paths import GIN_SUFFIX
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import describe_duration, list_some, printable
-from hstu_preserve.records.archived_run import ArchivedRunRecord
 from hstu_preserve.records.verdict import Fact
 
 WORK_FOLDER, SHIM_FOLDER = "work", "shim"

@@ -15,12 +15,14 @@ from hstu_preserve.cli.options import (
     TargetArgument,
 )
 from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.passphrases import PassphraseFileOption, find_secret
 from hstu_preserve.cli.voice import spoken
 
 EXAMPLES = (
     "hstu-preserve reproduce sample",
     "hstu-preserve reproduce bundle.tar.gz --data stores/ml-1m",
     "hstu-preserve reproduce sample --rung resume --max-steps 20",
+    "hstu-preserve reproduce bundle.tar.gz --key reviewer.key",
 )
 
 
@@ -95,6 +97,13 @@ def command(
             help="Let the one epoch of an evaluation train on nothing; else it trains with a learning rate of 0."
         ),
     ] = True,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", metavar="KEY", help="Sign what comes out, as a certificate beside the bundle or in --output."
+        ),
+    ] = None,
+    passphrase_file: PassphraseFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a bundle again and judge its claims, rung by rung.
@@ -104,6 +113,7 @@ def command(
     from hstu_preserve.archived.settings import AuthorCode, choose_runner
     from hstu_preserve.verbs.reproduce import DEFAULT_RUNGS, reproduce
 
+    secret = find_secret(key, file=passphrase_file)
     with spoken() as voice:
         reproduction = reproduce(
             target,
@@ -128,6 +138,8 @@ def command(
                     skips_training=skip_training,
                 ),
             ),
+            key=key,
+            passphrase=secret,
             voice=voice,
         )
     emit(reproduction, as_json=json)

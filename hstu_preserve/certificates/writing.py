@@ -1,0 +1,126 @@
+"""Write a certificate beside a bundle, or add to the one that lies there; what others wrote stays as it is."""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hstu_preserve.bundle.tree import read_at_most
+from hstu_preserve.certificates.checking import check_certificate
+from hstu_preserve.certificates.envelopes import MAX_BYTES, MAX_LINE_BYTES, MAX_LINES, sign_statement
+from hstu_preserve.certificates.statements import ReproductionPredicate, make_statements
+from hstu_preserve.errors import ContentError, UsageError
+from hstu_preserve.primitives.environment import digest_program
+from hstu_preserve.primitives.files import refuse_unwritable, write_atomically
+from hstu_preserve.records.manifest import AnyManifest, CodeReference
+from hstu_preserve.records.results import Reproduction
+
+if TYPE_CHECKING:
+    from hstu_preserve.bundle.signer import SigningKey
+
+STATEMENTS = 2
+"""That one reproduction adds."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certifier:
+    """Signs what comes out of one reproduction.
+
+    Attributes:
+        key: Of who reproduces.
+        path: The certificate, which may exist.
+        manifest: Of the bundle.
+        started_at: When the reproduction began.
+    """
+
+    key: "SigningKey"
+    path: Path
+    manifest: AnyManifest
+    started_at: datetime
+
+    def certify(self, reproduction: Reproduction, *, code: CodeReference) -> None:
+        """Add the two statements about a reproduction to the certificate.
+
+        The record's paths are cut to their names: where its maker keeps files is nobody's business.
+
+        Raises:
+            UsageError: What lies there is no certificate of the bundle.
+            ContentError: The record is too long for a certificate.
+            UnavailableError: It cannot be written.
+        """
+        name = reproduction.path.name
+        predicate = ReproductionPredicate(
+            reproduction=reproduction.model_copy(update={"target": name, "path": Path(name)}).spelled_as_text(),
+            code=code,
+            started_at=write_time(self.started_at),
+            finished_at=write_time(datetime.now(UTC)),
+        )
+        statements = make_statements(predicate, manifest=self.manifest, program_sha256=digest_program())
+        lines = [sign_statement(statement, key=self.key) for statement in statements]
+        if any(len(line) > MAX_LINE_BYTES for line in lines):
+            raise ContentError(
+                f"{self.path}: not written; the record is longer than the {MAX_LINE_BYTES} bytes of a line"
+            )
+        assert reproduction.identity is not None
+        append(self.path, lines, identity=reproduction.identity)
+
+
+def write_time(moment: datetime) -> str:
+    """Return a time as RFC 3339 writes it, in whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def append(path: Path, lines: Sequence[bytes], *, identity: str) -> None:
+    """Add lines to a certificate, which may exist; it is replaced whole, so that no reader sees half of it.
+
+    Raises:
+        UsageError: What lies there is no certificate of the bundle with this identity.
+        UnavailableError: It cannot be written.
+    """
+    with hold(path.parent):
+        before = require_appendable(path, identity=identity)
+        if before and not before.endswith(b"\n"):
+            before += b"\n"
+        write_atomically(path, before + b"".join(lines))
+
+
+def require_appendable(path: Path, *, identity: str) -> bytes:
+    """Return what lies at the path, if statements about this bundle may be added to it; nothing if nothing is there.
+
+    Raises:
+        UsageError: It is no certificate, one of another bundle, a link, or full.
+        UnavailableError: It cannot be read.
+    """
+    if not os.path.lexists(path):
+        return b""
+    if path.is_symlink() or not path.is_file():
+        raise UsageError(f"{path}: not a certificate but a link, folder or device; move it away, or name --output")
+    check = check_certificate(path, identity=identity, trusted=None)
+    if check.problem is not None:
+        raise UsageError(f"{check.problem}; nothing is added to it: move it away, or name --output")
+    content = read_at_most(path, max_bytes=MAX_BYTES)
+    is_long = len(content) + STATEMENTS * MAX_LINE_BYTES > MAX_BYTES
+    if is_long or len(check.attestations) + STATEMENTS > MAX_LINES:
+        raise UsageError(f"{path}: as long as a certificate may be; move it away, or name --output")
+    return content
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Keep another process from adding to a certificate in the folder meanwhile, if its file system can lock.
+
+    Raises:
+        UnavailableError: The folder cannot be opened.
+    """
+    with refuse_unwritable(folder):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a network share without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -13,9 +13,9 @@ from hstu_preserve.bundle.tree import read_at_most
 from hstu_preserve.certificates.checking import check_certificate
 from hstu_preserve.certificates.envelopes import MAX_BYTES, MAX_LINE_BYTES, MAX_LINES, sign_statement
 from hstu_preserve.certificates.statements import ReproductionPredicate, make_statements
-from hstu_preserve.errors import ContentError, UsageError
+from hstu_preserve.errors import ContentError, UnavailableError, UsageError
 from hstu_preserve.primitives.environment import digest_program
-from hstu_preserve.primitives.files import refuse_unwritable, write_atomically
+from hstu_preserve.primitives.files import write_atomically, write_new
 from hstu_preserve.records.manifest import AnyManifest, CodeReference
 from hstu_preserve.records.results import Reproduction
 
@@ -81,11 +81,17 @@ def append(path: Path, lines: Sequence[bytes], *, identity: str) -> None:
         UsageError: What lies there is no certificate of the bundle with this identity.
         UnavailableError: It cannot be written.
     """
-    with hold(path.parent):
-        before = require_appendable(path, identity=identity)
-        if before and not before.endswith(b"\n"):
-            before += b"\n"
-        write_atomically(path, before + b"".join(lines))
+    added = b"".join(lines)
+    while True:
+        if not os.path.lexists(path):
+            with suppress(UsageError):  # another process was first, and this one adds to what it wrote
+                write_new(path, added)
+                return
+        with hold(path) as is_held:
+            if is_held:
+                before = require_appendable(path, identity=identity)
+                write_atomically(path, before + (b"" if before.endswith(b"\n") else b"\n") + added)
+                return
 
 
 def require_appendable(path: Path, *, identity: str) -> bytes:
@@ -110,17 +116,25 @@ def require_appendable(path: Path, *, identity: str) -> bytes:
 
 
 @contextmanager
-def hold(folder: Path) -> Iterator[None]:
-    """Keep another process from adding to a certificate in the folder meanwhile, if its file system can lock.
+def hold(path: Path) -> Iterator[bool]:
+    """Keep another process from adding to a certificate meanwhile, if its file system can lock.
+
+    Yields:
+        False if the file was replaced before the lock was had, so that the lock is of a file that nobody reads.
 
     Raises:
-        UnavailableError: The folder cannot be opened.
+        UnavailableError: It cannot be opened.
     """
-    with refuse_unwritable(folder):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    except OSError as error:
+        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
     try:
         with suppress(OSError):  # a network share without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        yield os.path.lexists(path) and os.path.samestat(os.fstat(descriptor), path.stat())
     finally:
         os.close(descriptor)

@@ -87,6 +87,7 @@ def append(path: Path, lines: Sequence[bytes], *, identity: str) -> None:
             with suppress(UsageError):  # another process was first, and this one adds to what it wrote
                 write_new(path, added)
                 return
+        require_file(path)
         with hold(path) as is_held:
             if is_held:
                 before = require_appendable(path, identity=identity)
@@ -103,8 +104,7 @@ def require_appendable(path: Path, *, identity: str) -> bytes:
     """
     if not os.path.lexists(path):
         return b""
-    if path.is_symlink() or not path.is_file():
-        raise UsageError(f"{path}: not a certificate but a link, folder or device; move it away, or name --output")
+    require_file(path)
     check = check_certificate(path, identity=identity, trusted=None)
     if check.problem is not None:
         raise UsageError(f"{check.problem}; nothing is added to it: move it away, or name --output")
@@ -113,6 +113,12 @@ def require_appendable(path: Path, *, identity: str) -> bytes:
     if is_long or len(check.attestations) + STATEMENTS > MAX_LINES:
         raise UsageError(f"{path}: as long as a certificate may be; move it away, or name --output")
     return content
+
+
+def require_file(path: Path) -> None:
+    """Raise UsageError if what lies at the path is no file: a link would be replaced, and its target left as it is."""
+    if path.is_symlink() or not path.is_file():
+        raise UsageError(f"{path}: not a certificate but a link, folder or device; move it away, or name --output")
 
 
 @contextmanager
@@ -126,7 +132,7 @@ def hold(path: Path) -> Iterator[bool]:
         UnavailableError: It cannot be opened.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         yield False
         return

@@ -17,33 +17,16 @@ from hstu_preserve.bundle.signature import read_private_key, read_public_key
 from hstu_preserve.certificates.checking import certificate_path, check_certificate
 from hstu_preserve.certificates.envelopes import MAX_BYTES, MAX_LINE_BYTES, MAX_LINES, sign_statement
 from hstu_preserve.certificates.statements import RESULTS_TYPE, choose_result, make_statement, sort_tests
-from hstu_preserve.certificates.writing import Certifier, append, write_time
+from hstu_preserve.certificates.writing import append, write_time
 from hstu_preserve.cli.main import main
-from hstu_preserve.compute.machine import find_running_code
 from hstu_preserve.errors import UsageError
 from hstu_preserve.library.sources import find_here
 from hstu_preserve.records.certificate import SignatureOutcome
-from hstu_preserve.records.results import Reproduction
-from hstu_preserve.records.verdict import Outcome, Rung, Verdict
+from hstu_preserve.records.verdict import Outcome, Rung
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.reproduce import reproduce
 from hstu_preserve.verbs.signing import sign
-
-STARTED = "2026-11-27T10:00:00Z"
-
-
-def make_verdict(rung: Rung, outcome: Outcome, *, claim: str | None = None, is_required: bool = True) -> Verdict:
-    return Verdict(rung=rung, outcome=outcome, claim=claim, reason="so", evidence=(), is_required=is_required)
-
-
-PASSED = (
-    make_verdict(Rung.BYTES, Outcome.REPRODUCED_BITWISE),
-    make_verdict(Rung.EVALUATION_NUMERIC, Outcome.REPRODUCED_NUMERIC, claim="ndcg@10"),
-)
-FAILED = (
-    make_verdict(Rung.BYTES, Outcome.REPRODUCED_BITWISE),
-    make_verdict(Rung.EVALUATION_NUMERIC, Outcome.NOT_REPRODUCED, claim="ndcg@10"),
-)
+from tests.certificates.certified import FAILED, STARTED, certify, make_verdict
 
 
 @pytest.fixture
@@ -65,28 +48,6 @@ def other(tmp_path: Path) -> Path:
 
 def public(key: Path) -> str:
     return f"{key}.pub"
-
-
-def certify(bundle: Path, key: Path, *, exit_code: int = 0, verdicts: tuple[Verdict, ...] = PASSED) -> Path:
-    """Write a certificate as `reproduce` does, without the minute that a re-run takes."""
-    stored = find_here(str(bundle)).require_manifest()
-    path = certificate_path(bundle)
-    reproduction = Reproduction(
-        target=str(bundle),
-        path=bundle,
-        identity=stored.identity,
-        title="x",
-        verdicts=verdicts,
-        evaluation=None,
-        environment=None,
-        exit_code=exit_code,
-    )
-
-    started = datetime.fromisoformat(STARTED)
-    private = read_private_key(key, passphrase=None)
-    certifier = Certifier(key=private, path=path, manifest=stored.record, started_at=started)
-    certifier.certify(reproduction, code=find_running_code())
-    return path
 
 
 def open_lines(path: Path) -> list[dict[str, Any]]:

@@ -74,6 +74,8 @@ def test_ir_measures_computes_our_figures(paths: TrecPaths, ranks: UserRanks) ->
     assert found[measures.nDCG @ 1] == pytest.approx(own["ndcg@1"], abs=1e-12)
 
 
+@pytest.mark.slow  # numba compiles for minutes
+@pytest.mark.filterwarnings("ignore::Warning")  # of its own casts
 def test_ranx_computes_our_figures(paths: TrecPaths, ranks: UserRanks) -> None:
     ranx = pytest.importorskip("ranx", reason="the extra 'readers' has it")
     qrels = ranx.Qrels.from_file(str(paths.qrels), kind="trec")

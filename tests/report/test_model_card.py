@@ -108,6 +108,7 @@ def test_the_hub_s_own_class_reads_the_claimed_numbers_and_which_bundle_they_are
     assert [model["name"] for model in value["model-index"]] == ["a.tar.gz", "b.tar.gz"]
     (result,) = value["model-index"][1]["results"]
     link = "https://huggingface.co/me/mine/blob/main/b.tar.gz"
+    assert result["metrics"][0]["args"] == {"epoch": 1, "selection": "final-epoch"}
     assert result["source"] == {"url": link, "name": f"bundle sha256:{'1' * 64}"}
     card = ModelCardData(**value)
     assert card.eval_results is not None

@@ -305,7 +305,7 @@ HOSTILE = {
     "no JSON": b"{\n",
     "no envelope": b"[]\n",
     "no signature": b'{"payload":"","payloadType":"application/vnd.in-toto+json","signatures":[]}\n',
-    "deep": b"[" * 100_000 + b"\n",
+    "deep": b"[" * 100 + b"]" * 100 + b"\n",
     "many values": b"[" + b"0," * 100_000 + b"0]\n",
     "a long line": b'"' + b"x" * (MAX_LINE_BYTES + 1) + b'"\n',
     "many lines": b"{}\n" * (MAX_LINES + 1),
@@ -364,6 +364,25 @@ def test_hostile_certificates_are_refused_in_one_sentence(
     for arguments in ([], ["--public-key", public(key)], ["--json"]):
         assert verify(path, *arguments) == (0 if is_known and not arguments[1:] else 3)
         require_clean("".join(capsys.readouterr()))
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("a long line", "line 1: longer than 1048576 bytes"),
+        ("many lines", "more than 1000 lines"),
+        ("large", "larger than 16777216 bytes"),
+        ("deep", "nested deeper than 64"),
+        ("many values", "more than 200 values"),
+    ],
+)
+def test_a_certificate_is_bounded_before_it_is_parsed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, sentence: str
+) -> None:
+    path = tmp_path / "x.intoto.jsonl"
+    path.write_bytes(HOSTILE[name])
+    assert verify(path) == 3
+    assert sentence in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ODD)

@@ -29,7 +29,7 @@ def lines(tmp_path: Path) -> list[dict[str, Any]]:
 def read_key(path: Path, *, keyid: str) -> Any:
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    key = signer.SSlibKey.from_crypto(load_pem_public_key(path.read_bytes()), keyid=keyid)  # type: ignore[arg-type]
+    key = signer.SSlibKey.from_crypto(load_pem_public_key(path.read_bytes()), keyid=keyid)
     assert (key.keytype, key.scheme) == ("ed25519", "ed25519")
     return key
 

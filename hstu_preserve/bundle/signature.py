@@ -1,4 +1,6 @@
-"""Sign a manifest's stored bytes and check such a signature: Ed25519 over DSSE's pre-authentication encoding.
+"""Sign bytes and check such a signature: Ed25519 over DSSE's pre-authentication encoding.
+
+A bundle's signature is over its manifest, a certificate's over a statement; the payload type tells them apart.
 
 Only this module imports `cryptography`; code that needs no key does not import this module.
 DSSE v1: https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md
@@ -36,20 +38,25 @@ def key_id(public_key: Ed25519PublicKey) -> str:
     return sha256_of_bytes(public_key.public_bytes_raw())
 
 
-def encode_for_signing(payload: bytes) -> bytes:
+def encode_for_signing(payload: bytes, *, payload_type: str) -> bytes:
     """Return DSSE's pre-authentication encoding: type and content, each with its length, so that neither can shift."""
-    kind = PAYLOAD_TYPE.encode()
+    kind = payload_type.encode()
     return b" ".join([b"DSSEv1", str(len(kind)).encode(), kind, str(len(payload)).encode(), payload])
 
 
 def sign(manifest_content: bytes, *, private_key: Ed25519PrivateKey) -> Envelope:
     """Return the envelope that holds the manifest's bytes and their signature."""
-    signature = private_key.sign(encode_for_signing(manifest_content))
     return Envelope(
         payloadType=PAYLOAD_TYPE,
         payload=base64.b64encode(manifest_content).decode(),
-        signatures=(KeySignature(keyid=key_id(private_key.public_key()), sig=base64.b64encode(signature).decode()),),
+        signatures=(make_signature(manifest_content, payload_type=PAYLOAD_TYPE, private_key=private_key),),
     )
+
+
+def make_signature(payload: bytes, *, payload_type: str, private_key: Ed25519PrivateKey) -> KeySignature:
+    """Return the key's signature over a payload of this type."""
+    signature = private_key.sign(encode_for_signing(payload, payload_type=payload_type))
+    return KeySignature(keyid=key_id(private_key.public_key()), sig=base64.b64encode(signature).decode())
 
 
 def check(envelope: Envelope, *, identity: str | None, public_key: Ed25519PublicKey) -> SignerCheck:
@@ -63,7 +70,15 @@ def check(envelope: Envelope, *, identity: str | None, public_key: Ed25519Public
     trusted = key_id(public_key)
     keyids = tuple(signature.keyid for signature in envelope.signatures)
     signed = sha256_of_bytes(envelope.manifest_content)
-    holds = any(is_valid(one, payload=envelope.manifest_content, public_key=public_key) for one in envelope.signatures)
+    holds = any(
+        is_valid(
+            base64.b64decode(one.sig),
+            payload=envelope.manifest_content,
+            payload_type=envelope.payloadType,
+            public_key=public_key,
+        )
+        for one in envelope.signatures
+    )
     # First, since an old envelope beside new files holds a valid signature, only of another manifest.
     if signed != identity:
         outcome = SignerOutcome.OTHER_MANIFEST
@@ -97,10 +112,10 @@ def require_strong(public_key: Ed25519PublicKey, *, source: Path) -> None:
         raise ContentError(f"{source}: a key of small order, under which anybody can sign; trust no such key")
 
 
-def is_valid(signature: KeySignature, *, payload: bytes, public_key: Ed25519PublicKey) -> bool:
-    """Whether the key made this signature over this payload; the key id that the signature names is ignored."""
+def is_valid(signature: bytes, *, payload: bytes, payload_type: str, public_key: Ed25519PublicKey) -> bool:
+    """Whether the key made this signature over this payload; the key id that a signature names is never asked."""
     try:
-        public_key.verify(base64.b64decode(signature.sig), encode_for_signing(payload))
+        public_key.verify(signature, encode_for_signing(payload, payload_type=payload_type))
     except InvalidSignature:
         return False
     return True

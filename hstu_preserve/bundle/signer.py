@@ -19,9 +19,10 @@ from hstu_preserve.records.signature import (
 )
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
     TrustedKey: TypeAlias = Ed25519PublicKey
+    SigningKey: TypeAlias = Ed25519PrivateKey
 
 
 MAX_SIGNATURE_BYTES = 2 * MAX_MANIFEST_BYTES
@@ -29,8 +30,13 @@ MAX_SIGNATURE_BYTES = 2 * MAX_MANIFEST_BYTES
 
 def signature_path(path: Path) -> Path:
     """Return the path of a bundle's signature, which lies beside the bundle."""
+    return path_beside(path, suffix=SIGNATURE_SUFFIX)
+
+
+def path_beside(path: Path, *, suffix: str) -> Path:
+    """Return the path beside a bundle that has the bundle's name with one more suffix."""
     place = path if path.name not in {"", ".."} else path.resolve()
-    return place.parent / (place.name + SIGNATURE_SUFFIX)  # with_name would refuse the root, which has none
+    return place.parent / (place.name + suffix)  # with_name would refuse the root, which has none
 
 
 def check_signer(path: Path, *, identity: str | None, trusted: "TrustedKey | None") -> SignerCheck:

@@ -13,26 +13,29 @@ from hstu_preserve.cli.voice import spoken
 EXAMPLES = (
     "hstu-preserve export sample --output weights.pt",
     "hstu-preserve export sample --format model-card --output README.md",
+    "hstu-preserve export sample --format trec --output ranks",
 )
 
 
 def command(
     target: TargetArgument,
-    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="The new file.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="FILE", help="The new file; of trec, FILE.qrels and FILE.run.")
+    ],
     format: Annotated[  # noqa: A002  the option's name
         str,
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="meta-checkpoint or model-card.",
-            autocompletion=complete_words("meta-checkpoint", "model-card"),
+            help="meta-checkpoint, model-card or trec.",
+            autocompletion=complete_words("meta-checkpoint", "model-card", "trec"),
         ),
     ] = "meta-checkpoint",
     json: JsonOption = False,
 ) -> None:
-    """Write a bundle's weights or its model card to a file.
+    """Write a bundle's weights, ranks or model card to a file.
 
-    Weights are written as upstream's code saves them.
+    Weights are written as upstream's code saves them, ranks as TREC's evaluators read them.
     """
     from hstu_preserve.verbs.export import export
 

@@ -51,3 +51,20 @@ def ask_passphrase(*, twice: bool) -> str:
         raise UsageError(f"no terminal to ask for a passphrase on; set {VARIABLE} or name --passphrase-file")
     answer: str = typer.prompt("Passphrase", hide_input=True, confirmation_prompt=twice, err=True)
     return answer
+
+
+def find_secret(key: Path | None, *, file: Path | None) -> str | None:
+    """Return the passphrase of a private key's file, None if it needs none or no key is named.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UsageError: It needs one that is given nowhere, or the file of a passphrase is named without a key.
+        ContentError: The passphrase's file is no text.
+    """
+    if key is None:
+        if file is not None:
+            raise UsageError(f"--passphrase-file {file}: opens no key; name the key with --key")
+        return None
+    from hstu_preserve.verbs.signing import is_protected
+
+    return (find_passphrase(file) or ask_passphrase(twice=False)) if is_protected(key) else None

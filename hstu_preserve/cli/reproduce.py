@@ -15,6 +15,7 @@ from hstu_preserve.cli.options import (
     TargetArgument,
 )
 from hstu_preserve.cli.output import emit
+from hstu_preserve.cli.passphrases import PassphraseFileOption, find_secret
 from hstu_preserve.cli.voice import spoken
 
 EXAMPLES = (
@@ -22,6 +23,7 @@ EXAMPLES = (
     "hstu-preserve reproduce bundle.tar.gz --data stores/ml-1m",
     "hstu-preserve reproduce sample --rung resume --max-steps 20",
     "hstu-preserve reproduce bundle.tar.gz --rung training --seeds 5 --output retrained",
+    "hstu-preserve reproduce bundle.tar.gz --key reviewer.key",
 )
 
 
@@ -117,6 +119,13 @@ def command(
             help="Let the one epoch of an evaluation train on nothing; else it trains with a learning rate of 0."
         ),
     ] = True,
+    key: Annotated[
+        Path | None,
+        typer.Option(
+            "--key", metavar="KEY", help="Sign what comes out, as a certificate beside the bundle or in --output."
+        ),
+    ] = None,
+    passphrase_file: PassphraseFileOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a bundle again and judge its claims, rung by rung.
@@ -127,6 +136,7 @@ def command(
     from hstu_preserve.retraining.asked import Retraining
     from hstu_preserve.verbs.reproduce import DEFAULT_RUNGS, reproduce
 
+    secret = find_secret(key, file=passphrase_file)
     with spoken() as voice:
         reproduction = reproduce(
             target,
@@ -152,6 +162,8 @@ def command(
                 ),
             ),
             retraining=Retraining(num_seeds=seeds, reruns=tuple(rerun or ()), margin=margin, is_dry=dry_run),
+            key=key,
+            passphrase=secret,
             voice=voice,
         )
     emit(reproduction, as_json=json)

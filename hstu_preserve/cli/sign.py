@@ -7,7 +7,7 @@ import typer
 
 from hstu_preserve.cli.options import JsonOption
 from hstu_preserve.cli.output import emit
-from hstu_preserve.cli.passphrases import PassphraseFileOption, ask_passphrase, find_passphrase
+from hstu_preserve.cli.passphrases import PassphraseFileOption, find_secret
 
 EXAMPLES = ("hstu-preserve sign bundle.tar.gz --key author.key",)
 
@@ -22,9 +22,6 @@ def command(
 
     The signature is the file BUNDLE.sig; the bundle is not touched.
     """
-    from hstu_preserve.verbs.signing import is_protected, sign
+    from hstu_preserve.verbs.signing import sign
 
-    secret = None
-    if is_protected(key):
-        secret = find_passphrase(passphrase_file) or ask_passphrase(twice=False)
-    emit(sign(bundle, key=key, passphrase=secret), as_json=json)
+    emit(sign(bundle, key=key, passphrase=find_secret(key, file=passphrase_file)), as_json=json)

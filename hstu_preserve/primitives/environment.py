@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 from hstu_preserve.errors import UnavailableError
+from hstu_preserve.primitives.digests import sha256_of_bytes, sha256_of_file
 from hstu_preserve.primitives.shipped import PACKAGE
 
 RECORDED_PACKAGES = (
@@ -92,6 +93,15 @@ def checkout_is_modified() -> bool | None:
     """Return whether the checkout has uncommitted changes, None if there is none."""
     status = run_git("status", "--porcelain", "--untracked-files=no")
     return None if status is None else bool(status)
+
+
+def digest_program() -> str:
+    """Return the digest of the package's own files.
+
+    It is the sha256 of what `find . -name '*.py' | LC_ALL=C sort | xargs sha256sum` prints in the package's folder.
+    """
+    names = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+    return sha256_of_bytes("".join(f"{sha256_of_file(PACKAGE / name)}  ./{name}\n" for name in names).encode())
 
 
 def run_git(*arguments: str) -> str | None:

@@ -216,6 +216,8 @@ class ExportResult(Record):
     path: Path
     format: str
     sha256: Sha256
+    qrels: Path | None = None
+    """The relevant items that belong to a TREC run; None of other formats."""
 
 
 class PublishedBundle(Record):

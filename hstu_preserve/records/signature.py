@@ -64,6 +64,8 @@ class SignerOutcome(StrEnum):
     """Signed for this manifest; no public key was named to check it with."""
     SIGNED = "signed"
     """By the named key, for this manifest."""
+    CERTIFIED = "certified"
+    """Not signed by the named key, which certifies that the bundle passed when it was run again."""
     OTHER_KEY = "other-key"
     OTHER_MANIFEST = "other-manifest"
     DAMAGED = "damaged"
@@ -84,7 +86,7 @@ class SignerCheck(Record):
     def ok(self) -> bool:
         """Whether the signature holds, or nothing contradicts where no key was named."""
         if self.trusted_keyid is not None:
-            return self.outcome is SignerOutcome.SIGNED
+            return self.outcome in {SignerOutcome.SIGNED, SignerOutcome.CERTIFIED}
         return self.outcome in {SignerOutcome.UNSIGNED, SignerOutcome.UNCHECKED}
 
 

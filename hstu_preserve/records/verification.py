@@ -7,6 +7,7 @@ from pydantic import Field
 from hstu_preserve.errors import worst_exit_code
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.wording import printable
+from hstu_preserve.records.certificate import CertificateCheck
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.legacy_verification import LegacyVerification
 from hstu_preserve.records.manifest import AnyManifest
@@ -73,6 +74,8 @@ class VerifiedTarget(Record):
     """Empty where only the bytes were asked for, or where they already differ."""
     legacy: LegacyVerification | None = None
     """Instead of `verification`, where the target is an archive of the legacy form."""
+    certificate: CertificateCheck | None = None
+    """The certificate beside the bundle, or the target itself; None if there is none."""
     error: str | None
     """Why there is no verification."""
     exit_code: int

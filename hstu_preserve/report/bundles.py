@@ -104,7 +104,8 @@ def describe_unpacked(record: UnpackResult) -> RenderableType:
 
 def describe_export(record: ExportResult) -> RenderableType:
     """Return the result of `export`."""
-    return list_fields({"written": str(record.path), "format": record.format, "sha256": record.sha256})
+    written = str(record.path) if record.qrels is None else f"{record.qrels} and {record.path}"
+    return list_fields({"written": written, "format": record.format, "sha256": record.sha256})
 
 
 def describe_keys(record: KeyResult) -> RenderableType:

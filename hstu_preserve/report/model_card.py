@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS
+from hstu_preserve.hub.card_data import CardResult, write_card_data
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, SelectionRule
 from hstu_preserve.records.manifest import AnyManifest, DataReference, Manifest, MigratedManifest
@@ -31,6 +32,7 @@ Each bundle here is one packed experiment: gin config, checkpoint, event files a
 that names each byte. The numbers are claims of whoever trained the model; the program `hstu-preserve` checks them."""
 RECONSTRUCTION = """\
 What was trained here is a reading of the name, so that a number near a published one does not reproduce that one."""
+HUB = "https://huggingface.co"
 GROUPLENS = "GroupLens, <https://grouplens.org/datasets/movielens/>"
 NO_CLAIM = """\
 **No claim.** This bundle was made from a legacy archive: no policy was fixed before its run, so that the values below
@@ -87,7 +89,7 @@ def write_model_card(bundles: Iterable[DescribedBundle], *, repository: str | No
     """
     ordered = sorted(bundles, key=lambda bundle: bundle.name)
     parts = [
-        write_front_matter(ordered),
+        write_front_matter(ordered, repository=repository),
         MARK,
         PREAMBLE,
         *([] if len(ordered) == 1 else [write_overview(ordered)]),
@@ -102,12 +104,36 @@ def is_own_card(text: str) -> bool:
     return MARK in text.splitlines() or not text.strip() or ONLY_LICENCE.fullmatch(text) is not None
 
 
-def write_front_matter(bundles: Sequence[DescribedBundle]) -> str:
-    """Return the YAML that the Hub reads: fixed words only, and the licence if the Hub knows it."""
+def write_front_matter(bundles: Sequence[DescribedBundle], *, repository: str | None) -> str:
+    """Return the YAML that the Hub reads: fixed words, digests, the claimed numbers, and the licence if it knows it."""
     licences = {read_licence(bundle.record) for bundle in bundles}
     licence = licences.pop() if len(licences) == 1 else "other"
     tags = ("hstu", "sequential-recommendation", "recommender-system", "reproducibility", "hstu-preserve")
-    return "\n".join(["---", f"license: {licence}", "tags:", *(f"- {tag}" for tag in tags), "---"])
+    results = [result for bundle in bundles for result in list_results(bundle, repository=repository)]
+    return f"---\n{write_card_data(results, licence=licence, tags=tags)}\n---"
+
+
+def list_results(bundle: DescribedBundle, *, repository: str | None) -> list[CardResult]:
+    """Return the claimed numbers of a bundle as the Hub lists them; a migrated one claims none."""
+    record = bundle.record
+    if not isinstance(record, Manifest):
+        return []
+    data = record.run.data
+    return [
+        CardResult(
+            model=bundle.name,
+            identity=bundle.identity,
+            url=None if repository is None else f"{HUB}/{repository}/blob/main/{bundle.name}",
+            dataset=data.name if data.name in KNOWN_DATASETS else "other",
+            fingerprint=data.fingerprint,
+            metric=claim.policy.metric,
+            value=claim.value,
+            protocol=claim.policy.protocol.value,
+            epoch=claim.epoch,
+            selection=claim.policy.selection_rule.value,
+        )
+        for claim in record.claims
+    ]
 
 
 def read_licence(record: AnyManifest) -> str:

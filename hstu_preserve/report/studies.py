@@ -89,8 +89,8 @@ def explain(record: Comparison) -> Iterator[str]:
             f"p: two-sided t test of no difference, Holm's correction for {count(len(others), 'recipe')}."
         )
         yield (
-            "detectable: the difference over seeds that so many runs find 4 times in 5, at 5 % and by the spread of all "
-            "recipes."
+            "detectable: the difference over seeds that so many runs find 4 times in 5, at 5 % and by the spread of "
+            "all recipes."
         )
     if any(one.over_seeds is not None and one.over_seeds.num_pairs is None for one in record.recipes):
         yield "*: other seeds than the baseline's, compared as two groups."

@@ -3,7 +3,8 @@
 import shlex
 from collections.abc import Iterator
 
-from hstu_preserve.primitives.wording import printable
+from hstu_preserve.primitives.wording import count, cut_lines, list_some, printable
+from hstu_preserve.records.certificate import Attestation, CertificateCheck, SignatureOutcome
 from hstu_preserve.records.legacy import LegacyOutcome
 from hstu_preserve.records.legacy_verification import LegacyVerification
 from hstu_preserve.records.manifest import Manifest
@@ -30,15 +31,58 @@ def list_report(report: VerificationReport) -> Iterator[Line]:
         yield from list_target(target)
 
 
+SIGNATURES = {
+    SignatureOutcome.SIGNED: "signed by key {keys}",
+    SignatureOutcome.UNCHECKED: "signed by keyid {keys}, not checked: name the key with --public-key",
+    SignatureOutcome.OTHER_KEY: "by another key, {keys}, not checked",
+    SignatureOutcome.DAMAGED: "not made by key {keys}, which it names",
+}
+MAX_SHOWN = 20
+"""Statements of a certificate, and rungs of one."""
+
+
+def list_certificate(check: CertificateCheck, *, indent: str = "") -> Iterator[Line]:
+    """Yield whether a certificate holds, and what each of its statements attests."""
+    if check.problem is not None:
+        yield Line(mark=f"{indent}FAILED ", style="bold red", text=f"certificate: {printable(check.problem)}")
+        return
+    subjects = sorted(
+        {"something else" if one.subject is None else f"sha256:{one.subject}" for one in check.attestations}
+    )
+    about = f"{count(len(check.attestations), 'statement')} about {list_some(subjects, at_most=MAX_SHOWN)}"
+    yield Line(mark=f"{indent}ok ", style="green", text=f"certificate {printable(check.path)}: {about}")
+    shown = [describe_attestation(one) for one in check.attestations]
+    yield from (Line(text=f"{indent}  {text}") for text in cut_lines(shown, at_most=MAX_SHOWN, noun="statements"))
+
+
+def describe_attestation(one: Attestation) -> str:
+    """Return who attests what, on one line, whatever text the statement holds."""
+    signer = SIGNATURES[one.signature].format(keys=", ".join(one.keyids))
+    named = {"passed": one.passed, "warned": one.warned, "failed": one.failed}
+    if one.result is None:
+        what = f"{one.predicate_type}: of a kind that is not read here"
+    elif one.finished_at is None:
+        counts = ", ".join(f"{len(names)} {word}" for word, names in named.items() if names)
+        what = f"test result {one.result} ({counts or 'nothing was tested'})"
+    else:
+        rungs = "; ".join(f"{word}: {list_some(names, at_most=MAX_SHOWN)}" for word, names in named.items() if names)
+        what = f"reproduction of {one.finished_at} {one.result}; {rungs}"
+    return printable(f"{what}; {signer}")
+
+
 def list_target(target: VerifiedTarget) -> Iterator[Line]:
-    """Yield one target's verification, or why there is none."""
+    """Yield one target's verification and certificate, or why there is none."""
     if target.verification is not None:
         yield describe_verification(target.verification)
         yield from map(describe_check, target.deep)
         if target.deep and isinstance(target.verification.manifest, Manifest):
             yield Line(mark=f"  limit: {AUTHORS_WORD}", style="dim", text="")
+        if target.certificate is not None:
+            yield from list_certificate(target.certificate, indent="  ")
     elif target.legacy is not None:
         yield from list_legacy(target.legacy)
+    elif target.certificate is not None:
+        yield from list_certificate(target.certificate)
     else:
         yield Line(mark="error ", style="bold red", text=target.error or "")
 

@@ -1,4 +1,4 @@
-"""Write a bundle's weights as upstream saves them, or its model card for the Hub."""
+"""Write a bundle's weights as upstream saves them, its ranks as TREC's evaluators read them, or its model card."""
 
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from hstu_preserve.records.results import ExportResult
 
 META_CHECKPOINT = "meta-checkpoint"
 MODEL_CARD = "model-card"
-FORMATS = (META_CHECKPOINT, MODEL_CARD)
+TREC = "trec"
+FORMATS = (META_CHECKPOINT, MODEL_CARD, TREC)
 
 
 def export(
@@ -23,25 +24,28 @@ def export(
     format: str = META_CHECKPOINT,  # noqa: A002  the option's name
     voice: Voice = SILENT,
 ) -> ExportResult:
-    """Write a bundle's weights as upstream's DDP-wrapped model saves them, or its model card for the Hub.
+    """Write a bundle's weights as upstream's DDP-wrapped model saves them, its ranks, or its model card for the Hub.
 
     Upstream never loads a checkpoint for training, so the optimizer's state is left out: `epoch` and
-    `model_state_dict` with `module.` names and the causal mask.
+    `model_state_dict` with `module.` names and the causal mask. Ranks are two files, `output`.qrels and `output`.run.
 
     Args:
         target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
-        output: The new file.
-        format: `meta-checkpoint` or `model-card`.
+        output: The new file; of `trec`, what the names of its two files begin with.
+        format: `meta-checkpoint`, `model-card` or `trec`.
         voice: Shows the transfer, in bytes; before it begins, names the file and its size.
 
     Raises:
         UsageError: Another format, or the output exists or lies in a run, bundle or store.
         VerificationError: The bundle differs from its manifest.
         CheckpointError: The checkpoint cannot be read or is not the recipe's.
+        ContentError: The ranks do not give the figures that the bundle records.
     """
     output = Path(output)
     if format not in FORMATS:
         raise UsageError(f"--format {format}: unknown; choose {', '.join(FORMATS)}")
+    if format == TREC:
+        return export_trec(str(target), output=output, voice=voice)
     require_new(output, option="--output")
     source = obtain(str(target), voice=voice)
     if format == MODEL_CARD:
@@ -61,3 +65,18 @@ def write_meta_checkpoint(source: Source, *, output: Path) -> None:
         checkpoint = read_checkpoint(bundle.checkpoint)
         model = build_for_weights(bundle.manifest.run.recipe, checkpoint.weights, source=bundle.manifest.checkpoint)
         write_new_checkpoint(output, {"epoch": checkpoint.epoch, "model_state_dict": to_upstream(model)})
+
+
+def export_trec(target: str, *, output: Path, voice: Voice) -> ExportResult:
+    """Write a bundle's ranks as the two files that TREC's evaluators read."""
+    from hstu_preserve.evaluation.trec import name_files, write_trec
+    from hstu_preserve.reruns.opening import open_run
+    from hstu_preserve.reruns.recorded_results import check_ranks
+
+    paths = name_files(output)
+    for path in (paths.qrels, paths.run):
+        require_new(path, option="--output")
+    with open_run(obtain(target, voice=voice), voice=voice) as bundle:
+        check_ranks(bundle)
+        write_trec(paths, bundle.ranks)
+    return ExportResult(path=paths.run, format=TREC, sha256=sha256_of_file(paths.run), qrels=paths.qrels)

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hstu_preserve.archived.settings import ArchivedSettings, AuthorCode
-from hstu_preserve.bundle.destinations import new_folder
+from hstu_preserve.bundle.destinations import new_folder, require_writable
 from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.compute.machine import describe_environment, find_running_code
@@ -42,6 +44,10 @@ from hstu_preserve.verdict.judgement import Judgement
 from hstu_preserve.verdict.limits import FOREIGN_LIMIT
 from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes, name_decider, not_run
 
+if TYPE_CHECKING:
+    from hstu_preserve.bundle.signer import SigningKey
+    from hstu_preserve.certificates.writing import Certifier
+
 DEFAULT_RUNGS = ("evaluation",)
 RECORD_NAME = "reproduction.json"
 
@@ -58,6 +64,8 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
     max_steps: int | None = None,
     author_code: AuthorCode | None = None,
     retraining: Retraining = Retraining(),  # noqa: B008  frozen
+    key: str | Path | None = None,
+    passphrase: str | None = None,
     voice: Voice = SILENT,
 ) -> Reproduction:
     """Verify a bundle's bytes and that its parts agree, re-run the given rungs, and compare results with its claims.
@@ -77,6 +85,9 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
         author_code: The code that an archive's author published, which is then run instead of this program's; the
             output directory is needed, and is there from the beginning.
         retraining: Other seeds that the rung `training` trains, or runs of other seeds that exist already.
+        key: Your private key, with which the outcome is signed: the certificate lies beside the bundle, or in the
+            output directory if one is named. None signs nothing.
+        passphrase: The key's, if it has one.
         voice: Shows progress; before a transfer begins, names the file and its size.
 
     Returns:
@@ -84,7 +95,8 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
 
     Raises:
         UsageError: An unknown rung, a limit for one that was not asked for, or the output is in use; the author's code
-            is not the trusted one, or nobody trusts it, or a bundle of this program needs none.
+            is not the trusted one, or nobody trusts it, or a bundle of this program needs none; the key cannot be used
+            as named, or there is no place for the certificate.
         VerificationError: A key was given for a legacy archive.
         ContentError: Data or checkpoint lacks the digest that the bundle gives, or a run that was named is not of the
             bundle's recipe.
@@ -94,12 +106,14 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
     require_alone("reproduce")
     require_known(rungs, max_steps=max_steps)
     retraining.require_sensible(rungs)
+    signing_key = take_key(key, passphrase=passphrase)
     with ExitStack() as stack:
         is_kept = output is not None and author_code is None  # the author's code runs in it, and stays if it fails
         folder = stack.enter_context(open_folder(output, retraining, voice=voice)) if output and is_kept else None
         source = obtain(str(target), voice=voice)
         if public_key is not None:
             obtain_signature(source, voice=voice)
+        certifier = prepare_certificate(source, signing_key, output=output, folder=folder or output)
         is_legacy = source.form is Form.LEGACY
         wish = Wish(
             rungs=rungs,
@@ -110,27 +124,33 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
             code=settle_code(author_code, source, device=device, output=output),
         )
         judgement = judge(source, wish, public_key=public_key, max_steps=max_steps, retraining=retraining, voice=voice)
-        decider = name_decider(judgement.verdicts)
-        reproduction = Reproduction(
-            target=source.text,
-            path=source.path,
-            identity=judgement.identity,
-            title=judgement.title,
-            verdicts=tuple(judgement.verdicts),
-            evaluation=judgement.evaluation,
-            environment=judgement.environment,
-            causes=judgement.causes,
-            limits=judgement.limits,
-            plan=judgement.plan,
-            code=find_running_code(),
-            is_exploratory=judgement.is_exploratory,
-            decided_by=None if decider is None else decider.name,
-            exit_code=choose_exit_code(judgement.verdicts),
-        )
+        reproduction = record(judgement, source)
         place = folder if author_code is None else output
         if place is not None and place.is_dir():
             write_atomically(place / RECORD_NAME, reproduction.spelled_as_text().to_json())
+        certify(reproduction, certifier, output=output, voice=voice)
     return reproduction
+
+
+def record(judgement: Judgement, source: Source) -> Reproduction:
+    """Return the record of a judgement."""
+    decider = name_decider(judgement.verdicts)
+    return Reproduction(
+        target=source.text,
+        path=source.path,
+        identity=judgement.identity,
+        title=judgement.title,
+        verdicts=tuple(judgement.verdicts),
+        evaluation=judgement.evaluation,
+        environment=judgement.environment,
+        causes=judgement.causes,
+        limits=judgement.limits,
+        plan=judgement.plan,
+        code=find_running_code(),
+        is_exploratory=judgement.is_exploratory,
+        decided_by=None if decider is None else decider.name,
+        exit_code=choose_exit_code(judgement.verdicts),
+    )
 
 
 def open_folder(output: Path, retraining: Retraining, *, voice: Voice) -> AbstractContextManager[Path]:
@@ -146,6 +166,72 @@ def require_retrainable(source: Source, retraining: Retraining) -> None:
     """Raise UsageError if other seeds are asked of an archive whose recipe this program does not train."""
     if retraining.is_asked and source.form not in {Form.TREE, Form.BUNDLE}:
         raise UsageError(f"{source.text}: not a bundle of this program, whose recipe alone is trained with other seeds")
+
+
+def take_key(key: str | Path | None, *, passphrase: str | None) -> "SigningKey | None":
+    """Return the private key, None if none is named; it is read before anything else, since a re-run takes hours.
+
+    Raises:
+        MissingPathError: There is no such file.
+        UsageError: It needs a passphrase, another one, or none; or it is a public key.
+        ContentError: It is no Ed25519 key.
+    """
+    if key is None:
+        return None
+    from hstu_preserve.bundle.signature import read_private_key
+
+    return read_private_key(Path(key), passphrase=passphrase)
+
+
+def prepare_certificate(
+    source: Source, key: "SigningKey | None", *, output: Path | None, folder: Path | None
+) -> "Certifier | None":
+    """Return what signs the outcome, None if no key is named, once it is known that the certificate can be written.
+
+    Args:
+        source: The target.
+        key: Of who reproduces.
+        output: The output directory as the user named it.
+        folder: The folder that becomes it.
+
+    Raises:
+        UsageError: The target has no manifest that could be certified, its folder is no place for the certificate, or
+            something else lies there.
+        UnavailableError: It cannot be written.
+    """
+    if key is None:
+        return None
+    from hstu_preserve.certificates.checking import certificate_path
+    from hstu_preserve.certificates.writing import Certifier, require_appendable
+
+    if source.stored is None:
+        raise UsageError(f"{source.text}: has no manifest that a certificate could be about; leave --key out")
+    path = certificate_path(source.path)
+    if folder is not None:
+        path = folder / path.name
+    elif source.path != Path(source.text):
+        raise UsageError(
+            f"{source.text}: lies among this program's own files; name a folder for its certificate: --output"
+        )
+    else:
+        require_writable(path, option="--output")
+        require_appendable(path, identity=source.stored.identity)
+    return Certifier(key=key, path=path, manifest=source.stored.record, started_at=datetime.now(UTC))
+
+
+def certify(reproduction: Reproduction, certifier: "Certifier | None", *, output: Path | None, voice: Voice) -> None:
+    """Write the certificate, or say that nobody signed what is written.
+
+    Raises:
+        UsageError: Something else came into being under the certificate's name.
+        ContentError: The record is too long to be signed.
+        UnavailableError: It cannot be written.
+    """
+    if certifier is not None:
+        certifier.certify(reproduction, code=find_running_code())
+        voice.say(f"certificate: {(output or certifier.path.parent) / certifier.path.name}")
+    elif output is not None:
+        voice.say(f"{output / RECORD_NAME}: unsigned, so that it proves nothing to others; --key signs a certificate")
 
 
 def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:

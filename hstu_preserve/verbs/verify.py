@@ -1,11 +1,13 @@
 """Say whether every byte of a bundle is the packed byte."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.opening import open_verified
 from hstu_preserve.bundle.signer import read_trusted_key
+from hstu_preserve.certificates.checking import CERTIFICATE_SUFFIX, certificate_path, check_certificate, vouches
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
 from hstu_preserve.library.addresses import hide_secrets, is_address
 from hstu_preserve.library.sources import Form, Source, find, find_here, obtain, obtain_signature
@@ -18,8 +20,9 @@ from hstu_preserve.library.verification import (
 )
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.certificate import CertificateCheck
 from hstu_preserve.records.legacy_verification import LegacyVerification
-from hstu_preserve.records.signature import LEGACY_UNSIGNED
+from hstu_preserve.records.signature import LEGACY_UNSIGNED, SignerOutcome
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
 
 if TYPE_CHECKING:
@@ -53,9 +56,10 @@ def verify(
     A target that fails has its error as its result, and the others go on: nothing about a target is raised.
 
     Args:
-        targets: Paths, `sample`, catalog ids, `hf://` addresses, or `-` for a bundle on standard input.
+        targets: Paths, `sample`, catalog ids, `hf://` addresses, or `-` for a bundle on standard input; also
+            certificates, which are checked by themselves.
         deep: Compare the parts of each bundle with each other, too; needs PyTorch.
-        public_key: The key that must have signed each; None checks no signature.
+        public_key: The key that must have signed each, or certified that it passed; None checks no signature.
         md5_list: The list that vouches for legacy archives; None takes a `MANIFEST.md` beside each.
         voice: Shows how many bytes were read; names a file before it is fetched; says if the Hub does not answer.
 
@@ -78,17 +82,73 @@ def verify(
 def verify_one(target: str, wish: Wish, *, voice: Voice) -> VerifiedTarget:
     """Return the verification of one target, or the reason why there is none."""
     try:
+        if is_certificate(target):
+            return report_certificate(target, wish)
         source = find_wanted(target, wish, voice=voice)
         if source.form is Form.LEGACY:
             return report_legacy(source, verify_legacy_source(source, wish, voice=voice))
         verification, checks = verify_bundle_source(source, wish, voice=voice)
+        certificate = find_certificate(source, verification, wish)
     except PreserveError as error:
         return VerifiedTarget(
             target=hide_secrets(target), verification=None, deep=(), error=str(error), exit_code=error.exit_code
         )
-    passed = verification.ok and all(check.passed for check in checks)
-    exit_code = 0 if passed else VerificationError.exit_code
-    return VerifiedTarget(target=target, verification=verification, deep=checks, error=None, exit_code=exit_code)
+    if certificate is not None:
+        verification = count_certificate(verification, certificate)
+    is_refused = certificate is not None and certificate.problem is not None
+    passed = verification.ok and all(check.passed for check in checks) and not is_refused
+    return VerifiedTarget(
+        target=target,
+        verification=verification,
+        deep=checks,
+        certificate=certificate,
+        error=None,
+        exit_code=0 if passed else VerificationError.exit_code,
+    )
+
+
+def is_certificate(target: str) -> bool:
+    """Whether a target is a certificate on this machine, by its name; a folder of that name may be a bundle."""
+    return target.endswith(CERTIFICATE_SUFFIX) and os.path.lexists(target) and not Path(target).is_dir()
+
+
+def report_certificate(target: str, wish: Wish) -> VerifiedTarget:
+    """Return the result for a certificate that is checked by itself: its form, and its key if one is named.
+
+    Raises:
+        UsageError: Something was asked that only a bundle has.
+    """
+    if wish.deep or wish.md5_list is not None:
+        raise UsageError(f"{target}: a certificate, not a bundle: leave --deep and --md5-list out")
+    check = check_certificate(Path(target), identity=None, trusted=read_trusted_key(wish.public_key))
+    exit_code = 0 if check.problem is None else VerificationError.exit_code
+    return VerifiedTarget(target=target, verification=None, deep=(), certificate=check, error=None, exit_code=exit_code)
+
+
+def find_certificate(source: Source, verification: Verification, wish: Wish) -> CertificateCheck | None:
+    """Return what the certificate beside a bundle says; None if there is none, or the bundle itself cannot be read."""
+    if verification.identity is None or source.place is not None or not isinstance(source.content, Path):
+        return None
+    path = certificate_path(source.content)
+    if not os.path.lexists(path):
+        return None
+    return check_certificate(path, identity=verification.identity, trusted=read_trusted_key(wish.public_key))
+
+
+def count_certificate(verification: Verification, certificate: CertificateCheck) -> Verification:
+    """Return the verification, in which a certificate of the named key stands in for the key's signature.
+
+    Whoever ran a bundle again and signs that it passed vouches for its bytes as its author would.
+    """
+    signer, identity = verification.signer, verification.identity
+    assert identity is not None
+    if signer is None or signer.ok or signer.outcome not in {SignerOutcome.UNSIGNED, SignerOutcome.OTHER_KEY}:
+        return verification
+    if not vouches(certificate, identity=identity):
+        return verification
+    reason = f"bytes, and that they passed: certified by key {signer.trusted_keyid}, which did not sign the bundle"
+    counted = signer.model_copy(update={"outcome": SignerOutcome.CERTIFIED, "reason": reason})
+    return verification.model_copy(update={"signer": counted})
 
 
 def find_wanted(target: str, wish: Wish, *, voice: Voice) -> Source:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
+from huggingface_hub import ModelCardData
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -87,13 +89,34 @@ def test_the_front_matter_is_yaml_with_the_licence_that_all_share(tree: Path) ->
     def read(*licences: str) -> str:
         bundles = [make_described(tree, bundle=make_bundle_settings(licence=one)) for one in licences]
         _, front = describe(write_model_card(bundles, repository=None))
-        assert re.fullmatch(r"license: \S+\ntags:\n(- [a-z-]+\n)+", front)
+        assert re.match(r"license: \S+\ntags:\n(- [a-z-]+\n)+model-index:\n", front)
         return front.partition("\n")[0].removeprefix("license: ")
 
     assert read("MIT") == "mit"
     assert read("Apache-2.0", "apache-2.0") == "apache-2.0"
     assert read("MIT", "Apache-2.0") == "other"
     assert read("mine: all mine\nevil: yes") == "other"
+
+
+def test_the_hub_s_own_class_reads_the_claimed_numbers_and_which_bundle_they_are_of(tree: Path) -> None:
+    bundles = [
+        make_described(tree, name="a.tar.gz"),
+        make_described(tree, name="b.tar.gz", data=make_data(name="ml-1m")),
+    ]
+    _, front = describe(write_model_card(bundles, repository="me/mine"))
+    value = yaml.safe_load(front)
+    assert [model["name"] for model in value["model-index"]] == ["a.tar.gz", "b.tar.gz"]
+    (result,) = value["model-index"][1]["results"]
+    link = "https://huggingface.co/me/mine/blob/main/b.tar.gz"
+    assert result["metrics"][0]["args"] == {"epoch": 1, "selection": "final-epoch"}
+    assert result["source"] == {"url": link, "name": f"bundle sha256:{'1' * 64}"}
+    card = ModelCardData(**value)
+    assert card.eval_results is not None
+    found = [(one.dataset_type, one.metric_type, one.metric_value) for one in card.eval_results]
+    assert found == [("other", "ndcg@10", 0.25), ("ml-1m", "ndcg@10", 0.25)]
+    _, front = describe(write_model_card(bundles[:1], repository=None))
+    (result,) = yaml.safe_load(front)["model-index"][0]["results"]
+    assert result["source"]["url"] == f"urn:sha256:{'1' * 64}"
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

@@ -95,7 +95,7 @@ def test_the_signature_is_a_dsse_envelope_that_others_can_check(bundle: Path, ke
     loaded = serialization.load_pem_public_key(public(key).read_bytes())
     assert isinstance(loaded, Ed25519PublicKey)
     loaded.verify(base64.b64decode(envelope["signatures"][0]["sig"]), text)
-    assert text == encode_for_signing(payload)
+    assert text == encode_for_signing(payload, payload_type=kind)
 
 
 def test_the_same_key_signs_the_same_bundle_with_the_same_bytes_packed_or_not(

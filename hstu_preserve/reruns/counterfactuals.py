@@ -1,7 +1,8 @@
 """Look for the one change of how users are ranked under which every user has the recorded target and rank."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from hstu_preserve.checkpoint_files.names import epoch_of_name
 from hstu_preserve.data.finding import STORES_VARIABLE, list_stores
 from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.data.split import Part, count_held_out_events
-from hstu_preserve.data.store import Store, open_store
+from hstu_preserve.data.store import Store, open_store, verify_store
 from hstu_preserve.errors import PreserveError
 from hstu_preserve.evaluation.metrics import list_contributions
 from hstu_preserve.evaluation.moves import measure_effect
@@ -65,7 +66,7 @@ class Scene:
         device: Where it is computed.
         tolerance: Of scores, within which the two arithmetics may exchange candidates; None if they are the same.
         metric: That effects are on.
-        orders: The events in each order that can be had, by name.
+        orders: By name, how the events are had in each order that is at hand: sorting takes a while.
     """
 
     bundle: OpenedBundle
@@ -73,7 +74,7 @@ class Scene:
     device: torch.device
     tolerance: float | None
     metric: str
-    orders: Mapping[str, Sequences]
+    orders: Mapping[str, Callable[[], Sequences]]
     models: dict[str, Recommender] = field(default_factory=dict)
     """The last one that was built, by its checkpoint."""
 
@@ -99,7 +100,7 @@ class Scene:
 
     def rank(self, setting: Setting, recorded: UserRanks) -> Reranked:
         """Rank the users of recorded ranks that the store has."""
-        events = self.orders[setting.order]
+        events = self.orders[setting.order]()
         return rerank(
             self.find_model(setting.checkpoint),
             events,
@@ -121,25 +122,41 @@ def set_scene(
         device=device,
         tolerance=tolerance,
         metric=metric,
-        orders={RECORDED_ORDER: store, **find_orders(store)},
+        orders={RECORDED_ORDER: always(store), **find_orders(store)},
     )
 
 
-def find_orders(store: Store) -> dict[str, Sequences]:
+def find_orders(store: Store) -> dict[str, Callable[[], Sequences]]:
     """Return the events in other orders of equal times: by item id, and as stores of the same data here have them."""
     own = store.record.provenance.tie_policy
-    orders: dict[str, Sequences] = {} if own is TiePolicy.ITEM_ID else {TiePolicy.ITEM_ID.value: order_by_item(store)}
-    folder = Path(os.environ.get(STORES_VARIABLE, "")) if os.environ.get(STORES_VARIABLE) else None
-    stores = list_stores(folder)[0] if folder is not None and folder.is_dir() else {}
+    orders: dict[str, Callable[[], Sequences]] = {}
+    if own is not TiePolicy.ITEM_ID:
+        orders[TiePolicy.ITEM_ID.value] = partial(order_by_item, store)
+    folder = os.environ.get(STORES_VARIABLE)
+    stores = list_stores(Path(folder))[0] if folder and Path(folder).is_dir() else {}
     for path, record in stores.items():
         policy = record.provenance.tie_policy
         is_other = (record.name, record.counts) == (store.name, store.record.counts) and policy is not own
         if is_other and policy.value not in orders:
-            try:
-                orders[policy.value] = open_store(path)
-            except PreserveError:  # one that cannot be read explains nothing
-                continue
+            with suppress(PreserveError):  # a store that cannot be read explains nothing
+                orders[policy.value] = always(open_whole(path))
     return orders
+
+
+def open_whole(path: Path) -> Store:
+    """Return a store, every array of which is hashed.
+
+    Raises:
+        PreserveError: It cannot be read, or an array was changed.
+    """
+    store = open_store(path)
+    verify_store(store, place=path)
+    return store
+
+
+def always(events: Sequences) -> Callable[[], Sequences]:
+    """Return the function that gives the events."""
+    return lambda: events
 
 
 def order_by_item(store: Store) -> Sequences:
@@ -210,9 +227,10 @@ def explain_ranks(scene: Scene, as_it_is: UserRanks, *, voice: Voice) -> Cause:
     """
     recorded = scene.bundle.ranks
     sample = take_sample(recorded)
-    alternatives = list(list_alternatives(scene))
     base = Alternative(change=AS_IT_IS, setting=find_base(scene))
     unchanged = attempt(scene, base, sample, as_it_is=as_it_is)
+    # Where nothing but near candidates changed places, no change can explain more.
+    alternatives = [] if unchanged.is_whole else list(list_alternatives(scene))
     trials = []
     for number, alternative in enumerate(alternatives, start=1):
         trial = attempt(scene, alternative, sample, as_it_is=as_it_is)

@@ -46,7 +46,7 @@ def name_cause(trial: Trial, *, metric: str) -> Cause:
     """Return the change that gives every user the recorded rank."""
     users = f"{trial.num_matching} of {trial.num_users} users have the recorded rank"
     sentence = f"cause: {trial.change}; so ranked, {users}{describe_effect(trial.effect, metric=metric)}"
-    return make_cause(trial, metric=metric, sentence=sentence)
+    return make_cause(trial, is_cause=True, metric=metric, sentence=sentence)
 
 
 def name_nearest(trials: Sequence[Trial], *, as_it_is: Trial, metric: str, remarks: Sequence[str]) -> Cause:
@@ -68,7 +68,7 @@ def name_nearest(trials: Sequence[Trial], *, as_it_is: Trial, metric: str, remar
         nearest = as_it_is
         said = f"none comes nearer than nothing changed ({as_it_is.percent} % of users)"
     sentence = "; ".join([f"no single change gives the recorded ranks; {said}", *remarks])
-    return make_cause(nearest, metric=metric, sentence=sentence)
+    return make_cause(nearest, is_cause=False, metric=metric, sentence=sentence)
 
 
 def name_movers(trials: Sequence[Trial], *, metric: str) -> tuple[Cause, ...]:
@@ -77,16 +77,16 @@ def name_movers(trials: Sequence[Trial], *, metric: str) -> tuple[Cause, ...]:
     moved.sort(key=lambda pair: -abs(pair[1].difference))
     sizes = [f"{effect.difference:+.4f} ± {effect.standard_error:.4f} of {metric}" for _, effect in moved]
     return tuple(
-        make_cause(trial, metric=metric, sentence=f"could move it by {size}: {trial.change}")
+        make_cause(trial, is_cause=False, metric=metric, sentence=f"could move it by {size}: {trial.change}")
         for (trial, _), size in list(zip(moved, sizes, strict=True))[:NUM_MOVERS]
     )
 
 
-def make_cause(trial: Trial, *, metric: str, sentence: str) -> Cause:
+def make_cause(trial: Trial, *, is_cause: bool, metric: str, sentence: str) -> Cause:
     """Return a trial as a record."""
     return Cause(
         change=trial.change,
-        is_cause=trial.is_whole,
+        is_cause=is_cause,
         users=trial.num_users,
         users_matching=trial.num_matching,
         metric=metric,

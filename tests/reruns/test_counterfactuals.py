@@ -14,6 +14,7 @@ from rich.console import Console
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.cli.main import main
 from hstu_preserve.data.split import Part
+from hstu_preserve.data.store import open_store
 from hstu_preserve.evaluation.one_evaluation import make_record
 from hstu_preserve.evaluation.ranks import UserRanks
 from hstu_preserve.evaluation.reranking import Setting
@@ -26,6 +27,7 @@ from hstu_preserve.reruns.counterfactuals import (
     explain_training,
     find_base,
     find_matching,
+    find_orders,
     list_alternatives,
     set_scene,
 )
@@ -101,6 +103,8 @@ def test_each_of_twelve_planted_causes_alone_gives_every_user_the_recorded_rank(
     diagonal = {planted: shares[planted, planted] for planted in PLANTED}
     # The target's last event but one needs one event more, which every user of made-up data has.
     assert diagonal == dict.fromkeys(PLANTED, 1.0)
+    unchanged = scene.rank(find_base(scene), scene.bundle.ranks)
+    assert all(find_matching(unchanged, ranks).sum() < 500 for ranks in recorded.values())
     wrong = {pair: share for pair, share in shares.items() if pair[0] != pair[1] and share == 1.0}
     assert wrong == {}
 
@@ -143,11 +147,30 @@ def test_ranks_that_nothing_comes_nearer_to_are_said_to_be_such(scene: Scene) ->
 
 @pytest.mark.parametrize("change", ["equal times ordered as item_id", "seen items filtered over the whole history"])
 def test_planted_causes_are_named_on_real_data(change: str, tmp_path: Path, latest_small: Path) -> None:
-    prepare_data("ml-latest-small", source=latest_small, tie_policy="stable", output=tmp_path / "store")
+    """MovieLens' files are sorted by item, so that NumPy's order is the one that differs from that of item ids."""
+    prepare_data("ml-latest-small", source=latest_small, tie_policy="numpy-introsort", output=tmp_path / "store")
     bundle = train_tiny(tmp_path, store=tmp_path / "store", dataset="ml-latest-small")
     scene = look_at(bundle, store=tmp_path / "store")
     cause = explain(scene, scene.rank(find_settings(scene)[change], bundle.ranks).ranks)
     assert cause.sentence.startswith(f"cause: {change}; so ranked, 610 of 610 users have the recorded rank (")
+
+
+def test_an_order_that_only_another_store_has_is_found_there(
+    tmp_path: Path, latest_small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NumPy's order does not follow from a store in the order of item ids; a store beside it has it."""
+    for policy in ("item_id", "numpy-introsort"):
+        prepare_data("ml-latest-small", source=latest_small, tie_policy=policy, output=tmp_path / "stores" / policy)
+    (tmp_path / "stores" / "damaged").mkdir()
+    (tmp_path / "stores" / "damaged" / "store.json").write_text("{}")
+    store, other = (open_store(tmp_path / "stores" / policy) for policy in ("item_id", "numpy-introsort"))
+    assert find_orders(store).keys() == set()
+    monkeypatch.setenv("HSTU_PRESERVE_DATA", str(tmp_path / "stores"))
+    orders = find_orders(store)
+    assert orders.keys() == {"numpy-introsort"}
+    assert not np.array_equal(store.item_ids, other.item_ids)
+    assert np.array_equal(orders["numpy-introsort"]().item_ids, other.item_ids)
+    assert np.array_equal(find_orders(other)["item_id"]().item_ids, store.item_ids)
 
 
 def test_the_cause_is_shown_where_the_evaluation_is_missed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hstu_preserve.legacy.verification import verify_legacy as verify_legacy
     from hstu_preserve.library.listing import list_experiments as list_experiments
     from hstu_preserve.library.wanted import Wanted as Wanted
+    from hstu_preserve.retraining.asked import Retraining as Retraining
     from hstu_preserve.verbs.data import download_data as download_data
     from hstu_preserve.verbs.data import export_data as export_data
     from hstu_preserve.verbs.data import import_data as import_data
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from hstu_preserve.verbs.show import show as show
     from hstu_preserve.verbs.signing import sign as sign
     from hstu_preserve.verbs.train import train as train
+    from hstu_preserve.verbs.train import train_seed_of_plan as train_seed_of_plan
     from hstu_preserve.verbs.unpack import unpack as unpack
     from hstu_preserve.verbs.verify import verify as verify
 
@@ -58,6 +60,7 @@ NAMES_BY_MODULE = {
     "legacy.verification": ("verify_legacy",),
     "library.listing": ("list_experiments",),
     "library.wanted": ("Wanted",),
+    "retraining.asked": ("Retraining",),
     "verbs.data": (
         "download_data",
         "export_data",
@@ -80,7 +83,7 @@ NAMES_BY_MODULE = {
     "verbs.reproduce": ("reproduce",),
     "verbs.show": ("show",),
     "verbs.signing": ("sign",),
-    "verbs.train": ("train",),
+    "verbs.train": ("train", "train_seed_of_plan"),
     "verbs.unpack": ("unpack",),
     "verbs.verify": ("verify",),
 }

@@ -90,8 +90,8 @@ LIMITS = (
     Limit(shift="twice the margin", answer="reproduced", percent=0.4, margins=(2.0, 6.0), shapes=OTHERS),
     Limit(shift="no difference", answer="not_reproduced", percent=1.0, margins=(2.0, 6.0), shapes=("t4", "skewed")),
 )
-"""Those of the design from three runs on both sides on, and of normal runs; of other runs as they came out where one
-side has one or two: no mean smooths what is skewed there."""
+"""Those of the design from three runs on both sides on, and of normal runs; of other runs as they came out if one side
+has one or two: no mean smooths what is skewed there."""
 
 
 def draw_runs(generator: np.random.Generator, shape: str, size: tuple[int, int]) -> Draws:

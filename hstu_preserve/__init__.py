@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from hstu_preserve.legacy.verification import verify_legacy as verify_legacy
     from hstu_preserve.library.listing import list_experiments as list_experiments
     from hstu_preserve.library.wanted import Wanted as Wanted
+    from hstu_preserve.retraining.asked import Retraining as Retraining
     from hstu_preserve.verbs.compare import compare as compare
     from hstu_preserve.verbs.data import download_data as download_data
     from hstu_preserve.verbs.data import export_data as export_data
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from hstu_preserve.verbs.show import show as show
     from hstu_preserve.verbs.signing import sign as sign
     from hstu_preserve.verbs.train import train as train
+    from hstu_preserve.verbs.train import train_seed_of_plan as train_seed_of_plan
     from hstu_preserve.verbs.train import train_seeds as train_seeds
     from hstu_preserve.verbs.unpack import unpack as unpack
     from hstu_preserve.verbs.verify import verify as verify
@@ -60,6 +62,7 @@ NAMES_BY_MODULE = {
     "legacy.verification": ("verify_legacy",),
     "library.listing": ("list_experiments",),
     "library.wanted": ("Wanted",),
+    "retraining.asked": ("Retraining",),
     "verbs.compare": ("compare",),
     "verbs.data": (
         "download_data",
@@ -83,7 +86,7 @@ NAMES_BY_MODULE = {
     "verbs.reproduce": ("reproduce",),
     "verbs.show": ("show",),
     "verbs.signing": ("sign",),
-    "verbs.train": ("train", "train_seeds"),
+    "verbs.train": ("train", "train_seed_of_plan", "train_seeds"),
     "verbs.unpack": ("unpack",),
     "verbs.verify": ("verify",),
 }

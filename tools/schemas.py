@@ -19,6 +19,7 @@ from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.failure import Failure
 from hstu_preserve.records.manifest import Manifest, MigratedManifest, RunRecord
 from hstu_preserve.records.record import Record
+from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.shown_legacy import ShownLegacy
 from hstu_preserve.records.signature import KeyResult, SigningResult
 from hstu_preserve.records.store import StoreRecord
@@ -61,6 +62,7 @@ PUBLISHED_RECORDS: dict[str, type[Record]] = {
     "catalog-entry": CatalogEntry,
     "manifest": Manifest,
     "migrated-manifest": MigratedManifest,
+    "plan": Plan,
     "results": ResultsRecord,
     "run": RunRecord,
     "store": StoreRecord,

@@ -67,6 +67,11 @@ def seeds(*values: int) -> Lie:
     return policy(f"claim.seeds = {values}\nhr10/claim.seeds = {values}", seeds=list(values))
 
 
+def hold_another_run(forgery: Forgery) -> None:
+    (forgery.root / "references" / "7").mkdir(parents=True)
+    (forgery.root / "references" / "7" / "metrics.json").write_text("{}")
+
+
 def claim_another_number(forgery: Forgery) -> None:
     forgery.claims[0]["value"] = 0.3840198939238812
 
@@ -405,6 +410,7 @@ CONTRADICTIONS: dict[str, tuple[Lie, set[str]]] = {
     "so is the recipe's": (train_by_another_recipe, {"checkpoints"}),
     "a gin file is never read": (add_an_unused_gin_file, {"gin chain"}),
     "the title is not the chain's": (set_value(lambda f: f.run["bundle"], "title", "State of the art"), {"gin chain"}),
+    "it holds a run that no claim names": (hold_another_run, {"references"}),
     "it goes by a published id": (go_by_another_id("iter8-exp4-SOTA"), {"catalog"}),
     "in lower case": (go_by_another_id("iter8-exp4-sota"), {"catalog"}),
     "by that of a row of the paper": (go_by_another_id("paper-hstu-ml-1m"), {"catalog"}),

@@ -21,7 +21,7 @@ EXAMPLES = (
     "hstu-preserve train paper-hstu-ml-1m --output run",
     "hstu-preserve train recipe.gin --data stores/ml-1m --output run",
     "hstu-preserve train recipe.gin --output run --resume",
-    "hstu-preserve train recipe.gin --set 'train_fn.learning_rate = 0.01' --output run",
+    "hstu-preserve train recipe.gin --set 'train_fn.num_epochs = 5' --output run",
     "hstu-preserve train recipe.gin --seeds 5 --output study",
     "hstu-preserve train --plan retrained/plan.json --seed 3 --output retrained/seed-3",
 )

@@ -88,10 +88,7 @@ def explain(record: Comparison) -> Iterator[str]:
             "over seeds: would other seeds differ? over users: would other users, with the very models trained here? "
             f"p: two-sided t test of no difference, Holm's correction for {count(len(others), 'recipe')}."
         )
-        yield (
-            "detectable: the difference over seeds that so many runs find 4 times in 5, at 5 % and by the spread of "
-            "all recipes."
-        )
+        yield "detectable: the difference over seeds that so many runs find 4 times in 5, by the shared spread."
     if any(one.over_seeds is not None and one.over_seeds.num_pairs is None for one in record.recipes):
         yield "*: other seeds than the baseline's, compared as two groups."
     yield "took: steps and evaluations at their median times, without pauses."

@@ -14,7 +14,7 @@ from hstu_preserve.evaluation.ranks import read_ranks
 from hstu_preserve.event_files.reader import iterate_scalars
 from hstu_preserve.library.sources import Form, Source, is_unfinished_run, look_at, obtain
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
-from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.files import read_bytes, refuse_unreadable
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.claim import Direction
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
@@ -35,14 +35,15 @@ def find_runs(target: str, *, voice: Voice = SILENT) -> list[Source]:
     Raises:
         UsageError: It is a recipe, a folder without a run, or a legacy archive.
         ContentError: A published bundle does not have the digests that it must have.
-        UnavailableError: It cannot be fetched.
+        UnavailableError: It cannot be fetched, or the folder not be read.
     """
     path = Path(target)
-    if not path.is_dir() or is_run(path):
+    if not os.path.isdir(path) or is_run(path):  # noqa: PTH112  Path.is_dir raises for a name that is too long
         source = obtain(target, voice=voice)
         require_run(source)
         return [source]
-    found = [child for child in sorted(path.iterdir()) if is_run(child) or is_archive(child)]
+    with refuse_unreadable(path):
+        found = [child for child in sorted(path.iterdir()) if is_run(child) or is_archive(child)]
     if not found:
         raise UsageError(f"{target}: neither a run nor a folder that holds runs")
     if len(found) > MAX_RUNS:

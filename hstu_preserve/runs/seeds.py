@@ -8,7 +8,7 @@ from hstu_preserve.bundle.layout import RUN_RECORD
 from hstu_preserve.compute.processes import find_processes
 from hstu_preserve.errors import DivergedError, UsageError
 from hstu_preserve.gin_recipes.differences import list_differences, list_policies, list_settings
-from hstu_preserve.primitives.files import read_bytes
+from hstu_preserve.primitives.files import read_bytes, refuse_unwritable
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.manifest import RunRecord
@@ -80,7 +80,8 @@ def train_runs(runs: Sequence[SeedRun], *, output: Path, durability: Durability,
         UnavailableError: No torch, no such device, or the folder cannot be written.
         KeyboardInterrupt, SystemExit: Somebody asked the training to stop; the same call goes on.
     """
-    require_study(output)
+    with refuse_unwritable(output):  # a name that is too long, say
+        require_study(output)
     for run in runs:
         require_same(run)
     trained = []

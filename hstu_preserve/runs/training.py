@@ -12,6 +12,7 @@ from hstu_preserve.compute.machine import choose_device
 from hstu_preserve.compute.processes import find_processes
 from hstu_preserve.compute.world import join_world
 from hstu_preserve.errors import LostProcessError
+from hstu_preserve.primitives.files import refuse_unwritable
 from hstu_preserve.primitives.leaving import leave
 from hstu_preserve.primitives.temporaries import remove_abandoned_below
 from hstu_preserve.primitives.voice import SILENT, Voice
@@ -69,9 +70,11 @@ def train_chain(
     """
     require_includable(plan.resolution, store=plan.store)
     require_claimable(plan.resolution, store=plan.store)
-    if not durability.resume:
-        require_unused(output)
-    if not output.exists():
+    with refuse_unwritable(output):  # a name that is too long, say
+        if not durability.resume:
+            require_unused(output)
+        is_new = not output.exists()
+    if is_new:
         require_writable(output, option="--output")
     processes = find_processes()
     device = choose_device(plan.device)

@@ -79,6 +79,8 @@ def test_the_shell_completes_ids_recipes_rungs_and_datasets() -> None:
         ("hstu-preserve train paper-sasrec-ml-1", "paper-sasrec-ml-1m"),
         ("hstu-preserve data prepare ml-32", "ml-32m"),
         ("hstu-preserve export sample --format mod", "model-card"),
+        ("hstu-preserve compare studies --metric ndcg@2", "ndcg@200"),
+        ("hstu-preserve diff paper-sasrec-ml-1", "paper-sasrec-ml-1m"),
     ],
 )
 def test_a_shell_that_asks_gets_the_completion(

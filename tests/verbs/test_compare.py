@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import ContentError, UsageError
 from hstu_preserve.evaluation.metrics import gain
-from hstu_preserve.evaluation.ranks import read_ranks
+from hstu_preserve.evaluation.ranks import read_ranks, write_ranks
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.studies.results import ComparedRecipe, Comparison
 from hstu_preserve.verbs.compare import compare
@@ -224,13 +225,42 @@ def change_ranks(run: Path) -> None:
     (run / RANKS).write_bytes(content)
 
 
+def seal_again(run: Path) -> None:
+    """Make every digest of the manifest fit."""
+    manifest = read_tree_manifest(run).manifest
+    seal(run, manifest=manifest.model_copy(update={"contents": record_files(run)}))
+
+
 def tell_another_value(run: Path) -> None:
-    """Change the metric, and make every digest fit."""
     results = json.loads((run / METRICS).read_bytes())
     results["final"]["metrics"]["ndcg@10"] += 0.01
-    manifest = read_tree_manifest(run).manifest
     (run / METRICS).write_text(json.dumps(results))
-    seal(run, manifest=manifest.model_copy(update={"contents": record_files(run)}))
+    seal_again(run)
+
+
+def tell_another_fingerprint(run: Path) -> None:
+    results = json.loads((run / METRICS).read_bytes())
+    results["final"]["data_fingerprint"] = "0" * 64
+    (run / METRICS).write_text(json.dumps(results))
+    seal_again(run)
+
+
+def swap_users(run: Path) -> None:
+    """Give each user another one's rank: the mean stays."""
+    ranks = read_ranks(run / RANKS, source=RANKS)
+    write_ranks(run / RANKS, replace(ranks, ranks_topk=np.roll(ranks.ranks_topk, 1)))
+    seal_again(run)
+
+
+def rank_other_targets(run: Path) -> None:
+    """Let ranks and metrics agree with each other, of other targets than the other runs have."""
+    ranks = read_ranks(run / RANKS, source=RANKS)
+    others = replace(ranks, target_ids=ranks.target_ids + 1)
+    write_ranks(run / RANKS, others)
+    results = json.loads((run / METRICS).read_bytes())
+    results["final"]["ranks_sha256"] = others.digest()
+    (run / METRICS).write_text(json.dumps(results))
+    seal_again(run)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +269,9 @@ def tell_another_value(run: Path) -> None:
         (break_off, UsageError, r"seed-43: not finished; the command that began it goes on"),
         (change_ranks, ContentError, r"results/ranks.npz"),
         (tell_another_value, ContentError, r"gives another ndcg@10 than results/metrics.json records"),
+        (tell_another_fingerprint, ContentError, r"is of other data, protocol, filter or part than run.json fixed"),
+        (swap_users, ContentError, r"not the ranks that results/metrics.json names"),
+        (rank_other_targets, ContentError, r"they ranked other users or targets"),
     ],
 )
 def test_a_run_that_cannot_be_trusted_is_refused(
@@ -248,6 +281,18 @@ def test_a_run_that_cannot_be_trusted_is_refused(
     change(tmp_path / "slow" / "seed-43")
     with pytest.raises(kind, match=message):
         compare(studies / "base", tmp_path / "slow")
+
+
+def test_a_run_whose_times_cannot_be_read_has_no_cost(studies: Path, tmp_path: Path) -> None:
+    shutil.copytree(studies / "slow", tmp_path / "slow")
+    for seed in SEEDS:
+        run = tmp_path / "slow" / f"seed-{seed}"
+        (events,) = (run / "tb").rglob("events.out.tfevents.*")
+        events.write_bytes(events.read_bytes()[:-5])
+        seal_again(run)
+    (recipe,) = compare(tmp_path / "slow").recipes
+    assert (recipe.seconds, recipe.steps_per_second) == (None, None)
+    assert recipe.mean == pytest.approx(np.mean(read_values(studies / "slow")))
 
 
 def train_another(studies: Path, output: Path, *settings: str, store: Path | None = None) -> Path:

@@ -111,6 +111,13 @@ def test_a_folder_of_something_else_is_refused(folder: Path, study: Path, tmp_pa
     assert main(command(folder, tmp_path / "notes.txt")) == 2
 
 
+@pytest.mark.parametrize("more", [[], ["--seeds", "2"], ["--resume"]])
+def test_a_name_that_is_too_long_is_said_to_be(more: list[str], folder: Path, tmp_path: Path, capsys: Capture) -> None:
+    words = command(folder, tmp_path / ("a" * 300))[:-2]
+    assert main([*words, *more]) == 4
+    assert "File name too long" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", ["0", "100", "-1", "x"])
 def test_a_senseless_number_of_seeds_is_refused(number: str, folder: Path, tmp_path: Path) -> None:
     words = command(folder, tmp_path / "study")

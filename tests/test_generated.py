@@ -58,6 +58,9 @@ def test_the_defaults_of_claims_and_bundles_are_what_an_empty_chain_resolves_to(
         "margin": policy.margin,
         "margin_derivation": policy.margin_derivation,
         "loss_tolerance": policy.loss_tolerance,
+        "spread": policy.spread,
+        "spread_degrees": policy.spread_degrees,
+        "spread_derivation": policy.spread_derivation,
     }
     assert CLAIM_DEFAULTS.keys() - said.keys() == {"seeds"}
     assert policy.name == policy.metric

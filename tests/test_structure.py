@@ -39,7 +39,7 @@ def test_no_chain_of_imports_is_too_long() -> None:
 
 
 def test_no_room_is_too_large() -> None:
-    for room in (path for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()):
+    for room in (file.parent for file in PACKAGE.glob("*/**/__init__.py")):  # one within another counts by itself
         num_lines = sum(len(file.read_text(encoding="utf-8").splitlines()) for file in room.glob("*.py"))
         assert num_lines <= LARGEST_ROOM_LINES, room.name
 

@@ -17,10 +17,10 @@ from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.downloads import DownloadReport
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.failure import Failure
+from hstu_preserve.records.legacy.shown import ShownLegacy
 from hstu_preserve.records.manifest import Manifest, MigratedManifest, RunRecord
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.retraining.plan import Plan
-from hstu_preserve.records.shown_legacy import ShownLegacy
 from hstu_preserve.records.signature import KeyResult, SigningResult
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verification import VerificationReport

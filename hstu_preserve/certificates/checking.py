@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.signer import path_beside
 from hstu_preserve.bundle.tree import read_at_most
 from hstu_preserve.certificates.envelopes import MAX_BYTES, STATEMENT_PAYLOAD_TYPE, Line, decode_base64, read_lines
 from hstu_preserve.certificates.statements import read_predicate, read_statement
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.wording import list_some, printable
 from hstu_preserve.records.certificate import Attestation, CertificateCheck, SignatureOutcome
+from hstu_preserve.signing.signer import path_beside
 
 if TYPE_CHECKING:
-    from hstu_preserve.bundle.signer import TrustedKey
+    from hstu_preserve.signing.signer import TrustedKey
 
 CERTIFICATE_SUFFIX = ".intoto.jsonl"
 """Added to a bundle's name, it names the file of what is attested of the bundle (in-toto's convention)."""
@@ -100,7 +100,7 @@ def judge_signature(line: Line, *, trusted: "TrustedKey | None") -> SignatureOut
     if trusted is None:
         return SignatureOutcome.UNCHECKED
     # Here and not above: only who names a key has to load `cryptography`.
-    from hstu_preserve.bundle import signature
+    from hstu_preserve.signing import signature
 
     for one in line.signatures:
         made = decode_base64(one.sig)
@@ -132,7 +132,7 @@ def find_problem(
 
 def describe_other_key(attestations: Sequence[Attestation], *, trusted: "TrustedKey | None") -> str:
     """Say that no line is signed by the trusted key."""
-    from hstu_preserve.bundle import signature
+    from hstu_preserve.signing import signature
 
     assert trusted is not None  # without a key, no line is another key's
     keyids = sorted({keyid or "a key without a name" for one in attestations for keyid in one.keyids})

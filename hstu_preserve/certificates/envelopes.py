@@ -15,7 +15,7 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.strict_json import strict_loads
 
 if TYPE_CHECKING:
-    from hstu_preserve.bundle.signer import SigningKey
+    from hstu_preserve.signing.signer import SigningKey
 
 STATEMENT_PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_LINE_BYTES = 2**20
@@ -68,7 +68,7 @@ class Line(LenientRecord):
 
 def sign_statement(statement: bytes, *, key: "SigningKey") -> bytes:
     """Return the line that holds a statement and the key's signature, with its end."""
-    from hstu_preserve.bundle.signature import make_signature
+    from hstu_preserve.signing.signature import make_signature
 
     signature = make_signature(statement, payload_type=STATEMENT_PAYLOAD_TYPE, private_key=key)
     line = Line(

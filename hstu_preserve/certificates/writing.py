@@ -20,7 +20,7 @@ from hstu_preserve.records.manifest import AnyManifest, CodeReference
 from hstu_preserve.records.results import Reproduction
 
 if TYPE_CHECKING:
-    from hstu_preserve.bundle.signer import SigningKey
+    from hstu_preserve.signing.signer import SigningKey
 
 STATEMENTS = 2
 """That one reproduction adds."""

@@ -80,8 +80,9 @@ def command(
 
     'pack' makes a bundle of a finished run. With --seeds, a folder of runs that 'compare' takes.
     """
+    from hstu_preserve.retraining.asked import choose_planned
     from hstu_preserve.runs.durability import Durability
-    from hstu_preserve.verbs.train import choose_planned, train, train_seed_of_plan, train_seeds
+    from hstu_preserve.verbs.train import train, train_seed_of_plan, train_seeds
 
     others = {"--set": settings, "--seeds": seeds, "--gin-root": gin_root}
     planned = choose_planned(gin, plan=plan, seed=seed, others=[name for name, value in others.items() if value])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.text import NotUtf8Error, decode_utf8, find_other_encoding
-from hstu_preserve.records.legacy import ListedFile
+from hstu_preserve.records.legacy.outcomes import ListedFile
 
 # Time and memory grow with the size. Measured at 16 MiB on a busy machine, 300,000 `md5sum` lines took 21 s and
 # 730 MiB, JSON 24 s and 820 MiB. A quarter of that is bearable for a stranger's list, with room for 75,000 files.

@@ -12,7 +12,7 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.strict_json import strict_loads
-from hstu_preserve.records.legacy import ListedFile
+from hstu_preserve.records.legacy.outcomes import ListedFile
 
 PATH_KEYS = ("path", "file", "filename", "file_path", "name", "relpath", "relative_path")
 MD5_KEYS = ("md5", "md5sum", "md5_hash", "md5_hex")

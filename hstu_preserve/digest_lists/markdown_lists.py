@@ -11,7 +11,7 @@ from hstu_preserve.digest_lists.checksum_lines import read_checksum_line
 from hstu_preserve.digest_lists.digest_list import DigestList, merge
 from hstu_preserve.digest_lists.markdown_names import looks_like_file, read_cell, read_item, split_row
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
-from hstu_preserve.records.legacy import ListedFile
+from hstu_preserve.records.legacy.outcomes import ListedFile
 
 # Longer lines are of no list that a person reads, and every pattern's time is bounded by the line.
 MAX_LINE_CHARACTERS = 2000

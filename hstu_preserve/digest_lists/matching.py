@@ -12,7 +12,7 @@ from hstu_preserve.digest_lists.digest_list import DigestList
 from hstu_preserve.digest_lists.parsing import parse_list
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.archive_names import strip_suffix
-from hstu_preserve.records.legacy import ListedFile
+from hstu_preserve.records.legacy.outcomes import ListedFile
 
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be", "cp1252", "iso8859-15", "cp437", "cp850")
 """Of Unix, of PowerShell, and of Windows in western languages: its programs' and its console's."""

@@ -19,7 +19,7 @@ from hstu_preserve.legacy.walker import LegacyWalker
 from hstu_preserve.primitives.paths import is_companion
 from hstu_preserve.primitives.wording import count, list_some, printable
 from hstu_preserve.records.contents import Finding, FindingClass
-from hstu_preserve.records.legacy import LegacyOutcome, ListedFile
+from hstu_preserve.records.legacy.outcomes import LegacyOutcome, ListedFile
 from hstu_preserve.records.signature import NOBODY_SIGNED
 
 MAX_PLACES = 5

@@ -18,7 +18,7 @@ from hstu_preserve.gin_recipes.reader import (
 )
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.syntax import Binding, BindingKey, Location, shorten, show
-from hstu_preserve.records.shown_legacy import ShownBinding, ShownChain
+from hstu_preserve.records.legacy.shown import ShownBinding, ShownChain
 
 MAX_VALUE_CHARACTERS = 200
 

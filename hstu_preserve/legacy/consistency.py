@@ -18,9 +18,9 @@ from hstu_preserve.legacy.walker import LegacyMember
 from hstu_preserve.primitives.archive_names import strip_suffix
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.wording import count
+from hstu_preserve.records.legacy.migration import Basis, Provenance, Statement
+from hstu_preserve.records.legacy.shown import ShownBinding, ShownChain
 from hstu_preserve.records.manifest import MigratedManifest
-from hstu_preserve.records.migration import Basis, Provenance, Statement
-from hstu_preserve.records.shown_legacy import ShownBinding, ShownChain
 from hstu_preserve.records.verification import DeepCheck
 
 

@@ -19,8 +19,8 @@ from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.paths import GIN_SUFFIX, is_companion
 from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.primitives.wording import printable
+from hstu_preserve.records.legacy.shown import ShownChain, ShownCheckpoint, ShownCurve
 from hstu_preserve.records.manifest import MANIFEST_NAME
-from hstu_preserve.records.shown_legacy import ShownChain, ShownCheckpoint, ShownCurve
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

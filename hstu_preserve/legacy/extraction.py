@@ -9,8 +9,8 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.walker import open_legacy, show_reading
 from hstu_preserve.primitives.temporary_folders import scratch_folder
 from hstu_preserve.primitives.voice import Voice
-from hstu_preserve.records.legacy import LegacyFile
-from hstu_preserve.records.legacy_verification import LegacyVerification
+from hstu_preserve.records.legacy.outcomes import LegacyFile
+from hstu_preserve.records.legacy.verification import LegacyVerification
 
 
 def extract(

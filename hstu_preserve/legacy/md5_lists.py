@@ -10,7 +10,7 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import read_small
-from hstu_preserve.records.legacy import ListedFile
+from hstu_preserve.records.legacy.outcomes import ListedFile
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,10 +27,10 @@ from hstu_preserve.primitives.temporaries import list_leftovers, remove_abandone
 from hstu_preserve.primitives.temporary_folders import temporary_folder
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Contents, FileRecord
-from hstu_preserve.records.legacy import LegacyFile
-from hstu_preserve.records.legacy_verification import LegacyVerification
+from hstu_preserve.records.legacy.migration import LegacySource, OriginalFile
+from hstu_preserve.records.legacy.outcomes import LegacyFile
+from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.manifest import SCHEMA_VERSION, MigratedManifest
-from hstu_preserve.records.migration import LegacySource, OriginalFile
 
 KEPT_FOLDERS = (CONFIG_FOLDER, CHECKPOINT_FOLDER, EVENTS_FOLDER)
 """The published archive's own folders, which a bundle has too; all else goes below `legacy/`."""

@@ -11,7 +11,7 @@ from hstu_preserve.legacy.contents import MAX_TEXT_BYTES, choose_manifest
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding, FindingClass
-from hstu_preserve.records.legacy import LegacyFile, ListedFile
+from hstu_preserve.records.legacy.outcomes import LegacyFile, ListedFile
 from hstu_preserve.records.manifest import MANIFEST_NAME
 
 NATIVE_KEYS = ({"schema_version", "run", "contents"}, {"schema_version", "kind", "contents"})

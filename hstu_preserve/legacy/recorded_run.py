@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.legacy.metric_spellings import split_test_tag
 from hstu_preserve.primitives.metric_names import EPOCH_TAG, FULL_EPOCH_TAG
-from hstu_preserve.records.shown_legacy import ShownChain, ShownCheckpoint
+from hstu_preserve.records.legacy.shown import ShownChain, ShownCheckpoint
 from hstu_preserve.verdict.recorded import EvaluationCurve, RecordedPoint, RecordedRun
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from hstu_preserve.legacy.contents import read_contents
 from hstu_preserve.legacy.walker import open_legacy
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.records.contents import describe_findings
-from hstu_preserve.records.shown_legacy import ShownLegacy
+from hstu_preserve.records.legacy.shown import ShownLegacy
 
 
 def show_legacy(path: Path | ByteSource, *, target: str) -> ShownLegacy:

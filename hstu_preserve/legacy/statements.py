@@ -8,9 +8,9 @@ from hstu_preserve.legacy.metric_spellings import names_metric, spell, split_tes
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.numbers import LARGEST_FLOAT
-from hstu_preserve.records.migration import PROVENANCE_OF, Basis, Provenance, Scalar, Statement, Subject
+from hstu_preserve.records.legacy.migration import PROVENANCE_OF, Basis, Provenance, Scalar, Statement, Subject
+from hstu_preserve.records.legacy.shown import ShownChain
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.shown_legacy import ShownChain
 
 MAX_STATEMENTS = 10_000
 

@@ -13,7 +13,7 @@ from hstu_preserve.legacy.walker import open_legacy, show_reading
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.catalog import CatalogEntry
-from hstu_preserve.records.legacy_verification import LegacyVerification
+from hstu_preserve.records.legacy.verification import LegacyVerification
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from hstu_preserve.primitives.paths import COMPANION_PREFIX, fold, require_insid
 from hstu_preserve.primitives.voice import ByteProgress, Voice
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding, FindingClass
-from hstu_preserve.records.legacy import LegacyFile
+from hstu_preserve.records.legacy.outcomes import LegacyFile
 
 MAX_FINDINGS = 1000
 MAX_TAPE_PADDING = 3072 * BLOCK_BYTES

@@ -3,21 +3,21 @@
 import sys
 from typing import TYPE_CHECKING
 
-from hstu_preserve.bundle.signer import check_signer
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.errors import UsageError
 from hstu_preserve.library.sources import Form, Source
 from hstu_preserve.library.standard_input import STANDARD_INPUT
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.contents import Finding, FindingClass
-from hstu_preserve.records.legacy import LegacyOutcome
-from hstu_preserve.records.legacy_verification import LegacyVerification
+from hstu_preserve.records.legacy.outcomes import LegacyOutcome
+from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.verification import Verification
+from hstu_preserve.signing.signer import check_signer
 
 STREAM = Source(text=STANDARD_INPUT, form=Form.STREAM)
 
 if TYPE_CHECKING:
-    from hstu_preserve.bundle.signer import TrustedKey
+    from hstu_preserve.signing.signer import TrustedKey
 
 
 def verify_source(source: Source, *, trusted: "TrustedKey | None", voice: Voice = SILENT) -> Verification:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.bundle.signer import signature_path
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.library.sources import Source, find_here
 from hstu_preserve.primitives.digests import sha256_of_bytes
@@ -14,6 +13,7 @@ from hstu_preserve.publication.model_cards import describe_here, verify_whole
 from hstu_preserve.publication.redistribution import require_redistributable
 from hstu_preserve.records.signature import SIGNATURE_SUFFIX, Envelope
 from hstu_preserve.report.model_card import DescribedBundle
+from hstu_preserve.signing.signer import signature_path
 
 
 @dataclass(frozen=True, kw_only=True)

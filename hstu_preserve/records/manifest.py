@@ -16,10 +16,10 @@ from hstu_preserve.primitives.validation import require_modest_items
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.contents import Contents
 from hstu_preserve.records.environment import EnvironmentRecord
-from hstu_preserve.records.migration import LegacySource, OriginalFile, Statement, Subject
+from hstu_preserve.records.legacy.migration import LegacySource, OriginalFile, Statement, Subject
+from hstu_preserve.records.legacy.shown import ShownChain
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import DraftSchemaVersion, Record
-from hstu_preserve.records.shown_legacy import ShownChain
 
 SCHEMA_VERSION = 0
 MANIFEST_NAME = "MANIFEST.json"

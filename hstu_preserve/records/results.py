@@ -10,12 +10,12 @@ from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
+from hstu_preserve.records.legacy.migration import LegacySource, Statement
+from hstu_preserve.records.legacy.shown import ShownBinding, ShownLegacy
 from hstu_preserve.records.manifest import BundleSettings, CodeReference, Manifest, MigratedManifest
-from hstu_preserve.records.migration import LegacySource, Statement
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import CheckedRecord, Record
 from hstu_preserve.records.retraining.plan import Plan
-from hstu_preserve.records.shown_legacy import ShownBinding, ShownLegacy
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verdict import Cause, Verdict
 

@@ -9,7 +9,7 @@ from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.certificate import CertificateCheck
 from hstu_preserve.records.contents import Finding
-from hstu_preserve.records.legacy_verification import LegacyVerification
+from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.manifest import AnyManifest
 from hstu_preserve.records.record import CheckedRecord, Record
 from hstu_preserve.records.signature import SignerCheck

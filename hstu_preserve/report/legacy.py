@@ -10,9 +10,9 @@ from rich.text import Text
 
 from hstu_preserve.primitives.paths import is_companion
 from hstu_preserve.primitives.wording import cut_lines, list_some, printable
-from hstu_preserve.records.migration import LegacySource, Provenance, Statement
+from hstu_preserve.records.legacy.migration import LegacySource, Provenance, Statement
+from hstu_preserve.records.legacy.shown import ShownChain, ShownLegacy
 from hstu_preserve.records.results import MigrationResult, ShownMigrated
-from hstu_preserve.records.shown_legacy import ShownChain, ShownLegacy
 from hstu_preserve.report.tables import list_contents, list_fields, new_table
 
 MAX_MANIFEST_LINES = 60

@@ -12,8 +12,8 @@ from hstu_preserve.data.known_datasets import KNOWN_DATASETS
 from hstu_preserve.hub.card_data import CardResult, write_card_data
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, SelectionRule
+from hstu_preserve.records.legacy.migration import Provenance, Statement, Subject
 from hstu_preserve.records.manifest import AnyManifest, DataReference, Manifest, MigratedManifest
-from hstu_preserve.records.migration import Provenance, Statement, Subject
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.store import PREPARED_POLICIES
 from hstu_preserve.report.markdown import escape, quote_lines

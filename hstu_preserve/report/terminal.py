@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from hstu_preserve.records.downloads import DownloadReport
-from hstu_preserve.records.legacy_verification import LegacyVerification
+from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import Diagnosis, ReportResult, ShownEntry
 from hstu_preserve.records.verification import Verification, VerificationReport

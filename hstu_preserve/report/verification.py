@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from hstu_preserve.primitives.wording import count, cut_lines, list_some, printable
 from hstu_preserve.records.certificate import Attestation, CertificateCheck, SignatureOutcome
-from hstu_preserve.records.legacy import LegacyOutcome
-from hstu_preserve.records.legacy_verification import LegacyVerification
+from hstu_preserve.records.legacy.outcomes import LegacyOutcome
+from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 from hstu_preserve.bundle.opening import open_verified
-from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.compute.machine import describe_environment
 from hstu_preserve.library.sources import Source
 from hstu_preserve.library.verification import complete
@@ -18,6 +17,7 @@ from hstu_preserve.reruns.consistency import check_bundle
 from hstu_preserve.reruns.native import NativeRunner
 from hstu_preserve.reruns.opened_bundle import OpenedBundle, open_bundle
 from hstu_preserve.reruns.recorded_data import describe_data
+from hstu_preserve.signing.signer import read_trusted_key
 from hstu_preserve.verdict.integrity import RERUN_RUNGS, explain_contradiction, judge_consistency, judge_integrity
 from hstu_preserve.verdict.judgement import Judgement
 from hstu_preserve.verdict.limits import list_limits

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from hstu_preserve.errors import UsageError
 from hstu_preserve.records.retraining.plan import MAX_RETRAININGS
@@ -43,3 +44,45 @@ class Retraining:
         for option, is_given in (("--margin", self.margin is not None), ("--dry-run", self.is_dry)):
             if is_given and not self.is_asked:
                 raise UsageError(f"{option}: belongs to retrainings with other seeds; add --seeds N or --rerun RUN")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedSeed:
+    """A seed of a plan.
+
+    Attributes:
+        path: The plan.
+        seed: One of its seeds.
+    """
+
+    path: Path
+    seed: int
+
+
+def choose_planned(
+    gin: str | None, *, plan: Path | None, seed: int | None, others: Sequence[str]
+) -> PlannedSeed | None:
+    """Return the seed of a plan that is trained; None if a gin file or id is.
+
+    Args:
+        gin: The gin file or id; None if none is named.
+        plan: The plan's file; None if none is named.
+        seed: Of the plan.
+        others: Options that were given and that change a recipe.
+
+    Raises:
+        UsageError: Neither, both, or a plan without a seed.
+    """
+    if plan is None:
+        if seed is not None:
+            raise UsageError("--seed: names a seed of a plan; add --plan FILE (a recipe's own is train_fn.random_seed)")
+        if gin is None:
+            raise UsageError("nothing to train: name a gin file or an id, or a plan with --plan and --seed")
+        return None
+    if gin is not None:
+        raise UsageError(f"{gin}: --plan has a recipe of its own; leave the gin file out")
+    if others:
+        raise UsageError(f"{others[0]}: changes the recipe, which --plan has fixed; leave it out")
+    if seed is None:
+        raise UsageError("--plan: trains one seed at a time; name it with --seed")
+    return PlannedSeed(path=plan, seed=seed)

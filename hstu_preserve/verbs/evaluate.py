@@ -17,6 +17,9 @@ from hstu_preserve.errors import UsageError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.one_evaluation import count_comparable, evaluators_agree
 from hstu_preserve.evaluation.ranks import encode_ranks
+from hstu_preserve.foreign.evaluation import ready
+from hstu_preserve.foreign.opening import open_foreign
+from hstu_preserve.foreign.stores import find_stores
 from hstu_preserve.gin_recipes.bindings import is_reconstructed
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.scattered import read_scattered_chain
@@ -26,12 +29,9 @@ from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.legacy.shown import ShownChain
 from hstu_preserve.records.results import EvaluationResult
-from hstu_preserve.records.shown_legacy import ShownChain
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint, evaluate_read
-from hstu_preserve.reruns.foreign import ready
-from hstu_preserve.reruns.foreign_opening import open_foreign
-from hstu_preserve.reruns.foreign_stores import find_stores
 from hstu_preserve.reruns.opening import open_run
 from hstu_preserve.training.foreign_checkpoint import read_any_checkpoint
 

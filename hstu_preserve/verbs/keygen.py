@@ -29,7 +29,7 @@ def keygen(output: str | Path, *, passphrase: str | None = None) -> KeyResult:
         UnavailableError: The directory cannot be written.
     """
     output = Path(output)
-    from hstu_preserve.bundle import signature
+    from hstu_preserve.signing import signature
 
     if passphrase == "":
         raise UsageError("the passphrase is empty; leave it out where none is wanted")

@@ -2,51 +2,29 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hstu_preserve.archived.settings import ArchivedSettings, AuthorCode
-from hstu_preserve.bundle.destinations import new_folder, require_writable
-from hstu_preserve.bundle.opening import open_verified
-from hstu_preserve.bundle.signer import read_trusted_key
-from hstu_preserve.compute.machine import describe_environment, find_running_code
+from hstu_preserve.bundle.destinations import new_folder
+from hstu_preserve.compute.machine import find_running_code
 from hstu_preserve.compute.processes import require_alone
-from hstu_preserve.errors import NotRunnableError, UsageError, VerificationError
-from hstu_preserve.legacy.consistency import check_migrated_tree, read_migrated_tree
-from hstu_preserve.legacy.foreign_archive import ForeignArchive, take_legacy, take_migrated
-from hstu_preserve.legacy.reported import judge_reported
-from hstu_preserve.legacy.verification import inspect_legacy
-from hstu_preserve.library.catalog import find_by_file_name
+from hstu_preserve.errors import UsageError
+from hstu_preserve.foreign.judgement import Wish, judge_legacy, judge_migrated
 from hstu_preserve.library.kept_code import find_code
 from hstu_preserve.library.sources import Form, Source, obtain, obtain_signature
 from hstu_preserve.library.standard_input import choose_list
-from hstu_preserve.library.verification import complete
-from hstu_preserve.primitives.byte_sources import ByteSource
-from hstu_preserve.primitives.environment import INSTALL_TORCH, find_torch_problem
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import Reproduction
-from hstu_preserve.records.signature import LEGACY_UNSIGNED
-from hstu_preserve.records.verdict import Rung
+from hstu_preserve.reruns.certification import certify, prepare_certificate, take_key
 from hstu_preserve.retraining.asked import Retraining
 from hstu_preserve.verdict.integrity import (
     RERUN_RUNGS,
-    explain_contradiction,
-    explain_no_training,
-    judge_consistency,
-    judge_integrity,
 )
 from hstu_preserve.verdict.judgement import Judgement
-from hstu_preserve.verdict.limits import FOREIGN_LIMIT
-from hstu_preserve.verdict.rungs import choose_exit_code, judge_legacy_bytes, name_decider, not_run
-
-if TYPE_CHECKING:
-    from hstu_preserve.bundle.signer import SigningKey
-    from hstu_preserve.certificates.writing import Certifier
+from hstu_preserve.verdict.rungs import choose_exit_code, name_decider
 
 DEFAULT_RUNGS = ("evaluation",)
 RECORD_NAME = "reproduction.json"
@@ -128,7 +106,7 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
         place = folder if author_code is None else output
         if place is not None and place.is_dir():
             write_atomically(place / RECORD_NAME, reproduction.spelled_as_text().to_json())
-        certify(reproduction, certifier, output=output, voice=voice)
+        certify(reproduction, certifier, output=output, record_name=RECORD_NAME, voice=voice)
     return reproduction
 
 
@@ -168,72 +146,6 @@ def require_retrainable(source: Source, retraining: Retraining) -> None:
         raise UsageError(f"{source.text}: not a bundle of this program, whose recipe alone is trained with other seeds")
 
 
-def take_key(key: str | Path | None, *, passphrase: str | None) -> "SigningKey | None":
-    """Return the private key, None if none is named; it is read before anything else, since a re-run takes hours.
-
-    Raises:
-        MissingPathError: There is no such file.
-        UsageError: It needs a passphrase, another one, or none; or it is a public key.
-        ContentError: It is no Ed25519 key.
-    """
-    if key is None:
-        return None
-    from hstu_preserve.bundle.signature import read_private_key
-
-    return read_private_key(Path(key), passphrase=passphrase)
-
-
-def prepare_certificate(
-    source: Source, key: "SigningKey | None", *, output: Path | None, folder: Path | None
-) -> "Certifier | None":
-    """Return what signs the outcome, None if no key is named, once it is known that the certificate can be written.
-
-    Args:
-        source: The target.
-        key: Of who reproduces.
-        output: The output directory as the user named it.
-        folder: The folder that becomes it.
-
-    Raises:
-        UsageError: The target has no manifest that could be certified, its folder is no place for the certificate, or
-            something else lies there.
-        UnavailableError: It cannot be written.
-    """
-    if key is None:
-        return None
-    from hstu_preserve.certificates.checking import certificate_path
-    from hstu_preserve.certificates.writing import Certifier, require_appendable
-
-    if source.stored is None:
-        raise UsageError(f"{source.text}: has no manifest that a certificate could be about; leave --key out")
-    path = certificate_path(source.path)
-    if folder is not None:
-        path = folder / path.name
-    elif source.path != Path(source.text):
-        raise UsageError(
-            f"{source.text}: lies among this program's own files; name a folder for its certificate: --output"
-        )
-    else:
-        require_writable(path, option="--output")
-        require_appendable(path, identity=source.stored.identity)
-    return Certifier(key=key, path=path, manifest=source.stored.record, started_at=datetime.now(UTC))
-
-
-def certify(reproduction: Reproduction, certifier: "Certifier | None", *, output: Path | None, voice: Voice) -> None:
-    """Write the certificate, or say that nobody signed what is written.
-
-    Raises:
-        UsageError: Something else came into being under the certificate's name.
-        ContentError: The record is too long to be signed.
-        UnavailableError: It cannot be written.
-    """
-    if certifier is not None:
-        certifier.certify(reproduction, code=find_running_code())
-        voice.say(f"certificate: {(output or certifier.path.parent) / certifier.path.name}")
-    elif output is not None:
-        voice.say(f"{output / RECORD_NAME}: unsigned, so that it proves nothing to others; --key signs a certificate")
-
-
 def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
     """Raise UsageError for a rung that does not exist, or a limit for one that is not climbed."""
     unknown = [rung for rung in rungs if rung not in RERUN_RUNGS]
@@ -245,7 +157,7 @@ def require_known(rungs: Sequence[str], *, max_steps: int | None) -> None:
 
 def judge(
     source: Source,
-    wish: "Wish",
+    wish: Wish,
     *,
     public_key: Path | None,
     max_steps: int | None,
@@ -296,97 +208,3 @@ def settle_code(
         raise UsageError(f"{source.text}: a bundle of this program's own code; leave out --runner archived")
     code = as_path(author_code.code) or find_code(source)
     return author_code.settle(code=code, device=device, output=output)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wish:
-    """What is asked of an archive that others made.
-
-    Attributes:
-        rungs: Names of `RERUN_RUNGS`.
-        data: A store or a folder of stores; None takes the folder that HSTU_PRESERVE_DATA names.
-        device: `auto`, `cpu` or `cuda`.
-        output: The folder for ranks; None keeps nothing.
-        md5_list: The list that vouches for the archive; None takes a `MANIFEST.md` beside it.
-        code: The author's code, to be run instead of this program's; None runs this program's.
-    """
-
-    rungs: Sequence[str]
-    data: Path | None
-    device: str
-    output: Path | None
-    md5_list: Path | ByteSource | None = None
-    code: ArchivedSettings | None = None
-
-
-def judge_legacy(source: Source, wish: Wish, *, public_key: Path | None, voice: Voice) -> Judgement:
-    """Return the verdicts on a legacy archive: on its bytes, its reported numbers, and its weights.
-
-    Raises:
-        VerificationError: A key was given.
-        ContentError: The archive changed after it was verified.
-    """
-    if public_key is not None:
-        raise VerificationError(f"{source.text}: {LEGACY_UNSIGNED}")
-    entry = source.entry or find_by_file_name(source.path.name)
-    inspected = inspect_legacy(source.path, md5_list=wish.md5_list, entry=entry, voice=voice)
-    verification = inspected.verification
-    verdicts = [judge_legacy_bytes(verification), *verification.recorded]
-    if verification.findings:
-        return Judgement(title=source.title, identity=None, verdicts=verdicts)
-    archive = take_legacy(inspected, source.path, target=source.text, entry=entry, voice=voice)
-    found = rerun_foreign(archive, wish, voice=voice)
-    return replace(found, title=source.title, verdicts=[*verdicts, *found.verdicts])
-
-
-def judge_migrated(source: Source, wish: Wish, *, public_key: Path | None, voice: Voice) -> Judgement:
-    """Return the verdicts on a migrated bundle: on its bytes and parts, its reported numbers, and its weights."""
-    trusted = read_trusted_key(public_key)
-    with open_verified(source.path, known=source.stored, voice=voice) as tree:
-        verification = complete(tree.verification, source, trusted=trusted)
-        verdicts = judge_integrity(verification, asks_for_signer=trusted is not None)
-        found = Judgement(title=source.title, identity=verification.identity, verdicts=())
-        if verification.ok:
-            migrated = read_migrated_tree(tree)
-            checks = check_migrated_tree(migrated)
-            verdicts.append(judge_consistency(checks, subject=None))
-            entry = source.entry or find_by_file_name(migrated.manifest.source.name)
-            verdicts += judge_reported(migrated.contents, entry=entry)
-            if all(check.passed for check in checks):
-                archive = take_migrated(migrated, target=source.text, entry=entry)
-                found = rerun_foreign(archive, wish, voice=voice)
-            else:
-                found = replace(found, verdicts=explain_contradiction(rungs=wish.rungs))
-    return replace(found, title=source.title, identity=verification.identity, verdicts=[*verdicts, *found.verdicts])
-
-
-def rerun_foreign(archive: ForeignArchive, wish: Wish, *, voice: Voice) -> Judgement:
-    """Return the verdicts on the rungs that were asked of an archive that others made.
-
-    This program's code can evaluate its weights; its training needs its author's code.
-    """
-    others = explain_no_training(archive.target, rungs=wish.rungs)
-    nothing = Judgement(title=archive.name, identity=None, verdicts=others)
-    if wish.code is None and "evaluation" not in wish.rungs:
-        return nothing
-    if (problem := find_torch_problem()) is not None:
-        missing = not_run(Rung.EVALUATION_NUMERIC, f"{problem}, which evaluation needs; {INSTALL_TORCH}")
-        return replace(nothing, verdicts=[missing, *others])
-    if wish.code is not None:
-        from hstu_preserve.reruns.author_code import rerun_with_code  # needs PyTorch
-
-        verdicts = rerun_with_code(archive, wish.code, rungs=wish.rungs, data=wish.data, voice=voice)
-        return replace(nothing, verdicts=verdicts, limits=(FOREIGN_LIMIT,))
-    from hstu_preserve.reruns.foreign import evaluate_foreign  # needs PyTorch
-
-    try:
-        found = evaluate_foreign(archive, data=wish.data, device=wish.device, output=wish.output, voice=voice)
-    except NotRunnableError as why:
-        return replace(nothing, verdicts=[not_run(Rung.EVALUATION_NUMERIC, str(why)), *others])
-    return replace(
-        nothing,
-        verdicts=[found.verdict, *others],
-        evaluation=found.evaluated.record,
-        environment=describe_environment(found.numerics),
-        limits=(FOREIGN_LIMIT,),
-    )

@@ -18,9 +18,9 @@ from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.paths import GIN_SUFFIX
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.legacy.shown import ShownLegacy
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
-from hstu_preserve.records.shown_legacy import ShownLegacy
 
 
 def show(

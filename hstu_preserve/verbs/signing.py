@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from hstu_preserve.bundle.signer import signature_path
 from hstu_preserve.bundle.verification import read_stored_manifest, verify_bundle
 from hstu_preserve.errors import (
     MissingPathError,
@@ -15,6 +14,7 @@ from hstu_preserve.primitives.files import write_new
 from hstu_preserve.records.signature import (
     SigningResult,
 )
+from hstu_preserve.signing.signer import signature_path
 
 
 def is_protected(key: Path) -> bool:
@@ -23,7 +23,7 @@ def is_protected(key: Path) -> bool:
     Raises:
         MissingPathError: There is no such file.
     """
-    from hstu_preserve.bundle import signature
+    from hstu_preserve.signing import signature
 
     return signature.needs_passphrase(key)
 
@@ -42,8 +42,8 @@ def sign(bundle: str | Path, *, key: str | Path, passphrase: str | None = None) 
         ContentError: The key's file holds no Ed25519 key.
     """
     key = Path(key)
-    from hstu_preserve.bundle import signature
     from hstu_preserve.bundle.opening import require_same
+    from hstu_preserve.signing import signature
 
     path = Path(bundle)
     if not path.exists():

@@ -1,11 +1,10 @@
 """Train the recipe of a gin file or an id, and write a run directory, or a folder of them with a seed each."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from hstu_preserve.data.finding import find_store_for_recipe
-from hstu_preserve.errors import UnknownNameError, UsageError
+from hstu_preserve.errors import UnknownNameError
 from hstu_preserve.gin_recipes.overlay import read_changed_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
@@ -151,48 +150,6 @@ def train_seed_of_plan(
         durability=durability,
         voice=voice,
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedSeed:
-    """A seed of a plan.
-
-    Attributes:
-        path: The plan.
-        seed: One of its seeds.
-    """
-
-    path: Path
-    seed: int
-
-
-def choose_planned(
-    gin: str | None, *, plan: Path | None, seed: int | None, others: Sequence[str]
-) -> PlannedSeed | None:
-    """Return the seed of a plan that is trained; None if a gin file or id is.
-
-    Args:
-        gin: The gin file or id; None if none is named.
-        plan: The plan's file; None if none is named.
-        seed: Of the plan.
-        others: Options that were given and that change a recipe.
-
-    Raises:
-        UsageError: Neither, both, or a plan without a seed.
-    """
-    if plan is None:
-        if seed is not None:
-            raise UsageError("--seed: names a seed of a plan; add --plan FILE (a recipe's own is train_fn.random_seed)")
-        if gin is None:
-            raise UsageError("nothing to train: name a gin file or an id, or a plan with --plan and --seed")
-        return None
-    if gin is not None:
-        raise UsageError(f"{gin}: --plan has a recipe of its own; leave the gin file out")
-    if others:
-        raise UsageError(f"{others[0]}: changes the recipe, which --plan has fixed; leave it out")
-    if seed is None:
-        raise UsageError("--plan: trains one seed at a time; name it with --seed")
-    return PlannedSeed(path=plan, seed=seed)
 
 
 def find_gin(gin: str | Path) -> Path:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.opening import open_verified
-from hstu_preserve.bundle.signer import read_trusted_key
 from hstu_preserve.certificates.checking import CERTIFICATE_SUFFIX, certificate_path, check_certificate, vouches
 from hstu_preserve.errors import PreserveError, UsageError, VerificationError
 from hstu_preserve.library.addresses import hide_secrets, is_address
@@ -21,12 +20,13 @@ from hstu_preserve.library.verification import (
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.certificate import CertificateCheck
-from hstu_preserve.records.legacy_verification import LegacyVerification
+from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.signature import LEGACY_UNSIGNED, SignerOutcome
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
+from hstu_preserve.signing.signer import read_trusted_key
 
 if TYPE_CHECKING:
-    from hstu_preserve.bundle.signer import TrustedKey
+    from hstu_preserve.signing.signer import TrustedKey
 
 
 @dataclass(frozen=True, kw_only=True)

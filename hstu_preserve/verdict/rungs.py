@@ -6,8 +6,8 @@ from hstu_preserve.errors import ContentError, InconclusiveError, NotReproducedE
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.contents import Finding
 from hstu_preserve.records.evaluation import EvaluationRecord
-from hstu_preserve.records.legacy import LegacyOutcome
-from hstu_preserve.records.legacy_verification import LegacyVerification
+from hstu_preserve.records.legacy.outcomes import LegacyOutcome
+from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.signature import UNSIGNED, SignerCheck, SignerOutcome
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.bits import judge_bits

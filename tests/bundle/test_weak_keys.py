@@ -6,15 +6,15 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from hstu_preserve.bundle.signature import (
+from hstu_preserve.cli.main import main
+from hstu_preserve.errors import ContentError
+from hstu_preserve.signing.signature import (
     FIELD_PRIME,
     SMALL_ORDER_Y,
     encode_public_key,
     generate_key,
     read_public_key,
 )
-from hstu_preserve.cli.main import main
-from hstu_preserve.errors import ContentError
 from hstu_preserve.verbs.unpack import unpack
 
 D = -121665 * pow(121666, -1, FIELD_PRIME) % FIELD_PRIME

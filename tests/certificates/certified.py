@@ -3,13 +3,13 @@
 from datetime import datetime
 from pathlib import Path
 
-from hstu_preserve.bundle.signature import read_private_key
 from hstu_preserve.certificates.checking import certificate_path
 from hstu_preserve.certificates.writing import Certifier
 from hstu_preserve.compute.machine import find_running_code
 from hstu_preserve.library.sources import find_here
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
+from hstu_preserve.signing.signature import read_private_key
 
 STARTED = "2026-11-27T10:00:00Z"
 

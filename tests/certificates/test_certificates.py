@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from hstu_preserve.bundle.signature import read_private_key, read_public_key
 from hstu_preserve.certificates.checking import certificate_path, check_certificate
 from hstu_preserve.certificates.envelopes import MAX_BYTES, MAX_LINE_BYTES, MAX_LINES, sign_statement
 from hstu_preserve.certificates.statements import RESULTS_TYPE, choose_result, make_statement, sort_tests
@@ -23,6 +22,7 @@ from hstu_preserve.errors import UsageError
 from hstu_preserve.library.sources import find_here
 from hstu_preserve.records.certificate import SignatureOutcome
 from hstu_preserve.records.verdict import Outcome, Rung
+from hstu_preserve.signing.signature import read_private_key, read_public_key
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.reproduce import reproduce
 from hstu_preserve.verbs.signing import sign

@@ -20,9 +20,9 @@ from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.legacy.walker import LegacyMember, open_legacy
 from hstu_preserve.library.sources import find_here
+from hstu_preserve.records.legacy.migration import Subject
+from hstu_preserve.records.legacy.shown import ShownLegacy
 from hstu_preserve.records.manifest import MigratedManifest
-from hstu_preserve.records.migration import Subject
-from hstu_preserve.records.shown_legacy import ShownLegacy
 from tests.corpus.legacy.generators import CHECKPOINT, EVENTS, Case, build, make_events, read_cases
 
 CASES = {case.id: case for case in read_cases()}

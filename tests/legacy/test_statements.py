@@ -16,7 +16,7 @@ from hstu_preserve.legacy.statements import (
 )
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.strict_json import MAX_INTEGER
-from hstu_preserve.records.migration import Basis, Provenance, Statement, Subject
+from hstu_preserve.records.legacy.migration import Basis, Provenance, Statement, Subject
 
 KEYS = st.sampled_from([*SUBJECT_OF_KEY, "NDCG@10", "hr_50", "mrr", "a/b", "~1", "~0", ""]) | st.text(max_size=5)
 PLAIN = (

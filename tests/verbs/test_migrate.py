@@ -24,9 +24,9 @@ from hstu_preserve.errors import ContentError, PreserveError
 from hstu_preserve.legacy.consistency import CHECKS, check_migrated_tree, read_migrated_tree
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.voice import STEP_BYTES, Progress, Voice
-from hstu_preserve.records.legacy import LegacyOutcome
+from hstu_preserve.records.legacy.migration import Basis, Provenance, Statement, Subject
+from hstu_preserve.records.legacy.outcomes import LegacyOutcome
 from hstu_preserve.records.manifest import MigratedManifest
-from hstu_preserve.records.migration import Basis, Provenance, Statement, Subject
 from hstu_preserve.records.results import MigrationResult, ShownMigrated
 from hstu_preserve.records.verification import DeepCheck
 from hstu_preserve.verbs.diff import diff

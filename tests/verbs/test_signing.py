@@ -12,8 +12,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
-from hstu_preserve.bundle.signature import encode_for_signing, read_public_key
-from hstu_preserve.bundle.signer import read_trusted_key, signature_path
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import ContentError, UsageError, VerificationError
@@ -21,6 +19,8 @@ from hstu_preserve.library.sources import find_here
 from hstu_preserve.library.verification import verify_source
 from hstu_preserve.primitives.digests import sha256_of_file
 from hstu_preserve.records.signature import SignerCheck, SignerOutcome
+from hstu_preserve.signing.signature import encode_for_signing, read_public_key
+from hstu_preserve.signing.signer import read_trusted_key, signature_path
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.signing import sign
 from hstu_preserve.verbs.unpack import unpack

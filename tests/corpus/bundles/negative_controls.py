@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from hstu_preserve.bundle.compression import GzipReader, GzipWriter
-from hstu_preserve.bundle.signer import signature_path
 from hstu_preserve.records.signature import Envelope
+from hstu_preserve.signing.signer import signature_path
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.pack import pack
 from hstu_preserve.verbs.signing import sign

@@ -14,8 +14,8 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.recognition import is_legacy
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.legacy.walker import LegacyLimits, open_legacy
-from hstu_preserve.records.legacy import LegacyOutcome
-from hstu_preserve.records.legacy_verification import LegacyVerification
+from hstu_preserve.records.legacy.outcomes import LegacyOutcome
+from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.report.terminal import render
 from tests.bundle.archives import snapshot
 from tests.corpus.legacy.generators import (

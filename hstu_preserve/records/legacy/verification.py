@@ -3,7 +3,7 @@
 from hstu_preserve.errors import NotReproducedError, worst_exit_code
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.records.contents import Finding
-from hstu_preserve.records.legacy import LegacyFile, LegacyOutcome, ListedFile, Md5
+from hstu_preserve.records.legacy.outcomes import LegacyFile, LegacyOutcome, ListedFile, Md5
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.verdict import Outcome, Verdict
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.paths import BundlePath
-from hstu_preserve.records.legacy import LegacyOutcome, ListedFile, Md5
+from hstu_preserve.records.legacy.outcomes import LegacyOutcome, ListedFile, Md5
 from hstu_preserve.records.record import Record
 
 Scalar = bool | int | float | str

@@ -16,6 +16,7 @@ from hstu_preserve.errors import CheckpointError, NotRunnableError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.ranks import write_ranks
 from hstu_preserve.evaluation.spread import measure_spread
+from hstu_preserve.foreign.stores import find_stores
 from hstu_preserve.gin_recipes.bindings import is_reconstructed
 from hstu_preserve.legacy.foreign_archive import ForeignArchive
 from hstu_preserve.model.recommender import sketch
@@ -23,12 +24,11 @@ from hstu_preserve.model.upstream_weights import count_item_rows, find_fitting, 
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import list_some, printable
 from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.legacy.shown import ShownChain, ShownCheckpoint
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.shown_legacy import ShownChain, ShownCheckpoint
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_read
-from hstu_preserve.reruns.foreign_stores import find_stores
 from hstu_preserve.training.checkpoint import Checkpoint
 from hstu_preserve.training.foreign_checkpoint import AnyCheckpoint, read_any_checkpoint
 from hstu_preserve.verdict.foreign import ForeignEvidence, Found, judge_foreign, measure

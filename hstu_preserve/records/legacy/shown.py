@@ -3,7 +3,7 @@
 from pydantic import JsonValue
 
 from hstu_preserve.primitives.digests import Sha256
-from hstu_preserve.records.legacy import LegacyFile, Md5
+from hstu_preserve.records.legacy.outcomes import LegacyFile, Md5
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.record import Record
 

@@ -58,7 +58,7 @@ def check_signer(path: Path, *, identity: str | None, trusted: "TrustedKey | Non
     if trusted is None:
         return describe_unchecked(envelope, identity=identity)
     # Here and not above: only who names a key has to load `cryptography`.
-    from hstu_preserve.bundle import signature
+    from hstu_preserve.signing import signature
 
     return signature.check(envelope, identity=identity, public_key=trusted)
 
@@ -72,7 +72,7 @@ def read_trusted_key(path: Path | None) -> "TrustedKey | None":
     """
     if path is None:
         return None
-    from hstu_preserve.bundle import signature
+    from hstu_preserve.signing import signature
 
     return signature.read_public_key(path)
 
@@ -107,7 +107,7 @@ def describe_check(
     """Return the record of a check that needed no arithmetic."""
     trusted_keyid = None
     if trusted is not None:
-        from hstu_preserve.bundle import signature
+        from hstu_preserve.signing import signature
 
         trusted_keyid = signature.key_id(trusted)
     return SignerCheck(outcome=outcome, reason=reason, keyids=keyids, trusted_keyid=trusted_keyid)

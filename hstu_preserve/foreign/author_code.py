@@ -14,14 +14,14 @@ from hstu_preserve.data.finding import list_stores
 from hstu_preserve.data.store import Store, open_store, verify_store
 from hstu_preserve.errors import CheckpointError, NotRunnableError, RecipeError, UsageError
 from hstu_preserve.event_files.reader import read_scalars
+from hstu_preserve.foreign.evaluation import choose_checkpoint, count_processes, describe_store
 from hstu_preserve.legacy.contents import find_config_root
 from hstu_preserve.legacy.foreign_archive import ForeignArchive
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import list_some, printable
 from hstu_preserve.raw_data.sasrec_writing import locate_upstream, write_sasrec_format
-from hstu_preserve.records.shown_legacy import ShownChain, ShownCheckpoint
+from hstu_preserve.records.legacy.shown import ShownChain, ShownCheckpoint
 from hstu_preserve.records.verdict import Fact, Verdict
-from hstu_preserve.reruns.foreign import choose_checkpoint, count_processes, describe_store
 from hstu_preserve.training.foreign_checkpoint import read_any_checkpoint
 from hstu_preserve.verdict.archived import judge_archived_resume, judge_archived_training
 from hstu_preserve.verdict.foreign import ForeignEvidence, Found, judge_foreign

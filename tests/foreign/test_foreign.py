@@ -16,7 +16,7 @@ from hstu_preserve.records.verdict import Outcome, Rung, Verdict
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.migrate import migrate
 from hstu_preserve.verbs.reproduce import reproduce
-from tests.reruns.foreign_archives import EPOCH, Author, random_states
+from tests.foreign.foreign_archives import EPOCH, Author, random_states
 
 Capture = pytest.CaptureFixture[str]
 

@@ -1,0 +1,1 @@
+"""Evaluates and judges what others made: their archives, their weights, their code."""

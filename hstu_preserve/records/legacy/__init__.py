@@ -1,0 +1,1 @@
+"""What is recorded of archives that this program did not write."""

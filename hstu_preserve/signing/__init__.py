@@ -1,0 +1,1 @@
+"""Keys, and signatures of bytes made with them. Only importer of `cryptography`."""

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.bits import judge_bits
-from hstu_preserve.verdict.margins import is_within_margin, name_margin
+from hstu_preserve.verdict.margins import is_wide, is_within_margin, name_margin
 from hstu_preserve.verdict.resumption import NUMERIC_STEPS
 from hstu_preserve.verdict.slack import SLACK
 
@@ -116,7 +117,7 @@ def judge_draw(
     elsewhere = f"in other arithmetic ({'; '.join(differences)}) a run drifts, which refutes nothing"
     drifted = Outcome.INCONCLUSIVE if differences else Outcome.NOT_REPRODUCED
     if steps != losses.num_recorded or not steps:
-        taken = f"the first epoch took {steps} steps, {losses.num_recorded} are recorded"
+        taken = f"the first epoch took {count(steps, 'step')}, recorded are {losses.num_recorded}"
         return Outcome.NOT_REPRODUCED, f"{taken} ({figures})"
     first = losses.find_first_beyond(tolerance)
     if first is not None:
@@ -125,16 +126,16 @@ def judge_draw(
         if first < NUMERIC_STEPS or not differences:
             return Outcome.NOT_REPRODUCED, reason
         return drifted, f"{reason}; {elsewhere}"
-    near = f"losses within {losses.largest:.0e} over {steps} steps" if losses.largest else f"{steps} losses to the bit"
-    if is_within_margin(claim, value):
-        return Outcome.REPRODUCED_NUMERIC, f"{describe_metric(claim, figures)}; {near}; {ONE_DRAW}"
+    within = f"within {losses.largest:.0e}" if losses.largest else "to the bit"
+    near = f"losses {within} over {count(steps, 'step')}"
     if claim.policy.margin is None:
         return Outcome.INCONCLUSIVE, f"{figures}; {near}; the claim fixed no margin"
+    if is_within_margin(claim, value):
+        return Outcome.REPRODUCED_NUMERIC, f"{describe_metric(claim, figures)}; {near}; {ONE_DRAW}"
     beyond = f"{figures}, {abs(value - claim.value):.4f} apart, the margin is {name_margin(claim)}; {near}"
     return drifted, f"{beyond}; {elsewhere}" if differences else beyond
 
 
 def describe_metric(claim: Claim, figures: str) -> str:
     """Return the figures of a metric that is the claimed one; a margin that is wide beside the claim is named."""
-    margin = "" if claim.policy.margin is None else name_margin(claim)
-    return f"{figures}, within {margin}" if "(" in margin else figures
+    return f"{figures}, within {name_margin(claim)}" if is_wide(claim) else figures

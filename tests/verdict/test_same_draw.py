@@ -57,7 +57,8 @@ def judge(
             judge(0.284, losses=[0.0] * 39),
             Outcome.REPRODUCED_NUMERIC,
             (
-                "the recorded seed again: ndcg@10 0.2840, claimed 0.2840; 39 losses to the bit; one draw made twice, "
+                "the recorded seed again: ndcg@10 0.2840, claimed 0.2840; losses to the bit over 39 steps; one draw "
+                "made twice, "
                 "which says nothing of other seeds"
             ),
         ),
@@ -105,7 +106,7 @@ def judge(
         (
             judge(0.284, num_steps=40),
             Outcome.NOT_REPRODUCED,
-            "the recorded seed again: the first epoch took 40 steps, 39 are recorded (ndcg@10 0.2840, claimed 0.2840)",
+            "the recorded seed again: the first epoch took 40 steps, recorded are 39 (ndcg@10 0.2840, claimed 0.2840)",
         ),
     ],
 )

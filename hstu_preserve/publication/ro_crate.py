@@ -34,8 +34,8 @@ NAMED_LICENCE = re.compile(r"[A-Za-z0-9.+-]+")
 PROGRAM, TRAINING, DATA = "#program", "#training", "#data"
 MEDIA_TYPES = {".gz": "application/gzip", ".sig": "application/json", ".jsonl": "application/jsonl"}
 DESCRIPTION = (
-    "One experiment with a recommender, packed by hstu-preserve: recipe, checkpoint, event files, every user's rank, and "
-    "the claims with the policy that they are judged by, under one manifest that names each byte."
+    "One experiment with a recommender, packed by hstu-preserve: recipe, checkpoint, event files, every user's rank, "
+    "and the claims with the policy that they are judged by, under one manifest that names each byte."
 )
 
 

@@ -9,6 +9,7 @@ import pytest
 from hstu_preserve.cli.main import main
 from hstu_preserve.library.sources import find_here
 from hstu_preserve.primitives.digests import sha256_of_file
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.publication.ro_crate import describe_crate
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.signing import sign
@@ -33,11 +34,11 @@ def index(graph: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def list_links(value: object) -> list[str]:
-    if isinstance(value, dict):
-        return (
-            [value["@id"]] if value.keys() == {"@id"} else [one for part in value.values() for one in list_links(part)]
-        )
-    return [one for part in value for one in list_links(part)] if isinstance(value, list) else []
+    """Return where a part of a description points to."""
+    if isinstance(value, dict) and value.keys() == {"@id"}:
+        return [value["@id"]]
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [one for part in parts for one in list_links(part)]
 
 
 def test_the_description_has_what_the_profile_requires(bundle: Path, tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_what_a_bundle_says_is_no_address(tmp_path: Path) -> None:
     root = tmp_path / "tree"
     write_files(root, TINY_RUN)
     hostile = "javascript:alert(1) \x1b[31m"
-    settings = {"id": "tiny", "title": "", "licence": hostile, "citation": "nobody", "include_data": False}
+    settings: Json = {"id": "tiny", "title": "", "licence": hostile, "citation": "nobody", "include_data": False}
     manifest = make_manifest(root, run=make_run_record(bundle=settings))
     file = tmp_path / "x.tar.gz"
     file.touch()

@@ -35,7 +35,12 @@ class ScalarPoint:
 
 
 def read_scalars(path: Path) -> list[ScalarPoint]:
-    """Return every scalar of the file in the order in which it was written.
+    """Return every scalar of the file in the order in which it was written; raises as `stream_scalars` does."""
+    return list(stream_scalars(path))
+
+
+def stream_scalars(path: Path) -> Iterator[ScalarPoint]:
+    """Yield every scalar of the file as it is read.
 
     Raises:
         MissingPathError: There is no such file.
@@ -44,7 +49,7 @@ def read_scalars(path: Path) -> list[ScalarPoint]:
     """
     try:
         with path.open("rb") as stream:
-            return list(iterate_scalars(stream, source=str(path)))
+            yield from iterate_scalars(stream, source=str(path))
     except FileNotFoundError:
         raise MissingPathError(f"{path}: no such file") from None
     except OSError as error:

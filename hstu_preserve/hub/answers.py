@@ -10,14 +10,13 @@ from typing import Any, TypeVar
 from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # re-exported
 
 from hstu_preserve.errors import UnavailableError
+from hstu_preserve.hub.bodies import MIN_BYTES_PER_SECOND
 from hstu_preserve.primitives.threads import start_thread
 
 MAX_ANSWER_BYTES = 16 * 2**20
 """Of a listing: 50,000 files take about 12 MB."""
 MAX_MARKS = 800_000
 """Commas and brackets in a listing, before it is parsed: each makes at most one object of about 80 bytes."""
-MIN_BYTES_PER_SECOND = 256
-"""A tenth of what the slowest modem brought; a server that sends byte by byte keeps a client waiting for ever."""
 GRACE_SECONDS = 3.0
 """For so long an answer may arrive more slowly, as while the connection is being found."""
 

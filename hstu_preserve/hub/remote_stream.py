@@ -59,7 +59,7 @@ class RemoteStream(io.RawIOBase):
             try:
                 yield from self._receive_once()
             except PassingError as problem:
-                failures = 1 if self.hasher.position > before else failures + 1
+                failures = problem.count(failures, has_progressed=self.hasher.position > before)
                 self.policy.wait(problem, failures=failures, source=self.source)
             except DiscardError as problem:
                 raise problem.error from None

@@ -29,7 +29,7 @@ from pydantic import ValidationError
 
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
 from hstu_preserve.hub.answers import parse_bounded, read_bounded, within
-from hstu_preserve.hub.bodies import read_body
+from hstu_preserve.hub.bodies import SlowBodyError, read_body
 from hstu_preserve.hub.client import find_token, open_client
 from hstu_preserve.hub.retries import PASSING_STATUSES, PassingError, RetryPolicy, parse_retry_after, retry
 from hstu_preserve.hub.settings import advise_network, find_url_problem
@@ -259,6 +259,8 @@ def iterate(chunks: Iterator[bytes], *, source: str) -> Iterator[bytes]:
         try:
             with explained(source):
                 chunk = next(chunks, None)
+        except SlowBodyError as error:
+            raise PassingError(str(error), spends_location=True, is_slow=True) from None
         except OSError as error:
             raise PassingError(f"connection failed ({describe(error)})", spends_location=True) from None
         if chunk is None:

@@ -27,6 +27,7 @@ class PassingError(Exception):
         retry_after_seconds: The wait that the server asked for.
         spends_location: Whether the address that was asked should be resolved anew.
         is_unreachable: Whether there was not even a connection.
+        is_slow: Whether bytes came, but next to none in the time.
     """
 
     def __init__(
@@ -36,10 +37,15 @@ class PassingError(Exception):
         retry_after_seconds: float | None = None,
         spends_location: bool = False,
         is_unreachable: bool = False,
+        is_slow: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason, self.retry_after_seconds = reason, retry_after_seconds
-        self.spends_location, self.is_unreachable = spends_location, is_unreachable
+        self.spends_location, self.is_unreachable, self.is_slow = spends_location, is_unreachable, is_slow
+
+    def count(self, failures: int, *, has_progressed: bool) -> int:
+        """Return how many attempts in a row have now failed; one that brought bytes at a fair pace ends the row."""
+        return 1 if has_progressed and not self.is_slow else failures + 1
 
 
 class DiscardError(Exception):
@@ -59,7 +65,7 @@ class RetryPolicy:
     """How often, and after which waits, a failed request is repeated.
 
     Attributes:
-        attempts: In a row without a single new byte.
+        attempts: In a row without a new byte, or with next to none.
         attempts_to_connect: The same if there is no connection; one is enough if the work can go on without the Hub.
         first_wait_seconds: Doubled from attempt to attempt.
         restarts: How often a file may begin again from its first byte.

@@ -110,7 +110,7 @@ class Transfer:
                 self.receive()
                 self.require_digests()
             except PassingError as problem:
-                failures = 1 if self.furthest > before else failures + 1
+                failures = problem.count(failures, has_progressed=self.furthest > before)
                 self.location = None if problem.spends_location else self.location
                 self.policy.wait(problem, failures=failures, source=self.source)
             except DiscardError as problem:

@@ -6,9 +6,8 @@ from hstu_preserve.errors import UsageError
 from hstu_preserve.hub.cache import open_cache
 from hstu_preserve.hub.repository import DEFAULT_REVISION
 from hstu_preserve.library.kept import find_kept
-from hstu_preserve.library.repository import is_archive
 from hstu_preserve.library.sources import Source
-from hstu_preserve.library.wanted import is_code
+from hstu_preserve.primitives.archive_names import is_archive, is_code
 from hstu_preserve.primitives.wording import list_some
 
 

@@ -17,8 +17,9 @@ from hstu_preserve.library.addresses import REMOTE_PREFIX, Address, find_viewed
 from hstu_preserve.library.fetching import fetch_file
 from hstu_preserve.library.identities import require_expected, require_identity
 from hstu_preserve.library.kept import find_kept, find_same
-from hstu_preserve.library.repository import Repository, is_archive, open_repository, require_agreement
+from hstu_preserve.library.repository import Repository, open_repository, require_agreement
 from hstu_preserve.library.vouching import find_in_catalog
+from hstu_preserve.primitives.archive_names import is_archive
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import ByteProgress, Voice
 from hstu_preserve.primitives.wording import list_some

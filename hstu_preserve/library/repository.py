@@ -15,7 +15,6 @@ from hstu_preserve.hub.remote_stream import read_remote
 from hstu_preserve.hub.repository import DEFAULT_REVISION, Hub, is_offline
 from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.library.vouching import Expectation, find_in_catalog
-from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.downloads import DigestKind, KnownDigest, PublishedFile, Snapshot
 
@@ -203,8 +202,3 @@ def require_agreement(file: PublishedFile, listed: Sequence[KnownDigest]) -> Non
                 f"{file.path}: {one.kind} is {other.hex} by {other.source} and {one.hex} by {one.source}; "
                 "the published file is not the listed one"
             )
-
-
-def is_archive(path: str) -> bool:
-    """Whether a file of a repository is an archive."""
-    return path.endswith(ARCHIVE_SUFFIXES)

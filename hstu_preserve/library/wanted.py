@@ -1,9 +1,7 @@
 """Find the files of a repository that a user asks for, and the digests that each must have."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from hstu_preserve.errors import ContentError, PreserveError, UnknownNameError, UsageError
 from hstu_preserve.hub.cache import require_safe
@@ -11,17 +9,14 @@ from hstu_preserve.hub.repository import DEFAULT_REVISION
 from hstu_preserve.library.addresses import Address, is_address, parse_address, parse_repository
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.remote import describe_absent, refuse_listed
-from hstu_preserve.library.repository import Repository, is_archive, open_repository
+from hstu_preserve.library.repository import Repository, open_repository
 from hstu_preserve.library.targets import looks_like_path
 from hstu_preserve.library.vouching import Expectation, find_of_id, join
-from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
+from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES, is_archive, is_code
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
 from hstu_preserve.records.downloads import PublishedFile
 from hstu_preserve.records.signature import SIGNATURE_SUFFIX
-
-CODE_WORD = "code"
-CODE_NAME = re.compile(rf"(^|[-_.]){CODE_WORD}([-_.]|$)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +141,7 @@ def list_jobs(wanted: Wanted, repository: Repository) -> list[Job]:
     if wanted.has_all:
         chosen |= {file.path: file for file in archives if file not in codes and file not in chosen.values()}
     if wanted.has_code:
-        chosen[f"--{CODE_WORD}"] = require_one_code(codes, repository)
+        chosen["--code"] = require_one_code(codes, repository)
     if not chosen:
         raise UsageError("nothing to fetch: name ids, or --all, or --code; 'hstu-preserve list' shows the ids")
     jobs = [make_job(target, file, repository=repository) for target, file in chosen.items()]
@@ -197,11 +192,6 @@ def find_codes(archives: Iterable[PublishedFile], *, catalog: Mapping[str, Catal
     """Return the archives that hold code, not an experiment."""
     bundles = {entry.bundle.path for entry in catalog.values() if entry.bundle is not None}
     return [file for file in archives if file.path not in bundles and is_code(file.path)]
-
-
-def is_code(path: str) -> bool:
-    """Whether an archive's name says `code`, as a word of its own."""
-    return CODE_NAME.search(PurePosixPath(path).name.casefold()) is not None
 
 
 def require_one_code(codes: Sequence[PublishedFile], repository: Repository) -> PublishedFile:

@@ -111,7 +111,7 @@ class Order:
                 self.receive()
                 break
             except PassingError as problem:
-                failures = 1 if self.furthest > before else failures + 1
+                failures = problem.count(failures, has_progressed=self.furthest > before)
                 self.policy.wait(problem, failures=failures, source=self.source)
             except DiscardError as problem:
                 self.begin_anew()

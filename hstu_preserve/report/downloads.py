@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 
+from hstu_preserve.primitives.archive_names import is_archive, is_code
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.downloads import SIGNED, DownloadedFile, DownloadReport
 from hstu_preserve.records.signature import SIGNATURE_SUFFIX, UNSIGNED
@@ -21,6 +22,24 @@ def list_download(report: DownloadReport) -> Iterator[Line]:
     )
     for note in filter(None, (report.notice, *report.notes)):
         yield Line(mark="note ", style="yellow", text=printable(note))
+    yield from advise(report)
+
+
+def advise(report: DownloadReport) -> Iterator[Line]:
+    """Yield what to type next, if a bundle was fetched; the code of an archive is read first, not run."""
+    bundles = [file.place for file in report.files if file.place and file.error is None and is_bundle(file.path)]
+    if report.is_dry_run or not bundles:
+        return
+    name = shlex.quote(bundles[0]) if len(bundles) == 1 else "FILE"
+    text = f"'hstu-preserve verify {name}' looks into it, 'hstu-preserve reproduce {name}' judges its numbers"
+    if len(bundles) > 1:
+        text += ", 'hstu-preserve report FILE…' those of several in one table"
+    yield Line(mark="next ", style="bold", text=text)
+
+
+def is_bundle(path: str) -> bool:
+    """Whether a file of a repository is a bundle by its name."""
+    return is_archive(path) and not is_code(path)
 
 
 def list_file(file: DownloadedFile, *, signature: DownloadedFile | None, is_dry_run: bool) -> Iterator[Line]:

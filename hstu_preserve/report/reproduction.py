@@ -1,21 +1,17 @@
-"""Describe verdicts, one line per rung and claim."""
+"""Describe verdicts, rung by rung and claim by claim."""
 
 from collections.abc import Iterable
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
-from hstu_preserve.report.tables import FittingWidth, describe_numerics, list_fields, new_table
+from hstu_preserve.report.tables import describe_numerics, list_fields
 
-LEAST_WIDTH = 80
-"""Columns that the table of verdicts needs."""
-
+WIDEST_OUTCOME = max(map(len, Outcome))
 OUTCOME_STYLES = {
     Outcome.REPRODUCED_BITWISE: "green",
     Outcome.REPRODUCED_NUMERIC: "green",
@@ -27,10 +23,7 @@ OUTCOME_STYLES = {
 
 
 def describe_reproduction(record: Reproduction) -> RenderableType:
-    """Return the verdicts, one line per rung and claim."""
-    verdicts = FittingWidth(
-        wide=list_verdicts(record.verdicts), narrow=stack_verdicts(record.verdicts), least_width=LEAST_WIDTH
-    )
+    """Return the verdicts, with what was judged above them and what no verdict speaks of below."""
     fields = {"target": record.target, "bundle": str(record.path), "title": record.title}
     if record.identity is not None:
         fields["identity"] = f"sha256:{record.identity}"
@@ -38,25 +31,17 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
     if numerics is not None:
         fields["re-run with"] = describe_numerics(numerics)
     limits = [Text(f"limit: {printable(limit)}", style="dim") for limit in record.limits]
-    return Group(list_fields(fields), verdicts, *limits)
+    return Group(list_fields(fields), list_verdicts(record.verdicts), *([Text()] if limits else []), *limits)
 
 
-def list_verdicts(verdicts: Iterable[Verdict]) -> Table:
-    """Return the verdicts as a table whose rungs and outcomes are never cut."""
-    table = new_table("rung", "claim", "outcome", "why")
-    table.columns[0].no_wrap = table.columns[2].no_wrap = True
-    for verdict in verdicts:
-        claim, reason = (escape(printable(text)) for text in (verdict.claim or "", verdict.reason))
-        table.add_row(verdict.rung.value, claim, styled_outcome(verdict), reason)
-    return table
-
-
-def stack_verdicts(verdicts: Iterable[Verdict]) -> RenderableType:
-    """Return the verdicts below each other, for a terminal that no table fits."""
+def list_verdicts(verdicts: Iterable[Verdict]) -> RenderableType:
+    """Return the verdicts below each other: a reason is a sentence, which a table's cell would spell word by word."""
     parts: list[RenderableType] = [Text()]
     for verdict in verdicts:
         claim = f" ({printable(verdict.claim)})" if verdict.claim else ""
-        parts.append(Text.assemble(styled_outcome(verdict), f"  {verdict.rung.value}{claim}"))
+        outcome = styled_outcome(verdict)
+        outcome.pad_right(WIDEST_OUTCOME - len(outcome))
+        parts.append(Text.assemble(outcome, f"  {verdict.rung.value}{claim}"))
         parts.append(Padding(Text(printable(verdict.reason)), (0, 0, 0, 2)))
     return Group(*parts)
 

@@ -1,5 +1,6 @@
 """Describe verifications as lines of text; they need no table, and so none of the time that loading rich takes."""
 
+import shlex
 from collections.abc import Iterator
 
 from hstu_preserve.primitives.wording import count, cut_lines, list_some, printable
@@ -127,3 +128,6 @@ def list_legacy(record: LegacyVerification) -> Iterator[Line]:
         yield Line(text=f"  note: {printable(note)}")
     for one in record.missing_guarantees:
         yield Line(mark=f"  not guaranteed: {one}", style="dim", text="")
+    if record.outcome is not LegacyOutcome.REFUSED:
+        command = f"hstu-preserve reproduce {shlex.quote(str(record.source))}"
+        yield Line(mark="  next ", style="bold", text=f"'{command}' evaluates its weights")

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -10,8 +10,8 @@ from hstu_preserve.bundle.deep_checks import require_equal
 from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
 from hstu_preserve.data.split import MIN_EVENTS
 from hstu_preserve.errors import ContentError
-from hstu_preserve.event_files.reader import read_scalars
-from hstu_preserve.primitives.wording import count, list_some
+from hstu_preserve.event_files.reader import ScalarPoint, stream_scalars
+from hstu_preserve.primitives.wording import count, list_some, printable
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.runs.evaluator import list_tags
 from hstu_preserve.training.loop import count_steps_per_epoch, learning_rate_at, select_training_events
@@ -20,6 +20,9 @@ Points = Mapping[str, Sequence[tuple[int, float]]]
 """Step or epoch, and value, of each point of a tag."""
 
 AR_LOSS, MAIN_LOSS, LOAD_BALANCE = "losses/ar_loss", "losses/main_loss", "losses/prism_load_balance"
+TAGS_OF_STEPS = (AR_LOSS, MAIN_LOSS, LOAD_BALANCE, "loss/train", "lr")
+MAX_TAG_CHARACTERS = 100
+"""Of a tag in a message."""
 LOSS_SLACK = 1e-4
 """Of a loss that is a sum in single precision, relative."""
 
@@ -55,17 +58,40 @@ def count_expected_steps(bundle: OpenedBundle) -> int:
 
 def check_event_files(bundle: OpenedBundle) -> str:
     """The event files are whole and show the recorded steps and curve, and nothing else."""
-    shown: dict[str, list[tuple[int, float]]] = defaultdict(list)
-    for name in bundle.list_files_in(EVENTS_FOLDER):
-        for point in read_scalars(bundle.root / name):
-            shown[point.tag].append((point.step, point.value))
-    expected = {**expect_curve(bundle), **expect_losses(bundle, shown)}
+    curve = expect_curve(bundle)
+    shown = read_points(bundle, curve)
+    expected = {**curve, **expect_losses(bundle, shown)}
     if unknown := sorted(shown.keys() - expected.keys()):
         raise ContentError(f"the event files show {list_some(unknown, at_most=3)}, which this run did not record")
     for tag, points in expected.items():
         require_points(tag, expected=points, found=shown.get(tag, []))
     require_sum(shown, bundle)
     return f"{sum(map(len, shown.values()))} points, whole, as recorded step by step and epoch by epoch"
+
+
+def read_points(bundle: OpenedBundle, curve: Points) -> Points:
+    """Return the points of the event files by tag; no more are kept than such a run can have written.
+
+    Raises:
+        ContentError: There are more, or of a tag that no run has; or a file is damaged.
+    """
+    tags = {*curve, *TAGS_OF_STEPS}
+    most = sum(map(len, curve.values())) + len(TAGS_OF_STEPS) * len(bundle.steps)
+    shown: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for number, point in enumerate(iterate_points(bundle)):
+        if point.tag not in tags:
+            tag = printable(point.tag[:MAX_TAG_CHARACTERS])
+            raise ContentError(f"the event files show {tag}, which this run did not record")
+        if number == most:
+            raise ContentError(f"the event files show more than {most} points, which are all that this run recorded")
+        shown[point.tag].append((point.step, point.value))
+    return shown
+
+
+def iterate_points(bundle: OpenedBundle) -> Iterator[ScalarPoint]:
+    """Yield the points of all event files, each as it is read."""
+    for name in bundle.list_files_in(EVENTS_FOLDER):
+        yield from stream_scalars(bundle.root / name)
 
 
 def expect_curve(bundle: OpenedBundle) -> Points:

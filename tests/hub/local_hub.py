@@ -304,12 +304,13 @@ class Handler(BaseHTTPRequestHandler):
         return int(match[1])
 
     def send_body(self, body: bytes, *, start: int) -> None:
-        for offset, piece in split(body, start=start):
+        rate = self.fault.bytes_per_second
+        for offset, piece in split(body, start=start, size=PIECE if rate is None else max(1, int(rate / 10))):
             spoiled = self.spoil_piece(piece, offset=offset)
             self.wfile.write(spoiled)
             self.seen.bytes_sent += len(spoiled)
-            if self.fault.bytes_per_second:
-                time.sleep(len(piece) / self.fault.bytes_per_second)
+            if rate is not None:
+                time.sleep(len(piece) / rate)
             if len(spoiled) < len(piece):
                 self.stall()
                 self.hang_up()
@@ -333,7 +334,7 @@ class Handler(BaseHTTPRequestHandler):
 LocalHub.handler = Handler
 
 
-def split(body: bytes, *, start: int) -> Iterator[tuple[int, bytes]]:
+def split(body: bytes, *, start: int, size: int) -> Iterator[tuple[int, bytes]]:
     """Yield pieces with their place in the file."""
-    for at in range(0, len(body), PIECE):
-        yield start + at, body[at : at + PIECE]
+    for at in range(0, len(body), size):
+        yield start + at, body[at : at + size]

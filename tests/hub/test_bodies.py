@@ -5,17 +5,19 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from hstu_preserve.hub.bodies import PIECE_BYTES, find_connection, read_body
+from hstu_preserve.errors import UnavailableError
+from hstu_preserve.hub.bodies import PIECE_BYTES, SlowBodyError, find_connection, read_body, require_pace
 from hstu_preserve.hub.content_digests import CHUNKS_AHEAD, ContentHasher, hashing_behind
+from hstu_preserve.hub.remote_stream import read_remote
 from hstu_preserve.hub.repository import Answer, Hub
-from hstu_preserve.hub.retries import PassingError
-from tests.hub.faults import Fault
+from hstu_preserve.hub.retries import PassingError, RetryPolicy
+from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub
 
 CONTENT = hashlib.shake_128(b"a large body").digest(3_000_000)
@@ -133,3 +135,47 @@ class TestHashingBehind:
         worker.join()
         assert waiting <= CHUNKS_AHEAD + 1
         assert len(handed_over) == 3 * CHUNKS_AHEAD
+
+
+def arrive(sizes: list[int], *, seconds_each: float, clock: list[float]) -> Iterator[bytes]:
+    """Pieces of these sizes, each after a while, on a clock of their own."""
+    for size in sizes:
+        clock[0] += seconds_each
+        yield bytes(size)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "seconds_each", "comes"),
+    [
+        ([1] * 100, 0.5, 19),  # of ten seconds the last piece is held back
+        ([100_000] + [1] * 100, 5.0, 3),  # a quick beginning buys no patience for ever
+        ([1280] * 100, 5.0, 100),  # 256 bytes a second are enough
+        ([1], 9.0, 1),
+        ([100_000] * 3, 60.0, 3),  # the client's own limit is for one wait
+    ],
+)
+def test_a_body_that_drips_is_given_up(
+    sizes: list[int], seconds_each: float, comes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("hstu_preserve.hub.bodies.time.monotonic", lambda: clock[0])
+    received = 0
+    is_whole = comes == len(sizes)
+    with nullcontext() if is_whole else pytest.raises(SlowBodyError, match="arrives too slowly"):
+        for _ in require_pace(arrive(sizes, seconds_each=seconds_each, clock=clock), seconds=10.0):
+            received += 1
+            clock[0] += 1000.0  # the time that the reader takes is not the server's
+    assert received == comes
+
+
+def test_a_list_that_drips_is_given_up_after_as_many_attempts_as_one_that_brings_nothing(
+    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    hub.add("owner/repository", {"MANIFEST.md": CONTENT[:5000]})
+    hub.spoil(Fault(pattern="GET /owner/repository/resolve", bytes_per_second=50, times=ALWAYS))
+    policy = RetryPolicy(attempts=3, first_wait_seconds=0.002)
+    here = Hub(endpoint=hub.url)
+    snapshot = here.read_snapshot("owner/repository", revision="main", policy=policy)
+    with pytest.raises(UnavailableError, match=r"arrives too slowly .* gave up after 3 attempts"):
+        read_remote(snapshot.files[0], hub=here, snapshot=snapshot, policy=policy)

@@ -34,22 +34,23 @@ def list_files(number: int) -> bytes:
     return json.dumps({"sha": COMMIT, "siblings": [file] * number}).encode()
 
 
-@pytest.mark.parametrize(
-    ("body", "says"),
-    [
-        (b"[" * 200_000 + b"]" * 200_000, "nested too deeply"),
-        (b'{"siblings":' * 200_000, "nested too deeply"),
-        (b'{"sha":"x","siblings":[' + b"[]," * 500_000 + b"[]]}", "lists more than this program reads"),
-        (b"{" + b"1," * 900_000 + b"}", "lists more than this program reads"),
-        (list_files(250_000), "larger than"),
-        (b" " * (answers.MAX_ANSWER_BYTES + 1), "larger than"),
-        (b'{"sha":"' + b"0" * 10_000_000 + b'","siblings":[]}', "listing is none"),
-        (b"1" * 5_000_000, "not a Hub's"),
-        (b'{"sha":"0","siblings":[{"rfilename":"x","size":' + b"9" * 4000 + b',"blobId":"0"}]}', "listing is none"),
-        (b"\xff\xfe" * 1000, "not a Hub's"),
-        (b"null", "not a Hub's"),
-    ],
-)
+ABSURD_LISTINGS = [
+    (b"[" * 200_000 + b"]" * 200_000, "nested too deeply"),
+    (b'{"siblings":' * 200_000, "nested too deeply"),
+    (b'{"sha":"x","siblings":[' + b"[]," * 500_000 + b"[]]}", "lists more than this program reads"),
+    (b"{" + b"1," * 900_000 + b"}", "lists more than this program reads"),
+    (list_files(250_000), "larger than"),
+    (b" " * (answers.MAX_ANSWER_BYTES + 1), "larger than"),
+    (b'{"sha":"' + b"0" * 10_000_000 + b'","siblings":[]}', "listing is none"),
+    (b"1" * 5_000_000, "not a Hub's"),
+    (b'{"sha":"0","siblings":[{"rfilename":"x","size":' + b"9" * 4000 + b',"blobId":"0"}]}', "listing is none"),
+    (b"\xff\xfe" * 1000, "not a Hub's"),
+    (b"null", "not a Hub's"),
+]
+"""Bodies, each with what is said of it."""
+
+
+@pytest.mark.parametrize(("body", "says"), ABSURD_LISTINGS)
 def test_an_absurd_listing_is_refused_within_bounds(body: bytes, says: str, hub: LocalHub) -> None:
     hub.spoil(Fault(pattern=API, status=200, body=body, times=ALWAYS))
     tracemalloc.start()

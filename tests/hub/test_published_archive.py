@@ -148,3 +148,21 @@ def test_a_commit_in_between_changes_nothing(hub: LocalHub, program: Program, fi
     assert process.returncode == 0, out + err
     assert commit in out.decode()
     assert program.files == {name: files[name] for name in files if name not in {"README.md", CODE_NAME}}
+
+
+def test_code_that_was_fetched_is_found_and_not_run_before_it_is_trusted(
+    hub: LocalHub, program: Program, files: dict[str, bytes]
+) -> None:
+    hub.add(REPOSITORY, files)
+    (program.folder / "ratings.csv").write_text("1,1\n")
+    stage = ("--stage", "ratings.csv=tmp/ratings.csv")
+    judge = ("reproduce", IDS[0], "--runner", "archived", "--entry", "generative_recommenders/train.py", *stage)
+    without = program.run(*judge, "--output", "out")
+    assert without.returncode == 2
+    assert "--code" in without.stderr
+    assert program.run("download", IDS[0], "--code", "--output-dir", "elsewhere").returncode == 0
+    refused = program.run(*judge, "--output", "out")
+    assert refused.returncode == 2
+    assert CODE_NAME in refused.stderr
+    assert f"--trust-code {hashlib.sha256(files[CODE_NAME]).hexdigest()}" in refused.stderr
+    assert "out" not in {path.partition("/")[0] for path in program.files}

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +258,14 @@ def damage_the_event_file(forgery: Forgery) -> None:
     path.write_bytes(path.read_bytes()[:-7])
 
 
+def show_another_tag(forgery: Forgery) -> None:
+    forgery.edit_points(lambda points: [*points, replace(points[-1], tag="eval/ndcg@10 \x1b[2J" + "x" * 100_000)])
+
+
+def show_every_point_nine_times(forgery: Forgery) -> None:
+    forgery.edit_points(lambda points: points * 9)
+
+
 def state_another_title(forgery: Forgery) -> None:
     forgery.edit_gin("bundle.title = 'State of the art'")
     forgery.run["bundle"]["title"] = "State of the art"
@@ -348,6 +357,8 @@ CONTRADICTIONS: dict[str, tuple[Lie, set[str]]] = {
     ),
     "the event file lost points": (points(lambda found: found[:-40]), {"event files"}),
     "the event file is cut": (damage_the_event_file, {"event files"}),
+    "the event file shows a tag of nobody": (show_another_tag, {"event files"}),
+    "the event file shows each point nine times": (show_every_point_nine_times, {"event files"}),
     "the learning rate was another": (lambda forgery: forgery.show("lr", step=0, value=0.001), {"event files"}),
     "the loss without its parts is another": (
         lambda forgery: forgery.show("losses/main_loss", step=5, value=1.0),

@@ -111,6 +111,7 @@ def test_a_hung_partner_is_named_and_left(hung: int, number: int, code: int, sto
 
 LEAVING_THE_GROUP = """
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -127,7 +128,8 @@ sys.setswitchinterval(1000)  # a thread that wants Python's lock gets it only fr
 kept = []
 try:
     with join_world(torch.device("cpu"), say=print) as world:
-        assert "pt_gloo_runloop" in list_threads()
+        while "pt_gloo_runloop" not in list_threads():  # it names itself once it runs
+            time.sleep(0.01)
         model = torch.nn.Linear(64, 64)
         for _ in range(3):
             model(torch.ones(4, 64)).sum().backward()

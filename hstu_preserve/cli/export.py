@@ -20,22 +20,26 @@ EXAMPLES = (
 def command(
     target: TargetArgument,
     output: Annotated[
-        Path, typer.Option("--output", metavar="FILE", help="The new file; of trec, FILE.qrels and FILE.run.")
+        Path,
+        typer.Option(
+            "--output", metavar="FILE", help="The new file; of trec FILE.qrels and FILE.run, of ro-crate a folder."
+        ),
     ],
     format: Annotated[  # noqa: A002  the option's name
         str,
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="meta-checkpoint, model-card or trec.",
-            autocompletion=complete_words("meta-checkpoint", "model-card", "trec"),
+            help="meta-checkpoint, model-card, trec or ro-crate.",
+            autocompletion=complete_words("meta-checkpoint", "model-card", "trec", "ro-crate"),
         ),
     ] = "meta-checkpoint",
     json: JsonOption = False,
 ) -> None:
-    """Write a bundle's weights, ranks or model card to a file.
+    """Write a bundle in somebody else's format.
 
-    Weights are written as upstream's code saves them, ranks as TREC's evaluators read them.
+    Weights are written as upstream's code saves them, the model card as the Hub reads it, ranks as TREC's evaluators
+    read them; a Process Run Crate is for archives of research data.
     """
     from hstu_preserve.verbs.export import export
 

@@ -1,8 +1,8 @@
-"""Write a bundle's weights as upstream saves them, its ranks as TREC's evaluators read them, or its model card."""
+"""Write a bundle, or a part of it, in a format of somebody else's."""
 
 from pathlib import Path
 
-from hstu_preserve.bundle.destinations import require_new
+from hstu_preserve.bundle.destinations import new_folder, require_new
 from hstu_preserve.errors import UsageError
 from hstu_preserve.library.sources import Source, obtain
 from hstu_preserve.primitives.digests import sha256_of_file
@@ -14,7 +14,8 @@ from hstu_preserve.records.results import ExportResult
 META_CHECKPOINT = "meta-checkpoint"
 MODEL_CARD = "model-card"
 TREC = "trec"
-FORMATS = (META_CHECKPOINT, MODEL_CARD, TREC)
+RO_CRATE = "ro-crate"
+FORMATS = (META_CHECKPOINT, MODEL_CARD, TREC, RO_CRATE)
 
 
 def export(
@@ -24,15 +25,15 @@ def export(
     format: str = META_CHECKPOINT,  # noqa: A002  the option's name
     voice: Voice = SILENT,
 ) -> ExportResult:
-    """Write a bundle's weights as upstream's DDP-wrapped model saves them, its ranks, or its model card for the Hub.
+    """Write a bundle's weights as upstream's DDP-wrapped model saves them, or the bundle in somebody else's format.
 
     Upstream never loads a checkpoint for training, so the optimizer's state is left out: `epoch` and
     `model_state_dict` with `module.` names and the causal mask. Ranks are two files, `output`.qrels and `output`.run.
 
     Args:
         target: A bundle, run directory, `sample`, a catalog id or an `hf://` address; it is fetched if it is not here.
-        output: The new file; of `trec`, what the names of its two files begin with.
-        format: `meta-checkpoint`, `model-card` or `trec`.
+        output: The new file; of `trec`, what the names of its two files begin with; of `ro-crate`, a new folder.
+        format: `meta-checkpoint`, `model-card`, `trec` or `ro-crate`.
         voice: Shows the transfer, in bytes; before it begins, names the file and its size.
 
     Raises:
@@ -46,6 +47,8 @@ def export(
         raise UsageError(f"--format {format}: unknown; choose {', '.join(FORMATS)}")
     if format == TREC:
         return export_trec(str(target), output=output, voice=voice)
+    if format == RO_CRATE:
+        return export_crate(str(target), output=output, voice=voice)
     require_new(output, option="--output")
     source = obtain(str(target), voice=voice)
     if format == MODEL_CARD:
@@ -80,3 +83,12 @@ def export_trec(target: str, *, output: Path, voice: Voice) -> ExportResult:
         check_ranks(bundle)
         write_trec(paths, bundle.ranks)
     return ExportResult(path=paths.run, format=TREC, sha256=sha256_of_file(paths.run), qrels=paths.qrels)
+
+
+def export_crate(target: str, *, output: Path, voice: Voice) -> ExportResult:
+    """Write a packed bundle into a new folder, with the description that makes the folder a Process Run Crate."""
+    from hstu_preserve.publication.ro_crate import METADATA_NAME, write_crate
+
+    with new_folder(output, option="--output") as folder:
+        digest = sha256_of_file(write_crate(obtain(target, voice=voice), folder=folder, voice=voice))
+    return ExportResult(path=output / METADATA_NAME, format=RO_CRATE, sha256=digest)

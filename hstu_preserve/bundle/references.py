@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from hstu_preserve.bundle.layout import REFERENCES_FOLDER, StoredManifest
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import sha256_of_bytes
-from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.claim import Claim, ReferenceRun
 from hstu_preserve.records.contents import Contents, FileRecord, Role
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import Manifest, RunRecord
-from hstu_preserve.records.retraining.references import ReferenceRun
 
 RUN_NAME, METRICS_NAME, RANKS_NAME = "run.json", "metrics.json", "ranks.npz"
 REFERENCE_NAMES = (METRICS_NAME, RANKS_NAME, RUN_NAME)

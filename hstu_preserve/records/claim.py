@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.primitives.numbers import (
     AnyFloat,
@@ -13,10 +14,11 @@ from hstu_preserve.primitives.numbers import (
     PositiveFloat,
     PositiveInt,
     Probability,
+    Share,
 )
+from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
-from hstu_preserve.records.retraining.references import ReferenceRun
 
 MetricName = Annotated[str, Field(pattern="^(" + "|".join(METRIC_NAMES).replace(".", "\\.") + ")$")]
 
@@ -93,6 +95,20 @@ class ClaimPolicy(Spread):
         if self.selection_rule is SelectionRule.FINAL_EPOCH and self.protocol is Protocol.VALIDATED:
             raise ValueError("selection_rule final-epoch is not what protocol validated reports: best-on-validation is")
         return self
+
+
+class ReferenceRun(Record):
+    """Another recorded run, whose recipe differs in the seed alone, and whose policy, results and ranks the bundle holds in `references/SEED/`."""
+
+    seed: NaturalInt
+    value: Share
+    """Of the claim's metric."""
+    epoch: NaturalInt
+    """Whose checkpoint gave the value."""
+    ranks_sha256: Sha256
+    state_sha256: Sha256
+    environment: NumericsRecord
+    """The arithmetic that it was trained with."""
 
 
 class Claim(Record):

@@ -11,10 +11,9 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.evaluation.one_evaluation import make_record
 from hstu_preserve.evaluation.ranks import UserRanks, read_ranks
 from hstu_preserve.primitives.wording import count
-from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.claim import Claim, ReferenceRun
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import RunRecord
-from hstu_preserve.records.retraining.references import ReferenceRun
 from hstu_preserve.reruns.opened_bundle import MAX_RANKS_FILE_BYTES, OpenedBundle
 from hstu_preserve.reruns.rank_laws import require_possible, require_same_evaluation
 from hstu_preserve.reruns.same_recipe import find_other_policy, require_same_recipe

@@ -13,6 +13,7 @@ from hstu_preserve.checkpoint_files.names import epoch_of_name
 from hstu_preserve.errors import ContentError
 from hstu_preserve.legacy.chains import describe_chains
 from hstu_preserve.legacy.metric_spellings import split_test_tag
+from hstu_preserve.legacy.own_manifest import MAX_TEXT_BYTES, choose_manifest
 from hstu_preserve.legacy.recorded_run import MAX_POINTS, EvaluatedPoints
 from hstu_preserve.legacy.walker import LegacyMember
 from hstu_preserve.primitives.json_values import Json
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 EVENTS_MARK = ".tfevents."
-MAX_TEXT_BYTES = 4 * 2**20
 MAX_GIN_BYTES = 2**20
 MAX_GIN_FILES = 256
 MAX_ALL_GIN_BYTES = 2**24
@@ -140,13 +140,6 @@ def read_beginning(member: LegacyMember) -> bytes:
         if len(content) > MAX_TEXT_BYTES:
             break
     return bytes(content)
-
-
-def choose_manifest(paths: Iterable[str]) -> str | None:
-    """Return the one at the top, or the only one a folder below; None if there is none or several."""
-    ordered = sorted(paths, key=lambda path: path.count("/"))
-    is_one = len(ordered) == 1 or (ordered and ordered[0] == MANIFEST_NAME)
-    return ordered[0] if is_one else None
 
 
 def read_json(content: bytes, path: str, problems: list[str]) -> Json:

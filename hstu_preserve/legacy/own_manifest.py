@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from hstu_preserve.digest_lists.digest_list import DigestList
 from hstu_preserve.digest_lists.json_lists import parse_json_list
 from hstu_preserve.errors import ContentError
-from hstu_preserve.legacy.contents import MAX_TEXT_BYTES, choose_manifest
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.contents import Finding, FindingClass
@@ -16,6 +15,8 @@ from hstu_preserve.records.manifest import MANIFEST_NAME
 
 NATIVE_KEYS = ({"schema_version", "run", "contents"}, {"schema_version", "kind", "contents"})
 """Together, these keys stand only in manifests of this program."""
+
+MAX_TEXT_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,3 +147,10 @@ def describe_digests(md5: str | None, sha256: str | None, size: int | None) -> s
     """Return digests and size as text, as far as they are given."""
     parts = [f"md5 {md5}" if md5 else "", f"sha256 {sha256}" if sha256 else ""]
     return ", ".join([*filter(None, parts), *([f"{size} bytes"] if size is not None else [])])
+
+
+def choose_manifest(paths: Iterable[str]) -> str | None:
+    """Return the one at the top, or the only one a folder below; None if there is none or several."""
+    ordered = sorted(paths, key=lambda path: path.count("/"))
+    is_one = len(ordered) == 1 or (ordered and ordered[0] == MANIFEST_NAME)
+    return ordered[0] if is_one else None

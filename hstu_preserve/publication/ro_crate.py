@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from hstu_preserve.bundle.opening import require_same
-from hstu_preserve.bundle.signer import signature_path
 from hstu_preserve.bundle.verification import verify_bundle
 from hstu_preserve.certificates.checking import certificate_path
 from hstu_preserve.errors import UsageError, VerificationError
@@ -24,6 +23,7 @@ from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.manifest import Manifest
+from hstu_preserve.signing.signer import signature_path
 
 METADATA_NAME = "ro-crate-metadata.json"
 CRATE = "https://w3id.org/ro/crate/1.1"

@@ -98,7 +98,7 @@ class ClaimPolicy(Spread):
 
 
 class ReferenceRun(Record):
-    """Another recorded run, whose recipe differs in the seed alone, and whose policy, results and ranks the bundle holds in `references/SEED/`."""
+    """Another recorded run, whose recipe differs in the seed alone; the bundle holds it in `references/SEED/`."""
 
     seed: NaturalInt
     value: Share

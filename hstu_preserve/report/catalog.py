@@ -76,10 +76,10 @@ def list_derivations(entry: CatalogEntry) -> Iterator[Text]:
     """Yield where the margin and the spread of each claim come from."""
     for claim in entry.claims:
         if claim.margin is not None:
-            yield Text(f"margin of {claim.metric}: {claim.margin:g}, {claim.margin_derivation}")
+            yield Text(f"margin of {claim.metric}, ours: {claim.margin:g}, {claim.margin_derivation}")
         if claim.spread is not None:
             known = f"{claim.spread:g} by {claim.spread_degrees} degrees"
-            yield Text(f"spread of {claim.metric}: {known}, {claim.spread_derivation}")
+            yield Text(f"spread of {claim.metric}, ours: {known}, {claim.spread_derivation}")
 
 
 def describe_entry(entry: CatalogEntry, record: ShownEntry) -> dict[str, str]:

@@ -156,6 +156,21 @@ def test_candidates_near_the_target_are_counted_by_the_scale_of_the_scores(
     assert found.within.tolist() == [within]
 
 
+def test_one_huge_embedding_makes_no_other_candidate_near() -> None:
+    found = rank_batch(
+        torch.tensor([[1.0, 0.0]]),
+        index=CandidateIndex(
+            torch.tensor([1, 2, 3]), torch.tensor([[0.5, 0.8], [0.6, 0.8], [0.0, 1e9]]), max_item_id=3
+        ),
+        seen_BS=torch.tensor([[0]]),
+        target_B=torch.tensor([1]),
+        score_chunk=None,
+        tolerance=1e-3,
+    )
+    assert found.within is not None
+    assert found.within.tolist() == [0]
+
+
 def test_nothing_is_near_a_target_that_is_not_ranked() -> None:
     found = rank_batch(
         torch.ones(2, 1),

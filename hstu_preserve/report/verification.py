@@ -50,7 +50,9 @@ def list_certificate(check: CertificateCheck, *, indent: str = "") -> Iterator[L
         {"something else" if one.subject is None else f"sha256:{one.subject}" for one in check.attestations}
     )
     about = f"{count(len(check.attestations), 'statement')} about {list_some(subjects, at_most=MAX_SHOWN)}"
-    yield Line(mark=f"{indent}ok ", style="green", text=f"certificate {printable(check.path)}: {about}")
+    is_signed = any(one.signature is SignatureOutcome.SIGNED for one in check.attestations)
+    mark, style = ("ok ", "green") if is_signed else ("unchecked ", "yellow")
+    yield Line(mark=f"{indent}{mark}", style=style, text=f"certificate {printable(check.path)}: {about}")
     shown = [describe_attestation(one) for one in check.attestations]
     yield from (Line(text=f"{indent}  {text}") for text in cut_lines(shown, at_most=MAX_SHOWN, noun="statements"))
 

@@ -146,7 +146,9 @@ def count_certificate(verification: Verification, certificate: CertificateCheck)
         return verification
     if not vouches(certificate, identity=identity):
         return verification
-    reason = f"bytes, and that they passed: certified by key {signer.trusted_keyid}, which did not sign the bundle"
+    reason = (
+        f"bytes, and a certificate: key {signer.trusted_keyid} attests that the bundle passed when it was run again"
+    )
     counted = signer.model_copy(update={"outcome": SignerOutcome.CERTIFIED, "reason": reason})
     return verification.model_copy(update={"signer": counted})
 

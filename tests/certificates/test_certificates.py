@@ -203,19 +203,23 @@ def test_the_certificate_of_another_bundle_is_refused_even_without_a_key(
     assert verify(bundle, "--public-key", public(key)) == 0
 
 
-def test_a_signed_bundle_holds_whatever_strangers_put_beside_it(bundle: Path, key: Path, other: Path) -> None:
+def test_a_signed_bundle_holds_whatever_strangers_put_beside_it(
+    bundle: Path, key: Path, other: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sign(bundle, key=key)
     certify(bundle, other, exit_code=5, verdicts=FAILED)
     assert verify(bundle, "--public-key", public(key)) == 0
+    assert "  unchecked certificate" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("results", "exit_code"), [((0,), 0), ((6,), 3), ((5,), 3), ((0, 6), 0), ((0, 5), 3)])
 def test_who_certified_that_it_passed_vouches_for_the_bytes(
-    bundle: Path, key: Path, results: tuple[int, ...], exit_code: int
+    bundle: Path, key: Path, capsys: pytest.CaptureFixture[str], results: tuple[int, ...], exit_code: int
 ) -> None:
     for one in results:
         certify(bundle, key, exit_code=one)
     assert verify(bundle, "--public-key", public(key)) == exit_code
+    assert ("attests that the bundle passed" in capsys.readouterr().out) == (exit_code == 0)
     assert verify(certificate_path(bundle), "--public-key", public(key)) == 0
     assert verify(bundle) == 0
 

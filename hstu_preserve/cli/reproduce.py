@@ -21,7 +21,7 @@ EXAMPLES = (
     "hstu-preserve reproduce sample",
     "hstu-preserve reproduce bundle.tar.gz --data stores/ml-1m",
     "hstu-preserve reproduce sample --rung resume --max-steps 20",
-    "hstu-preserve reproduce bundle.tar.gz --rung training --seeds 5 --output retrained",
+    "hstu-preserve reproduce x.tar.gz --rung training --seeds 5 --output again",
 )
 
 

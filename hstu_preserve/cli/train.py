@@ -14,7 +14,7 @@ EXAMPLES = (
     "hstu-preserve train paper-hstu-ml-1m --output run",
     "hstu-preserve train recipe.gin --data stores/ml-1m --output run",
     "hstu-preserve train recipe.gin --output run --resume",
-    "hstu-preserve train --plan retrained/plan.json --seed 3 --output retrained/seed-3",
+    "hstu-preserve train --plan again/plan.json --seed 3 --output again/seed-3",
 )
 
 

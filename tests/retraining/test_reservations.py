@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.library.catalog import read_catalog
+from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.retraining.retrainings import find_reservation
 from hstu_preserve.verdict.agreement import Reservation
@@ -24,10 +25,10 @@ def test_a_published_number_is_not_confirmed_by_what_was_made_up_for_it(
     name: str, expected: Reservation | None, tmp_path: Path
 ) -> None:
     make_sealed_run(tmp_path)
-    settings = {"id": name, "title": "x", "licence": "MIT", "citation": "", "include_data": False}
+    settings: Json = {"id": name, "title": "x", "licence": "MIT", "citation": "", "include_data": False}
     for generated in ("MANIFEST.json", "SHA256SUMS"):
         (tmp_path / generated).unlink()
-    manifest = make_manifest(tmp_path, run=make_run_record(bundle={**settings}))
+    manifest = make_manifest(tmp_path, run=make_run_record(bundle=settings))
     assert find_reservation(OpenedBundle(root=tmp_path, manifest=manifest)) is expected
     by_id = OpenedBundle(root=tmp_path, manifest=manifest, entry=read_catalog()["iter8-exp4-SOTA"])
     assert find_reservation(by_id) is Reservation.RECONSTRUCTION

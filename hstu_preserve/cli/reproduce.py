@@ -22,7 +22,7 @@ EXAMPLES = (
     "hstu-preserve reproduce sample",
     "hstu-preserve reproduce bundle.tar.gz --data stores/ml-1m",
     "hstu-preserve reproduce sample --rung resume --max-steps 20",
-    "hstu-preserve reproduce bundle.tar.gz --rung training --seeds 5 --output retrained",
+    "hstu-preserve reproduce x.tar.gz --rung training --seeds 5 --output again",
     "hstu-preserve reproduce bundle.tar.gz --key reviewer.key",
 )
 

@@ -23,7 +23,7 @@ EXAMPLES = (
     "hstu-preserve train recipe.gin --output run --resume",
     "hstu-preserve train recipe.gin --set 'train_fn.num_epochs = 5' --output run",
     "hstu-preserve train recipe.gin --seeds 5 --output study",
-    "hstu-preserve train --plan retrained/plan.json --seed 3 --output retrained/seed-3",
+    "hstu-preserve train --plan again/plan.json --seed 3 --output again/seed-3",
 )
 
 

@@ -36,7 +36,8 @@ class CandidateIndex:
     @cached_property
     def typical_norm(self) -> Tensor:
         """The median norm of the candidates' embeddings, 1 if normalised; one item could raise a mean at will."""
-        return self.embedding_DI.float().norm(dim=0).median()
+        norm: Tensor = self.embedding_DI.float().norm(dim=0).median()
+        return norm
 
     def columns(self, item: Tensor) -> Tensor:
         """Return the column of each item id, -1 if it is no candidate (any shape, int64)."""

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from hstu_preserve.gin_recipes.differences import list_settings
 from hstu_preserve.gin_recipes.reader import GinChain, read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
-from hstu_preserve.gin_recipes.writer import recipe_lines, write_gin
+from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.primitives.temporary_folders import scratch_folder
 from hstu_preserve.records.claim import ClaimPolicy
 from hstu_preserve.records.manifest import BundleSettings
@@ -67,9 +68,3 @@ def find_first_difference(expected: Recipe, found: Recipe) -> str | None:
         if name != SEED_BINDING and one.get(name) != other.get(name):
             return f"{name} is {other.get(name, 'not read')} there, {one.get(name, 'not read')} in the bundle"
     return None
-
-
-def list_settings(recipe: Recipe) -> dict[str, str]:
-    """Return the value of each gin name that a recipe reads, as gin text."""
-    lines = [line for line in recipe_lines(recipe) if line]
-    return dict(line.split(" = ", maxsplit=1) for line in lines)

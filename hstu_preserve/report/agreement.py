@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from hstu_preserve.primitives.wording import printable
+from hstu_preserve.primitives.wording import count, printable
 from hstu_preserve.records.retraining.agreement import Agreement, RunValue
 from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.report.tables import list_fields
@@ -44,7 +44,7 @@ def list_values(runs: Sequence[RunValue]) -> str:
 
 def describe_spread(agreement: Agreement) -> str:
     """Return the spread from run to run, and what the users alone cause of it."""
-    text = f"{agreement.spread:.2g} from run to run, known by {agreement.degrees} degrees of freedom"
+    text = f"{agreement.spread:.2g} from run to run, known by {count(agreement.degrees or 0, 'degree')} of freedom"
     if agreement.floor is None:
         return text
     return f"{text}; {agreement.num_users} users alone scatter it by {agreement.floor:.2g}"

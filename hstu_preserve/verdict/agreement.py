@@ -16,6 +16,7 @@ from hstu_preserve.verdict.agreement_words import (
     list_remarks,
     take_interval,
 )
+from hstu_preserve.verdict.qualifications import NO_FINGERPRINT, RECONSTRUCTION
 from hstu_preserve.verdict.slack import SLACK
 from hstu_preserve.verdict.statistics import Interval, Place, Spread, compare, mean, pool, power
 
@@ -23,11 +24,8 @@ from hstu_preserve.verdict.statistics import Interval, Place, Spread, compare, m
 class Reservation(StrEnum):
     """Why retrainings say nothing of a published number, whichever way they come out."""
 
-    RECONSTRUCTION = "the recipe is our reconstruction, so that this says nothing of the archive's number"
-    NO_FINGERPRINT = (
-        "the claim names no data fingerprint; the order among equal timestamps alone moves this metric by several "
-        "margins"
-    )
+    RECONSTRUCTION = RECONSTRUCTION
+    NO_FINGERPRINT = NO_FINGERPRINT
 
 
 @dataclass(frozen=True, kw_only=True)

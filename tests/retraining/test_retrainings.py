@@ -10,7 +10,7 @@ import pytest
 from hstu_preserve.cli.main import main
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
-from tests.reruns.seeds import Workshop
+from tests.retraining.seeds import Workshop
 
 NARROW = "claim.margin = 0.0001\nclaim.margin_derivation = 'none'\n"
 SURE = f"{NARROW}claim.spread = 0.000001\nclaim.spread_degrees = 1000\nclaim.spread_derivation = 'a wish'\n"

@@ -13,7 +13,7 @@ from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.train import train
 from hstu_preserve.verbs.unpack import unpack
-from tests.reruns.seeds import Workshop, recipe
+from tests.retraining.seeds import Workshop, recipe
 
 OTHER_MARGIN = "claim.margin = 0.2\nclaim.margin_derivation = 'seven spreads'\n"
 SELECTED = "claim.selection_rule = 'best-on-test'\nclaim.margin = 0.15\nclaim.margin_derivation = 'seven spreads'\n"

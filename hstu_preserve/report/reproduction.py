@@ -36,8 +36,9 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
     causes = [Text(printable(cause.sentence)) for cause in record.causes]
     decided = f"decided by {printable(record.decided_by or '')}: {find_outcome(record)}, exit {record.exit_code}"
     last = [Text(decided)] if record.decided_by is not None else []
-    below = [*describe_agreements(record.verdicts), *causes, *limits, *last]
-    return Group(list_fields(fields), list_verdicts(record.verdicts), *([Text()] if below else []), *below)
+    below = [line for part in (causes, [*limits, *last]) if part for line in (Text(), *part)]
+    agreements = describe_agreements(record.verdicts)
+    return Group(list_fields(fields), list_verdicts(record.verdicts), *agreements, *below)
 
 
 def find_outcome(record: Reproduction) -> str:

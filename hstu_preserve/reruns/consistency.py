@@ -82,7 +82,18 @@ def require_arithmetic(bundle: OpenedBundle) -> None:
     if numerics is None:
         raise ContentError(f"{ENVIRONMENT}: records no arithmetic, without which nothing was trained")
     require_equal("number type of the arithmetic", expected=run.recipe.model.dtype, found=numerics.dtype)
-    require_equal("torch of the arithmetic", expected=packages.get("torch", numerics.torch), found=numerics.torch)
+    installed = packages.get("torch", numerics.torch)
+    if not is_same_build(installed, numerics.torch):
+        require_equal("torch of the arithmetic", expected=installed, found=numerics.torch)
+
+
+def is_same_build(installed: str, imported: str) -> bool:
+    """Whether a package's version and what the module says of itself can be of one build.
+
+    The package index gives PyTorch for CUDA without the local part that the module has: 2.11.0, and 2.11.0+cu130.
+    """
+    public, _, local = imported.partition("+")
+    return installed in {public, imported} or (not local and installed.partition("+")[0] == public)
 
 
 def check_checkpoints(bundle: OpenedBundle) -> str:

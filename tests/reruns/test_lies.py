@@ -509,6 +509,29 @@ def test_an_honest_bundle_contradicts_nothing(sample: Path) -> None:
     assert [check for check in checks if not check.passed] == []
 
 
+@pytest.mark.parametrize(
+    ("installed", "imported", "passes"),
+    [
+        ("2.11.0", "2.11.0+cu130", True),  # as the package index has it for CUDA
+        ("2.13.0+cpu", "2.13.0+cpu", True),
+        ("2.13.0+cpu", "2.13.0", True),
+        ("2.11.0+cpu", "2.11.0+cu130", False),
+        ("2.11.0", "2.12.0+cu130", False),
+        ("2.11.0", "2.11.1", False),
+    ],
+)
+def test_a_build_is_known_with_and_without_its_local_part(
+    installed: str, imported: str, passes: bool, sample: Path, tmp_path: Path
+) -> None:
+    def record(forgery: Forgery) -> None:
+        forgery.run["environment"]["packages"]["torch"] = installed
+        forgery.run["environment"]["numerics"]["torch"] = imported
+
+    root = tell(record, sample=sample, folder=tmp_path).root
+    checks = check_bundle(OpenedBundle(root=root, manifest=read_tree_manifest(root).manifest))
+    assert [check.name for check in checks if not check.passed] == ([] if passes else ["run records"])
+
+
 @pytest.mark.parametrize("name", ["the ranks are better, the metrics stay", "it goes by a published id"])
 @pytest.mark.parametrize("command", [["verify", "--deep"], ["reproduce", "--rung", "training"]], ids=lambda c: c[0])
 def test_a_contradiction_exits_3_before_anything_is_run(

@@ -86,9 +86,9 @@ def record_lines(record: Record, *, scope: str, selector: str, arguments: Iterab
 
 
 def find_value(record: Record, path: str) -> Json:
-    """Return the plain value of the field at `path`."""
+    """Return the plain value of the field at `path`, None if the record leaves it out."""
     value = record.to_json_value()
     for name in path.split("."):
         assert isinstance(value, dict)
-        value = value[name]
+        value = value.get(name)
     return value

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hstu_preserve.archived.settings import ArchivedSettings, AuthorCode
 from hstu_preserve.bundle.destinations import new_folder
+from hstu_preserve.certificates.request import certify, prepare_certificate, take_key
 from hstu_preserve.compute.machine import find_running_code
 from hstu_preserve.compute.processes import require_alone
 from hstu_preserve.errors import UsageError
@@ -18,7 +19,6 @@ from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import Reproduction
-from hstu_preserve.reruns.certification import certify, prepare_certificate, take_key
 from hstu_preserve.retraining.asked import Retraining
 from hstu_preserve.verdict.integrity import (
     RERUN_RUNGS,
@@ -91,7 +91,8 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
         source = obtain(str(target), voice=voice)
         if public_key is not None:
             obtain_signature(source, voice=voice)
-        certifier = prepare_certificate(source, signing_key, output=output, folder=folder or output)
+        place = folder or output
+        certifier = prepare_certificate(source.text, source.path, source.stored, signing_key, output=place)
         is_legacy = source.form is Form.LEGACY
         wish = Wish(
             rungs=rungs,

@@ -203,7 +203,7 @@ def test_an_archive_that_changed_after_it_was_verified_is_refused(
         archive.write_bytes(other)
         return found
 
-    monkeypatch.setattr("hstu_preserve.verbs.reproduce.inspect_legacy", exchange)
+    monkeypatch.setattr("hstu_preserve.foreign.judgement.inspect_legacy", exchange)
     assert main(["reproduce", str(archive), "--data", str(stores)]) == 3
 
 

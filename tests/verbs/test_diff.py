@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,8 +56,8 @@ def test_a_self_test_reads_the_finished_file_again(tree: Path, tmp_path: Path) -
 def test_a_file_that_came_out_wrong_is_removed(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = pack_module.pack
 
-    def pack_on_a_bad_disk(run: str | Path, *, output: Path | None = None, voice: Voice = SILENT) -> object:
-        result = original(run, output=output, voice=voice)
+    def pack_on_a_bad_disk(run: str | Path, *, voice: Voice = SILENT, **others: Any) -> object:
+        result = original(run, voice=voice, **others)
         content = bytearray(result.path.read_bytes())
         content[len(content) // 2] ^= 4
         result.path.write_bytes(content)

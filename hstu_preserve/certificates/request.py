@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.destinations import require_writable
-from hstu_preserve.compute.machine import find_running_code
+from hstu_preserve.bundle.layout import StoredManifest
 from hstu_preserve.errors import UsageError
-from hstu_preserve.library.sources import Source
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.results import Reproduction
 
@@ -32,15 +31,16 @@ def take_key(key: str | Path | None, *, passphrase: str | None) -> "SigningKey |
 
 
 def prepare_certificate(
-    source: Source, key: "SigningKey | None", *, output: Path | None, folder: Path | None
+    target: str, path: Path, stored: StoredManifest | None, key: "SigningKey | None", *, output: Path | None
 ) -> "Certifier | None":
     """Return what signs the outcome, None if no key is named, once it is known that the certificate can be written.
 
     Args:
-        source: The target.
+        target: As the user typed it.
+        path: Where the target is.
+        stored: Its manifest; None if it has none.
         key: Of who reproduces.
-        output: The output directory as the user named it.
-        folder: The folder that becomes it.
+        output: The folder that the certificate goes to; None is beside the target.
 
     Raises:
         UsageError: The target has no manifest that could be certified, its folder is no place for the certificate, or
@@ -52,19 +52,17 @@ def prepare_certificate(
     from hstu_preserve.certificates.checking import certificate_path
     from hstu_preserve.certificates.writing import Certifier, require_appendable
 
-    if source.stored is None:
-        raise UsageError(f"{source.text}: has no manifest that a certificate could be about; leave --key out")
-    path = certificate_path(source.path)
-    if folder is not None:
-        path = folder / path.name
-    elif source.path != Path(source.text):
-        raise UsageError(
-            f"{source.text}: lies among this program's own files; name a folder for its certificate: --output"
-        )
+    if stored is None:
+        raise UsageError(f"{target}: has no manifest that a certificate could be about; leave --key out")
+    place = certificate_path(path)
+    if output is not None:
+        place = output / place.name
+    elif path != Path(target):
+        raise UsageError(f"{target}: lies among this program's own files; name a folder for its certificate: --output")
     else:
-        require_writable(path, option="--output")
-        require_appendable(path, identity=source.stored.identity)
-    return Certifier(key=key, path=path, manifest=source.stored.record, started_at=datetime.now(UTC))
+        require_writable(place, option="--output")
+        require_appendable(place, identity=stored.identity)
+    return Certifier(key=key, path=place, manifest=stored.record, started_at=datetime.now(UTC))
 
 
 def certify(
@@ -85,7 +83,8 @@ def certify(
         UnavailableError: It cannot be written.
     """
     if certifier is not None:
-        certifier.certify(reproduction, code=find_running_code())
+        assert reproduction.code is not None  # only records of before it was kept have none
+        certifier.certify(reproduction, code=reproduction.code)
         voice.say(f"certificate: {(output or certifier.path.parent) / certifier.path.name}")
     elif output is not None:
         voice.say(f"{output / record_name}: unsigned, so that it proves nothing to others; --key signs a certificate")

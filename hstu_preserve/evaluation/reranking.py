@@ -16,9 +16,9 @@ from hstu_preserve.data.batches import Batch, assemble_batch, list_history_item_
 from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.data.split import find_eligible_users
 from hstu_preserve.evaluation.metrics import place_ties
-from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
+from hstu_preserve.evaluation.ranking import CandidateIndex
 from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
-from hstu_preserve.evaluation.users import UserIndices, join_ranks
+from hstu_preserve.evaluation.users import UserIndices, rank_embedded
 from hstu_preserve.inputs.histories import to_evaluation_histories
 from hstu_preserve.model.recommender import Recommender
 
@@ -153,7 +153,10 @@ def rerank(
         nobody = np.empty(0, dtype=np.int64)
         return Reranked(ranks=UserRanks(**dict.fromkeys(UserRanks.__annotations__, nobody)), within=nobody)
     ranks = concatenate([batch.users for batch in ranked])
-    within = np.concatenate([batch.within for batch in ranked if batch.within is not None])
+    nothing = [np.zeros(len(batch.users.ranks), dtype=np.int64) for batch in ranked]
+    within = np.concatenate(
+        [none if one.within is None else one.within for one, none in zip(ranked, nothing, strict=True)]
+    )
     against = place_ties(ranks, ranks.ranks + ranks.ties) if setting.ties_against else ranks
     return Reranked(ranks=against, within=within)
 
@@ -180,19 +183,8 @@ def rank_some(
     )
     user_BD = model.encode_users(to_evaluation_histories(tell_time(batch, setting.target_time), device))
     seen = list_seen(events, users, batch=batch, setting=setting)
-    ranks = rank_batch(
-        user_BD.to(TYPES[setting.number_format]),
-        index=index,
-        seen_BS=torch.from_numpy(seen).to(device),
-        target_B=torch.from_numpy(batch.target_ids).to(device),
-        score_chunk=recipe.evaluation.eval_user_max_batch_size,
-        tolerance=tolerance,
-    )
-    return RankedBatch(
-        users=join_ranks(batch, ranks),
-        is_recommended=ranks.is_recommended.cpu().numpy(),
-        within=np.zeros(len(users), dtype=np.int64) if ranks.within is None else ranks.within.cpu().numpy(),
-    )
+    embedded_BD = user_BD.to(TYPES[setting.number_format])
+    return rank_embedded(embedded_BD, batch=batch, seen=seen, index=index, recipe=recipe, tolerance=tolerance)
 
 
 def list_seen(events: Sequences, users: UserIndices, *, batch: Batch, setting: Setting) -> npt.NDArray[np.int64]:

@@ -58,19 +58,42 @@ def rank_users(
                 raise DivergedError(
                     "embeddings of users are NaN or infinite: the model's training diverged, and nothing is evaluated"
                 )
-            ranks = rank_batch(
-                user_BD,
-                index=index,
-                seen_BS=torch.from_numpy(seen).to(device),
-                target_B=torch.from_numpy(batch.target_ids).to(device),
-                score_chunk=recipe.evaluation.eval_user_max_batch_size,
-                tolerance=tolerance,
-            )
-            yield RankedBatch(
-                users=join_ranks(batch, ranks),
-                is_recommended=ranks.is_recommended.cpu().numpy(),
-                within=None if ranks.within is None else ranks.within.cpu().numpy(),
-            )
+            yield rank_embedded(user_BD, batch=batch, seen=seen, index=index, recipe=recipe, tolerance=tolerance)
+
+
+def rank_embedded(
+    user_BD: torch.Tensor,
+    *,
+    batch: Batch,
+    seen: npt.NDArray[np.int64],
+    index: CandidateIndex,
+    recipe: Recipe,
+    tolerance: float | None,
+) -> RankedBatch:
+    """Return the ranks of one batch of users whose embeddings are known.
+
+    Args:
+        user_BD: Their embeddings, where the index is.
+        batch: The users and their targets.
+        seen: Ids of each user's items that are no candidates, [B, S], 0 is padding.
+        index: The catalogue.
+        recipe: Decides how many users are scored at once.
+        tolerance: As `rank_batch` takes it.
+    """
+    device = user_BD.device
+    ranks = rank_batch(
+        user_BD,
+        index=index,
+        seen_BS=torch.from_numpy(seen).to(device),
+        target_B=torch.from_numpy(batch.target_ids).to(device),
+        score_chunk=recipe.evaluation.eval_user_max_batch_size,
+        tolerance=tolerance,
+    )
+    return RankedBatch(
+        users=join_ranks(batch, ranks),
+        is_recommended=ranks.is_recommended.cpu().numpy(),
+        within=None if ranks.within is None else ranks.within.cpu().numpy(),
+    )
 
 
 def assemble_evaluation_batch(recipe: Recipe, store: Store, users: UserIndices, *, held_out_events: int) -> Batch:

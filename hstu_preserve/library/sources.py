@@ -16,7 +16,7 @@ from hstu_preserve.library.targets import locate_bundle, resolve_target
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.paths import GIN_SUFFIX
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, MigratedManifest
+from hstu_preserve.records.manifest import MANIFEST_NAME, MigratedManifest
 
 if TYPE_CHECKING:
     from hstu_preserve.digest_lists.matching import FilePlace
@@ -91,10 +91,6 @@ class Source:
         if self.form is Form.LEGACY:
             raise VerificationError(describe_legacy(self.content))
         return self.stored or read_stored_manifest(self.content)  # raises, naming the damage of a damaged one
-
-    def require_record(self) -> AnyManifest:
-        """Return the record of `require_manifest`."""
-        return self.require_manifest().record
 
 
 def find(text: str, *, voice: Voice = SILENT) -> Source:

@@ -500,6 +500,23 @@ def test_a_lie_that_contradicts_something_is_found_by_the_checks_that_look_for_i
     assert {check.name for check in checks if not check.passed} == expected, checks
 
 
+@pytest.mark.parametrize(
+    ("lie", "says"),
+    [
+        (show_another_tag, "show eval/ndcg@10 \\x1b[2Jxxx"),
+        (show_every_point_nine_times, "points, which are all that this run recorded"),
+    ],
+)
+def test_of_an_event_file_no_more_is_kept_or_said_than_its_run_can_have_written(
+    lie: Lie, says: str, sample: Path, tmp_path: Path
+) -> None:
+    root = tell(lie, sample=sample, folder=tmp_path).root
+    checks = check_bundle(OpenedBundle(root=root, manifest=read_tree_manifest(root).manifest))
+    (failed,) = (check for check in checks if not check.passed)
+    assert says in failed.detail
+    assert len(failed.detail) < 300
+
+
 def test_every_check_finds_a_lie() -> None:
     assert set().union(*(expected for _, expected in CONTRADICTIONS.values())) == set(CHECKS)
 

@@ -201,7 +201,7 @@ class Reproduction(CheckedRecord):
     is_exploratory: bool = False
     """Whether it was judged otherwise than claim and plan had fixed it before: such a run cannot pass."""
     decided_by: str | None = None
-    """The rung, and the claim if it has one, that the exit code rests on; None if nothing was required."""
+    """The rung, and the claims if it has any, that the exit code rests on; None if nothing was required."""
     exit_code: int
 
     def spelled_as_text(self) -> Self:

@@ -24,7 +24,7 @@ from hstu_preserve.verdict.integrity import (
     RERUN_RUNGS,
 )
 from hstu_preserve.verdict.judgement import Judgement
-from hstu_preserve.verdict.rungs import choose_exit_code, name_decider
+from hstu_preserve.verdict.rungs import choose_exit_code, find_deciders, name_deciders
 
 DEFAULT_RUNGS = ("evaluation",)
 RECORD_NAME = "reproduction.json"
@@ -113,7 +113,6 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
 
 def record(judgement: Judgement, source: Source) -> Reproduction:
     """Return the record of a judgement."""
-    decider = name_decider(judgement.verdicts)
     return Reproduction(
         target=source.text,
         path=source.path,
@@ -127,7 +126,7 @@ def record(judgement: Judgement, source: Source) -> Reproduction:
         plan=judgement.plan,
         code=find_running_code(),
         is_exploratory=judgement.is_exploratory,
-        decided_by=None if decider is None else decider.name,
+        decided_by=name_deciders(find_deciders(judgement.verdicts)),
         exit_code=choose_exit_code(judgement.verdicts),
     )
 

@@ -1,9 +1,11 @@
 """Verify bundles before they are pushed, and refuse those that may not travel."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hstu_preserve.certificates.checking import certificate_path, check_content, read_content
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.library.sources import Source, find_here
 from hstu_preserve.primitives.digests import sha256_of_bytes
@@ -11,6 +13,7 @@ from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.publication.model_cards import describe_here, verify_whole
 from hstu_preserve.publication.redistribution import require_redistributable
+from hstu_preserve.records.certificate import CERTIFICATE_SUFFIX
 from hstu_preserve.records.signature import SIGNATURE_SUFFIX, Envelope
 from hstu_preserve.report.model_card import DescribedBundle
 from hstu_preserve.signing.signer import signature_path
@@ -24,16 +27,23 @@ class PreparedBundle:
         path: Where it is.
         described: The facts that the card gives of it.
         signature: The content of the file beside it; None if there is none.
+        certificate: The same of its certificate.
     """
 
     path: Path
     described: DescribedBundle
     signature: bytes | None
+    certificate: bytes | None
 
     @property
     def signature_name(self) -> str:
         """Where its signature lies in a repository."""
         return f"{self.described.name}{SIGNATURE_SUFFIX}"
+
+    @property
+    def certificate_name(self) -> str:
+        """Where its certificate lies in a repository."""
+        return f"{self.described.name}{CERTIFICATE_SUFFIX}"
 
 
 def prepare_all(bundles: Sequence[str | Path], *, voice: Voice = SILENT) -> list[PreparedBundle]:
@@ -75,7 +85,8 @@ def prepare(source: Source) -> PreparedBundle:
 
     Raises:
         UsageError: A directory or a legacy archive.
-        ContentError: It is not what its manifest says, or holds what may not be redistributed.
+        ContentError: It is not what its manifest says, or holds what may not be redistributed; or what lies beside it
+            is no certificate of it.
     """
     path = source.path
     if path.is_dir():
@@ -87,7 +98,25 @@ def prepare(source: Source) -> PreparedBundle:
     signature = read_bytes(place) if described.is_signed else None
     if signature is not None:
         require_signature_of(signature, described, place=place)
-    return PreparedBundle(path=path, described=described, signature=signature)
+    certificate = read_certificate_beside(path, identity=described.identity)
+    return PreparedBundle(path=path, described=described, signature=signature, certificate=certificate)
+
+
+def read_certificate_beside(path: Path, *, identity: str) -> bytes | None:
+    """Return the certificate beside a bundle, None if nothing lies there; who signed it is for its readers to check.
+
+    Raises:
+        ContentError: It is no certificate, or one of another bundle.
+        UnavailableError: It cannot be read.
+    """
+    place = certificate_path(path)
+    if not os.path.lexists(place):
+        return None
+    content = read_content(place)
+    check = check_content(content, source=str(place), identity=identity, trusted=None)
+    if check.problem is not None:
+        raise ContentError(f"{check.problem}; it would be published with the bundle: move it away")
+    return content
 
 
 def require_signature_of(content: bytes, described: DescribedBundle, *, place: Path) -> None:

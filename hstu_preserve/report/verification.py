@@ -52,7 +52,8 @@ def list_certificate(check: CertificateCheck, *, indent: str = "") -> Iterator[L
     about = f"{count(len(check.attestations), 'statement')} about {list_some(subjects, at_most=MAX_SHOWN)}"
     is_signed = any(one.signature is SignatureOutcome.SIGNED for one in check.attestations)
     mark, style = ("ok ", "green") if is_signed else ("unchecked ", "yellow")
-    yield Line(mark=f"{indent}{mark}", style=style, text=f"certificate {printable(check.path)}: {about}")
+    unsigned = "" if is_signed else "; nobody that you named signed it"
+    yield Line(mark=f"{indent}{mark}", style=style, text=f"certificate {printable(check.path)}: {about}{unsigned}")
     shown = [describe_attestation(one) for one in check.attestations]
     yield from (Line(text=f"{indent}  {text}") for text in cut_lines(shown, at_most=MAX_SHOWN, noun="statements"))
 

@@ -214,8 +214,8 @@ def require_one_code(codes: Sequence[PublishedFile], repository: Repository) -> 
 def list_companions(jobs: Sequence[Job], repository: Repository) -> list[Job]:
     """Return the lists that vouch for the files, and the signatures and certificates that lie beside them.
 
-    A list or signature that is not here is left out, and said to be, if nobody can be asked for it: the bundle itself may be
-    here all the same.
+    One that is not here is left out, and said to be, if nobody can be asked for it: the bundle itself may be here all
+    the same.
     """
     sources = {one.source for job in jobs for one in job.expected.listed}
     lists = [name for name in repository.lists if any(source.startswith(f"{name} (") for source in sources)]

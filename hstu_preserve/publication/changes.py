@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hstu_preserve.certificates.checking import check_content, read_content
+from hstu_preserve.certificates.checking import read_content
 from hstu_preserve.errors import ContentError
 from hstu_preserve.hub.commits import LocalFile, is_published
 from hstu_preserve.hub.publishing import Change, find_change, make_file
-from hstu_preserve.publication.preparation import PreparedBundle
+from hstu_preserve.publication.preparation import PreparedBundle, require_about
 
 if TYPE_CHECKING:
     from hstu_preserve.hub.commits import HubWriter
@@ -65,27 +65,15 @@ def join_certificates(
         ContentError: What is there is no certificate of the bundle that stays, or both together are too long for one.
         UnavailableError: It cannot be read.
     """
-    place = hub.make_source(snapshot, there)
+    place, identity = hub.make_source(snapshot, there), bundle.described.identity
     try:
-        content = require_about(read_content(place), bundle, source=str(place))
+        content = require_about(read_content(place), identity, source=str(place))
     except ContentError as error:
         if is_new:
             return bundle.certificate
         raise ContentError(f"{error}; remove it from the repository first") from None
     joined = b"".join(line + b"\n" for line in list_lines(content, bundle.certificate or b""))
-    return require_about(joined, bundle, source=f"{place} with the lines of {bundle.path.name}'s certificate here")
-
-
-def require_about(content: bytes, bundle: PreparedBundle, *, source: str) -> bytes:
-    """Return a certificate's bytes if it is about a bundle.
-
-    Raises:
-        ContentError: It is no certificate, or about something else.
-    """
-    check = check_content(content, source=source, identity=bundle.described.identity, trusted=None)
-    if check.problem is not None:
-        raise ContentError(check.problem)
-    return content
+    return require_about(joined, identity, source=f"{place} with the lines of {bundle.path.name}'s certificate here")
 
 
 def list_lines(*contents: bytes) -> Iterator[bytes]:

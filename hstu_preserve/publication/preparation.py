@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hstu_preserve.certificates.checking import certificate_path, check_content, read_content
+from hstu_preserve.certificates.envelopes import MAX_BYTES
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.library.sources import Source, find_here
 from hstu_preserve.primitives.digests import sha256_of_bytes
@@ -112,10 +113,23 @@ def read_certificate_beside(path: Path, *, identity: str) -> bytes | None:
     place = certificate_path(path)
     if not os.path.lexists(place):
         return None
-    content = read_content(place)
-    check = check_content(content, source=str(place), identity=identity, trusted=None)
+    try:
+        return require_about(read_content(place), identity, source=str(place))
+    except ContentError as error:
+        raise ContentError(f"{error}; it would be published with the bundle: move it away") from None
+
+
+def require_about(content: bytes, identity: str, *, source: str) -> bytes:
+    """Return a certificate's bytes if it is about the bundle with this identity.
+
+    Raises:
+        ContentError: It is no certificate, too large for one, or about something else.
+    """
+    if len(content) > MAX_BYTES:
+        raise ContentError(f"{source}: larger than {MAX_BYTES} bytes")
+    check = check_content(content, source=source, identity=identity, trusted=None)
     if check.problem is not None:
-        raise ContentError(f"{check.problem}; it would be published with the bundle: move it away")
+        raise ContentError(check.problem)
     return content
 
 

@@ -104,7 +104,11 @@ CASES: dict[str, tuple[Callable[[], Verdict], Outcome]] = {
         lambda: judge((0.1931,), (0.1948,), claim=make_claim(spread=(0.0003, 4))),
         Outcome.REPRODUCED_STATISTICAL,
     ),
-    "reconstruction": (lambda: qualify(judge(EQUAL), ARCHIVE), Outcome.INCONCLUSIVE),
+    "reconstruction": (
+        lambda: qualify(judge(EQUAL), ARCHIVE.model_copy(update={"data_fingerprint": "a" * 64, "best_of": None})),
+        Outcome.INCONCLUSIVE,
+    ),
+    "best of several": (lambda: qualify(judge(EQUAL), ARCHIVE), Outcome.INCONCLUSIVE),
     "no fingerprint": (lambda: qualify(judge(LOWER), read_catalog()["paper-hstu-ml-1m"]), Outcome.INCONCLUSIVE),
     "exploratory": (
         lambda: judge(

@@ -1,15 +1,19 @@
 """Write PRESERVATION_REPORT.md: every published result, whether it was reproduced here, and why if not."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
 
-from hstu_preserve.primitives.wording import count
+from hstu_preserve.primitives.wording import count, cut_lines
 from hstu_preserve.records.catalog import CatalogEntry, Collection
+from hstu_preserve.records.certificate import CertificateCheck
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.results import ListedExperiment, Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.report.archives_table import describe_archives
 from hstu_preserve.report.markdown import escape
+from hstu_preserve.report.verification import MAX_SHOWN, describe_attested
 
 PLAIN_TARGET = re.compile(r"[\w./@:+-]+", re.ASCII)
 HEADINGS = {
@@ -18,6 +22,7 @@ HEADINGS = {
     Collection.UPSTREAM: "The paper's rows",
     Collection.OWN: "Our own",
 }
+NO_CERTIFICATES: Mapping[Path, CertificateCheck] = MappingProxyType({})
 PREAMBLE = """\
 # Preservation report
 
@@ -40,12 +45,14 @@ def write_preservation_report(
     listed: Sequence[ListedExperiment],
     reproductions: Sequence[Reproduction],
     environment: EnvironmentRecord,
+    certificates: Mapping[Path, CertificateCheck] = NO_CERTIFICATES,
 ) -> str:
     """Return the report as Markdown; equal inputs give equal text.
 
     Args:
         listed: The catalog.
         reproductions: The reproductions that were run for this report.
+        certificates: By the path of what was reproduced: what others attest of it, no signature checked.
         environment: The machine and packages that it was run with.
     """
     sections = [
@@ -54,7 +61,7 @@ def write_preservation_report(
         DATA_NOTES,
         "## Judged here",
         describe_archives(reproductions),
-        *(describe_reproduction(reproduction) for reproduction in reproductions),
+        *(describe_reproduction(one, certificate=certificates.get(one.path)) for one in reproductions),
         "## Published results",
         *(describe_collection(collection, listed, reproductions=reproductions) for collection in HEADINGS),
     ]
@@ -74,8 +81,8 @@ def describe_environment(environment: EnvironmentRecord) -> str:
     return "\n".join(lines)
 
 
-def describe_reproduction(reproduction: Reproduction) -> str:
-    """Return one re-run bundle with its verdicts."""
+def describe_reproduction(reproduction: Reproduction, *, certificate: CertificateCheck | None = None) -> str:
+    """Return one re-run bundle with its verdicts, and below them what a certificate beside it attests."""
     identity = f"bundle sha256:{reproduction.identity}" if reproduction.identity else "no manifest that names a bundle"
     lines = [
         f"### {escape(reproduction.title)}",
@@ -96,7 +103,23 @@ def describe_reproduction(reproduction: Reproduction) -> str:
         lines += ["", figures]
     if reproduction.limits:
         lines += ["", *(f"* Limit: {limit}." for limit in reproduction.limits)]
+    if certificate is not None:
+        lines += ["", *(f"* {line}" for line in list_attested(certificate))]
     return "\n".join(lines)
+
+
+def list_attested(check: CertificateCheck) -> Iterator[str]:
+    """Yield what the statements of a certificate say, whose signatures nobody checked."""
+    if check.problem is not None:
+        yield f"What lies beside it as a certificate is none of it: {escape(check.problem)}."
+        return
+    statements = count(len(check.attestations), "statement")
+    yield (
+        f"A certificate with {statements} lies beside it. Nobody named a key to check it with, so that anybody may "
+        "have written it; `hstu-preserve verify BUNDLE --public-key KEY` checks it."
+    )
+    said = [f"{escape(describe_attested(one))}; by keyid {escape(', '.join(one.keyids))}" for one in check.attestations]
+    yield from cut_lines(said, at_most=MAX_SHOWN, noun="statements")
 
 
 def describe_verdict(verdict: Verdict) -> str:

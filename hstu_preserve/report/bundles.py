@@ -133,12 +133,18 @@ def describe_signing(record: SigningResult) -> RenderableType:
 
 
 def describe_publication(record: PublishResult) -> RenderableType:
-    """Return the result of `publish`, one line per bundle."""
-    table = new_table("bundle", "identity", "", "where")
+    """Return the result of `publish`, one paragraph per bundle: an address is too long for a column of a table."""
+    made = " (made anew)" if record.is_created and not record.is_dry_run else ""
+    parts: list[RenderableType] = [list_fields({"repository": f"{record.url}{made}"})]
     for one in record.bundles:
-        table.add_row(one.name, f"sha256:{one.identity[:16]}…", describe_push(one, record), one.url)
-    made = " (made anew)" if record.is_created else ""
-    return Group(list_fields({"repository": f"{record.url}{'' if record.is_dry_run else made}"}), table)
+        fields = {
+            "bundle": one.name,
+            "identity": f"sha256:{one.identity}",
+            "files": describe_push(one, record),
+            "where": one.url,
+        }
+        parts += [Text(), list_fields(fields)]
+    return Group(*parts)
 
 
 def describe_push(one: PublishedBundle, record: PublishResult) -> str:

@@ -233,12 +233,13 @@ def judge_missing(
     """
     missing = num_planned - num_there
     cost = f"about {missing} × {lasts}" if lasts is not None else "nobody recorded how long one takes"
+    rest = f"goes on ({cost})" if missing else "judges them"
     planned = f"{count(num_planned, 'retraining')} {'is' if num_planned == 1 else 'are'}"
     return Verdict(
         rung=Rung.TRAINING_STATISTICAL,
         outcome=Outcome.NOT_RUN,
         claim=claim.policy.name,
-        reason=f"{num_there} of {planned} there; the same command goes on ({cost}){then}",
+        reason=f"{num_there} of {planned} there; the same command without --dry-run {rest}{then}",
         evidence=list_facts(retrainings=num_there, planned=num_planned, power=power),
         is_required=True,
     )

@@ -202,7 +202,8 @@ def test_a_dry_run_trains_nothing_and_tells_seeds_power_and_cost(
     found = read_json(capsys)
     (verdict,) = [one for one in found["verdicts"] if one["rung"] == "training-statistical"]
     assert verdict["outcome"] == "NOT_RUN"
-    assert verdict["reason"].startswith("0 of 5 retrainings are there; the same command goes on (about 5 × ")
+    again = "the same command without --dry-run goes on (about 5 × "
+    assert verdict["reason"].startswith(f"0 of 5 retrainings are there; {again}")
     assert "seeds 3 4 5 6 7; hr@50: 5 retrainings of an equal recipe against 3 recorded runs" in verdict["reason"]
     assert {fact["name"]: fact["value"] for fact in verdict["evidence"]}["power"] > 0.9
     assert found["plan"]["looks"] == [

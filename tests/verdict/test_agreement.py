@@ -150,9 +150,12 @@ def test_missing_retrainings_are_counted_with_their_cost() -> None:
     verdict = judge_missing(make_claim(), num_there=2, num_planned=5, lasts="2 h 6 min")
     assert verdict.outcome is Outcome.NOT_RUN
     assert verdict.is_required
-    assert verdict.reason == "2 of 5 retrainings are there; the same command goes on (about 3 × 2 h 6 min)"
+    again = "the same command without --dry-run"
+    assert verdict.reason == f"2 of 5 retrainings are there; {again} goes on (about 3 × 2 h 6 min)"
     unknown = judge_missing(make_claim(), num_there=0, num_planned=1, lasts=None)
-    assert unknown.reason == "0 of 1 retraining is there; the same command goes on (nobody recorded how long one takes)"
+    assert unknown.reason == f"0 of 1 retraining is there; {again} goes on (nobody recorded how long one takes)"
+    there = judge_missing(make_claim(), num_there=5, num_planned=5, lasts="2 h 6 min")
+    assert there.reason == f"5 of 5 retrainings are there; {again} judges them"
 
 
 def test_the_first_look_ends_it_if_it_decides_and_later_runs_change_nothing() -> None:

@@ -5,13 +5,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.tree import read_at_most
-from hstu_preserve.certificates.envelopes import MAX_BYTES, STATEMENT_PAYLOAD_TYPE, Line, decode_base64, read_lines
+from hstu_preserve.certificates.envelopes import STATEMENT_PAYLOAD_TYPE, Line, decode_base64, read_lines
 from hstu_preserve.certificates.statements import read_predicate, read_statement
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.files import CHUNK_BYTES
 from hstu_preserve.primitives.wording import list_some, printable
-from hstu_preserve.records.certificate import CERTIFICATE_SUFFIX, Attestation, CertificateCheck, SignatureOutcome
+from hstu_preserve.records.certificate import (
+    CERTIFICATE_SUFFIX,
+    MAX_BYTES,
+    Attestation,
+    CertificateCheck,
+    SignatureOutcome,
+)
 from hstu_preserve.signing.signer import path_beside
 
 if TYPE_CHECKING:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from hstu_preserve.certificates.envelopes import MAX_BYTES
 from hstu_preserve.library.repository import Repository
-from hstu_preserve.records.certificate import CERTIFICATE_SUFFIX
+from hstu_preserve.records.certificate import CERTIFICATE_SUFFIX, MAX_BYTES
 from hstu_preserve.records.downloads import PublishedFile
 from hstu_preserve.records.signature import SIGNATURE_SUFFIX
 from hstu_preserve.signing.signer import MAX_SIGNATURE_BYTES

@@ -7,7 +7,7 @@ from hstu_preserve.certificates.checking import read_content
 from hstu_preserve.errors import ContentError
 from hstu_preserve.hub.commits import LocalFile, is_published
 from hstu_preserve.hub.publishing import Change, find_change, make_file
-from hstu_preserve.publication.preparation import PreparedBundle, require_about
+from hstu_preserve.publication.prepared import PreparedBundle, require_about
 
 if TYPE_CHECKING:
     from hstu_preserve.hub.commits import HubWriter

@@ -2,49 +2,20 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from hstu_preserve.certificates.checking import certificate_path, check_content, read_content
-from hstu_preserve.certificates.envelopes import MAX_BYTES
+from hstu_preserve.certificates.checking import certificate_path, read_content
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.library.sources import Source, find_here
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.publication.model_cards import describe_here, verify_whole
+from hstu_preserve.publication.prepared import PreparedBundle, require_about
 from hstu_preserve.publication.redistribution import require_redistributable
-from hstu_preserve.records.certificate import CERTIFICATE_SUFFIX
-from hstu_preserve.records.signature import SIGNATURE_SUFFIX, Envelope
+from hstu_preserve.records.signature import Envelope
 from hstu_preserve.report.model_card import DescribedBundle
 from hstu_preserve.signing.signer import signature_path
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedBundle:
-    """A bundle that may be published.
-
-    Attributes:
-        path: Where it is.
-        described: The facts that the card gives of it.
-        signature: The content of the file beside it; None if there is none.
-        certificate: The same of its certificate.
-    """
-
-    path: Path
-    described: DescribedBundle
-    signature: bytes | None
-    certificate: bytes | None
-
-    @property
-    def signature_name(self) -> str:
-        """Where its signature lies in a repository."""
-        return f"{self.described.name}{SIGNATURE_SUFFIX}"
-
-    @property
-    def certificate_name(self) -> str:
-        """Where its certificate lies in a repository."""
-        return f"{self.described.name}{CERTIFICATE_SUFFIX}"
 
 
 def prepare_all(bundles: Sequence[str | Path], *, voice: Voice = SILENT) -> list[PreparedBundle]:
@@ -117,20 +88,6 @@ def read_certificate_beside(path: Path, *, identity: str) -> bytes | None:
         return require_about(read_content(place), identity, source=str(place))
     except ContentError as error:
         raise ContentError(f"{error}; it would be published with the bundle: move it away") from None
-
-
-def require_about(content: bytes, identity: str, *, source: str) -> bytes:
-    """Return a certificate's bytes if it is about the bundle with this identity.
-
-    Raises:
-        ContentError: It is no certificate, too large for one, or about something else.
-    """
-    if len(content) > MAX_BYTES:
-        raise ContentError(f"{source}: larger than {MAX_BYTES} bytes")
-    check = check_content(content, source=source, identity=identity, trusted=None)
-    if check.problem is not None:
-        raise ContentError(check.problem)
-    return content
 
 
 def require_signature_of(content: bytes, described: DescribedBundle, *, place: Path) -> None:

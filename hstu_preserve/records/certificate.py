@@ -7,6 +7,8 @@ from hstu_preserve.records.record import Record
 
 CERTIFICATE_SUFFIX = ".intoto.jsonl"
 """Added to a bundle's name, it names the file of what is attested of the bundle (in-toto's convention)."""
+MAX_BYTES = 16 * 2**20
+"""Of the whole file, which is read at once."""
 CERTIFIED = "a certificate, whose signatures this did not check: nobody that you named signed it"
 
 

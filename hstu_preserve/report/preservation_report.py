@@ -1,9 +1,8 @@
 """Write PRESERVATION_REPORT.md: every published result, whether it was reproduced here, and why if not."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
 
 from hstu_preserve.primitives.wording import count, cut_lines
 from hstu_preserve.records.catalog import CatalogEntry, Collection
@@ -22,7 +21,6 @@ HEADINGS = {
     Collection.UPSTREAM: "The paper's rows",
     Collection.OWN: "Our own",
 }
-NO_CERTIFICATES: Mapping[Path, CertificateCheck] = MappingProxyType({})
 PREAMBLE = """\
 # Preservation report
 
@@ -45,14 +43,14 @@ def write_preservation_report(
     listed: Sequence[ListedExperiment],
     reproductions: Sequence[Reproduction],
     environment: EnvironmentRecord,
-    certificates: Mapping[Path, CertificateCheck] = NO_CERTIFICATES,
+    certificates: Sequence[CertificateCheck | None] = (),
 ) -> str:
     """Return the report as Markdown; equal inputs give equal text.
 
     Args:
         listed: The catalog.
         reproductions: The reproductions that were run for this report.
-        certificates: By the path of what was reproduced: what others attest of it, no signature checked.
+        certificates: What others attest of each in turn, no signature checked; None or missing if nothing is known.
         environment: The machine and packages that it was run with.
     """
     sections = [
@@ -61,7 +59,10 @@ def write_preservation_report(
         DATA_NOTES,
         "## Judged here",
         describe_archives(reproductions),
-        *(describe_reproduction(one, certificate=certificates.get(one.path)) for one in reproductions),
+        *(
+            describe_reproduction(one, certificate=found)
+            for one, found in zip(reproductions, chain(certificates, repeat(None)), strict=False)
+        ),
         "## Published results",
         *(describe_collection(collection, listed, reproductions=reproductions) for collection in HEADINGS),
     ]

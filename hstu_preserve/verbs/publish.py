@@ -9,7 +9,8 @@ from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, 
 from hstu_preserve.library.addresses import parse_repository
 from hstu_preserve.primitives.voice import SILENT, ByteProgress, Voice
 from hstu_preserve.publication.model_cards import require_own_card, write_repository_card
-from hstu_preserve.publication.preparation import PreparedBundle, prepare_all
+from hstu_preserve.publication.preparation import prepare_all
+from hstu_preserve.publication.prepared import PreparedBundle
 from hstu_preserve.records.results import PublishedBundle, PublishResult
 
 if TYPE_CHECKING:

@@ -62,7 +62,10 @@ def write_report(
         listed=catalog.experiments,
         reproductions=reproductions,
         environment=environments[0] if environments else describe_this_machine(),
-        certificates=read_certificates([one for one in reproductions if one not in earlier]),
+        certificates=[
+            read_certificate_beside(one) if known is None else None
+            for one, known in zip(reproductions, earlier, strict=True)
+        ],
     ).encode(errors="backslashreplace")  # a target's path need not be text
     if before is None:
         write_new(markdown, content)
@@ -89,18 +92,16 @@ def read_earlier(path: Path) -> Reproduction | None:
     return Reproduction.from_json(read_small(path, max_bytes=MAX_RECORD_BYTES), source=str(path))
 
 
-def read_certificates(reproductions: Sequence[Reproduction]) -> dict[Path, CertificateCheck]:
-    """Return what lies as a certificate beside each bundle that was run here, by the bundle's path; no key is trusted.
+def read_certificate_beside(one: Reproduction) -> CertificateCheck | None:
+    """Return what lies as a certificate beside a bundle that was run here, None if nothing does; no key is trusted.
 
     Raises:
-        UnavailableError: One cannot be read.
+        UnavailableError: It cannot be read.
     """
-    places = {one.path: certificate_path(one.path) for one in reproductions if one.identity is not None}
-    return {
-        one.path: check_certificate(places[one.path], identity=one.identity, trusted=None)
-        for one in reproductions
-        if one.path in places and os.path.lexists(places[one.path])
-    }
+    place = certificate_path(one.path)
+    if one.identity is None or not os.path.lexists(place):
+        return None
+    return check_certificate(place, identity=one.identity, trusted=None)
 
 
 def require_unchanged(path: Path, *, before: bytes) -> None:

@@ -16,6 +16,8 @@ MAX_ERRORS_READ = 1000
 """Each is a dictionary that pydantic makes; of more, only their number is said."""
 MAX_ERRORS_SHOWN = 50
 MAX_PROBLEM_CHARACTERS = 300
+UNKNOWN = frozenset({"extra_forbidden", "enum", "literal_error", "union_tag_invalid"})
+"""Of pydantic's kinds of error: those that a field or name gives which a later release may have added."""
 SEQUENCES = frozenset({"tuple", "list"})
 
 
@@ -40,6 +42,13 @@ def describe_validation_error(error: ValidationError) -> str:
         text = f"{place}: {describe_reason(problem)}{describe_input(problem)}"
         problems.append(text if len(text) <= MAX_PROBLEM_CHARACTERS else f"{text[:MAX_PROBLEM_CHARACTERS]}…")
     return list_some(problems, at_most=MAX_ERRORS_SHOWN, separator="; ")
+
+
+def is_unknown(error: ValidationError) -> bool:
+    """Whether a field or a name is unknown, so that a later release may have written it."""
+    if error.error_count() > MAX_ERRORS_READ:
+        return False
+    return any(problem["type"] in UNKNOWN for problem in error.errors(include_url=False, include_context=False))
 
 
 def describe_reason(problem: Any) -> str:  # pydantic's ErrorDetails, whose context is any value

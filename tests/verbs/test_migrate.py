@@ -330,6 +330,7 @@ def test_the_record_is_printed_whole_and_talk_goes_elsewhere(tmp_path: Path) -> 
     assert (result.returncode, result.stderr) == (0, "")
     record = json.loads(result.stdout)
     assert record.pop("ok") is True
+    assert record.pop("schema_version") == 1
     printed = MigrationResult.from_json(json.dumps(record).encode(), source="stdout")
     assert printed.source.md5_list == "MANIFEST.md"
 

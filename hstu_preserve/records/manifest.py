@@ -12,14 +12,14 @@ from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.paths import BundlePath
 from hstu_preserve.primitives.strict_json import strict_loads
-from hstu_preserve.primitives.validation import require_modest_items
+from hstu_preserve.primitives.validation import UPDATE, require_modest_items
 from hstu_preserve.records.claim import Claim, ClaimPolicy, is_absent
 from hstu_preserve.records.contents import Contents
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.legacy.migration import LegacySource, OriginalFile, Statement, Subject
 from hstu_preserve.records.legacy.shown import ShownChain
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.record import UPDATE, Record, SchemaVersion, is_draft, require_readable
+from hstu_preserve.records.record import Record, SchemaVersion, is_draft, require_readable
 from hstu_preserve.records.upgrade import EarlierBundle, require_origin
 
 MANIFEST_NAME = "MANIFEST.json"

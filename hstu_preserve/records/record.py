@@ -12,6 +12,8 @@ from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.primitives.summaries import summarize_all, tabulate
 from hstu_preserve.primitives.validation import (
+    IF_NEWER,
+    UPDATE,
     describe_validation_error,
     end_at_first_error,
     is_unknown,
@@ -20,7 +22,6 @@ from hstu_preserve.primitives.validation import (
 
 SCHEMA_VERSION = 1
 """Of the records that this release writes: frozen, so that every later release reads them. Version 0 was the draft."""
-UPDATE = "install a newer hstu-preserve"
 SchemaVersion = Annotated[int, Field(ge=0, le=SCHEMA_VERSION)]
 """Which rules a record follows; an integer, never `true`."""
 
@@ -114,7 +115,7 @@ class Record(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            advice = f"; if a newer release wrote it, {UPDATE}" if is_unknown(error) else ""
+            advice = f"; {IF_NEWER}" if is_unknown(error) else ""
             raise ContentError(f"{source}: {describe_validation_error(error)}{advice}") from None
 
 

@@ -43,7 +43,7 @@ def migrate(
     md5_list, output = as_path(md5_list), as_path(output)
     source = find_here(str(legacy), voice=voice)
     path = source.path
-    if path.is_file() and is_earlier(source.stored):
+    if is_earlier(source):
         if md5_list is not None:
             raise UsageError(f"--md5-list: {path} is a bundle, whose own manifest has every digest; leave the list out")
         return upgrade(source, output=output, voice=voice)

@@ -198,7 +198,7 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "bundle.tar.gz").write_bytes(compress(join(pieces)))
     (folder / "tree" / "MANIFEST.json").write_bytes(pieces[0].content)
     record = canonical_dumps({"schema_version": NEWER, "surprise": []})
-    for name in ("store/store.json", "run/run.json", "plan.json", "reproduction.json"):
+    for name in ("store/store.json", "plan.json", "reproduction.json"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(record)
     return folder
@@ -219,7 +219,6 @@ def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["evaluate", "bundle.tar.gz"],
         ["export", "bundle.tar.gz", "--format", "model-card", "--output", "out"],
         ["compare", "bundle.tar.gz", "tree"],
-        ["compare", "run"],
         ["data", "show", "store"],
         ["train", "--plan", "plan.json", "--seed", "43", "--data", "store", "--output", "out"],
         ["report", "reproduction.json", "--markdown", "out"],

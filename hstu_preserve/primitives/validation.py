@@ -50,7 +50,10 @@ def is_unknown(error: ValidationError) -> bool:
     """Whether a field or a name is unknown, so that a later release may have written it."""
     if error.error_count() > MAX_ERRORS_READ:
         return False
-    return any(problem["type"] in UNKNOWN for problem in error.errors(include_url=False, include_context=False))
+    return any(
+        problem["type"] in UNKNOWN
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    )
 
 
 def describe_reason(problem: Any) -> str:  # pydantic's ErrorDetails, whose context is any value

@@ -12,11 +12,15 @@ from typing import Any
 
 import pytest
 
+from hstu_preserve.bundle.layout import StoredManifest
+from hstu_preserve.bundle.tree import write_seal
 from hstu_preserve.cli.main import main
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import sha256_of_file
+from hstu_preserve.records.manifest import read_manifest
 from hstu_preserve.records.record import SCHEMA_VERSION
 from tests.bundle.archives import snapshot
+from tests.corpus.legacy.generators import Case, build
 
 BUNDLES = Path(__file__).parents[1] / "golden" / "bundles"
 KEY = BUNDLES / "golden.pub"
@@ -212,3 +216,20 @@ def test_nobody_can_give_another_bundle_an_earlier_identity(
     path.write_bytes(canonical_dumps(manifest))
     assert main(["show", str(tmp_path / "tree")]) == 3
     assert says in capsys.readouterr().err
+
+
+def test_a_legacy_archive_that_was_migrated_under_version_0_is_upgraded_too(tmp_path: Path, capsys: Capture) -> None:
+    archive = build(Case(id="x", kind="", canonical="", outcome=""), folder=tmp_path)
+    assert main(["migrate", str(archive), "--output", str(tmp_path / "now.tar.gz")]) == 0
+    assert main(["unpack", str(tmp_path / "now.tar.gz"), "--output", str(tmp_path / "tree")]) == 0
+    manifest = json.loads((tmp_path / "tree" / "MANIFEST.json").read_bytes()) | {"schema_version": 0}
+    content = canonical_dumps(manifest)
+    stored = StoredManifest(content=content, record=read_manifest(content, source="test"))
+    write_seal(tmp_path / "tree", stored)
+    assert main(["pack", str(tmp_path / "tree"), "--output", str(tmp_path / "then.tar.gz")]) == 0
+    capsys.readouterr()
+    exit_code, result = ask(capsys, "migrate", tmp_path / "then.tar.gz", "--output", tmp_path / "again.tar.gz")
+    assert (exit_code, result["upgraded_from"]["identity"]) == (0, stored.identity)
+    assert main(["verify", str(tmp_path / "again.tar.gz")]) == 0
+    assert main(["show", str(tmp_path / "again.tar.gz")]) == 0
+    assert f"upgraded from  sha256:{stored.identity}" in capsys.readouterr().out

@@ -77,7 +77,8 @@ class Comparison:
         found = list(self._find_null(old, new)) if self.is_printed else []
         for one in old:
             tried = [list(replace(self, before=one, after=other).compare_forms()) for other in new]
-            found += min(tried, key=len)
+            nearest: list[str] = min(tried, key=len)
+            found += nearest
         return found
 
     def _find_null(self, old: list[Schema], new: list[Schema]) -> Iterator[str]:

@@ -76,7 +76,8 @@ class Comparison:
         old, new = self.before.resolved().list_alternatives(), self.after.resolved().list_alternatives()
         found = list(self._find_null(old, new)) if self.is_printed else []
         for one in old:
-            tried = [list(replace(self, before=one, after=other).compare_forms()) for other in new]
+            alike = [other for other in new if other.value.get("type") == one.value.get("type")]
+            tried = [list(replace(self, before=one, after=other).compare_forms()) for other in alike or new]
             nearest: list[str] = min(tried, key=len)
             found += nearest
         return found

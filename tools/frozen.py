@@ -1,7 +1,7 @@
 """What a schema version freezes: the form of every record, and the names that files, scripts and users rely on.
 
-`python -m tools.generate` adds to the file and refuses what breaks it. Until the version is released, the file may be deleted
-and so made anew; from then on it is only added to.
+`python -m tools.generate` adds to the file and refuses what breaks it. Until the version is released, the file may be
+deleted and so made anew; from then on it is only added to.
 """
 
 import json

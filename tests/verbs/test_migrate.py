@@ -31,7 +31,6 @@ from hstu_preserve.records.results import MigrationResult, ShownMigrated
 from hstu_preserve.records.verification import DeepCheck
 from hstu_preserve.verbs.diff import diff
 from hstu_preserve.verbs.keygen import keygen
-from hstu_preserve.verbs.migrate import migrate
 from hstu_preserve.verbs.pack import pack
 from hstu_preserve.verbs.show import show
 from hstu_preserve.verbs.signing import sign
@@ -51,6 +50,7 @@ from tests.corpus.legacy.generators import (
     read_cases,
     squeeze,
 )
+from tests.legacy.migrating import migrate_archive as migrate
 from tests.listening import Listener
 from tools.schemas import generate_schema
 

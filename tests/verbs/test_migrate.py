@@ -305,7 +305,6 @@ def test_what_is_no_legacy_archive_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "junk.tar.gz").write_bytes(b"PK\x03\x04")
     before = snapshot(tmp_path)
     attempts = {
-        ("sample", "native bundle already"): 2,
         ("b.tar.gz", "native bundle already"): 2,
         ("tree", "a directory"): 2,
         ("absent.tar.gz", "no such file"): 2,

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Self
 
+from pydantic import Field
+
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.wording import printable
@@ -14,9 +16,10 @@ from hstu_preserve.records.legacy.migration import LegacySource, Statement
 from hstu_preserve.records.legacy.shown import ShownBinding, ShownLegacy
 from hstu_preserve.records.manifest import BundleSettings, CodeReference, Manifest, MigratedManifest
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.record import CheckedRecord, Record
+from hstu_preserve.records.record import CheckedRecord, Record, SchemaVersion, is_draft
 from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.store import StoreRecord
+from hstu_preserve.records.upgrade import EarlierBundle
 from hstu_preserve.records.verdict import Cause, Verdict
 
 
@@ -146,6 +149,15 @@ class MigrationResult(Record):
     problems: tuple[str, ...]
 
 
+class UpgradeResult(Record):
+    """A bundle of the present schema version that was made of an earlier one."""
+
+    bundle: PackResult
+    upgraded_from: EarlierBundle
+    left_behind: tuple[str, ...]
+    """Files beside the earlier bundle that are about its identity, and say nothing of this one."""
+
+
 class Difference(Record):
     """One value in which two bundles differ."""
 
@@ -182,6 +194,8 @@ class UnpackResult(Record):
 class Reproduction(CheckedRecord):
     """Verdicts on the rungs that were asked for."""
 
+    schema_version: SchemaVersion = Field(default=0, exclude_if=is_draft)
+    """Absent in records of version 0."""
     target: str
     path: Path
     identity: Sha256 | None

@@ -16,6 +16,7 @@ from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.manifest import BundleManifest
+from hstu_preserve.records.upgrade import EarlierBundle
 
 DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 HEADLINE_METRICS = ("ndcg@10", "ndcg@50", "hr@10", "hr@50", "mrr")
@@ -138,3 +139,10 @@ def list_fields(fields: dict[str, str]) -> Table:
     for name, value in fields.items():
         table.add_row(Text(printable(name)), FieldValue(text=printable(value)))
     return table
+
+
+def describe_origin(earlier: EarlierBundle | None) -> dict[str, str]:
+    """Return which bundle another one was upgraded from, in words; nothing if from none."""
+    if earlier is None:
+        return {}
+    return {"upgraded from": f"sha256:{earlier.identity}, of schema version {earlier.schema_version}: the same files"}

@@ -17,6 +17,7 @@ from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
 from hstu_preserve.records.recipe import Protocol
+from hstu_preserve.records.record import SCHEMA_VERSION
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.runs.plan import Plan
@@ -87,6 +88,7 @@ def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> Run
     """Return everything that is decided before the first step."""
     recipe, resolution = plan.recipe, plan.resolution
     return RunRecord(
+        schema_version=SCHEMA_VERSION,
         bundle=resolution.bundle,
         recipe=recipe,
         recipe_sha256=recipe.digest(),
@@ -105,7 +107,7 @@ def seal_run(output: Path, *, run: RunRecord, results: ResultsRecord, checkpoint
         for policy in run.policies
     )
     manifest = Manifest(
-        schema_version=0,
+        schema_version=SCHEMA_VERSION,
         run=run,
         checkpoint=checkpoint.relative_to(output).as_posix(),
         claims=claims,

@@ -18,6 +18,7 @@ from hstu_preserve.library.standard_input import choose_list
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.record import SCHEMA_VERSION
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.retraining.asked import Retraining
 from hstu_preserve.verdict.integrity import (
@@ -114,6 +115,7 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
 def record(judgement: Judgement, source: Source) -> Reproduction:
     """Return the record of a judgement."""
     return Reproduction(
+        schema_version=SCHEMA_VERSION,
         target=source.text,
         path=source.path,
         identity=judgement.identity,

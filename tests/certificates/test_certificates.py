@@ -80,7 +80,7 @@ def test_reproducing_the_sample_writes_two_statements_about_its_manifest(
         assert statement["_type"] == "https://in-toto.io/Statement/v1"
         assert statement["subject"] == [{"name": "MANIFEST.json", "digest": {"sha256": record["identity"]}}]
     reproduction = own["predicate"]["reproduction"]
-    assert {"target": str(bundle), "path": str(bundle), "ok": True} | reproduction | {
+    assert {"target": str(bundle), "path": str(bundle), "ok": True, "schema_version": 1} | reproduction | {
         "target": str(bundle),
         "path": str(bundle),
     } == record

@@ -1,13 +1,20 @@
 """Record the result of one evaluation: metrics, and the digest of every user's rank."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.primitives.numbers import NaturalInt, Share
+from hstu_preserve.records.evaluation_kind import (
+    NUM_SAMPLED,
+    EvaluationKind,
+    NamedKind,
+    find_kind,
+    require_one_filter,
+)
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
 
@@ -37,17 +44,21 @@ class EvaluationRecord(Record):
     data_fingerprint: Sha256
     filter_all_seen: bool
     """Whether the whole history was filtered from the candidates, or the part the model reads (upstream)."""
+    kind: NamedKind | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """The kind of evaluation, if it is none of the two filters; absent otherwise."""
     num_users: NaturalInt
     num_users_skipped: NaturalInt
     """Users with too few events to have both a history and a target."""
     num_candidates: NaturalInt
+    """Items that are ranked or, if the evaluation is sampled, drawn from."""
     metrics: Annotated[dict[str, Share | None], AfterValidator(require_metrics)]
     """Means over users of upstream's metrics, from ranks clamped at the top 2,500; null where they are over nobody."""
     exact_mrr: Share | None
     """Mean reciprocal of the exact rank, without a clamp; a target that cannot be ranked counts 0, and a tied one the
     mean over the places that it could take among its equals."""
-    coverage_at_10: Share
-    """Share of the candidates that are among the first ten, as ranked, of at least one user."""
+    coverage_at_10: Share | None
+    """Share of the candidates that are among the first ten, as ranked, of at least one user; null if the evaluation is
+    sampled, which says nothing of it."""
     num_clamped: NaturalInt
     """Users whose target is not among the top 2,500."""
     num_unrankable: NaturalInt
@@ -60,6 +71,24 @@ class EvaluationRecord(Record):
     """Of every user's id, target, ranks and ties."""
     ties: dict[str, TiedMetric] | None = Field(default=None, exclude_if=lambda ties: ties is None)
     """The bounds of each metric and of `exact_mrr`; absent if no user has an exact tie."""
+
+    @property
+    def effective_kind(self) -> EvaluationKind:
+        """Which items each target was ranked among."""
+        return find_kind(self.kind, filter_all_seen=self.filter_all_seen)
+
+    @property
+    def num_ranked(self) -> int:
+        """Items among which each target was ranked, before any filter."""
+        return NUM_SAMPLED + 1 if self.effective_kind.is_sampled else self.num_candidates
+
+    @model_validator(mode="after")
+    def require_figures_of_the_kind(self) -> Self:
+        """A kind without a filter has none; only an evaluation of all items covers a share of them."""
+        require_one_filter(self.kind, filter_all_seen=self.filter_all_seen, section="")
+        if (self.coverage_at_10 is None) != self.effective_kind.is_sampled:
+            raise ValueError(f"coverage_at_10 {self.coverage_at_10} is not what kind {self.effective_kind.value} has")
+        return self
 
     def value_of(self, metric: str) -> float:
         """Return a metric's value.

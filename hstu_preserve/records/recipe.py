@@ -30,6 +30,7 @@ from hstu_preserve.records.components import (
     TimeDecaySettings,
 )
 from hstu_preserve.records.encoders import ModelSettings
+from hstu_preserve.records.evaluation_kind import EvaluationKind, NamedKind, find_kind, require_one_filter
 from hstu_preserve.records.record import Record
 
 
@@ -129,7 +130,7 @@ class TrainingSettings(Record):
 
 
 class EvaluationSettings(Record):
-    """How ranks are made: every user, every candidate, the last items of the history filtered out."""
+    """How ranks are made: of every user, among the items that the kind of evaluation says."""
 
     eval_batch_size: PositiveInt
     eval_user_max_batch_size: PositiveInt | None
@@ -140,6 +141,26 @@ class EvaluationSettings(Record):
     """Batches evaluated in an epoch that is not evaluated fully."""
     filter_all_seen: bool
     """Filter the user's whole history rather than the part the model reads (upstream's False)."""
+    kind: NamedKind | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """The kind of evaluation, if it is none of the two filters; absent otherwise."""
+    max_users: PositiveInt | None = Field(default=None, exclude_if=lambda users: users is None)
+    """Users that are evaluated at the most, drawn by (seed, part); absent if all are."""
+
+    @property
+    def effective_kind(self) -> EvaluationKind:
+        """Which items a target is ranked among."""
+        return find_kind(self.kind, filter_all_seen=self.filter_all_seen)
+
+    def under(self, kind: EvaluationKind) -> Self:
+        """Return the settings with another kind of evaluation."""
+        is_filtered = kind is EvaluationKind.ALL_SEEN
+        return self.model_copy(update={"filter_all_seen": is_filtered, "kind": kind.beyond_filter})
+
+    @model_validator(mode="after")
+    def require_one_filter(self) -> Self:
+        """A kind without a filter has none of its own."""
+        require_one_filter(self.kind, filter_all_seen=self.filter_all_seen, section="evaluation.")
+        return self
 
 
 class Recipe(Record):

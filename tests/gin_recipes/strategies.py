@@ -20,6 +20,7 @@ from hstu_preserve.records.components import (
     TimeDecaySettings,
 )
 from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.manifest import BundleSettings
 from hstu_preserve.records.recipe import (
     DatasetSettings,
@@ -254,7 +255,8 @@ def evaluations() -> st.SearchStrategy[EvaluationSettings]:
         full_eval_every_n=positive_ints,
         partial_eval_num_iters=positive_ints,
         filter_all_seen=st.booleans(),
-    )
+        max_users=st.none() | positive_ints,
+    ).flatmap(lambda settings: st.sampled_from(EvaluationKind).map(settings.under))
 
 
 @st.composite
@@ -291,7 +293,9 @@ def recipes(draw: st.DrawFn) -> Recipe:
 
 
 @st.composite
-def policies(draw: st.DrawFn, protocol: Protocol, *, seed: int = 42) -> ClaimPolicy:
+def policies(
+    draw: st.DrawFn, protocol: Protocol, *, kind: EvaluationKind = EvaluationKind.WINDOW, seed: int = 42
+) -> ClaimPolicy:
     other = SelectionRule.FINAL_EPOCH if protocol is Protocol.VALIDATED else SelectionRule.BEST_ON_VALIDATION
     rules = [rule for rule in SelectionRule if rule is not other]
     has_margin, has_spread = draw(st.booleans()), draw(st.booleans())
@@ -300,6 +304,7 @@ def policies(draw: st.DrawFn, protocol: Protocol, *, seed: int = 42) -> ClaimPol
         metric=draw(st.sampled_from(METRIC_NAMES)),
         direction=draw(st.sampled_from(Direction)),
         protocol=protocol,
+        evaluation=kind.beyond_filter,
         selection_rule=draw(st.sampled_from(rules)),
         margin=draw(st.floats(min_value=0, max_value=1, exclude_max=True)) if has_margin else None,
         margin_derivation=draw(st.text().filter(str.strip)) if has_margin else None,

@@ -79,9 +79,7 @@ def evaluate_model(
         data_fingerprint=store.fingerprint,
         num_users_skipped=store.num_users - len(eligible),
         num_candidates=num_candidates,
-        coverage_at_10=None
-        if recipe.evaluation.effective_kind.is_sampled
-        else coverage([batch.is_recommended for batch in batches]),
+        coverage_at_10=coverage([batch.is_recommended for batch in batches]),
     )
     within = [batch.within for batch in batches if batch.within is not None]
     return Evaluated(ranks=ranks, record=record, within=np.concatenate(within) if within else None)
@@ -160,7 +158,7 @@ def make_record(
     data_fingerprint: str,
     num_users_skipped: int,
     num_candidates: int,
-    coverage_at_10: float | None,
+    coverage_at_10: float,
 ) -> EvaluationRecord:
     """Return the record of an evaluation whose ranks these are.
 
@@ -172,7 +170,7 @@ def make_record(
         data_fingerprint: Names the data.
         num_users_skipped: Users with too few events.
         num_candidates: Items that were ranked or drawn from.
-        coverage_at_10: Share of them that was recommended; None of a sampled kind.
+        coverage_at_10: Share of them that was recommended.
     """
     kind = recipe.evaluation.effective_kind
     return EvaluationRecord(

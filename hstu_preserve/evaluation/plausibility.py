@@ -58,6 +58,6 @@ def list_impossible_counts(record: EvaluationRecord) -> Iterator[str]:
             yield f"{name} {getattr(record, name)} is more than the {record.num_users} users"
     if record.num_tied > record.num_nearly_tied:
         yield f"num_tied {record.num_tied} is more than num_nearly_tied {record.num_nearly_tied}"
-    covered = (record.coverage_at_10 or 0.0) * record.num_candidates
+    covered = record.coverage_at_10 * record.num_candidates
     if abs(covered - round(covered)) > SLACK * max(1, record.num_candidates):
         yield f"coverage_at_10 {record.coverage_at_10} of {record.num_candidates} candidates is no whole number of them"

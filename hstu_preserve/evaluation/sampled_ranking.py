@@ -6,7 +6,7 @@ Shape suffixes: B users, K items that are ranked (the target first), D model wid
 import torch
 from torch import Tensor
 
-from hstu_preserve.evaluation.ranking import MISS, NEAR_TIE, CandidateIndex
+from hstu_preserve.evaluation.ranking import COVERAGE_CUTOFF, MISS, NEAR_TIE, CandidateIndex
 from hstu_preserve.evaluation.ranks import BatchRanks
 
 
@@ -29,16 +29,18 @@ def rank_sampled(
     score_BK = torch.einsum("bd,bkd->bk", user_BD, embedding_BKD)
     target_B1, other_BK = score_BK[:, :1], score_BK[:, 1:]
     is_rankable_B = (column_BK[:, 0] >= 0) & ~target_B1.isnan().squeeze(1)
+    # Stable, so that a tied target, which is the first item, stands first among its equals.
+    order_BK = torch.sort(score_BK, dim=1, descending=True, stable=True).indices
     gap_BK = other_BK - target_B1
     is_equal_BK = other_BK == target_B1
     # Negated, so that NaN counts as higher, as in `rank_batch`.
     rank_B = torch.where(is_rankable_B, (~(other_BK <= target_B1)).sum(1) + 1, 0)
     return BatchRanks(
         rank=rank_B,
-        rank_topk=torch.where(is_rankable_B, place_first(score_BK), MISS),
+        rank_topk=torch.where(is_rankable_B, (order_BK == 0).int().argmax(1) + 1, MISS),
         ties=count_where(is_equal_BK, is_rankable_B),
         near_ties=count_where(is_equal_BK | (gap_BK.abs() <= NEAR_TIE), is_rankable_B),
-        is_recommended=torch.zeros(len(index.candidate_I), dtype=torch.bool, device=user_BD.device),
+        is_recommended=find_first(column_BK, order_BK=order_BK, num_candidates=len(index.candidate_I)),
         within=None
         if tolerance is None
         else count_where(
@@ -48,10 +50,12 @@ def rank_sampled(
     )
 
 
-def place_first(score_BK: Tensor) -> Tensor:
-    """Return the place of the first item, from 1, in an order by score that keeps equal scores as they are."""
-    order_BK = torch.sort(score_BK, dim=1, descending=True, stable=True).indices
-    return (order_BK == 0).int().argmax(1) + 1
+def find_first(column_BK: Tensor, *, order_BK: Tensor, num_candidates: int) -> Tensor:
+    """Return is_recommended_I (bool): which candidates are among the first ten of at least one user's own items."""
+    first_B10 = column_BK.gather(1, order_BK[:, :COVERAGE_CUTOFF])
+    # One more column takes a target that is no candidate, and is cut off again.
+    found = torch.zeros(num_candidates + 1, dtype=torch.bool, device=column_BK.device)
+    return found.scatter(0, first_B10.flatten() % (num_candidates + 1), value=True)[:-1]
 
 
 def count_where(is_so_BK: Tensor, is_rankable_B: Tensor) -> Tensor:

@@ -56,9 +56,8 @@ class EvaluationRecord(Record):
     exact_mrr: Share | None
     """Mean reciprocal of the exact rank, without a clamp; a target that cannot be ranked counts 0, and a tied one the
     mean over the places that it could take among its equals."""
-    coverage_at_10: Share | None
-    """Share of the candidates that are among the first ten, as ranked, of at least one user; null if the evaluation is
-    sampled, which says nothing of it."""
+    coverage_at_10: Share
+    """Share of the candidates that are among the first ten, as ranked, of at least one user."""
     num_clamped: NaturalInt
     """Users whose target is not among the top 2,500."""
     num_unrankable: NaturalInt
@@ -83,11 +82,9 @@ class EvaluationRecord(Record):
         return NUM_SAMPLED + 1 if self.effective_kind.is_sampled else self.num_candidates
 
     @model_validator(mode="after")
-    def require_figures_of_the_kind(self) -> Self:
-        """A kind without a filter has none; only an evaluation of all items covers a share of them."""
+    def require_one_filter(self) -> Self:
+        """A kind without a filter has none of its own."""
         require_one_filter(self.kind, filter_all_seen=self.filter_all_seen, section="")
-        if (self.coverage_at_10 is None) != self.effective_kind.is_sampled:
-            raise ValueError(f"coverage_at_10 {self.coverage_at_10} is not what kind {self.effective_kind.value} has")
         return self
 
     def value_of(self, metric: str) -> float:

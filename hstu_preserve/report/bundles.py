@@ -68,10 +68,9 @@ def describe_manifest(record: ShownBundle) -> dict[str, str]:
 
 def describe_coverage(record: ShownBundle) -> dict[str, str]:
     """Return the share of candidates that the final evaluation recommends to anybody."""
-    found = None if record.results is None else record.results.final.coverage_at_10
-    if found is None:
+    if record.results is None:
         return {}
-    return {"coverage@10": f"{found:.4f} of the candidates are in somebody's top 10"}
+    return {"coverage@10": f"{record.results.final.coverage_at_10:.4f} of the candidates are in somebody's top 10"}
 
 
 def describe_diff(record: BundleDiff) -> RenderableType:

@@ -142,9 +142,7 @@ def describe_other(found: EvaluationRecord) -> tuple[RenderableType, ...]:
 
 def list_metrics(found: EvaluationRecord) -> RenderableType:
     """Return the metrics as a table; with the bounds that exact ties leave, if there are any."""
-    figures = {**found.metrics, "exact_mrr": found.exact_mrr}
-    if found.coverage_at_10 is not None:
-        figures["coverage@10"] = found.coverage_at_10
+    figures = {**found.metrics, "exact_mrr": found.exact_mrr, "coverage@10": found.coverage_at_10}
     bounds = ("ties for", "ties against") if found.ties else ()
     table = new_table("metric", "value", *bounds)
     for metric, value in figures.items():

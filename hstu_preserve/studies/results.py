@@ -112,7 +112,7 @@ class Comparison(Record):
     protocol: Protocol
     selection_rule: SelectionRule
     filter_all_seen: bool
-    kind: EvaluationKind
+    kind: EvaluationKind = EvaluationKind.WINDOW
     """Among which items the targets were ranked."""
     num_users: NaturalInt
     spread: NonNegativeFloat | None

@@ -134,6 +134,7 @@ def test_a_target_ranks_after_the_items_that_score_strictly_higher(
     others: list[float], place: int, ties: int, near_ties: int
 ) -> None:
     found = rank(0.5, *others)
+    assert found.is_recommended.tolist() == [True] * 4
     assert (int(found.rank), int(found.rank_topk)) == (place, place)
     assert (int(found.ties), int(found.near_ties), found.within) == (ties, near_ties, None)
 
@@ -171,7 +172,7 @@ def test_every_kind_ranks_among_its_own_items(kind: EvaluationKind) -> None:
         if found.ranks.near_ties[user] == 0:
             assert found.ranks.ranks[user] == 1 + higher
     assert found.record.effective_kind is kind
-    assert (found.record.coverage_at_10 is None) == kind.is_sampled
+    assert found.record.coverage_at_10 > 0
 
 
 def test_other_kinds_are_evaluated_with_the_same_weights_and_leave_the_model_as_it_is() -> None:
@@ -214,3 +215,10 @@ def test_a_user_who_has_everything_leaves_nothing_to_draw() -> None:
             candidates=np.array(list_events(0)),
             held_out_events=0,
         )
+
+
+def test_what_a_sampled_evaluation_recommends_are_the_first_ten_of_the_drawn_items() -> None:
+    index = CandidateIndex(torch.arange(1, 31), torch.linspace(1, 0, 30)[:, None], max_item_id=30)
+    items = torch.cat([torch.arange(20, 31), torch.arange(20, 31)]).view(2, 11)
+    found = rank_sampled(torch.ones(2, 1), index=index, item_BK=items)
+    assert (found.is_recommended.nonzero().flatten() + 1).tolist() == list(range(20, 30))

@@ -19,10 +19,11 @@ from hstu_preserve.records.components import (
     SideFeature,
     TimeDecaySettings,
 )
-from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings
+from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
 from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.manifest import BundleSettings
 from hstu_preserve.records.recipe import (
+    BinaryCrossEntropySettings,
     DatasetSettings,
     EvaluationSettings,
     FullSoftmaxSettings,
@@ -110,6 +111,35 @@ def hstu_tf_models(draw: st.DrawFn) -> HstuTfSettings:
         num_blocks=draw(block_counts),
         num_heads=num_heads,
         padding_from=draw(st.sampled_from(("sequence", "normalized_query"))),
+    )
+
+
+@st.composite
+def sasrec_tf_models(draw: st.DrawFn) -> SasrecTfSettings:
+    num_heads = draw(st.integers(min_value=1, max_value=64))
+    return SasrecTfSettings(
+        item_embedding_dim=num_heads * draw(st.integers(min_value=1, max_value=4096)),
+        dropout_rate=draw(probabilities),
+        user_embedding_norm="none",
+        gr_output_length=draw(natural_ints),
+        main_module_bf16=False,
+        kind="SASRec-TF",
+        num_blocks=draw(block_counts),
+        num_heads=num_heads,
+    )
+
+
+def cross_entropies() -> st.SearchStrategy[BinaryCrossEntropySettings]:
+    return st.builds(
+        BinaryCrossEntropySettings,
+        loss_module=st.just("BinaryCrossEntropyLoss"),
+        sampling_strategy=st.just("unseen"),
+        temperature=divisors,
+        item_l2_norm=st.booleans(),
+        l2_norm_eps=divisors | st.just(1e-30),
+        activation_checkpoint=st.booleans(),
+        interaction_module_type=st.just("DotProduct"),
+        weights=st.just({}),
     )
 
 
@@ -262,14 +292,19 @@ def evaluations() -> st.SearchStrategy[EvaluationSettings]:
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
     """Recipes of every component; what contradicts itself is left out, most of it before it is made."""
-    dataset, model = draw(datasets()), draw(hstu_models() | sasrec_models() | hstu_tf_models())
-    loss = draw(sampled_losses() | full_losses())
-    is_composable = model.kind != "HSTU-TF"
+    dataset, model = draw(datasets()), draw(hstu_models() | sasrec_models() | hstu_tf_models() | sasrec_tf_models())
+    loss = draw(sampled_losses() | full_losses() | cross_entropies())
+    is_composable = model.kind not in {"HSTU-TF", "SASRec-TF"}
     is_local = isinstance(loss, SampledSoftmaxSettings) and loss.sampling_strategy == "local"
     is_validated = dataset.protocol is Protocol.VALIDATED
     decay = draw(st.none() | time_decays()) if is_composable else None
     pools_by_age = decay is not None and decay.where == "pool"
     training = draw(trainings(patience=st.none() | positive_ints if is_validated else st.none()))
+    if model.kind == "SASRec-TF":
+        training = training.model_copy(update={"embedding_l2": draw(st.none() | positive_floats)})
+    if training.user_sampling == "with_replacement":
+        rule = draw(st.none() | st.sampled_from(("floor_all", "ceil_all")))
+        training = training.model_copy(update={"epoch_batches": rule})
     try:
         return Recipe(
             dataset=dataset,

@@ -257,7 +257,7 @@ def test_the_norm_of_the_tables_joins_the_loss(golden: Golden) -> None:
     plain, penalised = load_model(golden, "random"), load_model(golden, "random", embedding_l2=0.01)
     loss = backpropagate(plain, golden)
     tables = [penalised.get_parameter(name) for name in ("item_embedding.weight", "encoder.position_weight")]
-    expected = loss + 0.01 * sum(float(table.square().sum()) for table in tables)
+    expected = loss + 0.01 * sum(table.square().sum().item() for table in tables)
     assert backpropagate(penalised, golden) == pytest.approx(expected, rel=1e-6)
     gradient = penalised.item_embedding.weight.grad
     assert gradient is not None

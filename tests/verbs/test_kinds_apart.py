@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kinds")
     synthesize_data(seed=5, num_users=40, num_items=300, num_ratings=800, output=folder / "store")
     (folder / "full.gin").write_text(GIN)
-    (folder / "sampled.gin").write_text(f"{GIN}eval.kind = '{SAMPLED.value}'\n")
+    (folder / "sampled.gin").write_text(f"{GIN}eval.kind = '{SAMPLED.value}'\neval.max_users = 30\n")
     for name in ("full", "sampled"):
         train(folder / f"{name}.gin", data=folder / "store", device="cpu", output=folder / name)
     return folder

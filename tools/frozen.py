@@ -13,13 +13,13 @@ from pydantic.json_schema import models_json_schema
 import hstu_preserve.errors
 from hstu_preserve.archived.run_record import ArchivedRunRecord
 from hstu_preserve.bundle.layout import METRICS, RANKS, ROLE_OF_FILE, ROLE_OF_FOLDER, STEPS
-from hstu_preserve.certificates.checking import CERTIFICATE_SUFFIX
 from hstu_preserve.certificates.envelopes import STATEMENT_PAYLOAD_TYPE
 from hstu_preserve.certificates.statements import REPRODUCTION_TYPE, RESULTS_TYPE, ReproductionPredicate
 from hstu_preserve.errors import PreserveError
 from hstu_preserve.gin_recipes.bindings import KNOWN_NAMES, RECIPE_BINDINGS
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.metric_names import METRIC_NAMES
+from hstu_preserve.records.certificate import CERTIFICATE_SUFFIX
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME
 from hstu_preserve.records.record import SCHEMA_VERSION, Record

@@ -20,7 +20,8 @@ from hstu_preserve.model.prism import load_balance
 from hstu_preserve.model.recommender import Encoded, Recommender
 from hstu_preserve.model.shares import WHOLE, Share
 from hstu_preserve.model.time_decay import weigh_positions
-from hstu_preserve.records.recipe import FullSoftmaxSettings, SampledSoftmaxSettings
+from hstu_preserve.model.windowed.objective import binary_cross_entropy, draw_unseen, sum_squares
+from hstu_preserve.records.recipe import BinaryCrossEntropySettings, FullSoftmaxSettings, SampledSoftmaxSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,8 @@ def draw(
         model: Its recipe decides which draws are made.
         histories: With their targets.
         epoch: From 0; hard negatives wait for their warm-up.
-        own_BH: int64 ids of each user's whole training sequence, target included, 0 is padding; read if hard
-            negatives leave it out.
+        own_BH: int64 ids of each user's whole training sequence, target included, 0 is padding; read if negatives
+            leave it out.
         generator_for: Gives each purpose a generator of its own, so that a component shifts no other's draw.
     """
     recipe = model.recipe
@@ -67,14 +68,19 @@ def draw(
     if hard and epoch >= hard.warmup_epochs:
         pool_P = draw_pool(model.candidate_I, size=hard.pool_size, generator=generator_for("hard_negative_pool"))
     # The same draw with and without hard negatives, which take the places of some of these later.
-    negative_TK = draw_negatives(model, histories, generator=generator_for("negatives"))
+    negative_TK = draw_negatives(model, histories, generator=generator_for("negatives"), own_BH=own_BH)
     is_excluded = hard is not None and hard.exclude_history
     return Draws(histories=histories, negative_TK=negative_TK, pool_P=pool_P, own_BH=own_BH if is_excluded else None)
 
 
-def draw_negatives(model: Recommender, histories: Histories, *, generator: Generator) -> Tensor | None:
+def draw_negatives(
+    model: Recommender, histories: Histories, *, generator: Generator, own_BH: Tensor | None = None
+) -> Tensor | None:
     """Draw negative_TK (int64) for every supervised position, None if the loss takes all candidates."""
     loss = model.recipe.loss
+    if isinstance(loss, BinaryCrossEntropySettings):
+        assert own_BH is not None
+        return draw_unseen(model.candidate_I, length_B=histories.length_B, own_BH=own_BH, generator=generator)
     if not isinstance(loss, SampledSoftmaxSettings):
         return None
     positions, k = count_supervised(model, histories), loss.num_negatives
@@ -148,6 +154,9 @@ def training_losses(model: Recommender, draws: Draws, *, share: Share = WHOLE) -
     main = share.contribute(loss_T if weight_T is None else loss_T * weight_T)
     prism = model.recipe.prism
     balance = balance_experts(model, encoded, draws.histories, share=share)
+    penalty = model.recipe.training.embedding_l2
+    if penalty is not None:  # no component has a loss of its own beside it
+        return Losses(total=main + penalty * sum_squares(model), main=main, load_balance=None)
     if prism is None or balance is None:
         return Losses(total=main, main=main, load_balance=None)
     return Losses(total=main + prism.load_balance_weight * balance, main=main, load_balance=balance)
@@ -182,6 +191,15 @@ def losses_of_positions(model: Recommender, encoded: Encoded, supervised: Superv
     negative_TK = None if draws.negative_TK is None else mix_in_hard(model, encoded, supervised, draws)
 
     def loss_of(user_TD: Tensor, table_JD: Tensor) -> Tensor:
+        if isinstance(settings, BinaryCrossEntropySettings):
+            assert negative_TK is not None
+            return binary_cross_entropy(
+                user_TD,
+                item_table=table_JD,
+                positive_T=supervised.positive_T,
+                negative_T1=negative_TK,
+                temperature=settings.temperature,
+            )
         if negative_TK is None:
             assert isinstance(settings, FullSoftmaxSettings)
             return full_softmax(

@@ -12,6 +12,7 @@ from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.legacy.migration import LegacySource, Statement
 from hstu_preserve.records.legacy.shown import ShownBinding, ShownLegacy
 from hstu_preserve.records.manifest import BundleSettings, CodeReference, Manifest, MigratedManifest
@@ -30,7 +31,12 @@ class ListedExperiment(Record):
     ndcg10: float | None
     """The published ndcg@10."""
     gain: float | None
-    """Relative to the row it is compared with, e.g. 0.028; None where there is none."""
+    """Relative to the row it is compared with, e.g. 0.028; None where there is none of the same kind of evaluation."""
+
+    @property
+    def kind(self) -> EvaluationKind:
+        """The kind of evaluation of its published numbers."""
+        return self.entry.kind
 
 
 class CatalogListing(Record):
@@ -124,6 +130,9 @@ class EvaluationResult(Record):
     environment: EnvironmentRecord
     ranks_path: Path | None
     warnings: tuple[str, ...]
+    also: tuple[EvaluationRecord, ...] = Field(default=(), exclude_if=lambda also: not also)
+    """The same checkpoint under other kinds of evaluation, whose numbers are not comparable; absent if none was asked
+    for."""
 
 
 class PackResult(Record):

@@ -29,7 +29,11 @@ from hstu_preserve.report.tables import (
 
 def describe_shown_bundle(record: ShownBundle) -> RenderableType:
     """Return a bundle's manifest, claims, curve and contents."""
-    parts: list[RenderableType] = [list_fields(describe_manifest(record)), list_claims(record.manifest.claims)]
+    kind = record.manifest.run.recipe.evaluation.effective_kind
+    parts: list[RenderableType] = [
+        list_fields(describe_manifest(record)),
+        list_claims(record.manifest.claims, kind=kind),
+    ]
     if record.results is not None:
         parts.append(list_curve(record.results.epochs))
     parts.append(list_contents(record.manifest))
@@ -74,6 +78,7 @@ def describe_manifest(record: ShownBundle) -> dict[str, str]:
         f"ties {data.tie_policy}; {'inside the bundle' if data.included else 'not inside'}",
         "fingerprint": data.fingerprint,
         "protocol": run.recipe.dataset.protocol.value,
+        "evaluation": run.recipe.evaluation.effective_kind.words,
         "environment": ", ".join([run.environment.python, *([describe_numerics(numerics)] if numerics else [])]),
         "code": f"hstu-preserve {run.code.version}{commit}",
         "checkpoint": record.manifest.checkpoint,

@@ -8,6 +8,7 @@ from hstu_preserve.primitives.wording import count, cut_lines
 from hstu_preserve.records.catalog import CatalogEntry, Collection
 from hstu_preserve.records.certificate import CertificateCheck
 from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.results import ListedExperiment, Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.report.archives_table import describe_archives
@@ -97,9 +98,9 @@ def describe_reproduction(reproduction: Reproduction, *, certificate: Certificat
     if reproduction.evaluation is not None:
         found = reproduction.evaluation
         figures = (
-            f"{found.num_users} users, {found.num_candidates} candidates, data fingerprint {found.data_fingerprint}, "
-            f"protocol {found.protocol.value}, epoch {found.epoch}; {found.num_tied} users with an exact tie, "
-            f"{found.num_nearly_tied} with one within 1e-6."
+            f"{found.num_users} users, {found.num_candidates} candidates ({found.effective_kind.words}), "
+            f"data fingerprint {found.data_fingerprint}, protocol {found.protocol.value}, epoch {found.epoch}; "
+            f"{found.num_tied} users with an exact tie, {found.num_nearly_tied} with one within 1e-6."
         )
         lines += ["", figures]
     if reproduction.limits:
@@ -125,7 +126,7 @@ def list_attested(check: CertificateCheck) -> Iterator[str]:
 
 def describe_verdict(verdict: Verdict) -> str:
     """Return one row of the verdict table."""
-    claim = escape(verdict.claim) if verdict.claim else ""
+    claim = escape(verdict.claim_of_kind) if verdict.claim_of_kind else ""
     return f"| {verdict.rung.value} | {claim} | {verdict.outcome.value} | {escape(verdict.reason)} |"
 
 
@@ -142,23 +143,31 @@ def describe_collection(
     chosen = [one for one in listed if one.entry.collection is collection]
     if not chosen:
         return ""
-    rows = [
-        f"| {one.entry.id} | {one.entry.dataset} | {one.entry.recipe} | {format_value(one.ndcg10)} | "
-        f"{format_gain(one.gain)} | {summarize(one, reproductions)} |"
-        for one in chosen
-    ]
     notes = dict.fromkeys(note for one in chosen for note in one.entry.notes)
-    return "\n".join(
-        [
-            f"### {HEADINGS[collection]}",
-            "",
-            "| id | dataset | recipe | ndcg@10 | gain | verdict here |",
-            "|---|---|---|---|---|---|",
-            *rows,
-            "",
-            *(f"* {note}" for note in notes),
-        ]
-    ).rstrip()
+    tables = [
+        line
+        for kind in EvaluationKind
+        for line in list_table(kind, [one for one in chosen if one.kind is kind], reproductions=reproductions)
+    ]
+    return "\n".join([f"### {HEADINGS[collection]}", "", *tables, *(f"* {note}" for note in notes)]).rstrip()
+
+
+def list_table(
+    kind: EvaluationKind, chosen: Sequence[ListedExperiment], *, reproductions: Sequence[Reproduction]
+) -> Iterator[str]:
+    """Yield the lines of the table of one kind of evaluation: numbers of two kinds never stand in one column."""
+    if not chosen:
+        return
+    yield f"Evaluation: {kind.words}."
+    yield ""
+    yield "| id | dataset | recipe | ndcg@10 | gain | verdict here |"
+    yield "|---|---|---|---|---|---|"
+    for one in chosen:
+        yield (
+            f"| {one.entry.id} | {one.entry.dataset} | {one.entry.recipe} | {format_value(one.ndcg10)} | "
+            f"{format_gain(one.gain)} | {summarize(one, reproductions)} |"
+        )
+    yield ""
 
 
 def summarize(listed: ListedExperiment, reproductions: Sequence[Reproduction]) -> str:

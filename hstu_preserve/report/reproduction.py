@@ -29,6 +29,8 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
     fields = {"target": record.target, "bundle": str(record.path), "title": record.title}
     if record.identity is not None:
         fields["identity"] = f"sha256:{record.identity}"
+    if record.evaluation is not None:
+        fields["evaluation"] = record.evaluation.effective_kind.words
     numerics = record.environment.numerics if record.environment else None
     if numerics is not None:
         fields["re-run with"] = describe_numerics(numerics)
@@ -51,7 +53,7 @@ def list_verdicts(verdicts: Iterable[Verdict]) -> RenderableType:
     """Return the verdicts below each other: a reason is a sentence, which a table's cell would spell word by word."""
     parts: list[RenderableType] = [Text()]
     for verdict in verdicts:
-        claim = f" ({printable(verdict.claim)})" if verdict.claim else ""
+        claim = f" ({printable(verdict.claim_of_kind)})" if verdict.claim_of_kind else ""
         outcome = styled_outcome(verdict)
         outcome.pad_right(WIDEST_OUTCOME - len(outcome))
         parts.append(Text.assemble(outcome, f"  {verdict.rung.value}{claim}"))

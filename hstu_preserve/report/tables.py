@@ -15,6 +15,7 @@ from hstu_preserve.primitives.wording import count, printable
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.manifest import BundleManifest
 from hstu_preserve.records.upgrade import EarlierBundle
 
@@ -82,10 +83,11 @@ def describe_numerics(numerics: NumericsRecord) -> str:
     )
 
 
-def list_claims(claims: Iterable[Claim]) -> Table:
-    """Return the claims as a table."""
+def list_claims(claims: Iterable[Claim], *, kind: EvaluationKind) -> Table:
+    """Return the claims as a table, below the kind of evaluation that they are of."""
     names = ("claim", "metric", "value", "epoch", "selected", "margin", "from")
     table = new_table(*names)
+    table.title, table.title_justify = f"evaluation: {kind.words}", "left"
     for claim in claims:
         policy = claim.policy
         table.add_row(
@@ -105,6 +107,8 @@ def list_curve(epochs: tuple[EvaluationRecord, ...]) -> RenderableType:
     step = max(1, len(epochs) // 10)
     chosen = [epoch for place, epoch in enumerate(epochs) if place % step == 0 or place == len(epochs) - 1]
     table = new_table("epoch", "part", *HEADLINE_METRICS)
+    if epochs:
+        table.title, table.title_justify = f"evaluation: {epochs[0].effective_kind.words}", "left"
     for epoch in chosen:
         table.add_row(
             str(epoch.epoch), epoch.part, *(shorten_metric(epoch.metrics[metric]) for metric in HEADLINE_METRICS)

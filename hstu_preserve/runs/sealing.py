@@ -9,6 +9,7 @@ from hstu_preserve.compute.machine import describe_environment, describe_numeric
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
+from hstu_preserve.evaluation.kinds import require_enough_candidates
 from hstu_preserve.evaluation.metrics import LIKED_HALF_STARS
 from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.primitives.files import read_bytes
@@ -71,8 +72,16 @@ def refer_to(record: StoreRecord, *, included: bool) -> DataReference:
 
 
 def require_claimable(resolution: Resolution, *, store: Store) -> None:
-    """Raise UsageError, before the first step, if a claimed metric would be a mean over nobody."""
-    protocol = resolution.recipe.dataset.protocol
+    """Require, before the first step, that the claimed metrics will have values.
+
+    Raises:
+        UsageError: One would be a mean over nobody.
+        ContentError: A sampled evaluation draws more items than there are.
+    """
+    recipe, counts = resolution.recipe, store.record.counts
+    num_candidates = counts.num_candidates if recipe.dataset.candidates == "all" else counts.num_rated_items
+    require_enough_candidates(recipe, num_candidates=num_candidates, data_name=store.name)
+    protocol = recipe.dataset.protocol
     liked = [policy.metric for policy in resolution.policies if policy.metric.endswith(LIKED_SUFFIX)]
     for part in (Part.VALIDATION, Part.TEST) if protocol is Protocol.VALIDATED else (Part.TEST,):
         held_out = count_held_out_events(protocol, part=part)

@@ -31,7 +31,7 @@ from hstu_preserve.model.objective import Losses, draw
 from hstu_preserve.model.recommender import Recommender, measure_bytes
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.model.upstream_weights import load_state
-from hstu_preserve.records.recipe import Recipe, TrainingSettings
+from hstu_preserve.records.recipe import BinaryCrossEntropySettings, Recipe, TrainingSettings
 from hstu_preserve.training.checkpoint import Checkpoint, read_position
 from hstu_preserve.training.events import EpochEvent, StepEvent
 from hstu_preserve.training.optimizers import make_optimizer
@@ -74,7 +74,7 @@ class TrainingRun:
     @property
     def steps_per_epoch(self) -> int:
         """How many steps each epoch has."""
-        return count_steps_per_epoch(len(self.users), settings=self.recipe.training)
+        return count_steps_per_epoch(len(self.users), num_all=self.events.num_users, settings=self.recipe.training)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Continue where a checkpoint of this recipe and data was written.
@@ -172,7 +172,8 @@ class TrainingRun:
         It has the events that a positional sampling drops, too: the user saw those items.
         """
         hard = self.recipe.hard_negatives
-        if hard is None or not hard.exclude_history:
+        is_unseen = isinstance(self.recipe.loss, BinaryCrossEntropySettings)
+        if not is_unseen and (hard is None or not hard.exclude_history):
             return None
         return torch.from_numpy(list_item_ids(self.all_events, users)).to(self.device)
 
@@ -191,9 +192,18 @@ def learning_rate_at(step: int, *, settings: TrainingSettings) -> float:
     return scale * settings.learning_rate
 
 
-def count_steps_per_epoch(num_users: int, *, settings: TrainingSettings) -> int:
-    """Return how many steps each epoch has that visits so many users."""
-    return math.ceil(num_users / settings.local_batch_size)
+def count_steps_per_epoch(num_users: int, *, num_all: int, settings: TrainingSettings) -> int:
+    """Return how many steps each epoch has, at least one.
+
+    Args:
+        num_users: That are trained on.
+        num_all: Of the data, by which some references count.
+        settings: Decide which of both counts, and how the last batch does.
+    """
+    if settings.epoch_batches == "floor_all":
+        return max(1, num_all // settings.local_batch_size)
+    counted = num_users if settings.epoch_batches is None else num_all
+    return math.ceil(counted / settings.local_batch_size)
 
 
 def find_training_users(events: Sequences, *, store: Store, recipe: Recipe) -> npt.NDArray[np.int64]:

@@ -88,9 +88,10 @@ class SharedLoss:
         average_gradients(list(self.model.parameters()), self.world)
         # One sum each: the total's bits do not depend on whether there is more to tell.
         total = self.average(own.total)
-        if own.load_balance is None:
+        if own.total is own.main:
             return Losses(total=total, main=total, load_balance=None)
-        return Losses(total=total, main=self.average(own.main), load_balance=self.average(own.load_balance))
+        balance = None if own.load_balance is None else self.average(own.load_balance)
+        return Losses(total=total, main=self.average(own.main), load_balance=balance)
 
     def average(self, value: Tensor) -> Tensor:
         """Return the mean over the processes, without a gradient."""

@@ -21,7 +21,7 @@ def take_steps(kind: type[AdamW]) -> tuple[Parameter, dict[str, object]]:
     optimizer = kind([parameter], lr=0.01, betas=(0.9, 0.98), weight_decay=0.1)
     for number in range(6):
         optimizer.zero_grad()
-        (parameter.square().sum() * torch.rand((), generator=draw)).backward()
+        (parameter.square().sum() * torch.rand((), generator=draw)).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         if number == 2:
             optimizer.load_state_dict(optimizer.state_dict())

@@ -6,8 +6,8 @@ Usage: python -m benchmarks.gpu [--output FILE] [--seconds 420]      (made-up da
 For upstream's shapes of ml-1m and ml-20m: milliseconds a step, tokens a second, the share of the roofline
 (`benchmarks.roofline`: work counted, the device's limits measured in the same run), seconds of an evaluation, of an
 epoch and of 100 epochs with an evaluation each, for each way to compute a step: first all shapes in the first way,
-which is known to work. For the first shape also where a step's time goes, what deterministic algorithms cost, and how far
-ranks on the GPU are from the processor's.
+which is known to work. For the first shape also where a step's time goes, what deterministic algorithms cost, and how
+far ranks on the GPU are from the processor's.
 
 The record is written after each stage, so that a run that was cut keeps what it had measured. A stage that no time is
 left for is named as skipped.

@@ -11,7 +11,6 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.roofline import Ceilings, Size, count_work, measure_size, wait
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.data.arrays import Int32Array
-from hstu_preserve.data.batches import assemble_batch
 from hstu_preserve.data.ratings import join_ratings
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
@@ -20,7 +19,6 @@ from hstu_preserve.evaluation.moves import measure_moves
 from hstu_preserve.evaluation.one_evaluation import evaluate_model
 from hstu_preserve.gin_recipes.overlay import read_changed_chain
 from hstu_preserve.gin_recipes.resolve import resolve
-from hstu_preserve.inputs.histories import to_training_histories
 from hstu_preserve.model.objective import count_supervised
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.voice import Voice
@@ -176,14 +174,7 @@ def measure_batches(run: TrainingRun, *, start: int, count: int) -> Size:
     parameters = sum(one.numel() for one in run.model.parameters())
     batches = run.split_users(0)
     for step in range(start, start + count):
-        batch = assemble_batch(
-            run.events,
-            batches[step % len(batches)],
-            held_out_events=0,
-            max_sequence_length=run.recipe.dataset.max_sequence_length,
-            output_length=run.recipe.model.gr_output_length + 1,
-        )
-        histories = to_training_histories(batch, run.device)
+        histories = run.assemble(batches[step % len(batches)])
         tokens = run.model.make_tokens(run.model.embed(histories).event_BLD, histories)
         supervised = count_supervised(run.model, histories)
         sizes.append(measure_size(tokens.length_B, supervised=supervised, parameters=parameters))

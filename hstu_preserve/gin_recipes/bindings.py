@@ -173,6 +173,7 @@ RECIPE_BINDINGS = (
     RecipeBinding("training.optimizer", path="training.optimizer", default="AdamW"),
     RecipeBinding("training.user_sampling", path="training.user_sampling", default="shuffled"),
     RecipeBinding("training.patience", path="training.patience", default=None),
+    RecipeBinding("training.negative_draws", path="loss.negative_draws", default=None, read_if=SAMPLED),
     RecipeBinding("eval.filter_all_seen", path="evaluation.filter_all_seen", default=False),
     RecipeBinding("hstu_tf_encoder.num_blocks", path="model.num_blocks", default=8, read_if=HSTU_TF),
     RecipeBinding("hstu_tf_encoder.num_heads", path="model.num_heads", default=2, read_if=HSTU_TF),

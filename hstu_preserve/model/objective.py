@@ -11,6 +11,7 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.checkpoint import checkpoint
 
+from hstu_preserve.kernels.counter_draws import choose_source
 from hstu_preserve.model.histories import Histories, Tokens
 from hstu_preserve.model.input_compression import shorten
 from hstu_preserve.model.jagged import plain_to_jagged
@@ -77,12 +78,13 @@ def draw_negatives(model: Recommender, histories: Histories, *, generator: Gener
     loss = model.recipe.loss
     if not isinstance(loss, SampledSoftmaxSettings):
         return None
+    source = choose_source(loss.negative_draws, generator)
     positions, k = count_supervised(model, histories), loss.num_negatives
     if loss.sampling_strategy == "in-batch":
-        return draw_in_batch(histories.item_BN, positions=positions, num_negatives=k, generator=generator)
+        return draw_in_batch(histories.item_BN, positions=positions, num_negatives=k, generator=source)
     if model.popularity is not None:
-        return model.popularity.draw(model.candidate_I, positions=positions, num_negatives=k, generator=generator)
-    return draw_local(model.candidate_I, positions=positions, num_negatives=k, generator=generator)
+        return model.popularity.draw(model.candidate_I, positions=positions, num_negatives=k, generator=source)
+    return draw_local(model.candidate_I, positions=positions, num_negatives=k, generator=source)
 
 
 def count_supervised(model: Recommender, histories: Histories) -> int:

@@ -26,6 +26,8 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
 from hstu_preserve.inputs.histories import to_training_histories
 from hstu_preserve.inputs.items import describe_items, naming_item_rows
+from hstu_preserve.inputs.resident import ResidentEvents
+from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.objective import Losses, draw
 from hstu_preserve.model.recommender import Recommender, measure_bytes
@@ -67,6 +69,8 @@ class TrainingRun:
         self.loss = SharedLoss(self.model, world)
         self.events = select_training_events(store, recipe)
         self.all_events = leave_out_held_out_events(store, recipe)
+        # A processor reads them where they are; to a GPU each batch would be copied, and the copy waited for.
+        self.resident = ResidentEvents(self.events, device) if device.type == "cuda" else None
         self.users = find_training_users(self.events, store=store, recipe=recipe)
         self.position = START
         """Epochs and steps that are done; within an epoch until whoever received its EpochEvent asks for more."""
@@ -141,14 +145,7 @@ class TrainingRun:
         Raises:
             LostProcessError: Another process is gone; the step was not taken.
         """
-        batch = assemble_batch(
-            self.events,
-            users,
-            held_out_events=0,
-            max_sequence_length=self.recipe.dataset.max_sequence_length,
-            output_length=self.recipe.model.gr_output_length + 1,
-        )
-        histories = to_training_histories(batch, self.device)
+        histories = self.assemble(users)
         draws = draw(
             self.model,
             histories,
@@ -165,6 +162,17 @@ class TrainingRun:
         self.optimizer.step()
         project_rates(self.model)
         return losses, learning_rate
+
+    def assemble(self, users: npt.NDArray[np.int64]) -> Histories:
+        """Return the users' histories with their targets, the same to the bit on every device."""
+        length = self.recipe.dataset.max_sequence_length
+        output_length = self.recipe.model.gr_output_length + 1
+        if self.resident is not None:
+            return self.resident.assemble_training(users, max_sequence_length=length, output_length=output_length)
+        batch = assemble_batch(
+            self.events, users, held_out_events=0, max_sequence_length=length, output_length=output_length
+        )
+        return to_training_histories(batch, self.device)
 
     def list_own_items(self, users: npt.NDArray[np.int64]) -> Tensor | None:
         """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None if nobody asks.

@@ -97,7 +97,7 @@ class HstuLayer(nn.Module):
         uvqk = self.activate(normalize(x_TD) @ self.uvqk)
         u, v, q, k = uvqk.split(self.split_sizes, dim=-1)
         padded = (self.operators.to_padded(t, offsets, self.padded_length) for t in (q, k, v))
-        q_BNHA, k_BMHA, v_BMHV = (t.unflatten(-1, (self.heads, -1)) for t in padded)
+        q_BNHA, k_BMHA, v_BMHV = (torch.unflatten(t, -1, (self.heads, -1)) for t in padded)
 
         score_BHNM = torch.einsum("bnha,bmha->bhnm", q_BNHA, k_BMHA) + self.bias(bucket_BNM)[:, None]
         # Keys are weighed after SiLU: before it, a bias that grows would turn a weight negative before it fades.
@@ -131,6 +131,7 @@ class HstuEncoder(nn.Module):
         decay: TimeDecay | None = None,
     ) -> None:
         super().__init__()
+        self.heads = settings.num_heads
         self.normalization = settings.attention_normalization
         self.padded_length = padded_length
         self.operators = operators

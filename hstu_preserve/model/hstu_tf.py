@@ -85,7 +85,7 @@ class HstuTfLayer(nn.Module):
         # counted. HSTU-Tensorflow does so after its first step; the ids say what its authors meant.
         is_seen_BT = query_BTD.abs().sum(-1) > 0 if self.sees_by_query else is_event_BT
         q, k, v, u = F.silu(query_BTD @ self.qkvu).chunk(4, dim=-1)
-        q_BTHA, k_BSHA, v_BSHA = (part.unflatten(-1, (self.heads, -1)) for part in (q, k, v))
+        q_BTHA, k_BSHA, v_BSHA = (torch.unflatten(part, -1, (self.heads, -1)) for part in (q, k, v))
 
         score_BHTS = torch.einsum("btha,bsha->bhts", q_BTHA, k_BSHA) + self.bias(bucket_BTS)[:, None]
         attention_BHTS = F.silu(score_BHTS) * share_attention(is_seen_BT, causal_TS)[:, None]

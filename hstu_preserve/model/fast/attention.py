@@ -58,7 +58,9 @@ def attend(
         time_bias_K: Joins the scores, by bucket of the gap in time.
         shape: Heads, divisor and groups.
     """
-    attended: Tensor = Attention.apply(query_TC, key_TC, value_TC, position_bias_XY, time_bias_K, shape)  # type: ignore[no-untyped-call]
+    attended: Tensor = Attention.apply(  # type: ignore[no-untyped-call]
+        query_TC, key_TC, value_TC, position_bias_XY, time_bias_K, shape
+    )
     return attended
 
 
@@ -90,7 +92,7 @@ class Attention(torch.autograd.Function):
         return attended_TC.div_(shape.divisor)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient_TC: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of queries, keys, values and both biases."""
         query_TC, key_TC, value_TC, position_bias_XY, time_bias_K = ctx.saved_tensors
@@ -103,7 +105,7 @@ class Attention(torch.autograd.Function):
             q_ZLA, k_ZLA, v_ZLA = (take(x, group, heads=shape.heads) for x in inputs)
             d_ZLA = take(gradient_TC, group, heads=shape.heads)
             if group.is_padding_GL is not None:
-                d_ZLA.unflatten(0, (group.size, -1)).masked_fill_(group.is_padding_GL[:, None, :, None], 0.0)
+                torch.unflatten(d_ZLA, 0, (group.size, -1)).masked_fill_(group.is_padding_GL[:, None, :, None], 0.0)
             found = differentiate(q_ZLA, k_ZLA, v_ZLA, d_ZLA, group, bias=bias, heads=shape.heads)
             for gradient, part_ZLA in zip(gradients, found, strict=True):
                 put(part_ZLA, group, into=gradient, heads=shape.heads)
@@ -143,7 +145,7 @@ def score(q_ZLA: Tensor, k_ZLA: Tensor, tile: Tile, *, bias: Biases, heads: int)
     if heads == 1:
         return bias_GNM.baddbmm_(q_ZNA, k_ZAM)
     score_ZNM = torch.bmm(q_ZNA, k_ZAM)
-    score_ZNM.unflatten(0, (-1, heads)).add_(bias_GNM[:, None])
+    torch.unflatten(score_ZNM, 0, (-1, heads)).add_(bias_GNM[:, None])
     return score_ZNM
 
 
@@ -171,7 +173,7 @@ def differentiate(
         dv_ZLA[:, keys].baddbmm_(attention_ZNM.transpose(1, 2), d_ZLA[:, queries])
         dq_ZLA[:, queries] = torch.bmm(d_score_ZNM, k_ZLA[:, keys])
         dk_ZLA[:, keys].baddbmm_(d_score_ZNM.transpose(1, 2), q_ZLA[:, queries])
-        d_bias_GNM = d_score_ZNM if heads == 1 else d_score_ZNM.unflatten(0, (-1, heads)).sum(1)
+        d_bias_GNM = d_score_ZNM if heads == 1 else torch.unflatten(d_score_ZNM, 0, (-1, heads)).sum(1)
         bias.add_gradient(d_bias_GNM, tile)
     return dq_ZLA, dk_ZLA, dv_ZLA
 
@@ -184,7 +186,7 @@ def take(x_TC: Tensor, group: Group, *, heads: int) -> Tensor:
 
 def put(x_ZLA: Tensor, group: Group, *, into: Tensor, heads: int) -> None:
     """Write a group's rows to their places among all."""
-    x_GLC = x_ZLA.unflatten(0, (group.size, heads)).transpose(1, 2).flatten(2)
+    x_GLC = torch.unflatten(x_ZLA, 0, (group.size, heads)).transpose(1, 2).flatten(2)
     if group.is_padding_GL is None:
         into.index_copy_(0, group.row_GL.flatten(), x_GLC.flatten(0, 1))
     else:

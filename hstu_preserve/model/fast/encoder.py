@@ -26,9 +26,10 @@ def encode(encoder: HstuEncoder, embedding: InputEmbedding, tokens: Tokens, plac
         place_T: int64, where valid positions stand in the flattened (B × N) form.
     """
     x_TD = embed(embedding, tokens, place_T)
-    groups = make_groups(tokens.length_B, tokens.time_BN, heads=encoder.layers[0].heads, with_ages=False)
-    shape = Shape(heads=encoder.layers[0].heads, divisor=encoder.padded_length, groups=groups)
+    groups = make_groups(tokens.length_B, tokens.time_BN, heads=encoder.heads, with_ages=False)
+    shape = Shape(heads=encoder.heads, divisor=encoder.padded_length, groups=groups)
     for layer in encoder.layers:
+        assert isinstance(layer, HstuLayer)
         x_TD = run_layer(layer, x_TD, shape=shape)
     return x_TD
 

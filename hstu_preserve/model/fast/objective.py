@@ -66,7 +66,7 @@ def encode_supervised(model: Recommender, tokens: Tokens) -> Supervised:
         return select_supervised(model, tokens, normalize_user(model.run_encoder(tokens), norm))
     assert isinstance(model.encoder, HstuEncoder)
     assert model.input_embedding is not None
-    batch, positions = tokens.item_BN.shape
+    positions = tokens.item_BN.shape[1]
     position_N = torch.arange(positions)
     place_V = torch.nonzero((position_N < tokens.length_B[:, None]).flatten()).squeeze(1)
     encoded = encode(model.encoder, model.input_embedding, tokens, place_V)

@@ -1,9 +1,9 @@
 """Sampled softmax on a CPU: dot products of the pairs alone, and the gradients beside the loss.
 
 The reference form (`model.losses.sampled_softmax`) gathers the vector of every negative, 2 GB for the 15,000 positions
-and 128 negatives of one step of ml-20m, and adds as many gradients up again. Here no vector is copied: pairs of position
-and item are the entries of a sparse matrix, whose dot products are computed where they lie, and the table's gradient is
-one weighted sum for each item, in the order of the positions: the same bits in every run, whatever the number of threads.
+and 128 negatives of one step of ml-20m, and adds as many gradients up again. Here no vector is copied: a position and
+its item are one entry of a sparse matrix, whose dot products are computed where they lie, and the table's gradient is
+one weighted sum for each item, in the order of the positions: the same bits for any number of threads.
 
 Shape suffixes: T supervised positions, K negatives per position, P columns of pairs (1 + K, the positive first), J item
 ids from 0 (padding) to the largest, D model width, C positions at once.
@@ -42,7 +42,9 @@ def sampled_softmax(
 ) -> Tensor:
     """Return the loss of each position; arguments and result are those of `model.losses.sampled_softmax`."""
     item_TP = torch.cat([positive_T[:, None].int(), negative_TK.int()], dim=1)
-    loss_T: Tensor = SampledSoftmax.apply(user_TD, item_table, item_TP, temperature, adjustment_J)  # type: ignore[no-untyped-call]
+    loss_T: Tensor = SampledSoftmax.apply(  # type: ignore[no-untyped-call]
+        user_TD, item_table, item_TP, temperature, adjustment_J
+    )
     return loss_T
 
 
@@ -70,7 +72,7 @@ class SampledSoftmax(torch.autograd.Function):
         return loss_T
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient_T: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of users and table."""
         user_TD, table_JD, item_TP, weight_TP, total_T = ctx.saved_tensors
@@ -107,7 +109,8 @@ def multiply_pairs(user_TD: Tensor, table_JD: Tensor, item_TP: Tensor) -> Tensor
         user_TD, table_JD = F.pad(user_TD, (0, padding)), F.pad(table_JD, (0, padding))
     # Not empty: it is multiplied by zero, which leaves NaN as it is.
     pairs = make_sparse(item_TP, torch.zeros(item_TP.numel()), num_items=len(table_JD))
-    return torch.sparse.sampled_addmm(pairs, user_TD, table_JD.t(), beta=0.0).values().view(item_TP.shape)
+    products: Tensor = torch.sparse.sampled_addmm(pairs, user_TD, table_JD.t(), beta=0.0)
+    return products.values().view(item_TP.shape)
 
 
 def make_sparse(item_TP: Tensor, value: Tensor, *, num_items: int) -> Tensor:
@@ -143,7 +146,7 @@ def sum_rows(table_JD: Tensor, item_TP: Tensor, weight_TP: Tensor) -> Tensor:
 
 def sum_bags(row: Tensor, index: Tensor, first: Tensor, weight: Tensor) -> Tensor:
     """Return for each bag the weighted sum of rows, in their order; `first` (int32) is where a bag's entries begin."""
-    summed: Tensor = torch.embedding_bag(row, index, first, False, 0, False, weight, False)[0]  # noqa: FBT003
+    summed: Tensor = torch.embedding_bag(row, index, first, False, 0, False, weight, False)[0]
     return summed
 
 

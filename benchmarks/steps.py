@@ -1,8 +1,8 @@
 """Training steps on a CPU: ours and Meta's research code, in alternation in one process, on the same batches.
 
-Meta's code is measured as its trainer runs it ("as shipped": anomaly detection on, the allocator as it is) and flattered
-(anomaly detection off, an allocator that keeps its pages). `--reference` names a checkout of generative-recommenders,
-which needs fbgemm. Peak memory is that of a process which takes three steps of one kind.
+Meta's code is measured as its trainer runs it ("as shipped": anomaly detection on, the allocator as it is) and
+flattered (anomaly detection off, an allocator that keeps its pages). `--reference` names a checkout of
+generative-recommenders, which needs fbgemm. Peak memory is that of a process which takes three steps of one kind.
 """
 
 import argparse
@@ -51,8 +51,6 @@ WARM_UP = 2
 NUM_BATCHES = 4
 MEGABYTE = 1e6
 ML_20M = "ml-20m base"
-STEPS_PER_EPOCH = 48
-"""Of ml-1m: 6,040 users in batches of 128."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +149,8 @@ class Bench:
         training = TrainingRun(recipe or self.recipe, self.store, device=torch.device("cpu"), path=path)
 
         def step(number: int) -> None:
-            training.take_step(choose_users(training, number), epoch=0, step=number)
+            with repeatable_arithmetic(tf32=False):
+                training.take_step(choose_users(training, number), epoch=0, step=number)
 
         return step
 
@@ -209,12 +208,11 @@ def time_in_turns(name: str, *, reference: Path | None, rounds: int) -> dict[str
     """Return the median seconds of each kind of step, taken in turns, and the median ratio to our fast one."""
     steps = list_steps(Bench(name), reference=reference)
     seconds: dict[str, list[float]] = {kind: [] for kind in steps}
-    with repeatable_arithmetic(tf32=False):
-        for number in range(WARM_UP + rounds):
-            for kind, step in steps.items():
-                start = time.perf_counter()
-                step(number)
-                seconds[kind].append(time.perf_counter() - start)
+    for number in range(WARM_UP + rounds):
+        for kind, step in steps.items():
+            start = time.perf_counter()
+            step(number)
+            seconds[kind].append(time.perf_counter() - start)
     taken = {kind: values[WARM_UP:] for kind, values in seconds.items()}
     return {
         "rounds": rounds,
@@ -235,9 +233,8 @@ def measure_memory(name: str, *, kind: str, reference: Path | None) -> dict[str,
         step = bench.make_peer(reference, anomaly_detection=False)
     else:
         step = bench.make_ours("fast" if kind == "fast" else "reference")
-    with repeatable_arithmetic(tf32=False):
-        for number in range(3):
-            step(number)
+    for number in range(3):
+        step(number)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
     return {"peak_megabytes": round(peak), "of_it_before_the_model": round(before)}
 

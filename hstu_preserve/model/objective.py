@@ -18,7 +18,7 @@ from hstu_preserve.model.jagged import plain_to_jagged
 from hstu_preserve.model.losses import full_softmax, sampled_softmax
 from hstu_preserve.model.negatives import draw_in_batch, draw_local, draw_pool, select_hard
 from hstu_preserve.model.prism import load_balance
-from hstu_preserve.model.recommender import Encoded, Recommender
+from hstu_preserve.model.recommender import Embedded, Encoded, Recommender
 from hstu_preserve.model.shares import WHOLE, Share
 from hstu_preserve.model.time_decay import weigh_positions
 from hstu_preserve.records.recipe import FullSoftmaxSettings, SampledSoftmaxSettings
@@ -148,8 +148,12 @@ def training_losses(model: Recommender, draws: Draws, *, share: Share = WHOLE) -
     loss_T = losses_of_positions(model, encoded, supervised, draws)
     weight_T = weigh(model, encoded.tokens, supervised, share=share)
     main = share.contribute(loss_T if weight_T is None else loss_T * weight_T)
+    return add_balance(model, main, balance_experts(model, encoded, draws.histories, share=share))
+
+
+def add_balance(model: Recommender, main: Tensor, balance: Tensor | None) -> Losses:
+    """Return the positions' loss together with the experts' auxiliary one, if there is one."""
     prism = model.recipe.prism
-    balance = balance_experts(model, encoded, draws.histories, share=share)
     if prism is None or balance is None:
         return Losses(total=main, main=main, load_balance=None)
     return Losses(total=main + prism.load_balance_weight * balance, main=main, load_balance=balance)
@@ -210,7 +214,7 @@ def losses_of_positions(model: Recommender, encoded: Encoded, supervised: Superv
     return loss_of(supervised.user_TD, encoded.table_JD)
 
 
-def mix_in_hard(model: Recommender, encoded: Encoded, supervised: Supervised, draws: Draws) -> Tensor:
+def mix_in_hard(model: Recommender, encoded: Encoded | Embedded, supervised: Supervised, draws: Draws) -> Tensor:
     """Return negative_TK with the hardest of the pool in the last places, if the recipe asks for them."""
     settings = model.recipe.hard_negatives
     assert draws.negative_TK is not None
@@ -223,7 +227,7 @@ def mix_in_hard(model: Recommender, encoded: Encoded, supervised: Supervised, dr
         positive_T=supervised.positive_T,
         negative_TK=draws.negative_TK,
         fraction=settings.fraction,
-        row_T=supervised.place_T // (encoded.user_BND.shape[1] - 1),
+        row_T=supervised.place_T // (model.recipe.padded_length - 1),
         history_BL=draws.own_BH,
     )
 
@@ -248,7 +252,9 @@ def weigh(model: Recommender, tokens: Tokens, supervised: Supervised, *, share: 
     return product_T / share.mean(product_T)
 
 
-def balance_experts(model: Recommender, encoded: Encoded, histories: Histories, *, share: Share) -> Tensor | None:
+def balance_experts(
+    model: Recommender, encoded: Encoded | Embedded, histories: Histories, *, share: Share
+) -> Tensor | None:
     """Return the auxiliary loss that evens the experts' load out, before its weight; None without experts or weight."""
     prism, router_weight_BLG = model.recipe.prism, encoded.router_weight_BLG
     if prism is None or router_weight_BLG is None or not prism.load_balance_weight:

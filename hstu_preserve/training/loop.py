@@ -18,6 +18,7 @@ from hstu_preserve.compute.determinism import (
 )
 from hstu_preserve.compute.generator_states import restore_rng
 from hstu_preserve.compute.memory import require_memory
+from hstu_preserve.compute.training_path import can_be_fast
 from hstu_preserve.compute.world import ALONE, World
 from hstu_preserve.data.batches import assemble_batch, list_item_ids
 from hstu_preserve.data.sequences import Sequences, leave_out_last_events, mask_remaining_events, select_events
@@ -27,12 +28,14 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.inputs.histories import to_training_histories
 from hstu_preserve.inputs.items import describe_items, naming_item_rows
 from hstu_preserve.inputs.resident import ResidentEvents
+from hstu_preserve.model.fast.objective import training_losses as fast_training_losses
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.initialization import initialize
-from hstu_preserve.model.objective import Losses, draw
+from hstu_preserve.model.objective import Losses, draw, training_losses
 from hstu_preserve.model.recommender import Recommender, measure_bytes
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.model.upstream_weights import load_state
+from hstu_preserve.records.environment import TrainingPath
 from hstu_preserve.records.recipe import Recipe, TrainingSettings
 from hstu_preserve.training.checkpoint import Checkpoint, read_position
 from hstu_preserve.training.events import EpochEvent, StepEvent
@@ -50,9 +53,19 @@ class TrainingRun:
         store: The data; the events that the protocol holds out are never read.
         device: Where the model lives.
         world: The processes that train it together.
+        path: How steps are computed, as the run's environment records it; `fast` is for a CPU, and elsewhere the
+            reference path is taken, for a run that goes on there.
     """
 
-    def __init__(self, recipe: Recipe, store: Store, *, device: torch.device, world: World = ALONE) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        store: Store,
+        *,
+        device: torch.device,
+        world: World = ALONE,
+        path: TrainingPath = "reference",
+    ) -> None:
         self.recipe = recipe
         self.device = device
         self.world = world
@@ -65,8 +78,9 @@ class TrainingRun:
         # By parameter name, so that adding a component shifts no other's initial weights.
         initialize(self.model, initialization_generators(self.seed))
         self.model.to(device)
-        self.optimizer = make_optimizer(recipe, self.model.parameters())
-        self.loss = SharedLoss(self.model, world)
+        is_fast = path == "fast" and can_be_fast(recipe, device=device)
+        self.optimizer = make_optimizer(recipe, self.model.parameters(), is_fused=is_fast)
+        self.loss = SharedLoss(self.model, world, losses=fast_training_losses if is_fast else training_losses)
         self.events = select_training_events(store, recipe)
         self.all_events = leave_out_held_out_events(store, recipe)
         # A processor reads them where they are; to a GPU each batch would be copied, and the copy waited for.

@@ -21,6 +21,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -44,6 +45,7 @@ from benchmarks.roofline import Ceilings, measure_ceilings
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.data.store import Store
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.records.environment import TrainingPath
 from hstu_preserve.training.loop import TrainingRun
 
 RESULT = Path(__file__).with_name("results") / "gpu_shapes.json"
@@ -53,8 +55,26 @@ SECONDS_OF_A_STAGE = 45
 """Left, or a stage is not begun: the longest, 20 million made-up ratings, takes about as long on one core."""
 NUM_STEPS = 200
 MATRIX_WIDTH = 8192
-WAYS: dict[str, tuple[str, ...]] = {"reference": ()}
-"""Ways to compute a step, each by the gin bindings that choose it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Way:
+    """A way to compute a step.
+
+    Attributes:
+        path: How the step is computed.
+        settings: Gin bindings after the recipe's own.
+    """
+
+    path: TrainingPath
+    settings: tuple[str, ...] = ()
+
+
+WAYS = {
+    "reference": Way(path="reference"),
+    "fused": Way(path="fused", settings=("training.negative_draws = 'philox4x32-10'",)),
+}
+"""What has run on a GPU before comes first, so that a fault of the other cannot take its figures away."""
 
 
 class Session:
@@ -108,8 +128,9 @@ class Session:
         runs: list[TrainingRun] = []
 
         def measure() -> Json:
-            recipe = read_recipe(shape.recipe_id, settings=small + WAYS[way])
-            runs.append(TrainingRun(recipe, self.find_store(shape.data), device=self.device))
+            recipe = read_recipe(shape.recipe_id, settings=small + WAYS[way].settings)
+            store = self.find_store(shape.data)
+            runs.append(TrainingRun(recipe, store, device=self.device, path=WAYS[way].path))
             return self.measure_way(runs[0], shape, ceilings=ceilings)
 
         self.stage(title, measure)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import torch
 
 VARIABLE = "HSTU_PRESERVE_TRAINING_PATH"
-"""`reference` switches the fast path off; `auto`, empty or unset takes it if it can be taken."""
+"""`reference` switches the fast path off, `fused` takes the one for a GPU; `auto`, empty or unset chooses."""
+ASKED: dict[str, TrainingPath] = {"auto": "fast", "reference": "reference", "fused": "fused"}
 
 
 def choose_training_path(
@@ -28,13 +29,17 @@ def choose_training_path(
         UsageError: The environment names something else than a path.
     """
     asked = os.environ.get(VARIABLE) or "auto"
-    if asked not in {"auto", "reference"}:
-        raise UsageError(f"{VARIABLE}={asked[:40]}: unknown; set 'reference', or 'auto', which is the default")
-    wanted = recorded or ("reference" if asked == "reference" else "fast")
-    return "fast" if wanted == "fast" and can_be_fast(recipe, device=device) else "reference"
+    if asked not in ASKED:
+        raise UsageError(f"{VARIABLE}={asked[:40]}: unknown; set 'reference', 'fused', or 'auto', which is the default")
+    return find_possible_path(recorded or ASKED[asked], recipe, device=device)
 
 
-def can_be_fast(recipe: Recipe, *, device: "torch.device") -> bool:
-    """Whether there is a fast path for a recipe on a device: sampled softmax in float32 on a CPU."""
-    is_sampled = isinstance(recipe.loss, SampledSoftmaxSettings)
-    return device.type == "cpu" and is_sampled and recipe.model.dtype == "float32"
+def find_possible_path(wanted: TrainingPath, recipe: Recipe, *, device: "torch.device") -> TrainingPath:
+    """Return the path, or the reference path if the recipe or device has no such one.
+
+    The fast path is a CPU's, the fused one any device's: it has kernels on a GPU, and plain operations elsewhere. No
+    other path than the reference is chosen on a GPU by itself, because the fused one has not run on a GPU yet.
+    """
+    is_sampled = isinstance(recipe.loss, SampledSoftmaxSettings) and recipe.model.dtype == "float32"
+    is_possible = is_sampled and (wanted == "fused" or device.type == "cpu")
+    return wanted if is_possible else "reference"

@@ -7,8 +7,9 @@ from pydantic import Field
 from hstu_preserve.primitives.numbers import NumThreads
 from hstu_preserve.records.record import Record
 
-TrainingPath = Literal["reference", "fast"]
-"""How a training step is computed: as `model/` states it, or in the fewer passes of `model/fast/`."""
+TrainingPath = Literal["reference", "fast", "fused"]
+"""How a training step is computed: as `model/` states it, in the fewer passes of `model/fast/`, which is for a CPU, or
+with the kernels of `model/fused/`, which is for a GPU."""
 
 
 class EnvironmentRecord(Record):

@@ -18,7 +18,7 @@ from hstu_preserve.compute.determinism import (
 )
 from hstu_preserve.compute.generator_states import restore_rng
 from hstu_preserve.compute.memory import require_memory
-from hstu_preserve.compute.training_path import can_be_fast
+from hstu_preserve.compute.training_path import find_possible_path
 from hstu_preserve.compute.world import ALONE, World
 from hstu_preserve.data.batches import assemble_batch, list_item_ids
 from hstu_preserve.data.sequences import Sequences, leave_out_last_events, mask_remaining_events, select_events
@@ -29,6 +29,7 @@ from hstu_preserve.inputs.histories import to_training_histories
 from hstu_preserve.inputs.items import describe_items, naming_item_rows
 from hstu_preserve.inputs.resident import ResidentEvents
 from hstu_preserve.model.fast.objective import training_losses as fast_training_losses
+from hstu_preserve.model.fused.objective import training_losses as fused_training_losses
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.objective import Losses, draw, training_losses
@@ -42,7 +43,13 @@ from hstu_preserve.training.events import EpochEvent, StepEvent
 from hstu_preserve.training.optimizers import make_optimizer
 from hstu_preserve.training.position import START, Position
 from hstu_preserve.training.resumability import require_optimizer
-from hstu_preserve.training.shared_loss import SharedLoss
+from hstu_preserve.training.shared_loss import SharedLoss, TrainingLosses
+
+LOSSES: dict[TrainingPath, TrainingLosses] = {
+    "reference": training_losses,
+    "fast": fast_training_losses,
+    "fused": fused_training_losses,
+}
 
 
 class TrainingRun:
@@ -78,9 +85,9 @@ class TrainingRun:
         # By parameter name, so that adding a component shifts no other's initial weights.
         initialize(self.model, initialization_generators(self.seed))
         self.model.to(device)
-        is_fast = path == "fast" and can_be_fast(recipe, device=device)
-        self.optimizer = make_optimizer(recipe, self.model.parameters(), is_fused=is_fast)
-        self.loss = SharedLoss(self.model, world, losses=fast_training_losses if is_fast else training_losses)
+        path = find_possible_path(path, recipe, device=device)
+        self.optimizer = make_optimizer(recipe, self.model.parameters(), is_fused=path != "reference")
+        self.loss = SharedLoss(self.model, world, losses=LOSSES[path])
         self.events = select_training_events(store, recipe)
         self.all_events = leave_out_held_out_events(store, recipe)
         # A processor reads them where they are; to a GPU each batch would be copied, and the copy waited for.

@@ -6,8 +6,8 @@ Usage: python -m benchmarks.gpu [--output FILE] [--seconds 420]      (made-up da
 For upstream's shapes of ml-1m and ml-20m: milliseconds a step, tokens a second, the share of the roofline
 (`benchmarks.roofline`: work counted, the device's limits measured in the same run), seconds of an evaluation, of an
 epoch and of 100 epochs with an evaluation each, for each way to compute a step: first all shapes in the first way,
-which is known to work. For the first shape also where a step's time goes, what deterministic algorithms cost, and how
-far ranks on the GPU are from the processor's.
+which is known to work. For the first shape also where a step's time goes, what single pieces of it take in both ways,
+what deterministic algorithms cost, and how far ranks on the GPU are from the processor's.
 
 The record is written after each stage, so that a run that was cut keeps what it had measured. A stage that no time is
 left for is named as skipped.
@@ -26,6 +26,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.gpu_pieces import measure_pieces
 from benchmarks.gpu_stages import (
     EPOCHS,
     SHAPES,
@@ -136,6 +137,7 @@ class Session:
         self.stage(title, measure)
         if name == next(iter(SHAPES)) and runs:
             self.stage(f"{title}: profile", lambda: profile_steps(runs[0], start=WARM_UP))
+            self.stage(f"{title}: pieces", lambda: measure_pieces(runs[0]))
             self.stage(f"{title}: any algorithm", lambda: self.free_algorithms(runs[0], ceilings))
             self.stage(f"{title}: ranks", lambda: compare_devices(runs[0], self.find_store(shape.data)))
 

@@ -39,6 +39,7 @@ def test_a_dry_run_measures_every_shape_in_every_way_with_the_wheels_that_it_nam
         first = next(iter(SHAPES))
         assert record[f"{first}, {way}: ranks"]["float32"]["users_moved"] == 0  # the processor against itself
         assert record[f"{first}, {way}: profile"]["slowest"]
+        assert all(milliseconds > 0 for milliseconds in record[f"{first}, {way}: pieces"].values())
         assert record[f"{first}, {way}: any algorithm"] > 0
     modules = set(printed.splitlines()[-1].split()) - COMES_WITH_TORCH - OURS
     named = (benchmarks.gpu.__doc__ or "").split("these wheels: ")[1].strip(" .\n").split(", ")

@@ -67,9 +67,7 @@ def make_draws(model: Recommender, *, seed: int = 0) -> Draws:
     )
 
 
-def compute(
-    losses: Callable[..., Losses], model: Recommender, draws: Draws
-) -> tuple[list[Tensor], dict[str, Tensor]]:
+def compute(losses: Callable[..., Losses], model: Recommender, draws: Draws) -> tuple[list[Tensor], dict[str, Tensor]]:
     """Return the losses and the gradients that one path computes, with dropout's masks drawn alike."""
     seed_dropout(3, epoch=0, step=0)
     model.train().zero_grad()
@@ -80,13 +78,15 @@ def compute(
     return [part.detach() for part in parts], gradients
 
 
-@pytest.mark.parametrize("pairs_alone", [False, True], ids=["all products", "products of the pairs"])
+@pytest.mark.parametrize("products", ["of all items", "by position", "by item"])
 @pytest.mark.parametrize("kind", ["HSTU", "SASRec"])
 def test_each_component_has_the_losses_and_gradients_of_the_reference_path(
-    kind: str, pairs_alone: bool, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+    kind: str, products: str, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
-    if pairs_alone:
+    if products != "of all items":
         monkeypatch.setattr(sampled_softmax, "DENSE_ITEMS_PER_PAIR", 0)
+    if products == "by item":
+        monkeypatch.setattr(sampled_softmax, "CACHE_BYTES", 5 * 8 * 4)
     for name, changes in RECIPES.items():
         if kind == "SASRec" and (changes.keys() & {"model", "time_decay"} or name == "learned tokens"):
             continue

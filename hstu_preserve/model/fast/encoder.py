@@ -4,6 +4,7 @@ Shape suffixes: B batch, N padded position, T all valid positions in row order, 
 """
 
 import math
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -14,24 +15,37 @@ from hstu_preserve.model.fast.attention import Shape, attend
 from hstu_preserve.model.fast.layout import make_groups
 from hstu_preserve.model.histories import Tokens
 from hstu_preserve.model.hstu import HstuEncoder, HstuLayer, normalize
+from hstu_preserve.model.time_decay import TimeDecay, measure_age
 
 
 def encode(encoder: HstuEncoder, embedding: InputEmbedding, tokens: Tokens, place_T: Tensor) -> Tensor:
     """Return encoded_TD of every valid position, not yet normalised.
 
     Args:
-        encoder: Without decay, and divided by the padded length.
+        encoder: Divides attention by the padded length.
         embedding: Below it.
         tokens: What it reads; causality is all that hides one.
         place_T: int64, where valid positions stand in the flattened (B × N) form.
     """
     x_TD = embed(embedding, tokens, place_T)
-    groups = make_groups(tokens.length_B, tokens.time_BN, heads=encoder.heads, with_ages=False)
+    decay = encoder.decay
+    measure = None if decay is None else partial(measure_age, settings=decay.settings)
+    groups = make_groups(tokens.length_B, tokens.time_BN, heads=encoder.heads, measure=measure)
     shape = Shape(heads=encoder.heads, divisor=encoder.padded_length, groups=groups)
-    for layer in encoder.layers:
+    for layer, rate_H in zip(encoder.layers, list_rates(decay, layers=len(encoder.layers)), strict=True):
         assert isinstance(layer, HstuLayer)
-        x_TD = run_layer(layer, x_TD, shape=shape)
+        x_TD = run_layer(layer, x_TD, rate_H=rate_H, shape=shape)
     return x_TD
+
+
+def list_rates(decay: TimeDecay | None, *, layers: int) -> list[Tensor] | list[None]:
+    """Return the rates of each layer's heads, or one that they share; None if nothing decays."""
+    if decay is None:
+        return [None] * layers
+    if decay.rate is None:
+        return [torch.tensor([decay.settings.rate])] * layers
+    rates = list(decay.rate.unbind())
+    return rates if len(rates) == layers else rates * layers
 
 
 def embed(embedding: InputEmbedding, tokens: Tokens, place_T: Tensor) -> Tensor:
@@ -46,7 +60,7 @@ def embed(embedding: InputEmbedding, tokens: Tokens, place_T: Tensor) -> Tensor:
     return x_TD * mask_BND.flatten(0, 1).index_select(0, place_T)
 
 
-def run_layer(layer: HstuLayer, x_TD: Tensor, *, shape: Shape) -> Tensor:
+def run_layer(layer: HstuLayer, x_TD: Tensor, *, rate_H: Tensor | None, shape: Shape) -> Tensor:
     """Return x_TD after one layer."""
     u, v, q, k = layer.activate(normalize(x_TD) @ layer.uvqk).split(layer.split_sizes, dim=-1)
     attended = normalize(
@@ -56,6 +70,7 @@ def run_layer(layer: HstuLayer, x_TD: Tensor, *, shape: Shape) -> Tensor:
             v,
             position_bias_XY=layer.bias.position_bias(),
             time_bias_K=layer.bias.time_weight,
+            rate_H=rate_H,
             shape=shape,
         )
     )

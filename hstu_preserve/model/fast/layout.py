@@ -4,7 +4,7 @@ Shape suffixes: B batch, T all valid positions in row order, G users of a group,
 N query position of a tile, M key position of a tile (0 up to the tile's last query: later ones are hidden anyway).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -28,7 +28,7 @@ class Tile:
         start: Of the queries.
         stop: Of queries and keys.
         bucket_GNM: int32, of the gaps in time.
-        age_GNM: int64 seconds ≥ 0, from key to query; None if nothing decays.
+        age_GNM: Age of each key as the decay measures it; None if nothing decays.
     """
 
     start: int
@@ -59,14 +59,16 @@ class Group:
         return len(self.row_GL)
 
 
-def make_groups(length_B: Tensor, time_BN: Tensor, *, heads: int, with_ages: bool) -> list[Group]:
+def make_groups(
+    length_B: Tensor, time_BN: Tensor, *, heads: int, measure: Callable[[Tensor], Tensor] | None
+) -> list[Group]:
     """Return the groups that cover all users with at least one position, longest first.
 
     Args:
         length_B: int64, valid positions per user.
         time_BN: int64 seconds.
         heads: Of the encoder.
-        with_ages: Whether keys are weighed by their age.
+        measure: Of the decay: from ages (int64 seconds ≥ 0) to what rates are multiplied with; None if nothing decays.
     """
     sorted_B = length_B.sort(descending=True, stable=True)
     first_B = length_B.cumsum(0) - length_B
@@ -85,7 +87,7 @@ def make_groups(length_B: Tensor, time_BN: Tensor, *, heads: int, with_ages: boo
                 length=length,
                 row_GL=row_GL,
                 is_padding_GL=is_padding_GL if bool(is_padding_GL.any()) else None,
-                tiles=tuple(make_tiles(*times, with_ages=with_ages)),
+                tiles=tuple(make_tiles(*times, measure=measure)),
             )
         )
     return groups
@@ -104,11 +106,11 @@ def split_users(lengths: list[int], *, heads: int) -> Iterator[slice]:
         start = stop
 
 
-def make_tiles(next_time_GL: Tensor, time_GL: Tensor, *, with_ages: bool) -> Iterator[Tile]:
+def make_tiles(next_time_GL: Tensor, time_GL: Tensor, *, measure: Callable[[Tensor], Tensor] | None) -> Iterator[Tile]:
     """Yield the tiles of a group, from the times of its positions and those of the events after them."""
     length = time_GL.shape[1]
     for start in range(0, length, QUERIES_AT_ONCE):
         stop = min(length, start + QUERIES_AT_ONCE)
         gap_GNM = next_time_GL[:, start:stop, None] - time_GL[:, None, :stop]
-        age_GNM = gap_GNM.clamp(min=0) if with_ages else None
+        age_GNM = measure(gap_GNM.clamp(min=0)) if measure else None
         yield Tile(start=start, stop=stop, bucket_GNM=bucket_gaps(gap_GNM), age_GNM=age_GNM)

@@ -84,4 +84,4 @@ def encode_supervised(model: Recommender, tokens: Tokens) -> Supervised:
 def has_fast_attention(model: Recommender) -> bool:
     """Whether the encoder is one that `model.fast.encoder` computes; others are computed as they are written."""
     encoder = model.encoder
-    return isinstance(encoder, HstuEncoder) and encoder.decay is None and encoder.normalization == "padded_length"
+    return isinstance(encoder, HstuEncoder) and encoder.normalization == "padded_length"

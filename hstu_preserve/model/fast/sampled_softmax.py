@@ -13,6 +13,8 @@ import warnings
 from functools import cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -28,7 +30,9 @@ DENSE_LOGITS_AT_ONCE = 2**18
 """1 MiB, which stays in the cache until it is read."""
 PAIRS_AT_ONCE = 2**19
 """Pairs that are sorted by item at once; more if the items are many, since each time the whole table is added to."""
-PAIRS_PER_ITEM = 64
+PAIRS_PER_ITEM = 20
+CACHE_BYTES = 2**21
+"""Rows that are read in any order are fast up to so many bytes."""
 
 
 def sampled_softmax(
@@ -89,7 +93,12 @@ def compute_logits(user_TD: Tensor, table_JD: Tensor, item_TP: Tensor) -> Tensor
     """Return the dot products of each position's user with its items (int32)."""
     if len(table_JD) <= DENSE_ITEMS_PER_PAIR * item_TP.shape[1] or not has_sampled_product():
         return multiply_all(user_TD, table_JD, item_TP)
-    return multiply_pairs(user_TD, table_JD, item_TP)
+    padding = -user_TD.shape[1] % VECTOR_WIDTH
+    if padding:
+        user_TD, table_JD = F.pad(user_TD, (0, padding)), F.pad(table_JD, (0, padding))
+    if table_JD.nbytes <= CACHE_BYTES:
+        return multiply_pairs(user_TD, table_JD, item_TP)
+    return multiply_by_item(user_TD, table_JD, item_TP)
 
 
 def multiply_all(user_TD: Tensor, table_JD: Tensor, item_TP: Tensor) -> Tensor:
@@ -103,28 +112,43 @@ def multiply_all(user_TD: Tensor, table_JD: Tensor, item_TP: Tensor) -> Tensor:
 
 
 def multiply_pairs(user_TD: Tensor, table_JD: Tensor, item_TP: Tensor) -> Tensor:
-    """Return the same by products with the pairs' items alone."""
-    padding = -user_TD.shape[1] % VECTOR_WIDTH
-    if padding:
-        user_TD, table_JD = F.pad(user_TD, (0, padding)), F.pad(table_JD, (0, padding))
-    # Not empty: it is multiplied by zero, which leaves NaN as it is.
-    pairs = make_sparse(item_TP, torch.zeros(item_TP.numel()), num_items=len(table_JD))
-    products: Tensor = torch.sparse.sampled_addmm(pairs, user_TD, table_JD.t(), beta=0.0)
-    return products.values().view(item_TP.shape)
+    """Return the same by products with the pairs' items alone, position by position."""
+    first = torch.arange(0, item_TP.numel() + 1, item_TP.shape[1], dtype=torch.int32)
+    return multiply_entries(user_TD, table_JD, first=first, column=item_TP.flatten()).view(item_TP.shape)
 
 
-def make_sparse(item_TP: Tensor, value: Tensor, *, num_items: int) -> Tensor:
-    """Return the (T, J) sparse matrix that has the pairs as its entries, an item twice if it was drawn twice."""
-    rows, columns = item_TP.shape
+def multiply_by_item(user_TD: Tensor, table_JD: Tensor, item_TP: Tensor) -> Tensor:
+    """Return the same item by item, for some positions at once: the table is read in its order then."""
+    logit_TP = user_TD.new_empty(item_TP.shape)
+    chunk = max(1, CACHE_BYTES // (user_TD.shape[1] * user_TD.element_size()))
+    for start in range(0, len(user_TD), chunk):
+        part = slice(start, start + chunk)
+        logit_CP = logit_TP[part]
+        place = np.arange(logit_CP.numel(), dtype=np.int32)
+        pairs = sort_by_item(item_TP[part], place, num_items=len(table_JD))
+        product = multiply_entries(
+            table_JD, user_TD[part], first=torch.from_numpy(pairs.indptr), column=torch.from_numpy(pairs.indices)
+        )
+        logit_CP.view(-1).numpy()[pairs.data] = product.numpy()
+    return logit_TP
+
+
+def multiply_entries(row: Tensor, other: Tensor, *, first: Tensor, column: Tensor) -> Tensor:
+    """Return the dot product of each entry's two vectors.
+
+    Args:
+        row: Vectors by row.
+        other: Vectors by column.
+        first: int32, where each row's entries begin; also where the last one's end.
+        column: int32, of each entry; a row may have a column twice.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch calls its sparse matrices a beta, once
-        return torch.sparse_csr_tensor(
-            torch.arange(0, rows * columns + 1, columns, dtype=torch.int32),
-            item_TP.flatten(),
-            value,
-            size=(rows, num_items),
-            check_invariants=False,
-        )
+        # Not empty: it is multiplied by zero, which leaves NaN as it is.
+        value = torch.zeros(len(column))
+        entries = torch.sparse_csr_tensor(first, column, value, size=(len(row), len(other)), check_invariants=False)
+    product: Tensor = torch.sparse.sampled_addmm(entries, row, other.t(), beta=0.0)
+    return product.values()
 
 
 @cache
@@ -163,11 +187,21 @@ def sum_by_item(user_TD: Tensor, item_TP: Tensor, weight_TP: Tensor, *, num_item
 
 def sum_part_by_item(user_CD: Tensor, item_CP: Tensor, weight_CP: Tensor, *, num_items: int) -> Tensor:
     """Return the same for some positions."""
+    pairs = sort_by_item(item_CP, weight_CP.flatten().numpy(), num_items=num_items)
+    first_J = torch.from_numpy(pairs.indptr[:-1])
+    return sum_bags(user_CD, torch.from_numpy(pairs.indices), first_J, torch.from_numpy(pairs.data))
+
+
+def sort_by_item(item_CP: Tensor, value: npt.NDArray[Any], *, num_items: int) -> Any:
+    """Return SciPy's matrix by columns of the pairs: `indices` are positions, `data` the pairs' values.
+
+    Args:
+        item_CP: int32.
+        value: One for each pair, in row order.
+        num_items: J.
+    """
     from scipy.sparse import csr_matrix  # a quarter of a second, which only training has to wait for
 
     rows, columns = item_CP.shape
-    first = torch.arange(0, rows * columns + 1, columns, dtype=torch.int32)
-    pairs = (weight_CP.flatten().numpy(), item_CP.flatten().numpy(), first.numpy())
-    by_item = csr_matrix(pairs, shape=(rows, num_items)).tocsc()
-    first_J = torch.from_numpy(by_item.indptr[:-1])
-    return sum_bags(user_CD, torch.from_numpy(by_item.indices), first_J, torch.from_numpy(by_item.data))
+    first = np.arange(0, rows * columns + 1, columns, dtype=np.int32)
+    return csr_matrix((value, item_CP.flatten().numpy(), first), shape=(rows, num_items)).tocsc()

@@ -94,6 +94,7 @@ class Session:
         self.end = time.monotonic() + seconds
         self.is_dry = is_dry
         self.stores: dict[DataShape, Store] = {}
+        self.evaluations: dict[Shape, dict[str, Json]] = {}
         self.record: dict[str, Json] = {"command": f"{COMMAND}{' --dry-run' if is_dry else ''}"}
 
     def run(self) -> None:
@@ -144,7 +145,7 @@ class Session:
     def measure_way(self, run: TrainingRun, shape: Shape, *, ceilings: Ceilings) -> Json:
         """Return times of steps, an evaluation, an epoch and 100 epochs with an evaluation each."""
         steps = measure_steps(run, num_steps=self.num_steps, ceilings=ceilings)
-        evaluation = measure_evaluation(run, self.find_store(shape.data), is_whole=shape.is_evaluated_whole)
+        evaluation = self.find_evaluation(run, shape)
         epoch, evaluating = steps["epoch_seconds"], evaluation["evaluation_seconds"]
         assert isinstance(epoch, float)
         assert isinstance(evaluating, float)
@@ -168,6 +169,13 @@ class Session:
         if shape not in self.stores:
             self.stores[shape] = make_store(shape)
         return self.stores[shape]
+
+    def find_evaluation(self, run: TrainingRun, shape: Shape) -> dict[str, Json]:
+        """Return how fast users of a shape are ranked, measured once: no way to train changes it."""
+        if shape not in self.evaluations:
+            store = self.find_store(shape.data)
+            self.evaluations[shape] = measure_evaluation(run, store, is_whole=shape.is_evaluated_whole)
+        return self.evaluations[shape]
 
     def write(self) -> None:
         """Write what is measured so far."""

@@ -18,8 +18,8 @@ def multiply_kernel(  # type: ignore[no-untyped-def]  # Triton reads annotations
     table_ptr,
     item_ptr,
     product_ptr,
-    num_items,
     width,
+    num_items: tl.constexpr,
     columns: tl.constexpr,
     tile: tl.constexpr,
 ):
@@ -53,9 +53,10 @@ def sum_rows_kernel(  # type: ignore[no-untyped-def]  # Triton reads annotations
     segment = tl.program_id(0).to(tl.int64)
     column = tl.arange(0, columns)
     is_column = column < width
+    start = tl.load(first_ptr + segment)
     end = tl.load(first_ptr + segment + 1)
     total = tl.zeros([tile, columns], dtype=tl.float32)
-    for start in range(tl.load(first_ptr + segment), end, tile):
+    while start < end:
         place = start + tl.arange(0, tile)
         is_there = place < end
         index = tl.load(index_ptr + place, mask=is_there, other=0)
@@ -63,6 +64,7 @@ def sum_rows_kernel(  # type: ignore[no-untyped-def]  # Triton reads annotations
         mask = is_there[:, None] & is_column[None, :]
         row = tl.load(row_ptr + index[:, None] * width + column[None, :], mask=mask, other=0.0)
         total += weight[:, None] * row
+        start += tile
     tl.store(sum_ptr + segment * width + column, tl.sum(total, axis=0), mask=is_column)
 
 
@@ -76,8 +78,8 @@ def multiply(user_TD: Tensor, table_JD: Tensor, item_TP: Tensor) -> Tensor:
             table_JD,
             item_TP,
             product_TP,
-            num_items,
             width,
+            num_items=num_items,
             columns=triton.next_power_of_2(width),
             tile=ROWS_AT_ONCE,
         )

@@ -24,14 +24,14 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from hstu_preserve.kernels import pair_products_triton as kernels
-CONSTANTS = {"columns": 256, "tile": kernels.ROWS_AT_ONCE}
-for kernel, kinds in (
-    (kernels.multiply_kernel, ["*fp32", "*fp32", "*i64", "*fp32", "i32", "i32"]),
-    (kernels.sum_rows_kernel, ["*fp32", "*i64", "*fp32", "*i64", "*fp32", "i32"]),
+TILE = {"columns": 256, "tile": kernels.ROWS_AT_ONCE}
+for kernel, kinds, fixed in (
+    (kernels.multiply_kernel, ["*fp32", "*fp32", "*i64", "*fp32", "i32"], TILE | {"num_items": 129}),
+    (kernels.sum_rows_kernel, ["*fp32", "*i64", "*fp32", "*i64", "*fp32", "i32"], TILE),
 ):
     names = kernel.arg_names
-    signature = dict(zip(names, kinds)) | dict.fromkeys(CONSTANTS, "constexpr")
-    constants = {(names.index(name),): value for name, value in CONSTANTS.items()}
+    signature = dict(zip(names, kinds)) | dict.fromkeys(fixed, "constexpr")
+    constants = {(names.index(name),): value for name, value in fixed.items()}
     source = ASTSource(fn=kernel, signature=signature, constexprs=constants)
     print(len(triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]))
 """

@@ -27,20 +27,20 @@ ENVIRONMENT_VALUE: dict[str, Json] = {
 }
 
 
-def train_fast(recipe: Recipe) -> tuple[list[float], str]:
-    """Return every loss and the digest of the final state of a run on the fast path."""
-    run = TrainingRun(recipe, load_store(), device=CPU, path="fast")
+def train_on(path: TrainingPath, recipe: Recipe) -> tuple[list[float], str]:
+    """Return every loss and the digest of the final state of a run on a path."""
+    run = TrainingRun(recipe, load_store(), device=CPU, path=path)
     events = list(run.epochs())
     last = events[-1]
     assert isinstance(last, EpochEvent)
     return [event.loss for event in events if isinstance(event, StepEvent)], state_digest(capture(run, last))
 
 
-@pytest.mark.parametrize("kind", ["HSTU", "SASRec"])
-def test_two_runs_on_the_fast_path_end_in_the_same_bits_near_the_reference_paths(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "path"), [("HSTU", "fast"), ("SASRec", "fast"), ("HSTU", "fused")])
+def test_two_runs_on_another_path_end_in_the_same_bits_near_the_reference_paths(kind: str, path: TrainingPath) -> None:
     recipe = make_training_recipe(kind)
-    losses, state = train_fast(recipe)
-    assert train_fast(recipe) == (losses, state)
+    losses, state = train_on(path, recipe)
+    assert train_on(path, recipe) == (losses, state)
     expected = [step.loss for step in train_tiny(recipe).steps]
     assert all(math.isclose(one, other, rel_tol=1e-4) for one, other in zip(losses, expected, strict=True))
 
@@ -67,6 +67,17 @@ def test_the_fast_path_is_for_sampled_softmax_in_float32_on_a_cpu(
     assert choose_training_path(recipe, device=torch.device(device), recorded="reference") == "reference"
 
 
+def test_the_fused_path_is_taken_on_any_device_if_it_is_asked_for_or_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, full = make_training_recipe(), make_training_recipe("HSTU", loss={"loss_module": "FullSoftmaxLoss"})
+    for device in (torch.device("cpu"), torch.device("cuda")):
+        assert choose_training_path(recipe, device=device, recorded="fused") == "fused"
+        monkeypatch.setenv(VARIABLE, "fused")
+        assert choose_training_path(recipe, device=device) == "fused"
+        assert choose_training_path(recipe, device=device, recorded="reference") == "reference"
+        assert choose_training_path(full, device=device) == "reference"
+        monkeypatch.delenv(VARIABLE)
+
+
 def test_the_environment_switches_it_off_but_not_for_a_run_that_is_trained_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -81,7 +92,7 @@ def test_the_environment_switches_it_off_but_not_for_a_run_that_is_trained_again
 
 def test_another_value_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "slow")
-    with pytest.raises(UsageError, match=f"{VARIABLE}=slow: unknown; set 'reference', or 'auto'"):
+    with pytest.raises(UsageError, match=f"{VARIABLE}=slow: unknown; set 'reference', 'fused', or 'auto'"):
         choose_training_path(make_training_recipe(), device=CPU)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, METRICS
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.compute.machine import describe_environment, describe_numerics, find_running_code
+from hstu_preserve.compute.training_path import choose_training_path
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
@@ -96,6 +97,8 @@ def require_claimable(resolution: Resolution, *, store: Store) -> None:
 def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> RunRecord:
     """Return everything that is decided before the first step."""
     recipe, resolution = plan.recipe, plan.resolution
+    numerics = describe_numerics(device, dtype=recipe.model.dtype, processes=num_processes)
+    path = choose_training_path(recipe, device=device, recorded=plan.recorded_path)
     return RunRecord(
         schema_version=SCHEMA_VERSION,
         bundle=resolution.bundle,
@@ -104,7 +107,7 @@ def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> Run
         gin_file=f"{CONFIG_FOLDER}/{plan.chain.entry}",
         policies=resolution.policies,
         data=refer_to(plan.store.record, included=resolution.bundle.include_data),
-        environment=describe_environment(describe_numerics(device, dtype=recipe.model.dtype, processes=num_processes)),
+        environment=describe_environment(numerics, training_path=path),
         code=find_running_code(),
     )
 

@@ -71,9 +71,22 @@ class TensorFlowAdam(UncompiledOptimizer):
         parameter.addcdiv_(state["exp_avg"], state["exp_avg_sq"].sqrt().add_(eps), value=-rate)
 
 
-def make_optimizer(recipe: Recipe, parameters: Iterable[Parameter]) -> Optimizer:
-    """Return the recipe's optimizer of the parameters, at the full learning rate."""
+def make_optimizer(recipe: Recipe, parameters: Iterable[Parameter], *, is_fused: bool = False) -> Optimizer:
+    """Return the recipe's optimizer of the parameters, at the full learning rate.
+
+    Args:
+        recipe: Names it.
+        parameters: Those that are optimised.
+        is_fused: Whether AdamW passes over each parameter once rather than once for each operation; the last bits of
+            its steps are others then.
+    """
     training = recipe.training
     if training.optimizer == "TensorFlowAdam":
         return TensorFlowAdam(parameters, lr=training.learning_rate, betas=ADAM_BETAS)
-    return UncompiledAdamW(parameters, lr=training.learning_rate, betas=ADAM_BETAS, weight_decay=training.weight_decay)
+    return UncompiledAdamW(
+        parameters,
+        lr=training.learning_rate,
+        betas=ADAM_BETAS,
+        weight_decay=training.weight_decay,
+        fused=is_fused or None,
+    )

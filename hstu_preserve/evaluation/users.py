@@ -1,6 +1,9 @@
 """Rank every user's held-out item with a model: the canonical evaluation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +15,42 @@ from hstu_preserve.errors import DivergedError
 from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
 from hstu_preserve.evaluation.ranks import BatchRanks, RankedBatch, UserRanks
 from hstu_preserve.inputs.histories import to_evaluation_histories
+from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.recipe import Recipe
 
 UserIndices = npt.NDArray[np.int64]
+
+
+class RankBatch(Protocol):
+    """Ranks users whose embeddings are known, as `ranking.rank_batch` does."""
+
+    def __call__(
+        self,
+        user_BD: torch.Tensor,
+        *,
+        index: CandidateIndex,
+        seen_BS: torch.Tensor,
+        target_B: torch.Tensor,
+        score_chunk: int | None,
+        tolerance: float | None = None,
+    ) -> BatchRanks:
+        """Return the ranks of one batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """What a path does in its own way.
+
+    Attributes:
+        encode: Histories to user_BD.
+        rank: Embeddings to ranks.
+        is_checked: Whether upstream's own evaluator is asked as well, for the batch of this number.
+    """
+
+    encode: Callable[[Histories], torch.Tensor]
+    rank: RankBatch
+    is_checked: Callable[[int], bool]
 
 
 def rank_users(
@@ -26,6 +61,7 @@ def rank_users(
     held_out_events: int,
     device: torch.device,
     tolerance: float | None = None,
+    steps: Steps | None = None,
 ) -> Iterator[RankedBatch]:
     """Yield the ranks of the users, batch by batch, in the given order.
 
@@ -36,16 +72,18 @@ def rank_users(
         held_out_events: Last events left out before the target is taken: 0 for test, 1 for validation.
         device: Where the model lives.
         tolerance: Of scores, for counting the candidates near each target; None counts none.
+        steps: None takes the reference path's.
 
     Raises:
         DivergedError: The model gives embeddings that are NaN or infinite.
     """
     recipe = model.recipe
+    steps = steps or Steps(encode=model.encode_users, rank=rank_batch, is_checked=lambda _: False)
     model.eval()
     with torch.no_grad():
         embedding_ID = model.item_table().index_select(0, model.candidate_I)
         index = CandidateIndex(model.candidate_I, embedding_ID, max_item_id=store.max_item_id)
-        for start in range(0, len(users), recipe.evaluation.eval_batch_size):
+        for number, start in enumerate(range(0, len(users), recipe.evaluation.eval_batch_size)):
             chosen = users[start : start + recipe.evaluation.eval_batch_size]
             batch = assemble_evaluation_batch(recipe, store, chosen, held_out_events=held_out_events)
             histories = to_evaluation_histories(batch, device)
@@ -53,12 +91,24 @@ def rank_users(
             seen = batch.item_ids
             if recipe.evaluation.filter_all_seen:
                 seen = list_history_item_ids(store, chosen, held_out_events=held_out_events)
-            user_BD = model.encode_users(histories)
+            user_BD = steps.encode(histories)
             if not bool(user_BD.isfinite().all()):  # else each user would be a silent miss
                 raise DivergedError(
                     "embeddings of users are NaN or infinite: the model's training diverged, and nothing is evaluated"
                 )
-            yield rank_embedded(user_BD, batch=batch, seen=seen, index=index, recipe=recipe, tolerance=tolerance)
+            rank_by = partial(
+                rank_embedded, user_BD, batch=batch, seen=seen, index=index, recipe=recipe, tolerance=tolerance
+            )
+            ranked = rank_by(rank=steps.rank)
+            yield ask_upstream(ranked, rank_by(rank=rank_batch)) if steps.is_checked(number) else ranked
+
+
+def ask_upstream(ranked: RankedBatch, listed: RankedBatch) -> RankedBatch:
+    """Return the batch with the ranks of upstream's evaluator as they are by the list that it makes.
+
+    Whether the two evaluators agree is then asked of these users' ranks, as of the reference path's.
+    """
+    return replace(ranked, users=replace(ranked.users, ranks_topk=listed.users.ranks_topk), is_checked=True)
 
 
 def rank_embedded(
@@ -69,6 +119,7 @@ def rank_embedded(
     index: CandidateIndex,
     recipe: Recipe,
     tolerance: float | None,
+    rank: RankBatch = rank_batch,
 ) -> RankedBatch:
     """Return the ranks of one batch of users whose embeddings are known.
 
@@ -79,9 +130,10 @@ def rank_embedded(
         index: The catalogue.
         recipe: Decides how many users are scored at once.
         tolerance: As `rank_batch` takes it.
+        rank: The path's way.
     """
     device = user_BD.device
-    ranks = rank_batch(
+    ranks = rank(
         user_BD,
         index=index,
         seen_BS=torch.from_numpy(seen).to(device),
@@ -93,6 +145,7 @@ def rank_embedded(
         users=join_ranks(batch, ranks),
         is_recommended=ranks.is_recommended.cpu().numpy(),
         within=None if ranks.within is None else ranks.within.cpu().numpy(),
+        is_checked=rank is rank_batch,
     )
 
 

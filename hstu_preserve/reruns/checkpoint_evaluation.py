@@ -16,24 +16,47 @@ from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import build_with_weights, find_other_dtypes
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.evaluation import RankingPath
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint
 
 
 def evaluate_checkpoint(
-    path: Path, *, recipe: Recipe, store: Store, device: str, tolerance: float | None = None, voice: Voice
+    path: Path,
+    *,
+    recipe: Recipe,
+    store: Store,
+    device: str,
+    ranking_path: RankingPath = RankingPath.REFERENCE,
+    tolerance: float | None = None,
+    voice: Voice,
 ) -> tuple[Evaluated, NumericsRecord]:
     """Return the test evaluation of a checkpoint file of ours, and the arithmetic it was made with.
 
-    With a tolerance of scores, the candidates near each target are counted as well.
+    Users are ranked by the path that is named: bits come out again only by the one that they were recorded with. With a
+    tolerance of scores, the candidates near each target are counted as well.
     """
     require_alone("evaluate")
-    checkpoint = read_checkpoint(path)
-    return evaluate_read(checkpoint, recipe=recipe, store=store, device=device, tolerance=tolerance, voice=voice)
+    return evaluate_read(
+        read_checkpoint(path),
+        recipe=recipe,
+        store=store,
+        device=device,
+        ranking_path=ranking_path,
+        tolerance=tolerance,
+        voice=voice,
+    )
 
 
 def evaluate_read(
-    checkpoint: Checkpoint, *, recipe: Recipe, store: Store, device: str, tolerance: float | None = None, voice: Voice
+    checkpoint: Checkpoint,
+    *,
+    recipe: Recipe,
+    store: Store,
+    device: str,
+    ranking_path: RankingPath = RankingPath.REFERENCE,
+    tolerance: float | None = None,
+    voice: Voice,
 ) -> tuple[Evaluated, NumericsRecord]:
     """Return the test evaluation of a checkpoint that was read, and the arithmetic it was made with."""
     path = checkpoint.path
@@ -53,8 +76,8 @@ def evaluate_read(
             store,
             part=Part.TEST,
             epoch=checkpoint.epoch,
-            device=chosen,
             num_batches=None,
+            ranking_path=ranking_path,
             tolerance=tolerance,
             voice=voice,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hstu_preserve.data.store import Store
 from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.gin_recipes.resolve import Resolution
+from hstu_preserve.records.evaluation import RankingPath
 from hstu_preserve.records.recipe import Recipe
 
 
@@ -17,12 +18,14 @@ class Plan:
         resolution: The recipe, claims and settings that the chain resolved to.
         store: The data.
         device: `auto`, `cpu` or `cuda`.
+        ranking_path: How users are ranked; None for what suits the device.
     """
 
     chain: GinChain
     resolution: Resolution
     store: Store
     device: str = "auto"
+    ranking_path: RankingPath | None = None
 
     @property
     def recipe(self) -> Recipe:

@@ -123,9 +123,7 @@ def test_scores_that_may_not_be_numbers_are_left_to_the_reference_path(value: fl
 
 def test_no_users_are_no_ranks() -> None:
     case = make_case(6, num_users=1, num_candidates=3)
-    nobody = Case(
-        user_BD=case.user_BD[:0], index=case.index, seen_BS=case.seen_BS[:0], target_B=case.target_B[:0]
-    )
+    nobody = Case(user_BD=case.user_BD[:0], index=case.index, seen_BS=case.seen_BS[:0], target_B=case.target_B[:0])
     assert require_equal(nobody).rank.shape == (0,)
 
 

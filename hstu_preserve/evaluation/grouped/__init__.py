@@ -1,1 +1,1 @@
-"""The fast path of an evaluation: users in order of length, ranks by counting; see docs/explanation/evaluation-paths.md."""
+"""The fast path of an evaluation: users in order of length, ranks by counting."""

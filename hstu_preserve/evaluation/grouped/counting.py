@@ -2,7 +2,7 @@
 
 A user whose target has no equal has upstream's rank by counting, down to the clamp. Everything else that upstream's
 evaluator gives depends on the order in which `torch.topk` lists equal scores: for the users whom that concerns, the
-list is made as the reference path makes it. So every value is the reference path's, to the bit, for the same embeddings.
+list is made as the reference path makes it. So every value is the reference path's, for the same embeddings.
 
 Shape suffixes: B users, I candidates, S seen items, E seen candidates of all users, T the first ten, D model width.
 """

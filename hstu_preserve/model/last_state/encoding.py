@@ -1,6 +1,6 @@
 """Encode users for an evaluation: in groups of similar length, each user's last position alone in the last layer.
 
-Shape suffixes: B users of a batch, L position of the history, N position that the encoder reads, D model width, J items.
+Shape suffixes: B users of a batch, L position of the history, N position that the encoder reads, D width, J item ids.
 """
 
 from dataclasses import replace
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hstu_preserve.model.embeddings import normalize_user
 from hstu_preserve.model.histories import Histories, Tokens
-from hstu_preserve.model.hstu import HstuEncoder
+from hstu_preserve.model.hstu import HstuEncoder, HstuLayer
 from hstu_preserve.model.last_state.layers import encode_last
 from hstu_preserve.model.last_state.pairs import QUERIES_PER_TILE, tell_time
 from hstu_preserve.model.recommender import Recommender
@@ -92,7 +92,7 @@ def encode_in_groups(encoder: HstuEncoder, x_BND: Tensor, *, tokens: Tokens) -> 
     """
     length_B, order_B = tokens.length_B.sort(stable=True)
     time_BN = tell_time(tokens.time_BN, tokens.length_B)
-    heads = encoder.layers[0].heads
+    heads = max(layer.heads for layer in encoder.layers if isinstance(layer, HstuLayer))
     encoded_BD = x_BND.new_empty(len(x_BND), x_BND.shape[2])
     start = 0
     while start < len(order_B):

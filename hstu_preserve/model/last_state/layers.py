@@ -3,8 +3,8 @@
 The sums are those of `hstu.HstuLayer`, in another order and without padding, so that results differ from its by
 rounding. No query sees a key behind it: what stands behind a user's last token is of no account.
 
-Shape suffixes: B users of the group, N tokens of the longest of them, Q queries, K keys, D model width, H heads, A width
-of a head, C all heads' values.
+Shape suffixes: B users of the group, N tokens of the longest of them, Q queries, K keys, D model width, H heads,
+A width of a head, C all heads' values.
 """
 
 from collections.abc import Sequence
@@ -93,9 +93,7 @@ def to_heads(x_BNC: Tensor, heads: int) -> Tensor:
     return split_heads(x_BNC, heads).transpose(1, 2).contiguous()
 
 
-def attend(
-    layer: HstuLayer, pairs: Pairs, *, q_BHQA: Tensor, k_BHKA: Tensor, v_BHKA: Tensor, rate: Rate
-) -> Tensor:
+def attend(layer: HstuLayer, pairs: Pairs, *, q_BHQA: Tensor, k_BHKA: Tensor, v_BHKA: Tensor, rate: Rate) -> Tensor:
     """Return attended_BQC of the queries of a tile."""
     score_BHQK = (q_BHQA @ k_BHKA.transpose(2, 3)).add_(pairs.look_up(layer.bias))
     weight_BHQK = F.silu(score_BHQK, inplace=True).mul_(pairs.weigh(rate))

@@ -22,8 +22,8 @@ SEQUENCES = frozenset({"tuple", "list"})
 def end_at_first_error(schema: Any, *, model: type) -> None:  # a CoreSchema or any part of one
     """Mark every sequence in a model's schema so that checking it ends with its first wrong item.
 
-    Models within it were marked when their own schemas were made: to mark them at each level again took a seventh of the
-    time in which a command starts.
+    Models within it were marked when their own schemas were made: to mark them again at each level took a seventh of a
+    command's start.
     """
     if isinstance(schema, dict):
         if schema.get("type") == "model" and schema["cls"] is not model:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hstu_preserve.evaluation.grouped import counting
 from hstu_preserve.evaluation.grouped.counting import count_batch
-from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
+from hstu_preserve.evaluation.ranking import CandidateIndex, list_top, rank_batch
 from hstu_preserve.evaluation.ranks import BatchRanks
 
 TOLERANCE = 0.3
@@ -129,7 +129,6 @@ def test_no_users_are_no_ranks() -> None:
 
 def test_the_list_is_made_only_for_users_with_equal_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     listed: list[int] = []
-    list_top = counting.list_top
 
     def watch(score_BI: Tensor, *, eligible_BI: Tensor, depth: int) -> object:
         listed.append(len(score_BI))

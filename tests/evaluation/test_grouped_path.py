@@ -36,11 +36,11 @@ def evaluate(
     part: Part = Part.TEST,
     num_batches: int | None = None,
     filter_all_seen: bool = False,
-    **components: dict[str, Json],
+    components: dict[str, dict[str, Json]] | None = None,
 ) -> Evaluated:
-    changes = {"evaluation": {"eval_batch_size": BATCH, "filter_all_seen": filter_all_seen}, **components}
+    evaluation: dict[str, Json] = {"eval_batch_size": BATCH, "filter_all_seen": filter_all_seen}
     protocol = "validated" if part is Part.VALIDATION else "upstream"
-    recipe = make_model_recipe(kind, dataset={"protocol": protocol}, **changes)
+    recipe = make_model_recipe(kind, dataset={"protocol": protocol}, evaluation=evaluation, **(components or {}))
     model = Recommender(recipe, describe_items(STORE, recipe), operators=PLAIN_OPERATORS)
     initialize(model, initialization_generators(1))
     return evaluate_model(
@@ -86,7 +86,7 @@ def test_the_components_of_the_best_published_recipe_rank_everybody_alike(filter
         "hard_negatives": {},
         "pop_debias": {"mode": "logit_adjust"},
     }
-    expected, found = (evaluate(path, filter_all_seen=filter_all_seen, **components) for path in RankingPath)
+    expected, found = (evaluate(path, filter_all_seen=filter_all_seen, components=components) for path in RankingPath)
     require_same(expected, found)
 
 

@@ -46,7 +46,7 @@ def compare(changes: Changes, *, histories: Histories | None = None, kind: str =
     with torch.no_grad():
         expected, found = model.encode_users(given), LastStateEncoder(model).encode(given)
     assert found.shape == expected.shape
-    assert len(expected.unique(dim=0)) == len(expected)
+    assert len(torch.unique(expected, dim=0)) == len(expected)
     torch.testing.assert_close(found, expected, rtol=0, atol=2e-6)
 
 

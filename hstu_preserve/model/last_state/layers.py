@@ -50,7 +50,7 @@ def list_rates(encoder: HstuEncoder) -> list[Rate]:
 
 def run_layer(layer: HstuLayer, x_BND: Tensor, *, tiles: Sequence[Pairs], rate: Rate) -> Tensor:
     """Return x_BND after one layer, each of whose queries is in one of the tiles."""
-    u, v, q, k = activate(layer, normalize(x_BND) @ layer.uvqk).split(layer.split_sizes, dim=-1)
+    u, v, q, k = torch.split(activate(layer, normalize(x_BND) @ layer.uvqk), layer.split_sizes, dim=-1)
     q_BHNA, k_BHNA, v_BHNA = (to_heads(t, layer.heads) for t in (q, k, v))
     attended, first = [], 0
     for pairs in tiles:
@@ -72,7 +72,7 @@ def run_layer(layer: HstuLayer, x_BND: Tensor, *, tiles: Sequence[Pairs], rate: 
 def run_last_layer(layer: HstuLayer, x_BND: Tensor, *, pairs: Pairs, last_B: Tensor, rate: Rate) -> Tensor:
     """Return x_BD after one layer, at each user's position `last_B` (int64): all keys, and a single query."""
     normalized_BND = normalize(x_BND)
-    u_weight, v_weight, q_weight, k_weight = layer.uvqk.split(layer.split_sizes, dim=1)
+    u_weight, v_weight, q_weight, k_weight = torch.split(layer.uvqk, layer.split_sizes, dim=1)
     user_B = torch.arange(len(last_B))
     last_B1D = normalized_BND[user_B, last_B][:, None]
     u, q = activate(layer, last_B1D @ u_weight), activate(layer, last_B1D @ q_weight)

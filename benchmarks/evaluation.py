@@ -31,7 +31,8 @@ from hstu_preserve.compute.world import ALONE
 from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.grouped.users import make_steps, order_by_length
 from hstu_preserve.evaluation.ranks import concatenate
-from hstu_preserve.evaluation.users import Steps, assemble_evaluation_batch, rank_users
+from hstu_preserve.evaluation.steps import Steps
+from hstu_preserve.evaluation.users import assemble_evaluation_batch, rank_users
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.inputs.histories import to_evaluation_histories

@@ -15,7 +15,8 @@ from hstu_preserve.evaluation.grouped.users import CHECKED_EVERY, make_steps, or
 from hstu_preserve.evaluation.metrics import bound_by_ties, compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
 from hstu_preserve.evaluation.ranks import BoolArray, Int64Array, RankedBatch, UserRanks, concatenate, reorder
-from hstu_preserve.evaluation.users import Steps, UserIndices, rank_users
+from hstu_preserve.evaluation.steps import Steps
+from hstu_preserve.evaluation.users import UserIndices, rank_users
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.primitives.wording import list_some

@@ -1,9 +1,8 @@
 """Rank every user's held-out item with a model: the canonical evaluation."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,43 +13,12 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.errors import DivergedError
 from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
 from hstu_preserve.evaluation.ranks import BatchRanks, RankedBatch, UserRanks
+from hstu_preserve.evaluation.steps import RankBatch, Steps
 from hstu_preserve.inputs.histories import to_evaluation_histories
-from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.recipe import Recipe
 
 UserIndices = npt.NDArray[np.int64]
-
-
-class RankBatch(Protocol):
-    """Ranks users whose embeddings are known, as `ranking.rank_batch` does."""
-
-    def __call__(
-        self,
-        user_BD: torch.Tensor,
-        *,
-        index: CandidateIndex,
-        seen_BS: torch.Tensor,
-        target_B: torch.Tensor,
-        score_chunk: int | None,
-        tolerance: float | None = None,
-    ) -> BatchRanks:
-        """Return the ranks of one batch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """What a path does in its own way.
-
-    Attributes:
-        encode: Histories to user_BD.
-        rank: Embeddings to ranks.
-        is_checked: Whether upstream's own evaluator is asked as well, for the batch of this number.
-    """
-
-    encode: Callable[[Histories], torch.Tensor]
-    rank: RankBatch
-    is_checked: Callable[[int], bool]
 
 
 def rank_users(

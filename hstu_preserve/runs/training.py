@@ -77,10 +77,9 @@ def train_chain(
         is_new = not output.exists()
     if is_new:
         require_writable(output, option="--output")
-    processes = find_processes()
+    heard = voice if find_processes().rank == 0 else SILENT
     device = choose_device(plan.device)
     ranking_path = plan.ranking_path or choose_ranking_path(device.type)
-    heard = voice if processes.rank == 0 else SILENT
     require_trainable(plan, voice=heard)
     stop = StopRequest(heard)
     with (

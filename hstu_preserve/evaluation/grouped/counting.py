@@ -123,7 +123,9 @@ def count_in_tiles(score_BI: Tensor, *, target_B1: Tensor, tolerance_B: Tensor |
         tolerance_B: Largest distance that is near, for each user; None if nobody asks.
     """
     size = max(1, VALUES_PER_TILE // score_BI.shape[1])
-    tolerances: Sequence[Tensor | None] = [None] * len(score_BI) if tolerance_B is None else torch.split(tolerance_B, size)
+    tolerances: Sequence[Tensor | None] = [None] * len(score_BI)
+    if tolerance_B is not None:
+        tolerances = torch.split(tolerance_B, size)
     tiles = [
         count_tile(score, target_B1=target, tolerance_B=tolerance)
         for score, target, tolerance in zip(

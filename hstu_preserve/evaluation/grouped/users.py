@@ -6,7 +6,7 @@ from hstu_preserve.compute.world import World
 from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.evaluation.grouped.counting import count_batch
 from hstu_preserve.evaluation.ranks import Int64Array
-from hstu_preserve.evaluation.users import Steps, UserIndices
+from hstu_preserve.evaluation.steps import Steps
 from hstu_preserve.model.last_state.encoding import LastStateEncoder
 from hstu_preserve.model.recommender import Recommender
 
@@ -14,7 +14,7 @@ CHECKED_EVERY = 16
 
 
 def order_by_length(
-    sequences: Sequences, users: UserIndices, *, held_out_events: int, max_sequence_length: int
+    sequences: Sequences, users: Int64Array, *, held_out_events: int, max_sequence_length: int
 ) -> Int64Array:
     """Return the order of the users by how many events the model reads of each; equal ones stay in theirs.
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from hstu_preserve.model.heads import split_heads
 from hstu_preserve.model.hstu import HstuEncoder, HstuLayer, normalize
-from hstu_preserve.model.last_state.pairs import Pairs, list_tiles, pair_last
+from hstu_preserve.model.last_state.pairs import Pairs, Terms, list_tiles, pair_last
 
 Rate = Tensor | float | None
 """Of time decay in a layer, for each head or for all; None without decay."""
@@ -32,10 +32,15 @@ def encode_last(encoder: HstuEncoder, x_BND: Tensor, *, time_BN: Tensor, length_
     """
     *earlier, last = [layer for layer in encoder.layers if isinstance(layer, HstuLayer)]
     *earlier_rates, last_rate = list_rates(encoder)
-    tiles = list(list_tiles(encoder, time_BN)) if earlier else []
+    terms = Terms(
+        padded_length=encoder.padded_length,
+        is_divided_by_length=encoder.normalization != "padded_length",
+        decay=None if encoder.decay is None else encoder.decay.settings,
+    )
+    tiles = list(list_tiles(terms, time_BN)) if earlier else []
     for layer, rate in zip(earlier, earlier_rates, strict=True):
         x_BND = run_layer(layer, x_BND, tiles=tiles, rate=rate)
-    pairs = pair_last(encoder, time_BN, length_B - 1)
+    pairs = pair_last(terms, time_BN, length_B - 1)
     return run_last_layer(last, x_BND, pairs=pairs, last_B=length_B - 1, rate=last_rate)
 
 
@@ -95,7 +100,8 @@ def to_heads(x_BNC: Tensor, heads: int) -> Tensor:
 
 def attend(layer: HstuLayer, pairs: Pairs, *, q_BHQA: Tensor, k_BHKA: Tensor, v_BHKA: Tensor, rate: Rate) -> Tensor:
     """Return attended_BQC of the queries of a tile."""
-    score_BHQK = (q_BHQA @ k_BHKA.transpose(2, 3)).add_(pairs.look_up(layer.bias))
+    bias_B1QK = pairs.look_up(position_weight=layer.bias.position_weight, time_weight=layer.bias.time_weight)
+    score_BHQK = (q_BHQA @ k_BHKA.transpose(2, 3)).add_(bias_B1QK)
     weight_BHQK = F.silu(score_BHQK, inplace=True).mul_(pairs.weigh(rate))
     return (weight_BHQK @ v_BHKA).div_(pairs.divisor).transpose(1, 2).flatten(2)
 

@@ -9,14 +9,29 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hstu_preserve.model.hstu import HstuEncoder, RelativeBias
 from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
 from hstu_preserve.model.time_decay import fade, measure_age
+from hstu_preserve.records.components import TimeDecaySettings
 
 QUERIES_PER_TILE = 64
 """Few, so that little above the diagonal is computed; many, so that a product is worth its call."""
 HALF_OF_INT32 = 2**30
 """Differences of numbers up to this one fit 32 bits, of which a processor handles twice as many at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What an encoder's settings say of pairs.
+
+    Attributes:
+        padded_length: Positions of a padded history.
+        is_divided_by_length: Whether the number of keys that a query sees divides attention, or the padded length.
+        decay: None without.
+    """
+
+    padded_length: int
+    is_divided_by_length: bool
+    decay: TimeDecaySettings | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +41,7 @@ class Pairs:
     Attributes:
         shape: (B, Q, K).
         bucket_P: int64, bucket of the gap in time of each of the P = B · Q · K pairs, in row order.
-        bias_row: int64, where the table of a `RelativeBias` has the gap in position; QK, or B11K with one query each.
+        bias_row: int64, where a layer's table of biases has the gap in position; QK, or B11K with one query each.
         visible: float, 0 where a key is hidden, else 1; as `bias_row`.
         measured_age_B1QK: As time decay measures it; None without decay.
         divisor: Divides attention; a number, Q1 or B111.
@@ -39,11 +54,11 @@ class Pairs:
     measured_age_B1QK: Tensor | None
     divisor: Tensor | int
 
-    def look_up(self, bias: RelativeBias) -> Tensor:
-        """Return bias_B1QK of a layer."""
+    def look_up(self, *, position_weight: Tensor, time_weight: Tensor) -> Tensor:
+        """Return bias_B1QK by a layer's tables of biases."""
         batch, queries, keys = self.shape
-        position_bias = bias.position_weight.index_select(0, self.bias_row.flatten()).view(self.bias_row.shape)
-        return bias.time_weight.index_select(0, self.bucket_P).view(batch, 1, queries, keys).add_(position_bias)
+        position_bias = position_weight.index_select(0, self.bias_row.flatten()).view(self.bias_row.shape)
+        return time_weight.index_select(0, self.bucket_P).view(batch, 1, queries, keys).add_(position_bias)
 
     def weigh(self, rate_H: Tensor | float | None) -> Tensor:
         """Return how much each key counts: QK or B11K without decay, else B1QK or BHQK."""
@@ -53,11 +68,11 @@ class Pairs:
         return fade(self.measured_age_B1QK, rate).mul_(self.visible)
 
 
-def list_tiles(encoder: HstuEncoder, time_BN: Tensor) -> Iterator[Pairs]:
+def list_tiles(terms: Terms, time_BN: Tensor) -> Iterator[Pairs]:
     """Yield the pairs of all queries but the one past the end, tile by tile; keys end where the tile's queries end.
 
     Args:
-        encoder: Whose layers ask.
+        terms: The encoder's.
         time_BN: Time of each token and of the one after it; see `tell_time`.
     """
     num_queries = time_BN.shape[1] - 1
@@ -65,40 +80,39 @@ def list_tiles(encoder: HstuEncoder, time_BN: Tensor) -> Iterator[Pairs]:
         end = min(first + QUERIES_PER_TILE, num_queries)
         query_Q, key_K = torch.arange(first, end), torch.arange(end)
         yield make_pairs(
-            encoder,
+            terms,
             gap_BQK=time_BN[:, first + 1 : end + 1, None] - time_BN[:, None, :end],
             distance=query_Q[:, None] - key_K,
         )
 
 
-def pair_last(encoder: HstuEncoder, time_BN: Tensor, last_B: Tensor) -> Pairs:
+def pair_last(terms: Terms, time_BN: Tensor, last_B: Tensor) -> Pairs:
     """Return the pairs of one query for each user, its last token, which stands at `last_B` (int64)."""
     next_time_B1 = time_BN.gather(1, last_B[:, None] + 1)
     return make_pairs(
-        encoder,
+        terms,
         gap_BQK=(next_time_B1 - time_BN[:, :-1])[:, None],
         distance=(last_B[:, None] - torch.arange(time_BN.shape[1] - 1))[:, None, None],
     )
 
 
-def make_pairs(encoder: HstuEncoder, *, gap_BQK: Tensor, distance: Tensor) -> Pairs:
+def make_pairs(terms: Terms, *, gap_BQK: Tensor, distance: Tensor) -> Pairs:
     """Return pairs by their gaps.
 
     Args:
-        encoder: Decides divisor and decay.
+        terms: The encoder's.
         gap_BQK: int32 or int64 seconds from the key to the event after the query.
         distance: int64, position of the query less the key's, QK or B11K; a key with a negative one is hidden.
     """
     gap = gap_BQK.float()
     visible = (distance >= 0).float()
     by_length = visible.sum(-1, keepdim=True).clamp(min=1)
-    decay = encoder.decay
     return Pairs(
         shape=(gap.shape[0], gap.shape[1], gap.shape[2]),
-        bias_row=(encoder.padded_length - 1 - distance).clamp_(max=2 * encoder.padded_length - 2),
+        bias_row=(terms.padded_length - 1 - distance).clamp_(max=2 * terms.padded_length - 2),
         visible=visible,
-        measured_age_B1QK=None if decay is None else measure_age(gap.clamp(min=0), decay.settings)[:, None],
-        divisor=encoder.padded_length if encoder.normalization == "padded_length" else by_length,
+        measured_age_B1QK=None if terms.decay is None else measure_age(gap.clamp(min=0), terms.decay)[:, None],
+        divisor=by_length if terms.is_divided_by_length else terms.padded_length,
         bucket_P=bucket_in_place(gap).flatten(),
     )
 

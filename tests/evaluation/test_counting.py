@@ -1,6 +1,6 @@
 """Ranks by counting, held against the reference path: the same to the bit for the same embeddings."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import pytest
 import torch
@@ -148,3 +148,26 @@ def test_the_list_is_made_only_for_users_with_equal_scores(monkeypatch: pytest.M
     )
     assert tied.count().ties.tolist() == [0, 4]
     assert listed == [1]
+
+
+def test_the_list_of_a_tied_user_is_as_deep_as_that_of_the_whole_batch() -> None:
+    """The order of equal scores depends on the depth, which depends on the user with the most seen items."""
+    num_items = 4000
+    generator = torch.Generator().manual_seed(1)
+    levels_I = torch.randint(0, 3, (num_items,), generator=generator).float()
+    table_ID = torch.stack([torch.randperm(num_items, generator=generator).float(), levels_I], dim=1)
+    seen_BS = torch.zeros(2, 900, dtype=torch.int64)
+    seen_BS[0] = torch.arange(1, 901)
+    places = set()
+    for target in range(1000, 1040):
+        case = Case(
+            user_BD=torch.eye(2),
+            index=CandidateIndex(torch.arange(1, num_items + 1), table_ID, max_item_id=num_items),
+            seen_BS=seen_BS,
+            target_B=torch.tensor([target, target]),
+        )
+        alone = replace(case, user_BD=case.user_BD[1:], seen_BS=seen_BS[1:], target_B=case.target_B[1:])
+        together = require_equal(case)
+        assert together.ties[0] == 0
+        places.add((together.rank_topk[1] == alone.rank().rank_topk[0]).item())
+    assert False in places

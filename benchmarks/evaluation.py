@@ -96,6 +96,7 @@ def main() -> None:
                 "machine": machine_facts(),
                 "threads": options.threads,
                 "allocator": os.environ.get("MALLOC_TRIM_THRESHOLD_", "default"),
+                "load average": round(os.getloadavg()[0], 1),
             }
         print(json.dumps({name: {key: value for key, value in record[name].items() if key != "machine"}}, indent=2))
         RESULT.write_text(json.dumps(record, indent=2) + "\n")

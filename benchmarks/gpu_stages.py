@@ -193,7 +193,6 @@ def evaluate(run: TrainingRun, store: Store, *, num_batches: int | None, toleran
         store,
         part=Part.TEST,
         epoch=0,
-        device=next(run.model.parameters()).device,
         num_batches=num_batches,
         tolerance=tolerance,
         voice=Voice(),

@@ -65,7 +65,7 @@ class Record(BaseModel):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let each sequence end with its first wrong item: a million of them would take gigabytes to describe."""
         schema = handler(source)
-        end_at_first_error(schema)
+        end_at_first_error(schema, model=cls)
         return schema
 
     @property

@@ -89,6 +89,7 @@ class NativeRunner:
                 recipe=self.run.recipe,
                 store=self.store,
                 device=self.device,
+                ranking_path=self.recorded.final.ranking_path,
                 tolerance=formats.tolerance,
                 voice=self.voice,
             )
@@ -213,6 +214,7 @@ class NativeRunner:
                     store=self.store,
                     device=self.device,
                     recorded_path=self.run.environment.training_path,
+                    ranking_path=self.recorded.final.ranking_path,
                 ),
                 output=output,
                 voice=self.voice,

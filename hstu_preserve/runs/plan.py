@@ -6,6 +6,7 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.records.environment import TrainingPath
+from hstu_preserve.records.evaluation import RankingPath
 from hstu_preserve.records.recipe import Recipe
 
 
@@ -19,6 +20,7 @@ class Plan:
         store: The data.
         device: `auto`, `cpu` or `cuda`.
         recorded_path: How the steps of the run were computed that is trained again; None for a run of its own.
+        ranking_path: How users are ranked; None for what suits the device.
     """
 
     chain: GinChain
@@ -26,6 +28,7 @@ class Plan:
     store: Store
     device: str = "auto"
     recorded_path: TrainingPath | None = None
+    ranking_path: RankingPath | None = None
 
     @property
     def recipe(self) -> Recipe:

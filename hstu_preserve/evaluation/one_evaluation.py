@@ -7,7 +7,7 @@ import numpy as np
 
 from hstu_preserve.compute.determinism import draw_order
 from hstu_preserve.compute.world import ALONE, World
-from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
+from hstu_preserve.data.split import Part, count_held_out_events, find_evaluated_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError, DivergedError
 from hstu_preserve.evaluation.evaluated import Evaluated
@@ -61,7 +61,7 @@ def evaluate_model(
     recipe, num_candidates = model.recipe, len(model.candidate_I)
     require_enough_candidates(recipe, num_candidates=num_candidates, data_name=store.name)
     held_out = count_held_out_events(recipe.dataset.protocol, part=part)
-    eligible = require_eligible_users(store, held_out=held_out, part=part)
+    eligible = require_eligible_users(store, recipe, part=part)
     users = take_sample(eligible, recipe, part=part)
     if num_batches is not None:
         users = draw_users(users, recipe, epoch=epoch, num_batches=num_batches)
@@ -167,14 +167,15 @@ def require_finite(model: Recommender) -> None:
         )
 
 
-def require_eligible_users(store: Store, *, held_out: int, part: Part) -> UserIndices:
-    """Return the users with a history and a target.
+def require_eligible_users(store: Store, recipe: Recipe, *, part: Part) -> UserIndices:
+    """Return the users with a history and a target, whom the recipe evaluates.
 
     Raises:
         ContentError: Nobody has.
     """
-    eligible = find_eligible_users(store, held_out_events=held_out)
+    eligible = find_evaluated_users(store, recipe.dataset, part=part)
     if not len(eligible):
+        held_out = count_held_out_events(recipe.dataset.protocol, part=part)
         raise ContentError(f"{store.name}: no user has the {held_out + 2} events that the {part.value} part needs")
     return eligible
 

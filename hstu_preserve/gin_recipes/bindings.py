@@ -175,6 +175,7 @@ RECIPE_BINDINGS = (
     RecipeBinding("data.protocol", path="dataset.protocol", default="upstream"),
     RecipeBinding("data.fingerprint", path="dataset.fingerprint", default=None),
     RecipeBinding("data.candidates", path="dataset.candidates", default="all"),
+    RecipeBinding("data.short_histories", path="dataset.short_histories", default=None),
     RecipeBinding("training.optimizer", path="training.optimizer", default="AdamW"),
     RecipeBinding("training.user_sampling", path="training.user_sampling", default="shuffled"),
     RecipeBinding("training.patience", path="training.patience", default=None),

@@ -57,6 +57,9 @@ class DatasetSettings(Record):
     """Share of training events kept, drawn once per run; 1 keeps all."""
     candidates: Literal["all", "rated"]
     """What is sampled and ranked: the whole movie table, as upstream does, or the movies that somebody rated."""
+    short_histories: Literal["train"] | None = Field(default=None, exclude_if=lambda rule: rule is None)
+    """Users with fewer events than validation and test need are trained on whole and never evaluated, as SASRec has it;
+    absent: their last events are held out like everybody's."""
 
 
 class LossSettings(Record):
@@ -318,6 +321,10 @@ class Recipe(Record):
             raise ValueError("training.embedding_l2 needs model.kind SASRec-TF")
         if training.epoch_batches is not None and training.user_sampling != "with_replacement":
             raise ValueError("training.epoch_batches needs training.user_sampling 'with_replacement'")
+        if self.dataset.short_histories and self.dataset.protocol is not Protocol.VALIDATED:
+            raise ValueError("dataset.short_histories needs dataset.protocol 'validated'")
+        if self.dataset.short_histories and self.pop_debias:
+            raise ValueError("dataset.short_histories and pop_debias.mode exclude each other")
         if self.pop_debias and isinstance(self.loss, BinaryCrossEntropySettings):
             raise ValueError("pop_debias.mode needs loss.loss_module SampledSoftmaxLoss or FullSoftmaxLoss")
         return self

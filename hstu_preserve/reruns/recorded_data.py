@@ -6,7 +6,7 @@ from hstu_preserve.bundle.deep_checks import require_equal
 from hstu_preserve.bundle.layout import DATA_FOLDER, RANKS
 from hstu_preserve.data.batches import locate_targets
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS, require_published_counts
-from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
+from hstu_preserve.data.split import Part, count_held_out_events, find_evaluated_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.data.store_building import count_tied_events
 from hstu_preserve.errors import ContentError
@@ -67,8 +67,8 @@ def require_own_counts(store: Store) -> None:
 def require_held_out_items(store: Store, bundle: OpenedBundle) -> None:
     """Raise ContentError if the ranks are of other users or items than the protocol holds out."""
     held_out = count_held_out_events(bundle.manifest.run.recipe.dataset.protocol, part=Part.TEST)
-    eligible = find_eligible_users(store, held_out_events=held_out)
-    users = take_sample(eligible, bundle.manifest.run.recipe, part=Part.TEST)
+    recipe = bundle.manifest.run.recipe
+    users = take_sample(find_evaluated_users(store, recipe.dataset, part=Part.TEST), recipe, part=Part.TEST)
     targets = locate_targets(store, users, held_out_events=held_out)
     ranks = bundle.ranks
     if not np.array_equal(ranks.user_ids, store.user_ids[users]):

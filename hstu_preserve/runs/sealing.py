@@ -7,7 +7,7 @@ from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, METRICS
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.compute.machine import describe_environment, describe_numerics, find_running_code
 from hstu_preserve.compute.training_path import choose_training_path
-from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
+from hstu_preserve.data.split import Part, count_held_out_events, find_evaluated_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
 from hstu_preserve.evaluation.kinds import require_enough_candidates
@@ -86,7 +86,7 @@ def require_claimable(resolution: Resolution, *, store: Store) -> None:
     liked = [policy.metric for policy in resolution.policies if policy.metric.endswith(LIKED_SUFFIX)]
     for part in (Part.VALIDATION, Part.TEST) if protocol is Protocol.VALIDATED else (Part.TEST,):
         held_out = count_held_out_events(protocol, part=part)
-        targets = store.offsets[1:][find_eligible_users(store, held_out_events=held_out)] - 1 - held_out
+        targets = store.offsets[1:][find_evaluated_users(store, recipe.dataset, part=part)] - 1 - held_out
         if liked and not (store.half_stars[targets] >= LIKED_HALF_STARS).any():
             raise UsageError(
                 f"claim.metric {liked[0]}: none of the {len(targets)} targets in the {part.value} part of {store.name} "

@@ -21,8 +21,8 @@ from hstu_preserve.compute.memory import require_memory
 from hstu_preserve.compute.training_path import find_possible_path
 from hstu_preserve.compute.world import ALONE, World
 from hstu_preserve.data.batches import assemble_batch, list_item_ids
-from hstu_preserve.data.sequences import Sequences, leave_out_last_events, mask_remaining_events, select_events
-from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
+from hstu_preserve.data.sequences import Sequences, look_until, mask_remaining_events, select_events
+from hstu_preserve.data.split import Part, bound_training, count_held_out_events, find_eligible_users, find_short
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
 from hstu_preserve.inputs.histories import to_training_histories
@@ -251,7 +251,9 @@ def find_training_users(events: Sequences, *, store: Store, recipe: Recipe) -> n
 
 def describe_need(recipe: Recipe) -> str:
     """Return in words which users are trained on."""
-    least = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING) + 2
+    is_short_trained = recipe.dataset.short_histories is not None
+    held_out = 0 if is_short_trained else count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
+    least = held_out + 2
     ratio = recipe.dataset.positional_sampling_ratio
     left = "" if ratio == 1 else f", of which train_fn.positional_sampling_ratio = {ratio} must leave 2 for training"
     return f"at least {least} events under the protocol '{recipe.dataset.protocol.value}'{left}"
@@ -259,8 +261,7 @@ def describe_need(recipe: Recipe) -> str:
 
 def leave_out_held_out_events(store: Store, recipe: Recipe) -> Sequences:
     """Return every event that the protocol does not hold out from training."""
-    held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
-    return leave_out_last_events(store, held_out_events=held_out)
+    return look_until(store, bounds=bound_training(store, recipe.dataset))
 
 
 def select_training_events(store: Store, recipe: Recipe) -> Sequences:
@@ -273,6 +274,7 @@ def select_training_events(store: Store, recipe: Recipe) -> Sequences:
         return leave_out_held_out_events(store, recipe)
     held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
     mask = mask_remaining_events(store, held_out_events=held_out)
+    mask |= np.repeat(find_short(store, recipe.dataset), store.lengths)
     generator = make_generator(recipe.training.random_seed, "positional_sampling")
     mask &= torch.rand(store.num_events, generator=generator).numpy() < ratio
     return select_events(store, mask=mask)

@@ -38,6 +38,7 @@ def test_binary_cross_entropy_draws_what_is_unseen_unless_told_otherwise(tmp_pat
             "training.epoch_batches = 'floor_all'",
             "training.epoch_batches needs training.user_sampling 'with_replacement'",
         ),
+        ("data.short_histories = 'train'", "data.short_histories: .*needs dataset.protocol 'validated'"),
         ("train_fn.loss_module = 'BCELoss'", "train_fn.loss_module: .*BinaryCrossEntropyLoss"),
     ],
 )

@@ -107,7 +107,7 @@ def give_masks(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
     def drop(x: Tensor, rate: float, training: bool) -> Tensor:
         mask = next(masks)
         if x.dim() == 4 and mask.dim() == 3:  # heads are stacked on the batch axis there, head by head
-            mask = mask.unflatten(0, (x.shape[1], -1)).transpose(0, 1)  # type: ignore[no-untyped-call]
+            mask = mask.reshape(x.shape[1], -1, *mask.shape[1:]).transpose(0, 1)
         assert training
         assert mask.shape == x.shape
         return x * mask / (1 - rate)

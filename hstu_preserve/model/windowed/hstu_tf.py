@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hstu_preserve.kernels.small_table import look_up
 from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
+from hstu_preserve.model.windowed.window import rotate
 from hstu_preserve.records.encoders import HstuTfSettings
 
 LAYER_NORM_EPS = 1e-8
@@ -140,11 +141,3 @@ class HstuTfEncoder(nn.Module):
         for layer in self.layers:
             x_BTD = layer(x_BTD, is_event_BT, bucket_BTS, self.causal_TS)
         return rotate(F.pad(x_BTD, (0, 0, 0, positions - self.length)), -shift_B)
-
-
-def rotate(x_BN: Tensor, shift_B: Tensor) -> Tensor:
-    """Return x_BN (or x_BND) with each row moved `shift_B` (int64) positions to the right, its end to its start."""
-    rows, positions = x_BN.shape[:2]
-    source_BN = (torch.arange(positions, device=x_BN.device) - shift_B[:, None]) % positions
-    source_BN = source_BN + positions * torch.arange(rows, device=x_BN.device)[:, None]
-    return x_BN.flatten(0, 1).index_select(0, source_BN.flatten()).view(x_BN.shape)

@@ -9,8 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from hstu_preserve.model.windowed.hstu_tf import rotate
-
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
@@ -48,3 +46,11 @@ def move_to_window(embedding_BND: Tensor, length_B: Tensor, item_BN: Tensor, *, 
     shift_B = length - length_B
     is_event_BT, embedding_BTD = (rotate(x, shift_B)[:, :length] for x in (is_event_BN, embedding_BND))
     return Window(embedding_BTD=embedding_BTD, is_event_BT=is_event_BT, shift_B=shift_B, positions=positions)
+
+
+def rotate(x_BN: Tensor, shift_B: Tensor) -> Tensor:
+    """Return x_BN (or x_BND) with each row moved `shift_B` (int64) positions to the right, its end to its start."""
+    rows, positions = x_BN.shape[:2]
+    source_BN = (torch.arange(positions, device=x_BN.device) - shift_B[:, None]) % positions
+    source_BN = source_BN + positions * torch.arange(rows, device=x_BN.device)[:, None]
+    return x_BN.flatten(0, 1).index_select(0, source_BN.flatten()).view(x_BN.shape)

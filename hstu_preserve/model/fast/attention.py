@@ -91,7 +91,7 @@ class Attention(torch.autograd.Function):
             out_ZLA = torch.empty_like(v_ZLA)
             for tile in group.tiles:
                 attention_ZNM = F.silu(score(q_ZLA, k_ZLA, tile, terms=terms, heads=shape.heads), inplace=True)
-                terms.weigh(attention_ZNM, tile)
+                weigh(attention_ZNM, terms.weigh_keys(tile))
                 out_ZLA[:, tile.start : tile.stop] = torch.bmm(attention_ZNM, v_ZLA[:, : tile.stop])
             put(out_ZLA, group, into=attended_TC, heads=shape.heads)
         return attended_TC.div_(shape.divisor)
@@ -140,11 +140,11 @@ class Terms:
         bias_GNM = self.time_bias_K.index_select(0, tile.bucket_GNM.flatten()).view(tile.bucket_GNM.shape)
         return bias_GNM.add_(self.position_bias_XY[tile.start : tile.stop, : tile.stop])
 
-    def weigh(self, value_ZNM: Tensor, tile: Tile) -> None:
-        """Multiply values of a tile, in place, by the weights of its keys."""
-        if self.rate_H is not None and tile.age_GNM is not None:
-            value_GHNM = torch.unflatten(value_ZNM, 0, (len(tile.age_GNM), -1))
-            value_GHNM.mul_(fade(tile.age_GNM[:, None], self.rate_H[:, None, None]))
+    def weigh_keys(self, tile: Tile) -> Tensor | None:
+        """Return weight_GHNM of a tile's keys; H is 1 if the heads share a rate. None if nothing decays."""
+        if self.rate_H is None or tile.age_GNM is None:
+            return None
+        return fade(tile.age_GNM[:, None], self.rate_H[:, None, None])
 
     def add_rate_gradient(self, product_ZNM: Tensor, tile: Tile) -> None:
         """Add the gradient of a tile's rates, from attention times its gradient: a weight's slope is -age · weight."""
@@ -169,6 +169,12 @@ def score(q_ZLA: Tensor, k_ZLA: Tensor, tile: Tile, *, terms: Terms, heads: int)
     return score_ZNM
 
 
+def weigh(value_ZNM: Tensor, weight_GHNM: Tensor | None) -> None:
+    """Multiply values, in place, by the weights of their keys, if there are any."""
+    if weight_GHNM is not None:
+        torch.unflatten(value_ZNM, 0, (len(weight_GHNM), -1)).mul_(weight_GHNM)
+
+
 def differentiate(
     q_ZLA: Tensor, k_ZLA: Tensor, v_ZLA: Tensor, d_ZLA: Tensor, group: Group, *, terms: Terms, heads: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -188,12 +194,13 @@ def differentiate(
         queries, keys = slice(tile.start, tile.stop), slice(tile.stop)
         score_ZNM = score(q_ZLA, k_ZLA, tile, terms=terms, heads=heads)
         d_attention_ZNM = torch.bmm(d_ZLA[:, queries], v_ZLA[:, keys].transpose(1, 2))
-        terms.weigh(d_attention_ZNM, tile)
+        weight_GHNM = terms.weigh_keys(tile)
+        weigh(d_attention_ZNM, weight_GHNM)
         d_score_ZNM = torch.ops.aten.silu_backward(d_attention_ZNM, score_ZNM)
         attention_ZNM = F.silu(score_ZNM, inplace=True)
         if terms.rate_gradient_H is not None:
             terms.add_rate_gradient(d_attention_ZNM.mul_(attention_ZNM), tile)
-        terms.weigh(attention_ZNM, tile)
+        weigh(attention_ZNM, weight_GHNM)
         dv_ZLA[:, keys].baddbmm_(attention_ZNM.transpose(1, 2), d_ZLA[:, queries])
         dq_ZLA[:, queries] = torch.bmm(d_score_ZNM, k_ZLA[:, keys])
         dk_ZLA[:, keys].baddbmm_(d_score_ZNM.transpose(1, 2), q_ZLA[:, queries])
@@ -210,8 +217,8 @@ def take(x_TC: Tensor, group: Group, *, heads: int) -> Tensor:
 
 def put(x_ZLA: Tensor, group: Group, *, into: Tensor, heads: int) -> None:
     """Write a group's rows to their places among all."""
-    x_GLC = torch.unflatten(x_ZLA, 0, (group.size, heads)).transpose(1, 2).flatten(2)
-    if group.is_padding_GL is None:
-        into.index_copy_(0, group.row_GL.flatten(), x_GLC.flatten(0, 1))
-    else:
-        into.index_copy_(0, group.row_GL[~group.is_padding_GL], x_GLC[~group.is_padding_GL])
+    x_PC = torch.unflatten(x_ZLA, 0, (group.size, heads)).transpose(1, 2).flatten(2).flatten(0, 1)
+    row_P = group.row_GL.flatten()
+    if group.valid_V is not None:
+        x_PC, row_P = x_PC.index_select(0, group.valid_V), row_P.index_select(0, group.valid_V)
+    into.index_copy_(0, row_P, x_PC)

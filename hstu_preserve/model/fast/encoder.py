@@ -62,7 +62,9 @@ def embed(embedding: InputEmbedding, tokens: Tokens, place_T: Tensor) -> Tensor:
 
 def run_layer(layer: HstuLayer, x_TD: Tensor, *, rate_H: Tensor | None, shape: Shape) -> Tensor:
     """Return x_TD after one layer."""
-    u, v, q, k = layer.activate(normalize(x_TD) @ layer.uvqk).split(layer.split_sizes, dim=-1)
+    normed = normalize(x_TD)
+    # One product each: a single one would be split, and its parts' gradients be put together again, by copies.
+    u, v, q, k = (layer.activate(normed @ weight) for weight in torch.split(layer.uvqk, layer.split_sizes, dim=1))
     attended = normalize(
         attend(
             q,

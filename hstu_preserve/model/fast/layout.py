@@ -45,12 +45,14 @@ class Group:
         length: L, of the longest one.
         row_GL: int64, where each position stands among all valid ones; anywhere if it is padding.
         is_padding_GL: bool; None if all have one length.
+        valid_V: int64, the places of valid positions in the flattened (G × L) form; None if all have one length.
         tiles: They cover the queries.
     """
 
     length: int
     row_GL: Tensor
     is_padding_GL: Tensor | None
+    valid_V: Tensor | None
     tiles: tuple[Tile, ...]
 
     @property
@@ -82,11 +84,13 @@ def make_groups(
         is_padding_GL = position_L >= length_G[:, None]
         row_GL = (first_B[user_G, None] + position_L).masked_fill_(is_padding_GL, 0)
         times = (next_time_BN[user_G, :length], time_BN[user_G, :length])
+        is_padded = length != int(length_G[-1])
         groups.append(
             Group(
                 length=length,
                 row_GL=row_GL,
-                is_padding_GL=is_padding_GL if bool(is_padding_GL.any()) else None,
+                is_padding_GL=is_padding_GL if is_padded else None,
+                valid_V=torch.nonzero(~is_padding_GL.flatten()).squeeze(1) if is_padded else None,
                 tiles=tuple(make_tiles(*times, measure=measure)),
             )
         )

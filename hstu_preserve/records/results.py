@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Self
 
+from pydantic import Field
+
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.wording import printable
@@ -258,6 +260,9 @@ class ReportResult(CheckedRecord):
     """A written report."""
 
     path: Path
+    """The report as Markdown, or the page if that alone was asked for."""
+    page: Path | None = Field(default=None, exclude_if=lambda page: page is None)
+    """The page that was written beside it; absent if none was."""
     experiments: int
     reproduced: int
     is_changed: bool

@@ -83,14 +83,14 @@ def draw_curves(
 
 
 def draw_counts(name: str, *, counts: Mapping[str, int], label: str) -> str:
-    """Return bars, one for each name, each with its count above it."""
+    """Return bars, one for each name, each with its count beside it."""
     with draw(name, height=2.6) as drawing:
         axes = drawing.axes
-        bars = axes.bar(range(len(counts)), list(counts.values()), color=HERE, width=0.8)
+        bars = axes.barh(range(len(counts)), list(counts.values()), color=HERE, height=0.75)
         axes.bar_label(bars, labels=[str(number) if number else "" for number in counts.values()], fontsize=9)
-        axes.set_xticks(range(len(counts)), list(counts), fontsize=9)
+        axes.set_yticks(range(len(counts)), list(counts), fontsize=9)
+        axes.set_ylim(len(counts) - 0.5, -0.5)
         axes.set_xlabel(label)
-        axes.set_ylabel("users")
     return drawing.svg
 
 

@@ -32,8 +32,7 @@ NOTHING = "–"
 def describe_part(judged: Judged, *, anchor: str) -> Part:
     """Return everything that a page shows of one bundle."""
     sections: dict[str, Iterable[Block]] = {
-        "Curve": show_curve(judged, prefix=anchor),
-        "Retrainings": show_agreements(judged, prefix=anchor),
+        "Curve and retrainings": (*show_curve(judged, prefix=anchor), *show_agreements(judged, prefix=anchor)),
         "Users": show_users(judged, prefix=anchor),
         "Causes": show_causes(judged),
         "Rungs": (list_verdicts(judged.reproduction), *list_evidence(judged.reproduction)),
@@ -65,14 +64,16 @@ def show_users(judged: Judged, *, prefix: str) -> Iterator[Block]:
     if moves is not None:
         caption = (
             f"{moves.num_unmoved} of {count(moves.num_users, 'user')} have the recorded rank, {moves.num_unranked} "
-            "have a rank in one of both evaluations only. Below 0: the target stands higher here than recorded."
+            "have a rank in one of both evaluations only."
         )
         rows = [plain_row(name, str(number)) for name, number in moves.counts.items()]
         numbers = Table(caption="Users by the move of their rank", headings=("move", "users"), rows=rows)
         if moves.num_unmoved == moves.num_users:
             yield Paragraphs(texts=(f"No rank moved: each of {count(moves.num_users, 'user')} has the recorded one.",))
         else:
-            svg = draw_counts(f"{prefix}-moves", counts=moves.counts, label="places, here less recorded")
+            svg = draw_counts(
+                f"{prefix}-moves", counts=moves.counts, label="users, by the places that their target moved"
+            )
             yield Figure(svg=svg, label="users by the move of their rank", caption=caption, numbers=numbers)
     if judged.traits is None:
         return

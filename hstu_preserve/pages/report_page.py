@@ -28,7 +28,7 @@ def compose_report(judged: Sequence[Judged]) -> Page:
     return Page(
         command="report",
         title=f"{count(len(parts), 'bundle')} judged" if is_several else parts[0].title,
-        overview=(tabulate(judged), describe_number(judged)) if is_several else (),
+        overview=(describe_number(judged), tabulate(judged)) if is_several else (),
         parts=parts,
         footer=FOOTER.format(__version__, "report --html"),
     )
@@ -37,15 +37,14 @@ def compose_report(judged: Sequence[Judged]) -> Page:
 def tabulate(judged: Sequence[Judged]) -> Table:
     """Return one row for each bundle: what is reported, what its run recorded, and what was found here."""
     return Table(
-        caption=f"What was judged, by {USUAL_METRIC} or the first claim",
+        caption=f"By {USUAL_METRIC} or the first claim; ✓ holds, ✗ does not, ? is open or was not run",
         headings=(
             "outcome",
             "bundle",
             "reported",
             "recorded by its run",
             "evaluated here",
-            "data",
-            "runner",
+            "data, runner",
             "verdicts",
         ),
         rows=[describe_row(one, anchor=f"b{number}") for number, one in enumerate(judged, start=1)],
@@ -55,7 +54,7 @@ def tabulate(judged: Sequence[Judged]) -> Table:
 def describe_number(judged: Sequence[Judged]) -> Paragraphs:
     """Return how many of them hold, in words."""
     holding = sum(choose_exit_code(one.reproduction.verdicts) == 0 for one in judged)
-    return Paragraphs(texts=(f"Of {holding} of {len(judged)} every required verdict holds.",))
+    return Paragraphs(texts=(f"{holding} of {len(judged)}: every required verdict holds.",))
 
 
 def describe_row(judged: Judged, *, anchor: str) -> tuple[Cell, ...]:
@@ -75,9 +74,8 @@ def describe_row(judged: Judged, *, anchor: str) -> tuple[Cell, ...]:
             spell(recorded.get("reported")) if claim is None else f"{claim.value:.4f} ({claim.policy.metric})",
             describe_recorded(recorded) if claim is None else describe_own(judged, claim),
             describe_found(judged, claim, evaluated),
-            describe_data(judged, evaluated),
-            describe_runner(judged, evaluated),
-            "; ".join(dict.fromkeys(f"{one.rung.value} {one.outcome.value}" for one in reproduction.verdicts)),
+            ", ".join(filter(None, (describe_data(judged, evaluated), describe_runner(judged, evaluated)))) or NOTHING,
+            " · ".join(dict.fromkeys(f"{SIGNS[TONES[one.outcome]]} {one.rung.value}" for one in reproduction.verdicts)),
         ),
     )
 
@@ -114,7 +112,8 @@ def describe_found(judged: Judged, claim: Claim | None, evaluated: dict[str, obj
     metric = USUAL_METRIC if claim is None else claim.policy.metric
     if evaluation is not None and evaluation.metrics[metric] is not None:
         return f"{evaluation.metrics[metric]:.6f}"
-    return shorten(evaluated.get(f"found {metric}", evaluated.get("found")))
+    found = evaluated.get(f"found {metric}", evaluated.get("found"))
+    return NOTHING if found is None else shorten(found)
 
 
 def describe_data(judged: Judged, evaluated: dict[str, object]) -> str:
@@ -122,7 +121,7 @@ def describe_data(judged: Judged, evaluated: dict[str, object]) -> str:
     evaluation = judged.reproduction.evaluation
     fingerprint = "" if evaluation is None else f"{evaluation.data_fingerprint[:8]}…"
     name = judged.manifest.run.data.name if isinstance(judged.manifest, Manifest) else evaluated.get("store")
-    return " ".join(filter(None, (None if name is None else str(name), fingerprint))) or NOTHING
+    return " ".join(filter(None, (None if name is None else str(name), fingerprint)))
 
 
 def describe_runner(judged: Judged, evaluated: dict[str, object]) -> str:
@@ -132,4 +131,4 @@ def describe_runner(judged: Judged, evaluated: dict[str, object]) -> str:
     words = [str(evaluated.get("runner", "native"))] if judged.reproduction.evaluation is not None else []
     if numerics is not None:
         words += [numerics.device, "TF32" if numerics.tf32 else numerics.dtype]
-    return ", ".join(words) or NOTHING
+    return ", ".join(words)

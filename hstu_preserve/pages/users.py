@@ -20,16 +20,16 @@ NUM_GROUPS = 5
 NORMAL_95 = 1.959963984540054
 """Half the width of a normal distribution's central 95 %, in standard deviations."""
 MOVES = {
-    "−101…": (-(2**62), -101),
-    "−100…−11": (-100, -11),
-    "−10…−2": (-10, -2),
-    "−1": (-1, -1),
-    "+1": (1, 1),
-    "+2…+10": (2, 10),
-    "+11…+100": (11, 100),
-    "+101…": (101, 2**62),
+    "101 or more higher": (-(2**62), -101),
+    "11 to 100 higher": (-100, -11),
+    "2 to 10 higher": (-10, -2),
+    "1 higher": (-1, -1),
+    "1 lower": (1, 1),
+    "2 to 10 lower": (2, 10),
+    "11 to 100 lower": (11, 100),
+    "101 or more lower": (101, 2**62),
 }
-"""Moves by their names in the figure, ends included; up to a hundredth of a million, which no rank exceeds."""
+"""Moves by their names in the figure, in places, ends included: a target that stands higher has a smaller rank."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,12 @@
 """Compose the page of a comparison: which recipe is better, by how much, and how sure that is."""
 
+from collections.abc import Sequence
+
 from hstu_preserve.pages.blocks import Block, Figure, Headline, Page, Paragraphs, Part, Section, Table, Tone, plain_row
 from hstu_preserve.pages.figures import draw_comparison, draw_differences
 from hstu_preserve.pages.report_page import FOOTER
 from hstu_preserve.primitives.wording import count
+from hstu_preserve.records.claim import ClaimPolicy
 from hstu_preserve.report.studies import (
     NOTHING,
     describe_difference,
@@ -149,3 +152,8 @@ def list_settings(record: Comparison) -> Table:
     return Table(
         caption=f"Settings that differ from {record.baseline}", headings=("recipe", "setting", "value"), rows=rows
     )
+
+
+def find_margin(policies: Sequence[ClaimPolicy], metric: str) -> float | None:
+    """Return the margin that the first run's claim on a metric fixed; None if there is no such claim or margin."""
+    return next((policy.margin for policy in policies if policy.metric == metric), None)

@@ -13,7 +13,7 @@ from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import Diagnosis, ReportResult, ShownEntry
 from hstu_preserve.records.verification import Verification, VerificationReport
-from hstu_preserve.report import bundles, catalog, legacy, reproduction, runs, studies
+from hstu_preserve.report import bundles, catalog, legacy, reproduction, run_states, runs, studies
 from hstu_preserve.report.downloads import list_download
 from hstu_preserve.report.lines import Line
 from hstu_preserve.report.tables import list_fields, new_table
@@ -39,6 +39,8 @@ DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
     legacy.describe_shown_legacy,
     legacy.describe_shown_migrated,
     legacy.describe_migration,
+    run_states.describe_runs,
+    run_states.describe_shown_run,
     runs.describe_shown_recipe,
     runs.describe_fetched_data,
     runs.describe_store,

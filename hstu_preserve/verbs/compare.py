@@ -1,14 +1,12 @@
 """Compare recipes over the seeds of their finished runs, and over the same users."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from hstu_preserve.errors import UnknownNameError, UsageError
-from hstu_preserve.pages.study_page import compose_comparison
+from hstu_preserve.pages.study_page import compose_comparison, find_margin
 from hstu_preserve.pages.writing import prepare_page
 from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
-from hstu_preserve.records.claim import ClaimPolicy
 from hstu_preserve.reruns.compared_runs import find_runs, read_record, read_run
 from hstu_preserve.reruns.recipe_names import find_baseline, name_recipes
 from hstu_preserve.studies.comparison import compare_recipes, group_by_recipe
@@ -58,8 +56,3 @@ def compare(
     if page is not None:
         page.write(compose_comparison(comparison, margin=find_margin(policies, chosen)))
     return comparison
-
-
-def find_margin(policies: Sequence[ClaimPolicy], metric: str) -> float | None:
-    """Return the margin that the first run's claim on a metric fixed; None if there is no such claim or margin."""
-    return next((policy.margin for policy in policies if policy.metric == metric), None)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hstu_preserve.compute.machine import describe_this_machine
 from hstu_preserve.compute.processes import require_alone
 from hstu_preserve.errors import UsageError, worst_exit_code
 from hstu_preserve.foreign.judgement import Wish
@@ -11,22 +10,17 @@ from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.library.sources import obtain
 from hstu_preserve.library.targets import SAMPLE
 from hstu_preserve.pages.gathering import Judged, gather
+from hstu_preserve.pages.markdown_report import MARK, REPORT_NAME, compose_markdown
+from hstu_preserve.pages.records import find_record, read_record, tell_failures
 from hstu_preserve.pages.report_page import compose_report
 from hstu_preserve.pages.writing import prepare_page, read_earlier_file, write_in_place
-from hstu_preserve.primitives.files import read_small
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.temporary_folders import scratch_folder
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.results import ReportResult, Reproduction
-from hstu_preserve.report.preservation_report import PREAMBLE, write_preservation_report
+from hstu_preserve.records.results import ReportResult
 from hstu_preserve.retraining.asked import Retraining
 from hstu_preserve.verbs.reproduce import DEFAULT_RUNGS, RECORD_NAME, judge, record
-from hstu_preserve.verdict.rungs import choose_exit_code, list_failed
-
-REPORT_NAME = "PRESERVATION_REPORT.md"
-MAX_RECORD_BYTES = 2**24
-MARK = PREAMBLE.partition(".")[0].encode()
-"""How every report begins: with its heading and who generated it."""
+from hstu_preserve.verdict.rungs import choose_exit_code
 
 
 def write_report(
@@ -85,35 +79,11 @@ def write_report(
 
 def judge_or_read(target: str, *, data: Path | None, device: str, voice: Voice) -> Judged:
     """Return a target that is judged now, or the record of an earlier call, with all that is known of its bundle."""
-    path = find_record(Path(target))
+    path = find_record(Path(target), name=RECORD_NAME)
     if path is not None:
-        earlier = Reproduction.from_json(read_small(path, max_bytes=MAX_RECORD_BYTES), source=str(path))
-        return gather(earlier, folder=path.parent, record_path=path, data=data, voice=voice)
+        return gather(read_record(path), folder=path.parent, record_path=path, data=data, voice=voice)
     with scratch_folder() as folder:
         source = obtain(target, voice=voice)
         wish = Wish(rungs=DEFAULT_RUNGS, data=data, device=device, output=folder, md5_list=None, code=None)
         found = judge(source, wish, public_key=None, max_steps=None, retraining=Retraining(), voice=voice)
         return gather(record(found, source), folder=folder, record_path=None, data=data, voice=voice)
-
-
-def find_record(path: Path) -> Path | None:
-    """Return the record that an earlier `reproduce --output` wrote, of its folder or by its name; None of a target."""
-    if path.suffix == ".json" and path.is_file():
-        return path
-    return path / RECORD_NAME if (path / RECORD_NAME).is_file() else None
-
-
-def tell_failures(reproduction: Reproduction, *, voice: Voice) -> None:
-    """Say which verdicts do not hold."""
-    for verdict in list_failed(reproduction.verdicts):
-        voice.say(f"{reproduction.target}: {verdict.rung.value} {verdict.outcome.value}: {verdict.reason}")
-
-
-def compose_markdown(reproductions: Sequence[Reproduction]) -> bytes:
-    """Return the preservation report."""
-    environments = [one.environment for one in reproductions if one.environment is not None]
-    return write_preservation_report(
-        listed=list_experiments().experiments,
-        reproductions=reproductions,
-        environment=environments[0] if environments else describe_this_machine(),
-    ).encode(errors="backslashreplace")  # a target's path need not be text

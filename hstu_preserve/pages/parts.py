@@ -145,7 +145,7 @@ def show_environment(judged: Judged) -> Iterator[Block]:
     if rows:
         yield Table(
             caption="Where the run was made, as its author says, and where it was run again",
-            headings=("what", "recorded", "here", ""),
+            headings=("what", "recorded", "here", "difference"),
             rows=rows,
         )
 
@@ -201,17 +201,19 @@ def show_contents(judged: Judged) -> Iterator[Block]:
     if manifest is None:
         return
     if isinstance(manifest, Manifest):
-        yield Table(caption="The run, as its author describes it", headings=("what", ""), rows=describe_run(manifest))
+        yield Table(
+            caption="The run, as its author describes it", headings=("what", "value"), rows=describe_run(manifest)
+        )
         run = manifest.run
         gin = write_gin(run.recipe, run.policies, run.bundle)
         lines = Listing(label="The recipe as one gin text", lines=gin.rstrip().splitlines())
         yield Folded(summary="The recipe, as one gin text", blocks=(lines,))
     files = manifest.contents.files
-    rows = [
+    listed = [
         (*plain_row(file.path, file.role.value, f"{file.size:,}"), Cell(text=file.sha256, tone=Tone.CODE))
         for file in files
     ]
-    table = Table(caption="Files of the bundle", headings=("file", "role", "bytes", "sha256"), rows=rows)
+    table = Table(caption="Files of the bundle", headings=("file", "role", "bytes", "sha256"), rows=listed)
     yield Folded(summary=f"{count(len(files), 'file')} with their digests", blocks=(table,))
 
 
@@ -245,6 +247,6 @@ def show_commands(judged: Judged) -> Iterator[Block]:
     if reproduction.code is not None:
         commit = f", commit {reproduction.code.commit}" if reproduction.code.commit else ""
         rows.append(plain_row("judged by", f"hstu-preserve {reproduction.code.version}{commit}"))
-    yield Table(caption="What was judged", headings=("what", ""), rows=rows)
+    yield Table(caption="What was judged", headings=("what", "value"), rows=rows)
     commands = [f"hstu-preserve verify {reproduction.target}", f"hstu-preserve reproduce {reproduction.target}"]
     yield Listing(label="What to type", lines=commands)

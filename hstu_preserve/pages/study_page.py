@@ -123,7 +123,7 @@ def describe_terms(record: Comparison) -> tuple[Block, ...]:
         "filtered": "the whole history" if record.filter_all_seen else "what the model read",
     }
     rows = [plain_row(name, value) for name, value in terms.items()]
-    table = Table(caption="Terms of the comparison", headings=("what", ""), rows=rows)
+    table = Table(caption="Terms of the comparison", headings=("what", "value"), rows=rows)
     return (table, Paragraphs(texts=tuple(explain(record)), tone=Tone.MUTED))
 
 

@@ -194,7 +194,7 @@ def draw_differences(name: str, record: Comparison, *, margin: float | None) -> 
         axes.set_yticks(range(len(others)), [shorten(one.name) for one in others], fontsize=9)
         axes.set_ylim(len(others) - 0.5, -0.5)
         axes.set_xlabel(f"{record.metric} less the baseline's")
-        axes.legend(fontsize=9, loc="best")
+        axes.legend(fontsize=9, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
     return drawing.svg
 
 

@@ -12,7 +12,7 @@ from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.verdict import Rung
 from hstu_preserve.report.archives_table import describe_recorded, find, read_facts, shorten
-from hstu_preserve.verdict.rungs import choose_exit_code
+from hstu_preserve.verdict.rungs import PASSED, choose_exit_code
 from hstu_preserve.version import __version__
 
 FOOTER = (
@@ -52,9 +52,15 @@ def tabulate(judged: Sequence[Judged]) -> Table:
 
 
 def describe_number(judged: Sequence[Judged]) -> Paragraphs:
-    """Return how many of them hold, in words."""
+    """Return how many of them hold, and of each that does not the reason."""
     holding = sum(choose_exit_code(one.reproduction.verdicts) == 0 for one in judged)
-    return Paragraphs(texts=(f"{holding} of {len(judged)}: every required verdict holds.",))
+    missed = [(one.reproduction, choose_decider(one.reproduction)) for one in judged]
+    reasons = [
+        f"{SIGNS[TONES[decider.outcome]]} {reproduction.title}: {decider.name} {decider.outcome.value}: {decider.reason}."
+        for reproduction, decider in missed
+        if decider is not None and decider.outcome not in PASSED
+    ]
+    return Paragraphs(texts=(f"{holding} of {len(judged)}: every required verdict holds.", *reasons))
 
 
 def describe_row(judged: Judged, *, anchor: str) -> tuple[Cell, ...]:

@@ -87,7 +87,7 @@ def draw_all(record: Comparison, *, margin: float | None) -> tuple[Block, ...]:
     seeds = Figure(
         svg=draw_comparison("seeds", record, margin=margin),
         label=f"{record.metric} of every seed, with each recipe's mean",
-        caption=f"A dot for each seed, and below it the recipe's mean with its 95 % interval.{band}",
+        caption=f"A dot for each seed, under the recipe's mean with its 95 % interval.{band}",
         numbers=Table(caption="Every seed", headings=("recipe", "seed", record.metric), rows=rows),
     )
     others = [one for one in record.recipes if one.over_seeds is not None]

@@ -56,9 +56,9 @@ def describe_number(judged: Sequence[Judged]) -> Paragraphs:
     holding = sum(choose_exit_code(one.reproduction.verdicts) == 0 for one in judged)
     missed = [(one.reproduction, choose_decider(one.reproduction)) for one in judged]
     reasons = [
-        f"{SIGNS[TONES[decider.outcome]]} {reproduction.title}: {decider.name} {decider.outcome.value}: {decider.reason}."
-        for reproduction, decider in missed
-        if decider is not None and decider.outcome not in PASSED
+        f"{SIGNS[TONES[one.outcome]]} {reproduction.title}: {one.name} {one.outcome.value}: {one.reason}."
+        for reproduction, one in missed
+        if one is not None and one.outcome not in PASSED
     ]
     return Paragraphs(texts=(f"{holding} of {len(judged)}: every required verdict holds.", *reasons))
 

@@ -5,6 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, TypeAlias
 
+FOOTER = (
+    "Written by hstu-preserve {} with the command '{}'. The page has no date and asks nobody for anything: the same "
+    "input gives the same bytes."
+)
+"""Who wrote the page, with which release and by which command."""
+
 
 class Tone(StrEnum):
     """How something is coloured; its text says the same, for those who see no colour."""

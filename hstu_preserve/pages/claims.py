@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from hstu_preserve.pages.blocks import Block, Cell, Figure, Paragraphs, Table, Tone, plain_row
 from hstu_preserve.pages.figures import Curve, Mark, draw_agreement, draw_curves
-from hstu_preserve.pages.gathering import Judged
+from hstu_preserve.pages.judged import Judged
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord

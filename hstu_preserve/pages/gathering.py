@@ -1,6 +1,6 @@
 """Gather what a page shows of a judged bundle: the bundle's own files, the re-run's ranks, and who attests what."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from hstu_preserve.data.finding import STORES_VARIABLE, list_stores
 from hstu_preserve.data.store import Store, open_store, verify_store
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError
 from hstu_preserve.library.sources import Form, find_here, look_at
+from hstu_preserve.pages.judged import Judged, Retrained
 from hstu_preserve.primitives.files import read_small
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.certificate import CertificateCheck
@@ -29,48 +30,6 @@ if TYPE_CHECKING:
 MAX_RANKS_FILE_BYTES = 256 * 2**20
 RANKS_NAME, RETRAINED_NAME = "ranks.npz", "retrained"
 """What `reproduce --output` leaves in its folder."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Retrained:
-    """One run that was trained anew.
-
-    Attributes:
-        seed: Of its recipe.
-        results: What it recorded.
-    """
-
-    seed: int
-    results: ResultsRecord
-
-
-@dataclass(frozen=True, kw_only=True)
-class Judged:
-    """One reproduction with whatever else is known of its bundle here.
-
-    Attributes:
-        reproduction: The record.
-        record_path: The file that it was read from; None if it was made by this very command.
-        manifest: The bundle's; None if the bundle is not here.
-        results: Its recorded results.
-        recorded_ranks: Every user's recorded rank.
-        found_ranks: Every user's rank in the re-run.
-        traits: What the data says of these users.
-        retrained: Runs that were trained anew, as far as they were kept.
-        certificates: Those that lie beside the bundle or the record.
-        gaps: Why something of this is missing.
-    """
-
-    reproduction: Reproduction
-    record_path: Path | None = None
-    manifest: AnyManifest | None = None
-    results: ResultsRecord | None = None
-    recorded_ranks: "UserRanks | None" = None
-    found_ranks: "UserRanks | None" = None
-    traits: "UserTraits | None" = None
-    retrained: Sequence[Retrained] = ()
-    certificates: Sequence[CertificateCheck] = ()
-    gaps: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from hstu_preserve.pages.blocks import Cell, Folded, Headline, Table, Tone, plain_row
-from hstu_preserve.pages.gathering import Judged
+from hstu_preserve.pages.judged import Judged
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict

@@ -18,7 +18,7 @@ from hstu_preserve.pages.blocks import (
 )
 from hstu_preserve.pages.claims import compare_claims, show_agreements, show_curve
 from hstu_preserve.pages.figures import GroupMean, draw_counts, draw_groups
-from hstu_preserve.pages.gathering import Judged
+from hstu_preserve.pages.judged import Judged
 from hstu_preserve.pages.outcomes import capitalize, find_headline, list_evidence, list_verdicts
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.certificate import SignatureOutcome

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from hstu_preserve.pages.blocks import Cell, Page, Paragraphs, Table, Tone, plain_row
+from hstu_preserve.pages.blocks import FOOTER, Cell, Page, Paragraphs, Table, Tone, plain_row
 from hstu_preserve.pages.claims import NOTHING, USUAL_METRIC, list_claims
-from hstu_preserve.pages.gathering import Judged
+from hstu_preserve.pages.judged import Judged
 from hstu_preserve.pages.outcomes import SIGNS, TONES, choose_decider
 from hstu_preserve.pages.parts import describe_part
 from hstu_preserve.primitives.wording import count
@@ -14,11 +14,6 @@ from hstu_preserve.records.verdict import Rung
 from hstu_preserve.report.archives_table import describe_recorded, find, read_facts, shorten
 from hstu_preserve.verdict.rungs import PASSED, choose_exit_code
 from hstu_preserve.version import __version__
-
-FOOTER = (
-    "Written by hstu-preserve {} with the command '{}'. The page has no date and asks nobody for anything: the same "
-    "input gives the same bytes."
-)
 
 
 def compose_report(judged: Sequence[Judged]) -> Page:

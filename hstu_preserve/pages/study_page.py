@@ -2,9 +2,20 @@
 
 from collections.abc import Sequence
 
-from hstu_preserve.pages.blocks import Block, Figure, Headline, Page, Paragraphs, Part, Section, Table, Tone, plain_row
+from hstu_preserve.pages.blocks import (
+    FOOTER,
+    Block,
+    Figure,
+    Headline,
+    Page,
+    Paragraphs,
+    Part,
+    Section,
+    Table,
+    Tone,
+    plain_row,
+)
 from hstu_preserve.pages.figures import draw_comparison, draw_differences
-from hstu_preserve.pages.report_page import FOOTER
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.claim import ClaimPolicy
 from hstu_preserve.report.studies import (

@@ -9,7 +9,8 @@ from hstu_preserve.foreign.judgement import Wish
 from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.library.sources import obtain
 from hstu_preserve.library.targets import SAMPLE
-from hstu_preserve.pages.gathering import Judged, gather
+from hstu_preserve.pages.gathering import gather
+from hstu_preserve.pages.judged import Judged
 from hstu_preserve.pages.markdown_report import MARK, REPORT_NAME, compose_markdown
 from hstu_preserve.pages.records import find_record, read_record, tell_failures
 from hstu_preserve.pages.report_page import compose_report

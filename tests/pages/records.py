@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hstu_preserve.pages.gathering import Judged
+from hstu_preserve.pages.judged import Judged
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.records.certificate import Attestation, CertificateCheck, SignatureOutcome
 from hstu_preserve.records.environment import EnvironmentRecord

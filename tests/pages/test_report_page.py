@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hstu_preserve.pages.gathering import Judged
+from hstu_preserve.pages.judged import Judged
 from hstu_preserve.pages.rendering import render
 from hstu_preserve.pages.report_page import compose_report
 from hstu_preserve.pages.study_page import compose_comparison

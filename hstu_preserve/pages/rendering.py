@@ -46,6 +46,5 @@ def load_template() -> "Template":
 
 def show(value: object) -> object:
     """Return what is printed of a value: of a text, escapes for characters that steer a screen or cannot be encoded."""
-    from markupsafe import Markup
-
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    is_markup = hasattr(value, "__html__")  # the template's own: what it took as safe, and what its macros made
+    return printable(value) if isinstance(value, str) and not is_markup else value

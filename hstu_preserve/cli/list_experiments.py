@@ -27,7 +27,7 @@ def command(
     they are, and what goes on with those that are not finished.
     """
     if folder is not None:
-        from hstu_preserve.runs.inspection import list_runs
+        from hstu_preserve.library.run_states import list_runs
 
         emit(list_runs(folder), as_json=json)
         return

@@ -73,7 +73,7 @@ def describe_row(judged: Judged, *, anchor: str) -> tuple[Cell, ...]:
         Cell(text=said[0] if said[0] == said[1] else f"{said[0]} ({said[1]})", anchor=anchor),
         *plain_row(
             spell(recorded.get("reported")) if claim is None else f"{claim.value:.4f} ({claim.policy.metric})",
-            describe_recorded(recorded) if claim is None else describe_own(judged, claim),
+            describe_own(recorded) if claim is None else compare_own(judged, claim),
             describe_found(judged, claim, evaluated),
             ", ".join(filter(None, (describe_data(judged, evaluated), describe_runner(judged, evaluated)))) or NOTHING,
             " · ".join(dict.fromkeys(f"{SIGNS[TONES[one.outcome]]} {one.rung.value}" for one in reproduction.verdicts)),
@@ -93,7 +93,12 @@ def choose_claim(judged: Judged) -> Claim | None:
     return next(iter((*usual, *claims)), None)
 
 
-def describe_own(judged: Judged, claim: Claim) -> str:
+def describe_own(recorded: dict[str, object]) -> str:
+    """Return the value that somebody else's run wrote down, with its epoch."""
+    return describe_recorded(recorded) if "recorded" in recorded else NOTHING
+
+
+def compare_own(judged: Judged, claim: Claim) -> str:
     """Return the value that the run recorded for the claimed epoch, and whether another epoch had a larger one."""
     if judged.results is None:
         return NOTHING

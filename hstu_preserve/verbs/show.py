@@ -11,6 +11,7 @@ from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.listing import find_gain
+from hstu_preserve.library.run_states import show_run
 from hstu_preserve.library.sources import Form, Source, find, find_bundle, is_unfinished_run
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.file_kinds import BEGINNING_BYTES, is_text
@@ -22,7 +23,6 @@ from hstu_preserve.records.legacy.shown import ShownLegacy
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
 from hstu_preserve.records.runs import ShownRun
-from hstu_preserve.runs.inspection import show_run
 
 
 def show(

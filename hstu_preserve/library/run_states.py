@@ -10,6 +10,7 @@ from pathlib import Path
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, EVENTS_FOLDER, RUN_RECORD, STEPS, StoredManifest
 from hstu_preserve.bundle.results import read_results
 from hstu_preserve.errors import ContentError, PreserveError, UsageError
+from hstu_preserve.library.diverged import MAX_LAST_LINE_BYTES, has_diverged
 from hstu_preserve.library.sources import Form, is_unfinished_run, look_at
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.files import open_stream, read_small, refuse_unreadable
@@ -17,7 +18,6 @@ from hstu_preserve.primitives.metric_names import EPOCH_TAG
 from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.records.manifest import MANIFEST_NAME, Manifest, RunRecord
 from hstu_preserve.records.runs import CurvePoint, ListedRun, RunListing, RunState, ShownRun
-from hstu_preserve.runs.diverged import MAX_LAST_LINE_BYTES, has_diverged
 
 USUAL_METRIC = "ndcg@10"
 MAX_RECORD_BYTES = 8 * 2**20

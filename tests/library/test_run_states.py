@@ -10,11 +10,11 @@ import pytest
 from hstu_preserve.bundle.layout import METRICS, RUN_RECORD, STEPS
 from hstu_preserve.cli.main import main
 from hstu_preserve.event_files.writer import EventWriter
+from hstu_preserve.library.run_states import LOCKS, list_runs, show_run
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.manifest import CHECKSUMS_NAME, MANIFEST_NAME
 from hstu_preserve.records.runs import RunState
-from hstu_preserve.runs.inspection import LOCKS, list_runs, show_run
 from tests.factories import make_run_record, make_sealed_run
 from tests.record_values import EVALUATION
 

@@ -1,5 +1,6 @@
 """`report --html` and `compare --html`: what they read, what they replace, and how they are refused."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -75,13 +76,15 @@ def test_nothing_is_shown_of_another_bundle_than_the_judged_one(copy: Path, tmp_
     assert "Recipe and contents" not in text
 
 
-def test_a_record_that_names_a_device_reads_nothing_of_it(copy: Path, tmp_path: Path) -> None:
+def test_a_record_that_names_a_pipe_reads_nothing_of_it(copy: Path, tmp_path: Path) -> None:
     record = Reproduction.from_json((copy / RECORD_NAME).read_bytes(), source="test")
-    changed = record.model_copy(update={"path": Path("/dev/zero"), "target": "/dev/null/x"})
+    pipe = tmp_path / "pipe.tar.gz"
+    os.mkfifo(pipe)
+    changed = record.model_copy(update={"path": pipe, "target": str(tmp_path / "absent.tar.gz")})
     (copy / RECORD_NAME).write_bytes(changed.to_json())
     code, text = write(copy, page=tmp_path / "page.html")
     assert code == 0
-    assert "nothing is shown of the bundle" in text
+    assert "absent.tar.gz: no such file" in text
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", "\x00"])

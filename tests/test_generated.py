@@ -62,7 +62,8 @@ def test_the_defaults_of_claims_and_bundles_are_what_an_empty_chain_resolves_to(
         "spread_degrees": policy.spread_degrees,
         "spread_derivation": policy.spread_derivation,
     }
-    assert CLAIM_DEFAULTS.keys() - said.keys() == {"seeds"}
+    assert CLAIM_DEFAULTS.keys() - said.keys() == {"evaluation", "seeds"}
+    assert policy.find_kind(resolution.recipe.evaluation) is resolution.recipe.evaluation.effective_kind
     assert policy.name == policy.metric
     assert policy.seeds == (resolution.recipe.training.random_seed,)
     for argument in said.keys() - {"name"}:

@@ -37,6 +37,7 @@ CLAIM_DEFAULTS: Mapping[str, str] = {
     "name": "the scope, else the metric",
     "metric": f"`{DEFAULT_METRIC}`",
     "direction": "`maximize`",
+    "evaluation": "the recipe's kind, `eval.kind`",
     "selection_rule": "`final-epoch`; `best-on-validation` under `data.protocol = 'validated'`",
     "margin": "`None`",
     "margin_derivation": "`None`",

@@ -60,6 +60,13 @@ def complete_policies(incomplete: str) -> list[str]:
     return begin_with(incomplete, PREPARED_POLICIES)
 
 
+def complete_kinds(incomplete: str) -> list[str]:
+    """Return the kinds of evaluation that begin so, and `all`."""
+    from hstu_preserve.records.evaluation_kind import EvaluationKind
+
+    return begin_with(incomplete, ("all", *EvaluationKind))
+
+
 def complete_metrics(incomplete: str) -> list[str]:
     """Return the metrics that every run records."""
     from hstu_preserve.primitives.metric_names import METRIC_NAMES

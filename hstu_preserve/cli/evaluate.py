@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from hstu_preserve.cli.completion import complete_ids
+from hstu_preserve.cli.completion import complete_ids, complete_kinds
 from hstu_preserve.cli.options import TARGET_HELP, DataOption, DeviceOption, GinRootOption, JsonOption
 from hstu_preserve.cli.output import emit
 from hstu_preserve.cli.voice import spoken
 from hstu_preserve.errors import UsageError
 
 EXAMPLES = (
-    "hstu-preserve evaluate sample",
+    "hstu-preserve evaluate sample --also all",
     "hstu-preserve evaluate --checkpoint model.pt --gin recipe.gin --data ml-1m",
 )
 
@@ -32,6 +32,15 @@ def command(
     ranks: Annotated[
         Path | None, typer.Option("--ranks", metavar="FILE", help="Where to write every user's rank (.npz).")
     ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--also",
+            metavar="KIND",
+            help="One more kind of evaluation, or all: the same model, other numbers. May be given several times.",
+            autocompletion=complete_kinds,
+        ),
+    ] = None,
     gin_root: GinRootOption = None,
     device: DeviceOption = "auto",
     json: JsonOption = False,
@@ -44,10 +53,17 @@ def command(
 
     with spoken() as voice:
         if target is not None and checkpoint is None and gin is None:
-            result = evaluate(target, data=data, ranks=ranks, device=device, voice=voice)
+            result = evaluate(target, data=data, ranks=ranks, device=device, also=also or (), voice=voice)
         elif target is None and checkpoint is not None and gin is not None:
             result = evaluate_file(
-                checkpoint, gin=gin, data=data, gin_root=gin_root, ranks=ranks, device=device, voice=voice
+                checkpoint,
+                gin=gin,
+                data=data,
+                gin_root=gin_root,
+                ranks=ranks,
+                device=device,
+                also=also or (),
+                voice=voice,
             )
         else:
             raise UsageError("name either a TARGET, or --checkpoint together with --gin")

@@ -13,9 +13,11 @@ class Evaluated:
     Attributes:
         ranks: Of all users that were evaluated.
         record: What follows from them.
+        also: The same model under other kinds of evaluation.
         within: Per user, other candidates whose score is near the target's; None if nobody asked how many.
     """
 
     ranks: UserRanks
     record: EvaluationRecord
     within: Int64Array | None = None
+    also: tuple[EvaluationRecord, ...] = ()

@@ -11,6 +11,7 @@ from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError, DivergedError
 from hstu_preserve.evaluation.evaluated import Evaluated
+from hstu_preserve.evaluation.kinds import require_enough_candidates
 from hstu_preserve.evaluation.metrics import bound_by_ties, compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
 from hstu_preserve.evaluation.ranks import BoolArray, RankedBatch, UserRanks, concatenate
@@ -19,6 +20,7 @@ from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def evaluate_model(
     """Rank the users' held-out items.
 
     Args:
-        model: Its recipe decides protocol, batch size and filter.
+        model: Its recipe decides protocol, batch size and kind of evaluation.
         store: The data.
         part: `validation` or `test`.
         epoch: The model's, for the record; decides which users a partial evaluation draws.
@@ -52,16 +54,18 @@ def evaluate_model(
         voice: Shows each batch.
 
     Raises:
-        ContentError: No user has enough events, or weights of the model are NaN or infinite.
+        ContentError: No user has enough events, weights of the model are NaN or infinite, or there are fewer items than
+            a sampled kind draws.
         LostProcessError: Another process is gone.
     """
     require_finite(model)
-    recipe = model.recipe
+    recipe, num_candidates = model.recipe, len(model.candidate_I)
+    require_enough_candidates(recipe, num_candidates=num_candidates, data_name=store.name)
     held_out = count_held_out_events(recipe.dataset.protocol, part=part)
-    eligible = find_eligible_users(store, held_out_events=held_out)
-    if not len(eligible):
-        raise ContentError(f"{store.name}: no user has the {held_out + 2} events that the {part.value} part needs")
-    users = eligible if num_batches is None else draw_users(eligible, recipe, epoch=epoch, num_batches=num_batches)
+    eligible = require_eligible_users(store, held_out=held_out, part=part)
+    users = take_sample(eligible, recipe, part=part)
+    if num_batches is not None:
+        users = draw_users(users, recipe, epoch=epoch, num_batches=num_batches)
     own = take_batches(users, size=recipe.evaluation.eval_batch_size, world=world)
     ranking = rank_users(model, store, own, held_out_events=held_out, device=device, tolerance=tolerance)
     ranked = show_ranking(ranking, part=part, total=len(own), voice=voice)
@@ -74,7 +78,7 @@ def evaluate_model(
         epoch=epoch,
         data_fingerprint=store.fingerprint,
         num_users_skipped=store.num_users - len(eligible),
-        num_candidates=len(model.candidate_I),
+        num_candidates=num_candidates,
         coverage_at_10=coverage([batch.is_recommended for batch in batches]),
     )
     within = [batch.within for batch in batches if batch.within is not None]
@@ -93,6 +97,31 @@ def require_finite(model: Recommender) -> None:
             f"weights of the model are NaN or infinite ({list_some(broken, at_most=3)}): its training diverged, "
             "it ranks nobody, and nothing is evaluated"
         )
+
+
+def require_eligible_users(store: Store, *, held_out: int, part: Part) -> UserIndices:
+    """Return the users with a history and a target.
+
+    Raises:
+        ContentError: Nobody has.
+    """
+    eligible = find_eligible_users(store, held_out_events=held_out)
+    if not len(eligible):
+        raise ContentError(f"{store.name}: no user has the {held_out + 2} events that the {part.value} part needs")
+    return eligible
+
+
+def take_sample(eligible: UserIndices, recipe: Recipe, *, part: Part) -> UserIndices:
+    """Return as many users as the recipe evaluates at the most, in the store's order, drawn by (seed, part).
+
+    The reference draws them anew each time, so that no two of its evaluations are of the same users.
+    """
+    most = recipe.evaluation.max_users
+    if most is None or len(eligible) <= most:
+        return eligible
+    seed = recipe.training.random_seed
+    order = draw_order(len(eligible), seed=seed, purpose=f"evaluated_users/{part.value}", position=0)
+    return eligible[np.sort(order[:most])]
 
 
 def draw_users(eligible: UserIndices, recipe: Recipe, *, epoch: int, num_batches: int) -> UserIndices:
@@ -140,15 +169,17 @@ def make_record(
         epoch: Of the model.
         data_fingerprint: Names the data.
         num_users_skipped: Users with too few events.
-        num_candidates: Items that were ranked.
+        num_candidates: Items that were ranked or drawn from.
         coverage_at_10: Share of them that was recommended.
     """
+    kind = recipe.evaluation.effective_kind
     return EvaluationRecord(
         protocol=recipe.dataset.protocol,
         part=part.value,
         epoch=epoch,
         data_fingerprint=data_fingerprint,
-        filter_all_seen=recipe.evaluation.filter_all_seen,
+        filter_all_seen=kind is EvaluationKind.ALL_SEEN,
+        kind=kind.beyond_filter,
         num_users=len(ranks.ranks),
         num_users_skipped=num_users_skipped,
         num_candidates=num_candidates,

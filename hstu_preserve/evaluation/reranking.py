@@ -12,25 +12,18 @@ from torch import Tensor
 
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.tf32 import rounding_to_tf32
-from hstu_preserve.data.batches import Batch, assemble_batch, list_history_item_ids
+from hstu_preserve.data.batches import Batch, assemble_batch
 from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.data.split import find_eligible_users
 from hstu_preserve.evaluation.metrics import place_ties
 from hstu_preserve.evaluation.ranking import CandidateIndex
 from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
-from hstu_preserve.evaluation.users import UserIndices, rank_embedded
+from hstu_preserve.evaluation.users import UserIndices, rank_as
 from hstu_preserve.inputs.histories import to_evaluation_histories
 from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 
 CPU = torch.device("cpu")
-
-
-class Seen(StrEnum):
-    """Which of a user's items are no candidates."""
-
-    WINDOW = "window"
-    HISTORY = "history"
-    NOTHING = "nothing"
 
 
 class TargetTime(StrEnum):
@@ -63,7 +56,7 @@ class Setting:
     """How users are ranked.
 
     Attributes:
-        seen: Which of a user's items are no candidates.
+        kind: Of the evaluation: among which items a target is ranked.
         held_out_events: Last events left out before the target is taken.
         history: Last events before the target that the model reads; its window is filtered.
         candidates: `all` or `rated`.
@@ -74,7 +67,7 @@ class Setting:
         checkpoint: The weights' file in the bundle.
     """
 
-    seen: Seen
+    kind: EvaluationKind
     held_out_events: int
     history: int
     candidates: str
@@ -182,20 +175,17 @@ def rank_some(
         output_length=recipe.dataset.max_sequence_length - setting.history + recipe.model.gr_output_length + 1,
     )
     user_BD = model.encode_users(to_evaluation_histories(tell_time(batch, setting.target_time), device))
-    seen = list_seen(events, users, batch=batch, setting=setting)
-    embedded_BD = user_BD.to(TYPES[setting.number_format])
-    return rank_embedded(embedded_BD, batch=batch, seen=seen, index=index, recipe=recipe, tolerance=tolerance)
-
-
-def list_seen(events: Sequences, users: UserIndices, *, batch: Batch, setting: Setting) -> npt.NDArray[np.int64]:
-    """Return each user's items that are no candidates, [B, S], 0 is padding."""
-    match setting.seen:
-        case Seen.WINDOW:
-            return batch.item_ids
-        case Seen.HISTORY:
-            return list_history_item_ids(events, users, held_out_events=setting.held_out_events)
-        case Seen.NOTHING:
-            return np.zeros((len(users), 1), dtype=np.int64)
+    return rank_as(
+        setting.kind,
+        user_BD.to(TYPES[setting.number_format]),
+        events=events,
+        users=users,
+        batch=batch,
+        held_out_events=setting.held_out_events,
+        index=index,
+        recipe=recipe,
+        tolerance=tolerance,
+    )
 
 
 def tell_time(batch: Batch, target_time: TargetTime) -> Batch:

@@ -6,13 +6,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from hstu_preserve.data.batches import Batch, assemble_batch, list_history_item_ids
+from hstu_preserve.data.batches import Batch, assemble_batch
+from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import DivergedError
+from hstu_preserve.evaluation.kinds import draw_candidates, list_filtered
 from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
 from hstu_preserve.evaluation.ranks import BatchRanks, RankedBatch, UserRanks
+from hstu_preserve.evaluation.sampled_ranking import rank_sampled
 from hstu_preserve.inputs.histories import to_evaluation_histories
 from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Recipe
 
 UserIndices = npt.NDArray[np.int64]
@@ -30,7 +34,7 @@ def rank_users(
     """Yield the ranks of the users, batch by batch, in the given order.
 
     Args:
-        model: Switched to evaluation mode; its recipe decides batch size and filter.
+        model: Switched to evaluation mode; its recipe decides batch size and kind of evaluation.
         store: Holds the users' events.
         users: Indices into the store; each user needs a history and a target.
         held_out_events: Last events left out before the target is taken: 0 for test, 1 for validation.
@@ -39,6 +43,7 @@ def rank_users(
 
     Raises:
         DivergedError: The model gives embeddings that are NaN or infinite.
+        ContentError: A sampled kind has nothing to draw for a user.
     """
     recipe = model.recipe
     model.eval()
@@ -49,16 +54,63 @@ def rank_users(
             chosen = users[start : start + recipe.evaluation.eval_batch_size]
             batch = assemble_evaluation_batch(recipe, store, chosen, held_out_events=held_out_events)
             histories = to_evaluation_histories(batch, device)
-            # Upstream filters the items that the model reads: a longer window filters more and makes the task easier.
-            seen = batch.item_ids
-            if recipe.evaluation.filter_all_seen:
-                seen = list_history_item_ids(store, chosen, held_out_events=held_out_events)
             user_BD = model.encode_users(histories)
             if not bool(user_BD.isfinite().all()):  # else each user would be a silent miss
                 raise DivergedError(
                     "embeddings of users are NaN or infinite: the model's training diverged, and nothing is evaluated"
                 )
-            yield rank_embedded(user_BD, batch=batch, seen=seen, index=index, recipe=recipe, tolerance=tolerance)
+            yield rank_as(
+                recipe.evaluation.effective_kind,
+                user_BD,
+                events=store,
+                users=chosen,
+                batch=batch,
+                held_out_events=held_out_events,
+                index=index,
+                recipe=recipe,
+                tolerance=tolerance,
+            )
+
+
+def rank_as(
+    kind: EvaluationKind,
+    user_BD: torch.Tensor,
+    *,
+    events: Sequences,
+    users: UserIndices,
+    batch: Batch,
+    held_out_events: int,
+    index: CandidateIndex,
+    recipe: Recipe,
+    tolerance: float | None,
+) -> RankedBatch:
+    """Return the ranks of one batch of users whose embeddings are known, among the items of a kind of evaluation.
+
+    Args:
+        kind: Of the evaluation.
+        user_BD: Their embeddings, where the index is.
+        events: All users'.
+        users: [B] indices into them.
+        batch: The same users and their targets.
+        held_out_events: Last events left out before the target is taken.
+        index: The catalogue.
+        recipe: Decides how many users are scored at once, and what is drawn.
+        tolerance: As `rank_batch` takes it.
+    """
+    if not kind.is_sampled:
+        seen = list_filtered(kind, events, users, batch=batch, held_out_events=held_out_events)
+        return rank_embedded(user_BD, batch=batch, seen=seen, index=index, recipe=recipe, tolerance=tolerance)
+    drawn = draw_candidates(
+        recipe,
+        kind,
+        events,
+        users,
+        batch=batch,
+        candidates=index.candidate_I.cpu().numpy(),
+        held_out_events=held_out_events,
+    )
+    item_BK = torch.from_numpy(drawn).to(user_BD.device)
+    return join(batch, rank_sampled(user_BD, index=index, item_BK=item_BK, tolerance=tolerance))
 
 
 def rank_embedded(
@@ -89,6 +141,11 @@ def rank_embedded(
         score_chunk=recipe.evaluation.eval_user_max_batch_size,
         tolerance=tolerance,
     )
+    return join(batch, ranks)
+
+
+def join(batch: Batch, ranks: BatchRanks) -> RankedBatch:
+    """Return the ranks of one batch together with its users, out of the device's memory."""
     return RankedBatch(
         users=join_ranks(batch, ranks),
         is_recommended=ranks.is_recommended.cpu().numpy(),

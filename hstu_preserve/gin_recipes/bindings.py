@@ -12,8 +12,10 @@ from hstu_preserve.primitives.json_values import Json
 
 MODEL = "train_fn.main_module"
 LOSS = "train_fn.loss_module"
-MODELS = ("HSTU", "HSTU-TF", "SASRec")
-UNION_TAGS = frozenset({*MODELS, "SampledSoftmaxLoss", "FullSoftmaxLoss", "logit_adjust", "ips", "pop_sampler"})
+MODELS = ("HSTU", "HSTU-TF", "SASRec", "SASRec-TF")
+UNION_TAGS = frozenset(
+    {*MODELS, "SampledSoftmaxLoss", "FullSoftmaxLoss", "BinaryCrossEntropyLoss", "logit_adjust", "ips", "pop_sampler"}
+)
 """The values that decide which fields a section of the recipe has."""
 
 INTERACTION = "train_fn.interaction_module_type"
@@ -36,8 +38,10 @@ class Condition:
 HSTU = Condition(MODEL, ("HSTU",))
 SASREC = Condition(MODEL, ("SASRec",))
 HSTU_TF = Condition(MODEL, ("HSTU-TF",))
+SASREC_TF = Condition(MODEL, ("SASRec-TF",))
 SAMPLED = Condition(LOSS, ("SampledSoftmaxLoss",))
 FULL = Condition(LOSS, ("FullSoftmaxLoss",))
+CROSS_ENTROPY = Condition(LOSS, ("BinaryCrossEntropyLoss",))
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ RECIPE_BINDINGS = (
     RecipeBinding("train_fn.item_embedding_dim", path="model.item_embedding_dim", default=240),
     RecipeBinding("train_fn.gr_output_length", path="model.gr_output_length", default=10),
     RecipeBinding("train_fn.loss_module", path="loss.loss_module", default="SampledSoftmaxLoss"),
+    RecipeBinding("train_fn.sampling_strategy", path="loss.sampling_strategy", default="unseen", read_if=CROSS_ENTROPY),
     RecipeBinding("train_fn.sampling_strategy", path="loss.sampling_strategy", default="in-batch", read_if=SAMPLED),
     RecipeBinding("train_fn.num_negatives", path="loss.num_negatives", default=1, read_if=SAMPLED),
     RecipeBinding("full_softmax.padding_row", path="loss.padding_row", default=False, read_if=FULL),
@@ -173,10 +178,17 @@ RECIPE_BINDINGS = (
     RecipeBinding("training.optimizer", path="training.optimizer", default="AdamW"),
     RecipeBinding("training.user_sampling", path="training.user_sampling", default="shuffled"),
     RecipeBinding("training.patience", path="training.patience", default=None),
+    RecipeBinding("training.embedding_l2", path="training.embedding_l2", default=None),
+    RecipeBinding("training.epoch_batches", path="training.epoch_batches", default=None),
+    RecipeBinding("training.negative_draws", path="loss.negative_draws", default=None, read_if=SAMPLED),
     RecipeBinding("eval.filter_all_seen", path="evaluation.filter_all_seen", default=False),
+    RecipeBinding("eval.kind", path="evaluation.kind", default=None),
+    RecipeBinding("eval.max_users", path="evaluation.max_users", default=None),
     RecipeBinding("hstu_tf_encoder.num_blocks", path="model.num_blocks", default=8, read_if=HSTU_TF),
     RecipeBinding("hstu_tf_encoder.num_heads", path="model.num_heads", default=2, read_if=HSTU_TF),
     RecipeBinding("hstu_tf_encoder.padding_from", path="model.padding_from", default="sequence", read_if=HSTU_TF),
+    RecipeBinding("sasrec_tf_encoder.num_blocks", path="model.num_blocks", default=2, read_if=SASREC_TF),
+    RecipeBinding("sasrec_tf_encoder.num_heads", path="model.num_heads", default=1, read_if=SASREC_TF),
     RecipeBinding("prism.variant", path="prism.variant", default="none"),
     RecipeBinding("prism.features", path="prism.features", default=["genres", "year"]),
     RecipeBinding("prism.side_dim", path="prism.side_dim", default=32),
@@ -248,6 +260,7 @@ CLAIM_ARGUMENTS = (
     "name",
     "metric",
     "direction",
+    "evaluation",
     "selection_rule",
     "margin",
     "margin_derivation",

@@ -34,6 +34,7 @@ from hstu_preserve.gin_recipes.bindings import (
     find_unmet,
 )
 from hstu_preserve.gin_recipes.claim_rules import list_flaws
+from hstu_preserve.gin_recipes.evaluation_kinds import settle_claim, settle_kind
 from hstu_preserve.gin_recipes.reader import GinChain
 from hstu_preserve.gin_recipes.settings import (
     MAX_PROBLEMS_SHOWN,
@@ -245,7 +246,7 @@ class Resolver:
                 settings[row.name] = setting
         # Of two rows of one name, one may be absent and the other there.
         self.warn_of_unread({name: absent[name] for name in absent if name not in settings} | idle)
-        return list(settings.values())
+        return settle_kind(settings.values(), self.problems)
 
     def require_kind_of_default(self, row: RecipeBinding) -> None:
         """Note a problem where a bound value that nothing reads is not even of its default's type."""
@@ -336,6 +337,8 @@ class Resolver:
         yield protocol
         yield replace(metric, path="name") if name.location is None and not scope else name
         yield self.claim_setting(scope, "direction", default=Direction.MAXIMIZE.value)
+        kind = self.claim_setting(scope, "evaluation", default=None)
+        yield settle_claim(kind, value_of=self.value_of, problems=self.problems)
         yield self.claim_setting(scope, "selection_rule", default=rule.value)
         for argument in OPTIONAL_CLAIM_ARGUMENTS:
             yield self.claim_setting(scope, argument, default=None)

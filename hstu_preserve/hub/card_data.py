@@ -28,6 +28,7 @@ class CardResult:
         metric: One of ours.
         value: As claimed.
         protocol: `upstream` or `validated`: their numbers are never compared.
+        kind: Of the evaluation: likewise.
         epoch: Counted from 0.
         selection: How the epoch was chosen.
     """
@@ -40,6 +41,7 @@ class CardResult:
     metric: str
     value: float
     protocol: str
+    kind: str
     epoch: int
     selection: str
 
@@ -69,7 +71,7 @@ def make_result(result: CardResult) -> "EvalResult":
         task_type=TASK,
         dataset_type=result.dataset,
         dataset_name=result.dataset,
-        dataset_config=result.protocol,
+        dataset_config=f"{result.protocol}, {result.kind}",
         dataset_split="test",
         dataset_revision=f"sha256:{result.fingerprint}",
         metric_type=result.metric,

@@ -39,6 +39,8 @@ def l2_normalize(x: Tensor, *, eps: float) -> Tensor:
 
 def normalize_user(x: Tensor, norm: str) -> Tensor:
     """Apply the recipe's `user_embedding_norm` to encoder outputs (any shape, width last)."""
+    if norm == "none":
+        return x
     if norm == "l2_norm":
         return l2_normalize(x, eps=OUTPUT_NORM_EPS)
     return F.layer_norm(x, x.shape[-1:], eps=OUTPUT_NORM_EPS)

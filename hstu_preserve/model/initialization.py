@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings
+from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
 from hstu_preserve.records.recipe import Recipe
 
 NARROW_STD = 0.02
@@ -92,6 +92,8 @@ def list_initializers(recipe: Recipe) -> Table:
         encoder = list_hstu(settings)
     elif isinstance(settings, HstuTfSettings):
         encoder = list_hstu_tf()
+    elif isinstance(settings, SasrecTfSettings):
+        encoder = list_tensorflow_defaults()
     else:
         encoder = list_sasrec(settings)
     return [*list_components(recipe), *encoder]
@@ -158,6 +160,16 @@ def list_hstu_tf() -> Table:
         ("*.qkvu", normal),
         ("*.output.weight", normal),
         ("*.output.bias", zeros),
+    ]
+
+
+def list_tensorflow_defaults() -> Table:
+    """Return TensorFlow 1's defaults, as in SASRec as published; ids that no item has count in the table's fans."""
+    return [
+        ("*norm.weight", constant(1.0)),
+        ("*norm.bias", zeros),
+        ("*.bias", zeros),
+        ("*", xavier_uniform),
     ]
 
 

@@ -11,16 +11,18 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.checkpoint import checkpoint
 
+from hstu_preserve.kernels.counter_draws import choose_source
 from hstu_preserve.model.histories import Histories, Tokens
 from hstu_preserve.model.input_compression import shorten
 from hstu_preserve.model.jagged import plain_to_jagged
 from hstu_preserve.model.losses import full_softmax, sampled_softmax
 from hstu_preserve.model.negatives import draw_in_batch, draw_local, draw_pool, select_hard
 from hstu_preserve.model.prism import load_balance
-from hstu_preserve.model.recommender import Encoded, Recommender
+from hstu_preserve.model.recommender import Embedded, Encoded, Recommender
 from hstu_preserve.model.shares import WHOLE, Share
 from hstu_preserve.model.time_decay import weigh_positions
-from hstu_preserve.records.recipe import FullSoftmaxSettings, SampledSoftmaxSettings
+from hstu_preserve.model.windowed.objective import binary_cross_entropy, draw_unseen, sum_squares
+from hstu_preserve.records.recipe import BinaryCrossEntropySettings, FullSoftmaxSettings, SampledSoftmaxSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +56,8 @@ def draw(
         model: Its recipe decides which draws are made.
         histories: With their targets.
         epoch: From 0; hard negatives wait for their warm-up.
-        own_BH: int64 ids of each user's whole training sequence, target included, 0 is padding; read if hard
-            negatives leave it out.
+        own_BH: int64 ids of each user's whole training sequence, target included, 0 is padding; read if negatives
+            leave it out.
         generator_for: Gives each purpose a generator of its own, so that a component shifts no other's draw.
     """
     recipe = model.recipe
@@ -67,22 +69,28 @@ def draw(
     if hard and epoch >= hard.warmup_epochs:
         pool_P = draw_pool(model.candidate_I, size=hard.pool_size, generator=generator_for("hard_negative_pool"))
     # The same draw with and without hard negatives, which take the places of some of these later.
-    negative_TK = draw_negatives(model, histories, generator=generator_for("negatives"))
+    negative_TK = draw_negatives(model, histories, generator=generator_for("negatives"), own_BH=own_BH)
     is_excluded = hard is not None and hard.exclude_history
     return Draws(histories=histories, negative_TK=negative_TK, pool_P=pool_P, own_BH=own_BH if is_excluded else None)
 
 
-def draw_negatives(model: Recommender, histories: Histories, *, generator: Generator) -> Tensor | None:
+def draw_negatives(
+    model: Recommender, histories: Histories, *, generator: Generator, own_BH: Tensor | None = None
+) -> Tensor | None:
     """Draw negative_TK (int64) for every supervised position, None if the loss takes all candidates."""
     loss = model.recipe.loss
+    if isinstance(loss, BinaryCrossEntropySettings):
+        assert own_BH is not None
+        return draw_unseen(model.candidate_I, length_B=histories.length_B, own_BH=own_BH, generator=generator)
     if not isinstance(loss, SampledSoftmaxSettings):
         return None
+    source = choose_source(loss.negative_draws, generator)
     positions, k = count_supervised(model, histories), loss.num_negatives
     if loss.sampling_strategy == "in-batch":
-        return draw_in_batch(histories.item_BN, positions=positions, num_negatives=k, generator=generator)
+        return draw_in_batch(histories.item_BN, positions=positions, num_negatives=k, generator=source)
     if model.popularity is not None:
-        return model.popularity.draw(model.candidate_I, positions=positions, num_negatives=k, generator=generator)
-    return draw_local(model.candidate_I, positions=positions, num_negatives=k, generator=generator)
+        return model.popularity.draw(model.candidate_I, positions=positions, num_negatives=k, generator=source)
+    return draw_local(model.candidate_I, positions=positions, num_negatives=k, generator=source)
 
 
 def count_supervised(model: Recommender, histories: Histories) -> int:
@@ -146,8 +154,15 @@ def training_losses(model: Recommender, draws: Draws, *, share: Share = WHOLE) -
     loss_T = losses_of_positions(model, encoded, supervised, draws)
     weight_T = weigh(model, encoded.tokens, supervised, share=share)
     main = share.contribute(loss_T if weight_T is None else loss_T * weight_T)
+    return add_own_terms(model, main, balance_experts(model, encoded, draws.histories, share=share))
+
+
+def add_own_terms(model: Recommender, main: Tensor, balance: Tensor | None) -> Losses:
+    """Return the positions' loss together with what else the recipe adds: the experts' loss, or a penalty."""
     prism = model.recipe.prism
-    balance = balance_experts(model, encoded, draws.histories, share=share)
+    penalty = model.recipe.training.embedding_l2
+    if penalty is not None:  # no component has a loss of its own beside it
+        return Losses(total=main + penalty * sum_squares(model), main=main, load_balance=None)
     if prism is None or balance is None:
         return Losses(total=main, main=main, load_balance=None)
     return Losses(total=main + prism.load_balance_weight * balance, main=main, load_balance=balance)
@@ -182,6 +197,15 @@ def losses_of_positions(model: Recommender, encoded: Encoded, supervised: Superv
     negative_TK = None if draws.negative_TK is None else mix_in_hard(model, encoded, supervised, draws)
 
     def loss_of(user_TD: Tensor, table_JD: Tensor) -> Tensor:
+        if isinstance(settings, BinaryCrossEntropySettings):
+            assert negative_TK is not None
+            return binary_cross_entropy(
+                user_TD,
+                item_table=table_JD,
+                positive_T=supervised.positive_T,
+                negative_T1=negative_TK,
+                temperature=settings.temperature,
+            )
         if negative_TK is None:
             assert isinstance(settings, FullSoftmaxSettings)
             return full_softmax(
@@ -208,7 +232,7 @@ def losses_of_positions(model: Recommender, encoded: Encoded, supervised: Superv
     return loss_of(supervised.user_TD, encoded.table_JD)
 
 
-def mix_in_hard(model: Recommender, encoded: Encoded, supervised: Supervised, draws: Draws) -> Tensor:
+def mix_in_hard(model: Recommender, encoded: Encoded | Embedded, supervised: Supervised, draws: Draws) -> Tensor:
     """Return negative_TK with the hardest of the pool in the last places, if the recipe asks for them."""
     settings = model.recipe.hard_negatives
     assert draws.negative_TK is not None
@@ -221,7 +245,7 @@ def mix_in_hard(model: Recommender, encoded: Encoded, supervised: Supervised, dr
         positive_T=supervised.positive_T,
         negative_TK=draws.negative_TK,
         fraction=settings.fraction,
-        row_T=supervised.place_T // (encoded.user_BND.shape[1] - 1),
+        row_T=supervised.place_T // (model.recipe.padded_length - 1),
         history_BL=draws.own_BH,
     )
 
@@ -246,7 +270,9 @@ def weigh(model: Recommender, tokens: Tokens, supervised: Supervised, *, share: 
     return product_T / share.mean(product_T)
 
 
-def balance_experts(model: Recommender, encoded: Encoded, histories: Histories, *, share: Share) -> Tensor | None:
+def balance_experts(
+    model: Recommender, encoded: Encoded | Embedded, histories: Histories, *, share: Share
+) -> Tensor | None:
     """Return the auxiliary loss that evens the experts' load out, before its weight; None without experts or weight."""
     prism, router_weight_BLG = model.recipe.prism, encoded.router_weight_BLG
     if prism is None or router_weight_BLG is None or not prism.load_balance_weight:

@@ -5,16 +5,17 @@ compressed), D model width, I candidates, J item ids from 0 (padding) to the lar
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from hstu_preserve.model.action_fusion import ActionFusion
 from hstu_preserve.model.embeddings import InputEmbedding, l2_normalize, normalize_user
 from hstu_preserve.model.histories import Histories, Tokens
 from hstu_preserve.model.hstu import HstuEncoder
-from hstu_preserve.model.hstu_tf import HstuTfEncoder
 from hstu_preserve.model.input_compression import InputCompression
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.jagged import JaggedOperators, load_operators
@@ -22,10 +23,12 @@ from hstu_preserve.model.popularity import Popularity
 from hstu_preserve.model.prism import Prism
 from hstu_preserve.model.sasrec import SasrecEncoder
 from hstu_preserve.model.time_decay import AgeWeight, TimeDecay
-from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings
+from hstu_preserve.model.windowed.hstu_tf import HstuTfEncoder
+from hstu_preserve.model.windowed.sasrec import SasrecTfEncoder
+from hstu_preserve.records.encoders import WINDOWED, HstuSettings, HstuTfSettings, SasrecTfSettings
 from hstu_preserve.records.recipe import Recipe
 
-Encoder = HstuEncoder | SasrecEncoder | HstuTfEncoder
+Encoder = HstuEncoder | SasrecEncoder | HstuTfEncoder | SasrecTfEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +89,7 @@ class Recommender(nn.Module):
         self.popularity = Popularity(recipe.pop_debias, items) if recipe.pop_debias else None
         self.input_embedding = (
             None
-            if isinstance(settings, HstuTfSettings)  # it has positions of its own
+            if isinstance(settings, WINDOWED)  # they have positions of their own
             else InputEmbedding(padded_length=recipe.padded_length, width=width, dropout_rate=settings.dropout_rate)
         )
         self.encoder = build_encoder(recipe, operators=self.operators)
@@ -178,6 +181,8 @@ def build_encoder(recipe: Recipe, *, operators: JaggedOperators) -> Encoder:
     settings, decay = recipe.model, recipe.time_decay
     if isinstance(settings, HstuTfSettings):
         return HstuTfEncoder(settings, max_sequence_length=recipe.dataset.max_sequence_length)
+    if isinstance(settings, SasrecTfSettings):
+        return SasrecTfEncoder(settings, max_sequence_length=recipe.dataset.max_sequence_length)
     if not isinstance(settings, HstuSettings):
         return SasrecEncoder(settings, padded_length=recipe.padded_length)
     return HstuEncoder(
@@ -204,6 +209,14 @@ def build_compression(recipe: Recipe, items: Items) -> InputCompression | None:
     )
 
 
+class Undrawn(TorchFunctionMode):
+    """Gives no values to tensors of the meta device; torch would import its compiler for it, which takes seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        is_drawn = func in {nn.init.normal_, Tensor.normal_, Tensor.uniform_, Tensor.tril, Tensor.triu}
+        return (*args, *(kwargs or {}).values())[0] if is_drawn else func(*args, **(kwargs or {}))
+
+
 def sketch(recipe: Recipe, items: Items) -> Recommender:
     """Return the model without memory: the names and shapes of its weights alone.
 
@@ -212,7 +225,7 @@ def sketch(recipe: Recipe, items: Items) -> Recommender:
     """
     tensors = {field.name: getattr(items, field.name).to("meta") for field in fields(items)}
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), Undrawn():
             return Recommender(recipe, Items(**tensors))
     except RuntimeError as error:
         if "overflow" not in str(error):

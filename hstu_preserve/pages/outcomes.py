@@ -7,7 +7,7 @@ from hstu_preserve.pages.judged import Judged
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
-from hstu_preserve.verdict.rungs import PASSED, choose_exit_code, list_failed, name_decider
+from hstu_preserve.verdict.rungs import PASSED, choose_exit_code, find_deciders, list_failed
 
 TONES = {
     **dict.fromkeys(PASSED, Tone.GOOD),
@@ -38,11 +38,8 @@ def find_headline(judged: Judged) -> Headline:
 
 
 def choose_decider(reproduction: Reproduction) -> Verdict | None:
-    """Return the verdict to be shown first: the worst one, or if all hold the first claim of the last rung."""
-    decider = name_decider(reproduction.verdicts)
-    if decider is None or decider.outcome not in PASSED:
-        return decider
-    return next(one for one in reproduction.verdicts if one.is_required and one.rung is decider.rung)
+    """Return the verdict to be shown first: the first of those that the exit code rests on; None if none was required."""
+    return next(iter(find_deciders(reproduction.verdicts)), None)
 
 
 def list_facts(judged: Judged) -> Iterator[str]:

@@ -1,14 +1,15 @@
 """The catalog: one record per published result, what it claims and where its bundle is."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.numbers import NaturalInt
 from hstu_preserve.records.claim import Direction, MetricName, SelectionRule, Spread, is_absent
-from hstu_preserve.records.record import DraftSchemaVersion, Record
+from hstu_preserve.records.evaluation_kind import EvaluationKind
+from hstu_preserve.records.record import Record, SchemaVersion
 
 
 class Collection(StrEnum):
@@ -36,6 +37,8 @@ class CatalogClaim(Spread):
     """From 0; None where it was not published."""
     evaluation: str
     """The protocol, in words."""
+    kind: EvaluationKind = Field(default=EvaluationKind.WINDOW, exclude_if=lambda kind: kind is EvaluationKind.WINDOW)
+    """The kind of evaluation; absent if it is Meta's."""
     selection_rule: SelectionRule | None
     """None where it was not published."""
     margin: Annotated[float, Field(ge=0.0)] | None
@@ -57,7 +60,7 @@ class BundleLocation(Record):
 class CatalogEntry(Record):
     """One published result."""
 
-    schema_version: DraftSchemaVersion
+    schema_version: SchemaVersion
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     title: str
     collection: Collection
@@ -77,6 +80,18 @@ class CatalogEntry(Record):
     best_of: Annotated[int, Field(ge=2)] | None = Field(default=None, exclude_if=is_absent)
     """Experiments that it is the best of by the test metric, which is a selection on test; absent if of none."""
     notes: tuple[str, ...]
+
+    @property
+    def kind(self) -> EvaluationKind:
+        """The kind of evaluation of the claims."""
+        return self.claims[0].kind
+
+    @model_validator(mode="after")
+    def require_one_kind(self) -> Self:
+        """The claims of one entry were made by one evaluation."""
+        if len({claim.kind for claim in self.claims}) > 1:
+            raise ValueError("claims are of several kinds of evaluation; write one entry for each")
+        return self
 
     def find_claim(self, metric: str) -> CatalogClaim | None:
         """Return the claim for a metric, None where nothing was published."""

@@ -17,7 +17,8 @@ from hstu_preserve.primitives.numbers import (
     Share,
 )
 from hstu_preserve.records.environment import NumericsRecord
-from hstu_preserve.records.recipe import Protocol
+from hstu_preserve.records.evaluation_kind import EvaluationKind, NamedKind, find_kind
+from hstu_preserve.records.recipe import EvaluationSettings, Protocol
 from hstu_preserve.records.record import Record
 
 MetricName = Annotated[str, Field(pattern="^(" + "|".join(METRIC_NAMES).replace(".", "\\.") + ")$")]
@@ -75,6 +76,8 @@ class ClaimPolicy(Spread):
     metric: MetricName
     direction: Direction
     protocol: Protocol
+    evaluation: NamedKind | None = Field(default=None, exclude_if=is_absent)
+    """The kind of evaluation; absent if the filter of the recipe's own evaluation says it."""
     selection_rule: SelectionRule
     margin: Probability | None
     """Largest absolute difference that still counts as the same number; every number is within 1. None: not fixed."""
@@ -95,6 +98,14 @@ class ClaimPolicy(Spread):
         if self.selection_rule is SelectionRule.FINAL_EPOCH and self.protocol is Protocol.VALIDATED:
             raise ValueError("selection_rule final-epoch is not what protocol validated reports: best-on-validation is")
         return self
+
+    def find_kind(self, settings: EvaluationSettings) -> EvaluationKind:
+        """Return the kind of evaluation that the claim is of.
+
+        Args:
+            settings: Of the recipe that the claim is made with; a claim without a kind is of theirs.
+        """
+        return find_kind(self.evaluation, filter_all_seen=settings.filter_all_seen)
 
 
 class ReferenceRun(Record):

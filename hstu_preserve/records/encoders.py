@@ -1,4 +1,4 @@
-"""The settings of the three sequence encoders, HSTU, SASRec and HSTU-TF, under upstream's names."""
+"""The settings of the sequence encoders, under upstream's names where upstream has the encoder."""
 
 from typing import Annotated, Literal, Self
 
@@ -14,7 +14,8 @@ class EncoderSettings(Record):
     item_embedding_dim: PositiveInt
     dropout_rate: Probability
     """Of the input embeddings."""
-    user_embedding_norm: Literal["l2_norm", "layer_norm"]
+    user_embedding_norm: Literal["l2_norm", "layer_norm", "none"]
+    """Of the encoder's output; upstream has the first two."""
     gr_output_length: NaturalInt
     """Padded length is `max_sequence_length + gr_output_length + 1`."""
     main_module_bf16: bool
@@ -106,4 +107,26 @@ class HstuTfSettings(EncoderSettings):
         return self
 
 
-ModelSettings = Annotated[HstuSettings | SasrecSettings | HstuTfSettings, Field(discriminator="kind")]
+class SasrecTfSettings(EncoderSettings):
+    """SASRec as published (Kang and McAuley, ICDM 2018), by kang205/SASRec: learned norms, left padding."""
+
+    kind: Literal["SASRec-TF"]
+    num_blocks: NumBlocks
+    num_heads: PositiveInt
+
+    @model_validator(mode="after")
+    def require_divisible_width(self) -> Self:
+        """The width is split evenly over the heads, and the last norm is the encoder's own."""
+        require_divisible(self.item_embedding_dim, self.num_heads)
+        if self.user_embedding_norm != "none":
+            raise ValueError("SASRec-TF has user_embedding_norm none only")
+        if self.main_module_bf16:
+            raise ValueError("SASRec-TF has no main_module_bf16")
+        return self
+
+
+WINDOWED = (HstuTfSettings, SasrecTfSettings)
+"""The encoders that read a window with positions of its own, and take no component."""
+ModelSettings = Annotated[
+    HstuSettings | SasrecSettings | HstuTfSettings | SasrecTfSettings, Field(discriminator="kind")
+]

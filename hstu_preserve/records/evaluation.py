@@ -1,13 +1,20 @@
 """Record the result of one evaluation: metrics, and the digest of every user's rank."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.primitives.numbers import NaturalInt, Share
+from hstu_preserve.records.evaluation_kind import (
+    NUM_SAMPLED,
+    EvaluationKind,
+    NamedKind,
+    find_kind,
+    require_one_filter,
+)
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
 
@@ -37,10 +44,13 @@ class EvaluationRecord(Record):
     data_fingerprint: Sha256
     filter_all_seen: bool
     """Whether the whole history was filtered from the candidates, or the part the model reads (upstream)."""
+    kind: NamedKind | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """The kind of evaluation, if it is none of the two filters; absent otherwise."""
     num_users: NaturalInt
     num_users_skipped: NaturalInt
     """Users with too few events to have both a history and a target."""
     num_candidates: NaturalInt
+    """Items that are ranked or, if the evaluation is sampled, drawn from."""
     metrics: Annotated[dict[str, Share | None], AfterValidator(require_metrics)]
     """Means over users of upstream's metrics, from ranks clamped at the top 2,500; null where they are over nobody."""
     exact_mrr: Share | None
@@ -60,6 +70,22 @@ class EvaluationRecord(Record):
     """Of every user's id, target, ranks and ties."""
     ties: dict[str, TiedMetric] | None = Field(default=None, exclude_if=lambda ties: ties is None)
     """The bounds of each metric and of `exact_mrr`; absent if no user has an exact tie."""
+
+    @property
+    def effective_kind(self) -> EvaluationKind:
+        """Which items each target was ranked among."""
+        return find_kind(self.kind, filter_all_seen=self.filter_all_seen)
+
+    @property
+    def num_ranked(self) -> int:
+        """Items among which each target was ranked, before any filter."""
+        return NUM_SAMPLED + 1 if self.effective_kind.is_sampled else self.num_candidates
+
+    @model_validator(mode="after")
+    def require_one_filter(self) -> Self:
+        """A kind without a filter has none of its own."""
+        require_one_filter(self.kind, filter_all_seen=self.filter_all_seen, section="")
+        return self
 
     def value_of(self, metric: str) -> float:
         """Return a metric's value.

@@ -29,7 +29,8 @@ from hstu_preserve.records.components import (
     PrismSettings,
     TimeDecaySettings,
 )
-from hstu_preserve.records.encoders import ModelSettings
+from hstu_preserve.records.encoders import WINDOWED, HstuTfSettings, ModelSettings
+from hstu_preserve.records.evaluation_kind import EvaluationKind, NamedKind, find_kind, require_one_filter
 from hstu_preserve.records.record import Record
 
 
@@ -83,6 +84,9 @@ class SampledSoftmaxSettings(LossSettings):
     loss_module: Literal["SampledSoftmaxLoss"]
     sampling_strategy: Literal["local", "in-batch"]
     num_negatives: PositiveInt
+    negative_draws: Literal["philox4x32-10"] | None = Field(default=None, exclude_if=lambda draws: draws is None)
+    """The generator of the negatives: one that counts, and draws the same on the device itself; None is PyTorch's for
+    the CPU."""
 
 
 class FullSoftmaxSettings(LossSettings):
@@ -93,7 +97,20 @@ class FullSoftmaxSettings(LossSettings):
     """Whether a logit of 0 joins the sum, as the padding row of HSTU-Tensorflow's table does."""
 
 
-SoftmaxSettings = Annotated[SampledSoftmaxSettings | FullSoftmaxSettings, Field(discriminator="loss_module")]
+class BinaryCrossEntropySettings(LossSettings):
+    """Binary cross-entropy of one positive and one negative, as SASRec was published.
+
+    Not upstream's `BCELoss`, which halves the sum, drops positions whose negative is the positive and draws from all.
+    """
+
+    loss_module: Literal["BinaryCrossEntropyLoss"]
+    sampling_strategy: Literal["unseen"]
+    """Uniform, and drawn again while it is one of the user's training items."""
+
+
+AnyLossSettings = Annotated[
+    SampledSoftmaxSettings | FullSoftmaxSettings | BinaryCrossEntropySettings, Field(discriminator="loss_module")
+]
 
 
 class TrainingSettings(Record):
@@ -117,6 +134,10 @@ class TrainingSettings(Record):
     """Whether an epoch visits every user once, or fills as many batches with users drawn uniformly."""
     patience: PositiveInt | None
     """Epochs without a better validation metric after which training stops; None trains to the end."""
+    embedding_l2: PositiveFloat | None = Field(default=None, exclude_if=lambda factor: factor is None)
+    """λ of λ·Σw² over the tables of items and positions, which joins the loss; absent if nothing does."""
+    epoch_batches: Literal["floor_all", "ceil_all"] | None = Field(default=None, exclude_if=lambda rule: rule is None)
+    """Batches of an epoch: all users of the data by the batch, rounded; absent: the trained ones, rounded up."""
 
     @model_validator(mode="after")
     def require_known_decay(self) -> Self:
@@ -129,7 +150,7 @@ class TrainingSettings(Record):
 
 
 class EvaluationSettings(Record):
-    """How ranks are made: every user, every candidate, the last items of the history filtered out."""
+    """How ranks are made: of every user, among the items that the kind of evaluation says."""
 
     eval_batch_size: PositiveInt
     eval_user_max_batch_size: PositiveInt | None
@@ -140,6 +161,26 @@ class EvaluationSettings(Record):
     """Batches evaluated in an epoch that is not evaluated fully."""
     filter_all_seen: bool
     """Filter the user's whole history rather than the part the model reads (upstream's False)."""
+    kind: NamedKind | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """The kind of evaluation, if it is none of the two filters; absent otherwise."""
+    max_users: PositiveInt | None = Field(default=None, exclude_if=lambda users: users is None)
+    """Users that are evaluated at the most, drawn by (seed, part); absent if all are."""
+
+    @property
+    def effective_kind(self) -> EvaluationKind:
+        """Which items a target is ranked among."""
+        return find_kind(self.kind, filter_all_seen=self.filter_all_seen)
+
+    def under(self, kind: EvaluationKind) -> Self:
+        """Return the settings with another kind of evaluation."""
+        is_filtered = kind is EvaluationKind.ALL_SEEN
+        return self.model_copy(update={"filter_all_seen": is_filtered, "kind": kind.beyond_filter})
+
+    @model_validator(mode="after")
+    def require_one_filter(self) -> Self:
+        """A kind without a filter has none of its own."""
+        require_one_filter(self.kind, filter_all_seen=self.filter_all_seen, section="evaluation.")
+        return self
 
 
 class Recipe(Record):
@@ -151,7 +192,7 @@ class Recipe(Record):
     input_compression: InputCompressionSettings | None
     action_fusion: ActionFusionSettings | None
     time_decay: TimeDecaySettings | None
-    loss: SoftmaxSettings
+    loss: AnyLossSettings
     hard_negatives: HardNegativeSettings | None
     pop_debias: PopularityDebiasing | None
     training: TrainingSettings
@@ -194,8 +235,8 @@ class Recipe(Record):
 
     @model_validator(mode="after")
     def require_components_of_the_model(self) -> Self:
-        """HSTU-TF is taken as it is; decay in attention is HSTU's."""
-        if self.model.kind == "HSTU-TF":
+        """Encoders of a window are taken as they are; decay in attention is HSTU's."""
+        if isinstance(self.model, WINDOWED):
             names = {
                 "prism.variant": self.prism,
                 "input_compression.pooling": self.input_compression,
@@ -204,7 +245,7 @@ class Recipe(Record):
             }
             found = [name for name, component in names.items() if component is not None]
             if found:
-                raise ValueError(f"model.kind HSTU-TF takes no component ({', '.join(found)})")
+                raise ValueError(f"model.kind {self.model.kind} takes no component ({', '.join(found)})")
         decay = self.time_decay
         if decay and decay.where == "attention" and self.model.kind != "HSTU":
             raise ValueError("time_decay.where 'attention' needs model.kind HSTU")
@@ -265,6 +306,20 @@ class Recipe(Record):
                 "hard_negatives.fraction with pop_debias.mode 'pop_sampler' needs pop_debias.correct False: hard "
                 "negatives are not drawn with the probability q that log q corrects"
             )
+        return self
+
+    @model_validator(mode="after")
+    def require_what_the_foundations_need(self) -> Self:
+        """Tables are penalised by name; batches are counted by all users if users are drawn again."""
+        training = self.training
+        if training.embedding_l2 is not None and (
+            not isinstance(self.model, WINDOWED) or isinstance(self.model, HstuTfSettings)
+        ):
+            raise ValueError("training.embedding_l2 needs model.kind SASRec-TF")
+        if training.epoch_batches is not None and training.user_sampling != "with_replacement":
+            raise ValueError("training.epoch_batches needs training.user_sampling 'with_replacement'")
+        if self.pop_debias and isinstance(self.loss, BinaryCrossEntropySettings):
+            raise ValueError("pop_debias.mode needs loss.loss_module SampledSoftmaxLoss or FullSoftmaxLoss")
         return self
 
     @model_validator(mode="after")

@@ -12,13 +12,15 @@ from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.legacy.migration import LegacySource, Statement
 from hstu_preserve.records.legacy.shown import ShownBinding, ShownLegacy
 from hstu_preserve.records.manifest import BundleSettings, CodeReference, Manifest, MigratedManifest
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.record import CheckedRecord, Record
+from hstu_preserve.records.record import CheckedRecord, Record, SchemaVersion, is_draft
 from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.store import StoreRecord
+from hstu_preserve.records.upgrade import EarlierBundle
 from hstu_preserve.records.verdict import Cause, Verdict
 
 
@@ -29,7 +31,12 @@ class ListedExperiment(Record):
     ndcg10: float | None
     """The published ndcg@10."""
     gain: float | None
-    """Relative to the row it is compared with, e.g. 0.028; None where there is none."""
+    """Relative to the row it is compared with, e.g. 0.028; None where there is none of the same kind of evaluation."""
+
+    @property
+    def kind(self) -> EvaluationKind:
+        """The kind of evaluation of its published numbers."""
+        return self.entry.kind
 
 
 class CatalogListing(Record):
@@ -123,6 +130,9 @@ class EvaluationResult(Record):
     environment: EnvironmentRecord
     ranks_path: Path | None
     warnings: tuple[str, ...]
+    also: tuple[EvaluationRecord, ...] = Field(default=(), exclude_if=lambda also: not also)
+    """The same checkpoint under other kinds of evaluation, whose numbers are not comparable; absent if none was asked
+    for."""
 
 
 class PackResult(Record):
@@ -146,6 +156,15 @@ class MigrationResult(Record):
     unknown: tuple[ShownBinding, ...]
     """Gin names that this program does not know: the recipe cannot be run without what they stand for."""
     problems: tuple[str, ...]
+
+
+class UpgradeResult(Record):
+    """A bundle of the present schema version that was made of an earlier one."""
+
+    bundle: PackResult
+    upgraded_from: EarlierBundle
+    left_behind: tuple[str, ...]
+    """Files beside the earlier bundle that are about its identity, and say nothing of this one."""
 
 
 class Difference(Record):
@@ -184,6 +203,8 @@ class UnpackResult(Record):
 class Reproduction(CheckedRecord):
     """Verdicts on the rungs that were asked for."""
 
+    schema_version: SchemaVersion = Field(default=0, exclude_if=is_draft)
+    """Absent in records of version 0."""
     target: str
     path: Path
     identity: Sha256 | None
@@ -203,7 +224,7 @@ class Reproduction(CheckedRecord):
     is_exploratory: bool = False
     """Whether it was judged otherwise than claim and plan had fixed it before: such a run cannot pass."""
     decided_by: str | None = None
-    """The rung, and the claim if it has one, that the exit code rests on; None if nothing was required."""
+    """The rung, and the claims if it has any, that the exit code rests on; None if nothing was required."""
     exit_code: int
 
     def spelled_as_text(self) -> Self:

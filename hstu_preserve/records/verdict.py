@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from hstu_preserve.primitives.numbers import NaturalInt
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.retraining.agreement import Agreement
 
@@ -62,11 +63,18 @@ class Verdict(Record):
     """Whether the command's exit code depends on it: a bitwise rung is not required in another environment."""
     agreement: Agreement | None = Field(default=None, exclude_if=lambda agreement: agreement is None)
     """The runs and the interval that were judged; absent on rungs that judge none."""
+    kind: EvaluationKind | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """Of the claim's evaluation; absent if it is Meta's, and on rungs that judge no number."""
+
+    @property
+    def claim_of_kind(self) -> str | None:
+        """The claim, and its kind of evaluation unless that is Meta's: `ndcg@10 (full, unfiltered)`."""
+        return self.claim if self.claim is None or self.kind is None else f"{self.claim} ({self.kind.words})"
 
     @property
     def name(self) -> str:
         """The rung, and the claim that it judges: `training-statistical ndcg@10`."""
-        return self.rung.value if self.claim is None else f"{self.rung.value} {self.claim}"
+        return self.rung.value if self.claim is None else f"{self.rung.value} {self.claim_of_kind}"
 
 
 class Cause(Record):

@@ -17,12 +17,14 @@ from hstu_preserve.records.results import (
     PublishResult,
     ShownBundle,
     UnpackResult,
+    UpgradeResult,
 )
 from hstu_preserve.records.signature import KeyResult, SigningResult
 from hstu_preserve.report.curves import PlottedCurve
 from hstu_preserve.report.tables import (
     HEADLINE_METRICS,
     describe_numerics,
+    describe_origin,
     list_claims,
     list_contents,
     list_curve,
@@ -33,7 +35,11 @@ from hstu_preserve.report.tables import (
 
 def describe_shown_bundle(record: ShownBundle) -> RenderableType:
     """Return a bundle's manifest, claims, curve and contents."""
-    parts: list[RenderableType] = [list_fields(describe_manifest(record)), list_claims(record.manifest.claims)]
+    kind = record.manifest.run.recipe.evaluation.effective_kind
+    parts: list[RenderableType] = [
+        list_fields(describe_manifest(record)),
+        list_claims(record.manifest.claims, kind=kind),
+    ]
     if record.results is not None:
         parts += draw_results(record.results, record.manifest.claims)
         parts.append(list_curve(record.results.epochs))
@@ -53,6 +59,23 @@ def draw_results(results: ResultsRecord, claims: Sequence[Claim]) -> list[Render
     return [Text(f"{metric}, {results.epochs[0].part} part", style="bold"), curve]
 
 
+def describe_upgrade(record: UpgradeResult) -> RenderableType:
+    """Return a bundle of the present schema version, and what of the earlier one says nothing of it."""
+    bundle = record.bundle
+    fields = {
+        "bundle": str(bundle.path),
+        "identity": f"sha256:{bundle.identity}",
+        **describe_origin(record.upgraded_from),
+        "file": f"sha256:{bundle.transport_sha256}, {bundle.size_bytes:,} bytes, {bundle.members} members",
+        "check": f"hstu-preserve verify --deep {bundle.path}",
+    }
+    notes = (
+        Text(f"not of this bundle: {printable(name)}, which names the earlier identity; make it anew", style="yellow")
+        for name in record.left_behind
+    )
+    return Group(list_fields(fields), *notes)
+
+
 def describe_manifest(record: ShownBundle) -> dict[str, str]:
     """Return the run's facts from the manifest, in words."""
     run = record.manifest.run
@@ -62,6 +85,7 @@ def describe_manifest(record: ShownBundle) -> dict[str, str]:
     return {
         "bundle": f"{record.path}",
         "identity": f"sha256:{record.identity}",
+        **describe_origin(record.manifest.upgraded_from),
         "title": run.bundle.title,
         "licence": run.bundle.licence,
         "model": f"{run.recipe.model.kind}, {count(run.recipe.model.num_blocks, 'block')} x "
@@ -72,6 +96,7 @@ def describe_manifest(record: ShownBundle) -> dict[str, str]:
         f"ties {data.tie_policy}; {'inside the bundle' if data.included else 'not inside'}",
         "fingerprint": data.fingerprint,
         "protocol": run.recipe.dataset.protocol.value,
+        "evaluation": run.recipe.evaluation.effective_kind.words,
         "environment": ", ".join([run.environment.python, *([describe_numerics(numerics)] if numerics else [])]),
         "code": f"hstu-preserve {run.code.version}{commit}",
         "checkpoint": record.manifest.checkpoint,
@@ -151,12 +176,18 @@ def describe_signing(record: SigningResult) -> RenderableType:
 
 
 def describe_publication(record: PublishResult) -> RenderableType:
-    """Return the result of `publish`, one line per bundle."""
-    table = new_table("bundle", "identity", "", "where")
+    """Return the result of `publish`, one paragraph per bundle: an address is too long for a column of a table."""
+    made = " (made anew)" if record.is_created and not record.is_dry_run else ""
+    parts: list[RenderableType] = [list_fields({"repository": f"{record.url}{made}"})]
     for one in record.bundles:
-        table.add_row(one.name, f"sha256:{one.identity[:16]}…", describe_push(one, record), one.url)
-    made = " (made anew)" if record.is_created else ""
-    return Group(list_fields({"repository": f"{record.url}{'' if record.is_dry_run else made}"}), table)
+        fields = {
+            "bundle": one.name,
+            "identity": f"sha256:{one.identity}",
+            "files": describe_push(one, record),
+            "where": one.url,
+        }
+        parts += [Text(), list_fields(fields)]
+    return Group(*parts)
 
 
 def describe_push(one: PublishedBundle, record: PublishResult) -> str:

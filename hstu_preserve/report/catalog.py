@@ -8,10 +8,12 @@ from rich.table import Table
 from rich.text import Text
 
 from hstu_preserve.records.catalog import CatalogEntry
+from hstu_preserve.records.evaluation_kind import NOT_COMPARABLE, EvaluationKind
 from hstu_preserve.records.results import CatalogListing, ListedExperiment, ShownEntry
 from hstu_preserve.report.tables import FittingWidth, describe_margin, list_fields, new_table
 
-GAIN_NOTE = "gain: ndcg@10 relative to the paper's HSTU on that dataset (HSTU-large for HSTU-Tensorflow), as published."
+GAIN_NOTE = "gain: ndcg@10 relative to the paper's HSTU on that dataset, as published."
+KIND_NOTE = f"{NOT_COMPARABLE}: each kind has a table of its own."
 UNPUBLISHED = "never published; any recipe of this name is a reconstruction"
 LEAST_WIDTH = 130
 """Columns that one line per experiment needs."""
@@ -19,11 +21,18 @@ LEAST_WIDTH = 130
 
 def describe_listing(record: CatalogListing) -> RenderableType:
     """Return the catalog, one line per experiment if there is room, else with the recipe below its id."""
-    table = FittingWidth(
-        wide=list_wide(record.experiments), narrow=list_narrow(record.experiments), least_width=LEAST_WIDTH
-    )
+    tables = [part for kind in EvaluationKind for part in list_kind(kind, record.experiments)]
     recipes = f"'train' and 'show' also take recipes without a published number: {', '.join(record.other_recipes)}"
-    return Group(table, Text(GAIN_NOTE, style="dim"), *([Text(recipes, style="dim")] if record.other_recipes else []))
+    notes = [GAIN_NOTE, KIND_NOTE, *([recipes] if record.other_recipes else [])]
+    return Group(*tables, *(Text(note, style="dim") for note in notes))
+
+
+def list_kind(kind: EvaluationKind, experiments: Iterable[ListedExperiment]) -> Iterator[RenderableType]:
+    """Yield the experiments of one kind of evaluation below its name: no column holds numbers of two kinds."""
+    chosen = [one for one in experiments if one.kind is kind]
+    if chosen:
+        yield Text(f"evaluation: {kind.words}", style="bold")
+        yield FittingWidth(wide=list_wide(chosen), narrow=list_narrow(chosen), least_width=LEAST_WIDTH)
 
 
 def list_wide(experiments: Iterable[ListedExperiment]) -> Table:
@@ -89,12 +98,15 @@ def describe_entry(entry: CatalogEntry, record: ShownEntry) -> dict[str, str]:
         "model": entry.model,
         "recipe": entry.recipe,
         "recipe's code": "published" if entry.recipe_is_published else UNPUBLISHED,
-        "evaluation": entry.claims[0].evaluation,
+        "evaluation": f"{entry.kind.words} ({entry.claims[0].evaluation})",
         "data fingerprint": entry.data_fingerprint or "not published",
         "source": entry.source,
     }
     if record.gain is not None and record.compared_with is not None:
         fields["gain in ndcg@10"] = f"{record.gain:+.1%} over {record.compared_with.id}"
+    elif record.compared_with is not None and record.compared_with.kind is not entry.kind:
+        other = record.compared_with
+        fields["gain in ndcg@10"] = f"not said: {other.id} was evaluated as {other.kind.words}; {NOT_COMPARABLE}"
     if entry.best_of is not None:
         fields["selected"] = f"the best of {entry.best_of} by the test metric: a selection on test"
     if entry.bundle is not None:

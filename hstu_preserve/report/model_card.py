@@ -12,6 +12,7 @@ from hstu_preserve.data.known_datasets import KNOWN_DATASETS
 from hstu_preserve.hub.card_data import CardResult, write_card_data
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, SelectionRule
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.legacy.migration import Provenance, Statement, Subject
 from hstu_preserve.records.manifest import AnyManifest, DataReference, Manifest, MigratedManifest
 from hstu_preserve.records.recipe import Recipe
@@ -129,6 +130,7 @@ def list_results(bundle: DescribedBundle, *, repository: str | None) -> list[Car
             metric=claim.policy.metric,
             value=claim.value,
             protocol=claim.policy.protocol.value,
+            kind=record.run.recipe.evaluation.effective_kind.value,
             epoch=claim.epoch,
             selection=claim.policy.selection_rule.value,
         )
@@ -144,9 +146,19 @@ def read_licence(record: AnyManifest) -> str:
 
 def write_overview(bundles: Sequence[DescribedBundle]) -> str:
     """Return the claims of all bundles as one table."""
-    rows = ["| bundle | what | claimed |", "|---|---|---|"]
-    rows += [f"| {escape(one.name)} | {escape(one.record.title)} | {list_values(one.record)} |" for one in bundles]
+    rows = ["| bundle | what | evaluation | claimed |", "|---|---|---|---|"]
+    rows += [
+        f"| {escape(one.name)} | {escape(one.record.title)} | {name_kind(one.record)} | {list_values(one.record)} |"
+        for one in bundles
+    ]
     return "\n".join(rows)
+
+
+def name_kind(record: AnyManifest) -> str:
+    """Return the kind of evaluation that a bundle's numbers are of; numbers of two kinds are not comparable."""
+    return (
+        record.run.recipe.evaluation.effective_kind.words if isinstance(record, Manifest) else "as its author made it"
+    )
 
 
 def list_values(record: AnyManifest) -> str:
@@ -185,7 +197,7 @@ def describe_run(bundle: DescribedBundle, manifest: Manifest) -> list[str]:
         "licence": escape(run.bundle.licence),
     }
     return [
-        list_claims(manifest.claims),
+        list_claims(manifest.claims, kind=run.recipe.evaluation.effective_kind),
         *describe_reconstruction(run.recipe, bundle.entry),
         list_facts(describe_file(bundle) | facts | describe_data(run.data)),
         f"Citation:\n\n{quote_lines(run.bundle.citation)}",
@@ -193,17 +205,17 @@ def describe_run(bundle: DescribedBundle, manifest: Manifest) -> list[str]:
     ]
 
 
-def list_claims(claims: Iterable[Claim]) -> str:
-    """Return the claims as a table."""
+def list_claims(claims: Iterable[Claim], *, kind: EvaluationKind) -> str:
+    """Return the claims as a table, which says of which kind of evaluation they are."""
     rows = [
-        "| claim | metric | value | epoch, from 0 | how selected | protocol | margin |",
-        "|---|---|---|---|---|---|---|",
+        "| claim | metric | value | evaluation | epoch, from 0 | how selected | protocol | margin |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for claim in claims:
         policy = claim.policy
         margin = "none" if policy.margin is None else f"{policy.margin:g} ({escape(policy.margin_derivation or '')})"
         rows.append(
-            f"| {escape(policy.name)} | {escape(policy.metric)} | {claim.value:.4f} | {claim.epoch} "
+            f"| {escape(policy.name)} | {escape(policy.metric)} | {claim.value:.4f} | {kind.words} | {claim.epoch} "
             f"| {SELECTIONS[policy.selection_rule]} | {policy.protocol.value} | {margin} |"
         )
     return "\n".join(rows)

@@ -1,15 +1,19 @@
 """Write PRESERVATION_REPORT.md: every published result, whether it was reproduced here, and why if not."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
 
-from hstu_preserve.primitives.wording import count
+from hstu_preserve.primitives.wording import count, cut_lines
 from hstu_preserve.records.catalog import CatalogEntry, Collection
+from hstu_preserve.records.certificate import CertificateCheck
 from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.results import ListedExperiment, Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.report.archives_table import describe_archives
 from hstu_preserve.report.markdown import escape
+from hstu_preserve.report.verification import MAX_SHOWN, describe_attested
 
 PLAIN_TARGET = re.compile(r"[\w./@:+-]+", re.ASCII)
 HEADINGS = {
@@ -40,12 +44,14 @@ def write_preservation_report(
     listed: Sequence[ListedExperiment],
     reproductions: Sequence[Reproduction],
     environment: EnvironmentRecord,
+    certificates: Sequence[CertificateCheck | None] = (),
 ) -> str:
     """Return the report as Markdown; equal inputs give equal text.
 
     Args:
         listed: The catalog.
         reproductions: The reproductions that were run for this report.
+        certificates: What others attest of each in turn, no signature checked; None or missing if nothing is known.
         environment: The machine and packages that it was run with.
     """
     sections = [
@@ -54,7 +60,10 @@ def write_preservation_report(
         DATA_NOTES,
         "## Judged here",
         describe_archives(reproductions),
-        *(describe_reproduction(reproduction) for reproduction in reproductions),
+        *(
+            describe_reproduction(one, certificate=found)
+            for one, found in zip(reproductions, chain(certificates, repeat(None)), strict=False)
+        ),
         "## Published results",
         *(describe_collection(collection, listed, reproductions=reproductions) for collection in HEADINGS),
     ]
@@ -74,8 +83,8 @@ def describe_environment(environment: EnvironmentRecord) -> str:
     return "\n".join(lines)
 
 
-def describe_reproduction(reproduction: Reproduction) -> str:
-    """Return one re-run bundle with its verdicts."""
+def describe_reproduction(reproduction: Reproduction, *, certificate: CertificateCheck | None = None) -> str:
+    """Return one re-run bundle with its verdicts, and below them what a certificate beside it attests."""
     identity = f"bundle sha256:{reproduction.identity}" if reproduction.identity else "no manifest that names a bundle"
     lines = [
         f"### {escape(reproduction.title)}",
@@ -89,19 +98,35 @@ def describe_reproduction(reproduction: Reproduction) -> str:
     if reproduction.evaluation is not None:
         found = reproduction.evaluation
         figures = (
-            f"{found.num_users} users, {found.num_candidates} candidates, data fingerprint {found.data_fingerprint}, "
-            f"protocol {found.protocol.value}, epoch {found.epoch}; {found.num_tied} users with an exact tie, "
-            f"{found.num_nearly_tied} with one within 1e-6."
+            f"{found.num_users} users, {found.num_candidates} candidates ({found.effective_kind.words}), "
+            f"data fingerprint {found.data_fingerprint}, protocol {found.protocol.value}, epoch {found.epoch}; "
+            f"{found.num_tied} users with an exact tie, {found.num_nearly_tied} with one within 1e-6."
         )
         lines += ["", figures]
     if reproduction.limits:
         lines += ["", *(f"* Limit: {limit}." for limit in reproduction.limits)]
+    if certificate is not None:
+        lines += ["", *(f"* {line}" for line in list_attested(certificate))]
     return "\n".join(lines)
+
+
+def list_attested(check: CertificateCheck) -> Iterator[str]:
+    """Yield what the statements of a certificate say, whose signatures nobody checked."""
+    if check.problem is not None:
+        yield f"What lies beside it as a certificate is none of it: {escape(check.problem)}."
+        return
+    statements = count(len(check.attestations), "statement")
+    yield (
+        f"A certificate with {statements} lies beside it. Nobody named a key to check it with, so that anybody may "
+        "have written it; `hstu-preserve verify BUNDLE --public-key KEY` checks it."
+    )
+    said = [f"{escape(describe_attested(one))}; by keyid {escape(', '.join(one.keyids))}" for one in check.attestations]
+    yield from cut_lines(said, at_most=MAX_SHOWN, noun="statements")
 
 
 def describe_verdict(verdict: Verdict) -> str:
     """Return one row of the verdict table."""
-    claim = escape(verdict.claim) if verdict.claim else ""
+    claim = escape(verdict.claim_of_kind) if verdict.claim_of_kind else ""
     return f"| {verdict.rung.value} | {claim} | {verdict.outcome.value} | {escape(verdict.reason)} |"
 
 
@@ -118,23 +143,31 @@ def describe_collection(
     chosen = [one for one in listed if one.entry.collection is collection]
     if not chosen:
         return ""
-    rows = [
-        f"| {one.entry.id} | {one.entry.dataset} | {one.entry.recipe} | {format_value(one.ndcg10)} | "
-        f"{format_gain(one.gain)} | {summarize(one, reproductions)} |"
-        for one in chosen
-    ]
     notes = dict.fromkeys(note for one in chosen for note in one.entry.notes)
-    return "\n".join(
-        [
-            f"### {HEADINGS[collection]}",
-            "",
-            "| id | dataset | recipe | ndcg@10 | gain | verdict here |",
-            "|---|---|---|---|---|---|",
-            *rows,
-            "",
-            *(f"* {note}" for note in notes),
-        ]
-    ).rstrip()
+    tables = [
+        line
+        for kind in EvaluationKind
+        for line in list_table(kind, [one for one in chosen if one.kind is kind], reproductions=reproductions)
+    ]
+    return "\n".join([f"### {HEADINGS[collection]}", "", *tables, *(f"* {note}" for note in notes)]).rstrip()
+
+
+def list_table(
+    kind: EvaluationKind, chosen: Sequence[ListedExperiment], *, reproductions: Sequence[Reproduction]
+) -> Iterator[str]:
+    """Yield the lines of the table of one kind of evaluation: numbers of two kinds never stand in one column."""
+    if not chosen:
+        return
+    yield f"Evaluation: {kind.words}."
+    yield ""
+    yield "| id | dataset | recipe | ndcg@10 | gain | verdict here |"
+    yield "|---|---|---|---|---|---|"
+    for one in chosen:
+        yield (
+            f"| {one.entry.id} | {one.entry.dataset} | {one.entry.recipe} | {format_value(one.ndcg10)} | "
+            f"{format_gain(one.gain)} | {summarize(one, reproductions)} |"
+        )
+    yield ""
 
 
 def summarize(listed: ListedExperiment, reproductions: Sequence[Reproduction]) -> str:

@@ -11,7 +11,7 @@ from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.report.agreement import describe_agreements
 from hstu_preserve.report.tables import describe_numerics, list_fields
-from hstu_preserve.verdict.rungs import name_decider
+from hstu_preserve.verdict.rungs import find_deciders
 
 WIDEST_OUTCOME = max(map(len, Outcome))
 OUTCOME_STYLES = {
@@ -29,6 +29,8 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
     fields = {"target": record.target, "bundle": str(record.path), "title": record.title}
     if record.identity is not None:
         fields["identity"] = f"sha256:{record.identity}"
+    if record.evaluation is not None:
+        fields["evaluation"] = record.evaluation.effective_kind.words
     numerics = record.environment.numerics if record.environment else None
     if numerics is not None:
         fields["re-run with"] = describe_numerics(numerics)
@@ -42,16 +44,16 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
 
 
 def find_outcome(record: Reproduction) -> str:
-    """Return the outcome of the verdict that the exit code rests on."""
-    decider = name_decider(record.verdicts)
-    return decider.outcome.value if decider is not None else ""
+    """Return the outcome of the verdicts that the exit code rests on."""
+    deciders = find_deciders(record.verdicts)
+    return deciders[0].outcome.value if deciders else ""
 
 
 def list_verdicts(verdicts: Iterable[Verdict]) -> RenderableType:
     """Return the verdicts below each other: a reason is a sentence, which a table's cell would spell word by word."""
     parts: list[RenderableType] = [Text()]
     for verdict in verdicts:
-        claim = f" ({printable(verdict.claim)})" if verdict.claim else ""
+        claim = f" ({printable(verdict.claim_of_kind)})" if verdict.claim_of_kind else ""
         outcome = styled_outcome(verdict)
         outcome.pad_right(WIDEST_OUTCOME - len(outcome))
         parts.append(Text.assemble(outcome, f"  {verdict.rung.value}{claim}"))

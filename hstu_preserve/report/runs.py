@@ -6,6 +6,7 @@ from rich.text import Text
 from hstu_preserve.data.results import ExportedData, FetchedData, PreparedOrders
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.evaluation_kind import NOT_COMPARABLE
 from hstu_preserve.records.results import EvaluationResult, ShownRecipe, StoreResult, TrainingResult
 from hstu_preserve.report.tables import list_claims, list_fields, list_warnings, new_table
 
@@ -107,7 +108,7 @@ def describe_training(record: TrainingResult) -> RenderableType:
                 "data": f"fingerprint {final.data_fingerprint}",
             }
         ),
-        list_claims(record.claims),
+        list_claims(record.claims, kind=final.effective_kind),
         Text(f"next: hstu-preserve pack {record.path}", style="dim"),
     )
 
@@ -119,8 +120,8 @@ def describe_evaluation(record: EvaluationResult) -> RenderableType:
         "checkpoint": record.checkpoint,
         "epoch": str(found.epoch),
         "users": f"{found.num_users} ({found.num_users_skipped} with too few events left out)",
-        "candidates": f"{found.num_candidates}, minus "
-        + ("everything the user has seen" if found.filter_all_seen else "what the model read of the user"),
+        "evaluation": found.effective_kind.words,
+        "candidates": str(found.num_candidates) + (", drawn from" if found.effective_kind.is_sampled else ""),
         "data": f"fingerprint {found.data_fingerprint}",
         "ties": describe_ties(found),
         "misses": f"{found.num_clamped} users beyond the top 2,500, {found.num_unrankable} of them cannot be ranked",
@@ -129,7 +130,14 @@ def describe_evaluation(record: EvaluationResult) -> RenderableType:
     }
     if record.ranks_path is not None:
         fields["written"] = str(record.ranks_path)
-    return Group(*list_warnings(record.warnings), list_fields(fields), list_metrics(found))
+    others = [part for other in record.also for part in (Text(), *describe_other(other))]
+    return Group(*list_warnings(record.warnings), list_fields(fields), list_metrics(found), *others)
+
+
+def describe_other(found: EvaluationRecord) -> tuple[RenderableType, ...]:
+    """Return the same checkpoint under another kind of evaluation, in a table of its own."""
+    said = f"evaluation: {found.effective_kind.words} ({NOT_COMPARABLE})"
+    return Text(said, style="bold"), Text(f"ties: {describe_ties(found)}", style="dim"), list_metrics(found)
 
 
 def list_metrics(found: EvaluationRecord) -> RenderableType:

@@ -17,11 +17,11 @@ NOTHING = "–"
 
 def describe_comparison(record: Comparison) -> RenderableType:
     """Return the recipes with their runs, their differences to the baseline, and their cost."""
-    counted = "whole history" if record.filter_all_seen else "what the model read"
     fields = {
         "metric": f"{record.metric} of {count(record.num_users, 'user')}",
         "data": f"{record.data_name}, fingerprint {record.data_fingerprint}",
-        "protocol": f"{record.protocol.value}, {record.selection_rule.value}; filtered: {counted}",
+        "protocol": f"{record.protocol.value}, {record.selection_rule.value}",
+        "evaluation": record.kind.words,
     }
     parts: list[RenderableType] = [list_fields(fields), list_means(record)]
     if len(record.recipes) > 1:

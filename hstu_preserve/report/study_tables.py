@@ -117,7 +117,7 @@ def list_remarks(record: Comparison) -> Iterator[str]:
     """Yield what the table is of, and what its columns mean."""
     yield (
         f"{record.metric} on {record.data_name} (fingerprint {record.data_fingerprint[:16]}), protocol "
-        f"{record.protocol.value}, {count(record.num_users, 'user')}; ± is a 95 % interval"
+        f"{record.protocol.value}, {record.kind.words}, {count(record.num_users, 'user')}; ± is a 95 % interval"
     )
     if record.spread is not None:
         yield (
@@ -148,6 +148,7 @@ def describe_row(record: Comparison, one: ComparedRecipe) -> dict[str, str | flo
         "recipe": printable(one.name),
         "recipe_sha256": one.recipe_sha256,
         "data_fingerprint": record.data_fingerprint,
+        "evaluation": record.kind.value,
         "metric": record.metric,
         "runs": len(one.runs),
         "seeds": join(one.runs, lambda run: str(run.seed)),

@@ -1,6 +1,7 @@
 """Evaluate a checkpoint file on a store."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from hstu_preserve.compute.determinism import repeatable_arithmetic
@@ -17,11 +18,19 @@ from hstu_preserve.model.upstream_weights import build_with_weights, find_other_
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.reruns.other_kinds import Kinds, evaluate_others
 from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint
 
 
 def evaluate_checkpoint(
-    path: Path, *, recipe: Recipe, store: Store, device: str, tolerance: float | None = None, voice: Voice
+    path: Path,
+    *,
+    recipe: Recipe,
+    store: Store,
+    device: str,
+    tolerance: float | None = None,
+    also: Kinds = (),
+    voice: Voice,
 ) -> tuple[Evaluated, NumericsRecord]:
     """Return the test evaluation of a checkpoint file of ours, and the arithmetic it was made with.
 
@@ -29,13 +38,25 @@ def evaluate_checkpoint(
     """
     require_alone("evaluate")
     checkpoint = read_checkpoint(path)
-    return evaluate_read(checkpoint, recipe=recipe, store=store, device=device, tolerance=tolerance, voice=voice)
+    return evaluate_read(
+        checkpoint, recipe=recipe, store=store, device=device, tolerance=tolerance, also=also, voice=voice
+    )
 
 
 def evaluate_read(
-    checkpoint: Checkpoint, *, recipe: Recipe, store: Store, device: str, tolerance: float | None = None, voice: Voice
+    checkpoint: Checkpoint,
+    *,
+    recipe: Recipe,
+    store: Store,
+    device: str,
+    tolerance: float | None = None,
+    also: Kinds = (),
+    voice: Voice,
 ) -> tuple[Evaluated, NumericsRecord]:
-    """Return the test evaluation of a checkpoint that was read, and the arithmetic it was made with."""
+    """Return the test evaluation of a checkpoint that was read, and the arithmetic it was made with.
+
+    With more kinds of evaluation, the model is evaluated under each of them as well.
+    """
     path = checkpoint.path
     if checkpoint.data_fingerprint not in {None, store.fingerprint}:
         raise DataMismatchError(
@@ -58,7 +79,8 @@ def evaluate_read(
             tolerance=tolerance,
             voice=voice,
         )
-        return evaluated, describe_numerics(chosen, dtype=recipe.model.dtype)
+        others = evaluate_others(model, store, kinds=also, epoch=checkpoint.epoch, device=chosen, voice=voice)
+        return replace(evaluated, also=others), describe_numerics(chosen, dtype=recipe.model.dtype)
 
 
 def list_warnings(checkpoint: Checkpoint, model: Recommender) -> Iterator[str]:

@@ -122,7 +122,7 @@ def read_run(source: Source, *, metric: str, origin: str) -> StudiedRun:
         terms=Terms(
             data_fingerprint=record.data.fingerprint,
             protocol=recipe.dataset.protocol,
-            filter_all_seen=recipe.evaluation.filter_all_seen,
+            kind=recipe.evaluation.effective_kind,
             candidates=recipe.dataset.candidates,
             selection_rule=record.policies[0].selection_rule,
         ),
@@ -202,11 +202,13 @@ def read_members(source: Source, manifest: Manifest) -> dict[str, bytes]:
 
 
 def require_own_terms(final: EvaluationRecord, record: RunRecord, *, source: str) -> None:
-    """Raise ContentError if the evaluation is of other data, protocol or filter than the run was fixed to."""
+    """Raise ContentError if the evaluation is of other data, protocol or kind than the run was fixed to."""
     recipe = record.recipe
-    expected = (record.data.fingerprint, recipe.dataset.protocol, recipe.evaluation.filter_all_seen, "test")
-    if (final.data_fingerprint, final.protocol, final.filter_all_seen, final.part) != expected:
-        raise ContentError(f"{source}: {METRICS} is of other data, protocol, filter or part than {RUN_RECORD} fixed")
+    expected = (record.data.fingerprint, recipe.dataset.protocol, recipe.evaluation.effective_kind, "test")
+    if (final.data_fingerprint, final.protocol, final.effective_kind, final.part) != expected:
+        raise ContentError(
+            f"{source}: {METRICS} is of other data, protocol, kind of evaluation or part than {RUN_RECORD} fixed"
+        )
 
 
 def read_users(content: bytes, *, final: EvaluationRecord, metric: str, source: str) -> UserScores:

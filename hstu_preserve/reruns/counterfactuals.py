@@ -24,7 +24,6 @@ from hstu_preserve.evaluation.ranks import BoolArray, Int64Array, UserRanks
 from hstu_preserve.evaluation.reranking import (
     Reranked,
     ScoreFormat,
-    Seen,
     Setting,
     TargetTime,
     rerank,
@@ -33,6 +32,7 @@ from hstu_preserve.inputs.items import describe_items, list_candidates
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import build_with_weights
 from hstu_preserve.primitives.voice import Progress, Voice
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.store import TiePolicy
 from hstu_preserve.records.verdict import Cause
@@ -177,7 +177,7 @@ def find_base(scene: Scene) -> Setting:
     tf32 = recipe.training.enable_tf32 and scene.device.type != "cpu"
     number_format = ScoreFormat.TF32 if tf32 else ScoreFormat.FLOAT32
     return Setting(
-        seen=Seen.HISTORY if recipe.evaluation.filter_all_seen else Seen.WINDOW,
+        kind=recipe.evaluation.effective_kind,
         held_out_events=count_held_out_events(recipe.dataset.protocol, part=Part.TEST),
         history=recipe.dataset.max_sequence_length,
         candidates=recipe.dataset.candidates,
@@ -194,11 +194,13 @@ def list_alternatives(scene: Scene) -> Iterator[Alternative]:
     base = find_base(scene)
     change = partial(replace, base)
     filters = {
-        Seen.WINDOW: "seen items filtered in the window that the model reads, not before it",
-        Seen.HISTORY: "seen items filtered over the whole history",
-        Seen.NOTHING: "no seen item filtered",
+        EvaluationKind.WINDOW: "seen items filtered in the window that the model reads, not before it",
+        EvaluationKind.ALL_SEEN: "seen items filtered over the whole history",
+        EvaluationKind.UNFILTERED: "no seen item filtered",
     }
-    ways = [(words, change(seen=seen)) for seen, words in filters.items()]
+    if base.kind.is_sampled:  # of others' draws nothing is known, so that no full evaluation is explained by one
+        filters |= {kind: f"evaluated as {kind.words}" for kind in EvaluationKind if kind.is_sampled}
+    ways = [(words, change(kind=kind)) for kind, words in filters.items()]
     earlier = change(held_out_events=base.held_out_events + 1)
     ways.append(("the last event but one as target, as in validation", earlier))
     lengths = dict.fromkeys((*HISTORIES, base.history // 2, base.history - 1))

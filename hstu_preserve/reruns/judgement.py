@@ -11,6 +11,7 @@ from hstu_preserve.library.sources import Source
 from hstu_preserve.library.verification import complete
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.consistency import check_bundle
@@ -104,6 +105,7 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
                     verdicts += climb(runner, rungs=rungs)
                 if retrainings is not None:
                     verdicts += retrainings.judge()
+                verdicts = name_kind(verdicts, bundle.manifest.run.recipe.evaluation.effective_kind)
             else:
                 verdicts += explain_contradiction(rungs=rerun.rungs)
     return Judgement(
@@ -119,6 +121,13 @@ def judge_run(source: Source, rerun: Rerun, *, voice: Voice) -> Judgement:
         plan=retrainings.plan if retrainings else None,
         is_exploratory=retrainings is not None and retrainings.is_exploratory,
     )
+
+
+def name_kind(verdicts: Sequence[Verdict], kind: EvaluationKind) -> list[Verdict]:
+    """Return the verdicts, those on a claim with its kind of evaluation; Meta's is the one of a verdict without any."""
+    if kind is EvaluationKind.WINDOW:
+        return [*verdicts]
+    return [one if one.claim is None else one.model_copy(update={"kind": kind}) for one in verdicts]
 
 
 def choose_environment(runner: NativeRunner | None, retrainings: Retrainer | None) -> EnvironmentRecord | None:

@@ -5,6 +5,7 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.records.catalog import CatalogClaim, CatalogEntry
 from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.evaluation_kind import NOT_COMPARABLE, EvaluationKind
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.verdict.slack import SLACK
@@ -50,11 +51,19 @@ def require_published_claim(manifest: Manifest, published: CatalogClaim, *, entr
     same = [claim for claim in manifest.claims if claim.policy.metric == published.metric]
     if not same:
         raise ContentError(f"{entry.id} was published with {published.metric} {published.value}; no such claim here")
+    kind = manifest.run.recipe.evaluation.effective_kind
     for claim in same:
-        if difference := describe_difference(claim, published):
+        if difference := describe_other_kind(kind, published) or describe_difference(claim, published):
             raise ContentError(
                 f"{entry.id} was published with {published.metric} {published.value}; {difference}; {OWN_ID}"
             )
+
+
+def describe_other_kind(kind: EvaluationKind, published: CatalogClaim) -> str | None:
+    """Return that a claim is of another kind of evaluation than the published one; None if it is of the same."""
+    if kind is published.kind:
+        return None
+    return f"evaluated as {kind.words} here, published as {published.kind.words}: {NOT_COMPARABLE}"
 
 
 def describe_difference(claim: Claim, published: CatalogClaim) -> str | None:

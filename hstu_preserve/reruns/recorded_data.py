@@ -10,6 +10,7 @@ from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_
 from hstu_preserve.data.store import Store
 from hstu_preserve.data.store_building import count_tied_events
 from hstu_preserve.errors import ContentError
+from hstu_preserve.evaluation.one_evaluation import take_sample
 from hstu_preserve.records.manifest import DataReference
 from hstu_preserve.records.store import StoreCounts
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
@@ -66,7 +67,8 @@ def require_own_counts(store: Store) -> None:
 def require_held_out_items(store: Store, bundle: OpenedBundle) -> None:
     """Raise ContentError if the ranks are of other users or items than the protocol holds out."""
     held_out = count_held_out_events(bundle.manifest.run.recipe.dataset.protocol, part=Part.TEST)
-    users = find_eligible_users(store, held_out_events=held_out)
+    eligible = find_eligible_users(store, held_out_events=held_out)
+    users = take_sample(eligible, bundle.manifest.run.recipe, part=Part.TEST)
     targets = locate_targets(store, users, held_out_events=held_out)
     ranks = bundle.ranks
     if not np.array_equal(ranks.user_ids, store.user_ids[users]):

@@ -53,7 +53,7 @@ def count_expected_steps(bundle: OpenedBundle) -> int:
         return sum(step.epoch == bundle.steps[0].epoch for step in bundle.steps) if bundle.steps else 0
     recipe = bundle.manifest.run.recipe
     users = np.count_nonzero(select_training_events(store, recipe).lengths >= MIN_EVENTS)
-    return count_steps_per_epoch(int(users), settings=recipe.training)
+    return count_steps_per_epoch(int(users), num_all=store.num_users, settings=recipe.training)
 
 
 def check_event_files(bundle: OpenedBundle) -> str:

@@ -97,7 +97,7 @@ def require_own_figures(reference: RecordedReference, bundle: OpenedBundle) -> N
     """Raise ContentError if a recorded run's figures do not follow from its ranks, or its epoch from its curve."""
     where, final = f"{REFERENCES_FOLDER}/{reference.seed}", reference.results.final
     require_equal(f"ranks of {where}", expected=final.ranks_sha256, found=reference.ranks.digest())
-    require_possible(reference.ranks, num_candidates=final.num_candidates)
+    require_possible(reference.ranks, num_candidates=final.num_ranked)
     computed = make_record(
         reference.ranks,
         reference.run.recipe,

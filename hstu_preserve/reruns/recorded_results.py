@@ -19,7 +19,7 @@ def check_ranks(bundle: OpenedBundle) -> str:
     """The recorded ranks are possible, and every figure of the final evaluation follows from them."""
     final, ranks = bundle.results.final, bundle.ranks
     require_equal(RANKS, expected=final.ranks_sha256, found=ranks.digest())
-    require_possible(ranks, num_candidates=final.num_candidates)
+    require_possible(ranks, num_candidates=final.num_ranked)
     computed = make_record(
         ranks,
         bundle.manifest.run.recipe,
@@ -64,11 +64,14 @@ def require_setting(record: EvaluationRecord, bundle: OpenedBundle, *, where: st
         ("part", part.value, record.part),
         ("data fingerprint", run.data.fingerprint, record.data_fingerprint),
         ("filter_all_seen", run.recipe.evaluation.filter_all_seen, record.filter_all_seen),
+        ("kind", run.recipe.evaluation.effective_kind.value, record.effective_kind.value),
         ("candidates", num_all, record.num_candidates),
     ):
         require_equal(f"{where}: {what}", expected=expected, found=found)
-    num_eligible = run.data.num_users - record.num_users_skipped
     settings = run.recipe.evaluation
+    num_eligible = run.data.num_users - record.num_users_skipped
+    if settings.max_users is not None:
+        num_eligible = min(num_eligible, settings.max_users)
     is_whole = not is_curve or evaluates_everybody(settings, epoch=record.epoch)
     drawn = num_eligible if is_whole else min(num_eligible, settings.partial_eval_num_iters * settings.eval_batch_size)
     require_equal(f"{where}: users", expected=drawn, found=record.num_users)
@@ -112,6 +115,12 @@ def check_claims(bundle: OpenedBundle) -> str:
             raise ContentError(f"{METRICS}: {policy.metric} is {recorded}, the manifest claims {claim.value}")
         require_equal(f"epoch of {named}, {policy.selection_rule.value}", expected=selected, found=claim.epoch)
         require_equal(f"protocol of {named}", expected=run.recipe.dataset.protocol, found=policy.protocol)
+        evaluated = run.recipe.evaluation
+        require_equal(
+            f"kind of evaluation of {named}",
+            expected=evaluated.effective_kind.value,
+            found=policy.find_kind(evaluated).value,
+        )
         if policy.seeds[:1] != (seed,) or len(set(policy.seeds)) != len(policy.seeds):
             found = ", ".join(map(str, policy.seeds)) or "none"
             raise ContentError(f"seeds of {named}: expected each once, first the run's own, {seed}; found {found}")

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, METRICS
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.compute.machine import describe_environment, describe_numerics, find_running_code
+from hstu_preserve.compute.training_path import choose_training_path
 from hstu_preserve.data.split import Part, count_held_out_events, find_eligible_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
+from hstu_preserve.evaluation.kinds import require_enough_candidates
 from hstu_preserve.evaluation.metrics import LIKED_HALF_STARS
 from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.primitives.files import read_bytes
@@ -17,6 +19,7 @@ from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
 from hstu_preserve.records.recipe import Protocol
+from hstu_preserve.records.record import SCHEMA_VERSION
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.runs.plan import Plan
@@ -70,8 +73,16 @@ def refer_to(record: StoreRecord, *, included: bool) -> DataReference:
 
 
 def require_claimable(resolution: Resolution, *, store: Store) -> None:
-    """Raise UsageError, before the first step, if a claimed metric would be a mean over nobody."""
-    protocol = resolution.recipe.dataset.protocol
+    """Require, before the first step, that the claimed metrics will have values.
+
+    Raises:
+        UsageError: One would be a mean over nobody.
+        ContentError: A sampled evaluation draws more items than there are.
+    """
+    recipe, counts = resolution.recipe, store.record.counts
+    num_candidates = counts.num_candidates if recipe.dataset.candidates == "all" else counts.num_rated_items
+    require_enough_candidates(recipe, num_candidates=num_candidates, data_name=store.name)
+    protocol = recipe.dataset.protocol
     liked = [policy.metric for policy in resolution.policies if policy.metric.endswith(LIKED_SUFFIX)]
     for part in (Part.VALIDATION, Part.TEST) if protocol is Protocol.VALIDATED else (Part.TEST,):
         held_out = count_held_out_events(protocol, part=part)
@@ -86,14 +97,17 @@ def require_claimable(resolution: Resolution, *, store: Store) -> None:
 def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> RunRecord:
     """Return everything that is decided before the first step."""
     recipe, resolution = plan.recipe, plan.resolution
+    numerics = describe_numerics(device, dtype=recipe.model.dtype, processes=num_processes)
+    path = choose_training_path(recipe, device=device, recorded=plan.recorded_path)
     return RunRecord(
+        schema_version=SCHEMA_VERSION,
         bundle=resolution.bundle,
         recipe=recipe,
         recipe_sha256=recipe.digest(),
         gin_file=f"{CONFIG_FOLDER}/{plan.chain.entry}",
         policies=resolution.policies,
         data=refer_to(plan.store.record, included=resolution.bundle.include_data),
-        environment=describe_environment(describe_numerics(device, dtype=recipe.model.dtype, processes=num_processes)),
+        environment=describe_environment(numerics, training_path=path),
         code=find_running_code(),
     )
 
@@ -105,7 +119,7 @@ def seal_run(output: Path, *, run: RunRecord, results: ResultsRecord, checkpoint
         for policy in run.policies
     )
     manifest = Manifest(
-        schema_version=0,
+        schema_version=SCHEMA_VERSION,
         run=run,
         checkpoint=checkpoint.relative_to(output).as_posix(),
         claims=claims,

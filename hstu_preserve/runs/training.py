@@ -128,7 +128,9 @@ def train_and_seal(run: OpenedRun, *, now: RunRecord, durability: Durability) ->
     """
     if run.world.is_first:
         remove_abandoned_below(run.output)
-    training = TrainingRun(run.recipe, run.store, device=run.device, world=run.world)
+    training = TrainingRun(
+        run.recipe, run.store, device=run.device, world=run.world, path=run.record.environment.training_path
+    )
     folder = CheckpointFolder(
         run.output / CHECKPOINT_FOLDER,
         name=model_string(run.recipe),

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hstu_preserve.errors import ContentError, UsageError
 from hstu_preserve.primitives.wording import count, list_some
 from hstu_preserve.records.claim import SelectionRule
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Protocol, Recipe
 from hstu_preserve.studies.over_seeds import Difference, OverSeeds, summarize
 from hstu_preserve.studies.paired import compare_pairs, correct_by_holm
@@ -28,7 +29,7 @@ class Terms:
 
     data_fingerprint: str
     protocol: Protocol
-    filter_all_seen: bool
+    kind: EvaluationKind
     candidates: str
     selection_rule: SelectionRule
 
@@ -36,7 +37,7 @@ class Terms:
 TERM_NAMES = {
     "data_fingerprint": "data fingerprint",
     "protocol": "protocol",
-    "filter_all_seen": "filter of seen items over the whole history",
+    "kind": "kind of evaluation",
     "candidates": "candidates",
     "selection_rule": "selection of the epoch",
 }
@@ -119,7 +120,7 @@ def group_by_recipe(runs: Sequence[StudiedRun]) -> list[list[StudiedRun]]:
 
     Raises:
         UsageError: A run is there twice, or two runs of a recipe have one seed.
-        ContentError: Two runs cannot be compared: other data, protocol, filter, candidates or selection of the epoch.
+        ContentError: Two runs cannot be compared: other data, protocol, kind of evaluation, candidates or selection.
     """
     require_distinct(runs)
     for one in runs:
@@ -213,7 +214,8 @@ def compare_recipes(groups: Sequence[Group], *, baseline: str, metric: str) -> C
         data_fingerprint=first.terms.data_fingerprint,
         protocol=first.terms.protocol,
         selection_rule=first.terms.selection_rule,
-        filter_all_seen=first.terms.filter_all_seen,
+        filter_all_seen=first.terms.kind is EvaluationKind.ALL_SEEN,
+        kind=first.terms.kind,
         num_users=len(users.user_ids),
         spread=spread.value if spread else None,
         degrees=spread.degrees if spread else 0,
@@ -303,7 +305,7 @@ def list_notes(groups: Sequence[Group], *, seeds: Mapping[str, OverSeeds], basel
                 "so that two groups are compared"
             )
         longer, shorter = (one.runs[0].recipe.dataset.max_sequence_length for one in (group, base))
-        if longer != shorter and not group.runs[0].terms.filter_all_seen:
+        if longer != shorter and group.runs[0].terms.kind is EvaluationKind.WINDOW:
             yield (
                 f"{group.name} reads {longer} events and {baseline} {shorter}: what is read is filtered, so that they "
                 "rank among other items"

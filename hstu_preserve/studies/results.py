@@ -8,6 +8,7 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.numbers import AnyFloat, NaturalInt, NonNegativeFloat, PositiveFloat, PositiveInt, Share
 from hstu_preserve.records.claim import MetricName, SelectionRule
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.records.record import Record
 
@@ -111,6 +112,8 @@ class Comparison(Record):
     protocol: Protocol
     selection_rule: SelectionRule
     filter_all_seen: bool
+    kind: EvaluationKind = EvaluationKind.WINDOW
+    """Among which items the targets were ranked."""
     num_users: NaturalInt
     spread: NonNegativeFloat | None
     """The standard deviation from run to run within the recipes; None if no recipe has two runs."""

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, ModelSettings
+from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, ModelSettings, SasrecTfSettings
 from hstu_preserve.records.recipe import (
+    BinaryCrossEntropySettings,
     Recipe,
     SampledSoftmaxSettings,
 )
@@ -34,6 +35,8 @@ def model_string(recipe: Recipe) -> str:
 def describe_loss(recipe: Recipe) -> str:
     """Return the part of the description that names the loss and, if it samples, the sampler."""
     norm = f"-l2-eps{recipe.loss.l2_norm_eps}" if recipe.loss.item_l2_norm else ""
+    if isinstance(recipe.loss, BinaryCrossEntropySettings):
+        return f"_{recipe.loss.sampling_strategy}{norm}_bce"
     if not isinstance(recipe.loss, SampledSoftmaxSettings):
         return f"_full{norm}_fs"
     strategy = recipe.loss.sampling_strategy
@@ -74,6 +77,11 @@ def describe_encoder(settings: ModelSettings) -> str:
         return (
             f"HSTU-TF-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
             f"-d{settings.dropout_rate}-{settings.padding_from}"
+        )
+    if isinstance(settings, SasrecTfSettings):
+        return (
+            f"SASRec-TF-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
+            f"-d{settings.dropout_rate}"
         )
     norm = "l2" if settings.user_embedding_norm == "l2_norm" else "ln"
     return (

@@ -14,9 +14,13 @@ from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.json_values import Json, flatten
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.manifest import NO_RUN, AnyManifest, Manifest, MigratedManifest
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import BundleDiff, Difference
+
+NUMBERS = frozenset({"claims", "metrics", "curve"})
+"""The sections whose values are numbers of the bundle's kind of evaluation."""
 
 
 def diff(
@@ -69,7 +73,12 @@ def take_recipe(target: str, *, root: Path | None, voice: Voice) -> RecipeSide:
 def compare_bundles(left: Source, right: Source, *, targets: tuple[str, str]) -> BundleDiff:
     """Return every difference of two bundles' records, by section."""
     stored = [source.require_manifest() for source in (left, right)]
-    ours, theirs = (describe_side(source.path, side.record) for source, side in zip((left, right), stored, strict=True))
+    kinds = [find_kind(side.record) for side in stored]
+    apart = kinds if kinds[0] is not kinds[1] else [None, None]
+    ours, theirs = (
+        describe_side(source.path, side.record, apart=kind)
+        for source, side, kind in zip((left, right), stored, apart, strict=True)
+    )
     differences = (
         one
         for section in {**ours, **theirs}
@@ -84,9 +93,22 @@ def compare_bundles(left: Source, right: Source, *, targets: tuple[str, str]) ->
     )
 
 
-def describe_side(path: Path, manifest: AnyManifest) -> dict[str, dict[str, Json]]:
-    """Return the records of a bundle by section, each flattened to one value per name."""
+def find_kind(manifest: AnyManifest) -> EvaluationKind | None:
+    """Return the kind of evaluation of a run; None of a legacy archive, which records none."""
+    return manifest.run.recipe.evaluation.effective_kind if isinstance(manifest, Manifest) else None
+
+
+def describe_side(path: Path, manifest: AnyManifest, *, apart: EvaluationKind | None) -> dict[str, dict[str, Json]]:
+    """Return the records of a bundle by section, each flattened to one value per name.
+
+    Args:
+        path: Of the bundle.
+        manifest: Its record.
+        apart: Names the sections of numbers if the other side's are of another kind, so that no two are one line.
+    """
     own = describe_migrated(manifest) if isinstance(manifest, MigratedManifest) else describe_run(path, manifest)
+    if apart is not None:
+        own = {f"{name} ({apart.words})" if name in NUMBERS else name: values for name, values in own.items()}
     contents: dict[str, Json] = {
         file.path: f"{file.sha256[:16]}…, {file.size} bytes" for file in manifest.contents.files
     }

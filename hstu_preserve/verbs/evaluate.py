@@ -1,6 +1,6 @@
 """Evaluate a checkpoint: a bundle's, a run's, an archive's, or one that upstream's code wrote."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
 from hstu_preserve.bundle.destinations import require_new
@@ -12,7 +12,7 @@ from hstu_preserve.data.finding import (
     open_pinned_store,
     open_store_for_bundle,
 )
-from hstu_preserve.data.store import Store, open_store, verify_store
+from hstu_preserve.data.store import open_store, verify_store
 from hstu_preserve.errors import UsageError
 from hstu_preserve.evaluation.evaluated import Evaluated
 from hstu_preserve.evaluation.one_evaluation import count_comparable, evaluators_agree
@@ -20,7 +20,7 @@ from hstu_preserve.evaluation.ranks import encode_ranks
 from hstu_preserve.foreign.evaluation import ready
 from hstu_preserve.foreign.opening import open_foreign
 from hstu_preserve.foreign.stores import find_stores
-from hstu_preserve.gin_recipes.bindings import is_reconstructed
+from hstu_preserve.foreign.warnings import describe_names, describe_not_built, warn_of_borrowed_name
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.gin_recipes.scattered import read_scattered_chain
 from hstu_preserve.library.sources import Form, Source, obtain
@@ -29,10 +29,10 @@ from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.environment import NumericsRecord
-from hstu_preserve.records.legacy.shown import ShownChain
 from hstu_preserve.records.results import EvaluationResult
 from hstu_preserve.reruns.checkpoint_evaluation import evaluate_checkpoint, evaluate_read
 from hstu_preserve.reruns.opening import open_run
+from hstu_preserve.reruns.other_kinds import Kinds, parse_kinds
 from hstu_preserve.training.foreign_checkpoint import read_any_checkpoint
 
 
@@ -42,6 +42,7 @@ def evaluate(
     data: str | Path | None = None,
     ranks: str | Path | None = None,
     device: str = "auto",
+    also: Sequence[str] = (),
     voice: Voice = SILENT,
 ) -> EvaluationResult:
     """Rank every user's test item with the checkpoint behind a bundle's claims.
@@ -51,31 +52,32 @@ def evaluate(
         data: The store; None takes the bundle's own or searches the folder that HSTU_PRESERVE_DATA names.
         ranks: A new file for per-user ranks, as `.npz`; None writes none.
         device: `auto`, `cpu` or `cuda`.
+        also: Other kinds of evaluation, or `all`: the same model, with numbers that are not comparable.
         voice: Shows each batch; before a transfer begins, names the file and its size.
 
     Raises:
-        UsageError: The file for the ranks exists, or lies in a run, bundle or store.
+        UsageError: The file for the ranks exists, or lies in a run, bundle or store; or there is no such kind.
         ContentError: The bundle, checkpoint or data lacks the digests that it must have.
         UnavailableError: No torch, device or data, or the bundle cannot be fetched.
     """
-    data, ranks = as_path(data), as_path(ranks)
+    data, ranks, kinds = as_path(data), as_path(ranks), parse_kinds(also)
     if ranks is not None:
         require_new(ranks, option="--ranks")
     source = obtain(str(target), voice=voice)
     if source.form in {Form.LEGACY, Form.MIGRATED}:
-        return evaluate_archive(source, data=data, ranks=ranks, device=device, voice=voice)
+        return evaluate_archive(source, data=data, ranks=ranks, device=device, kinds=kinds, voice=voice)
     with open_run(source, voice=voice) as bundle:
         run = bundle.manifest.run
         store = open_store_for_bundle(run.data, locate_store_for_bundle(run.data, data, carried=bundle.data))
         evaluated, numerics = evaluate_checkpoint(
-            bundle.checkpoint, recipe=run.recipe, store=store, device=device, voice=voice
+            bundle.checkpoint, recipe=run.recipe, store=store, device=device, also=kinds, voice=voice
         )
         checkpoint = bundle.manifest.checkpoint
     return make_result(str(target), evaluated, checkpoint=checkpoint, numerics=numerics, ranks_path=ranks, warnings=())
 
 
 def evaluate_archive(
-    source: Source, *, data: Path | None, ranks: Path | None, device: str, voice: Voice
+    source: Source, *, data: Path | None, ranks: Path | None, device: str, kinds: Kinds, voice: Voice
 ) -> EvaluationResult:
     """Evaluate the weights of an archive that somebody else made; what it says of itself is compared by `reproduce`.
 
@@ -95,7 +97,7 @@ def evaluate_archive(
     store = open_store(stores[0])
     verify_store(store, place=stores[0])
     evaluated, numerics = evaluate_read(
-        readied.checkpoint, recipe=readied.recipe, store=store, device=device, voice=voice
+        readied.checkpoint, recipe=readied.recipe, store=store, device=device, also=kinds, voice=voice
     )
     return make_result(
         source.text,
@@ -107,22 +109,6 @@ def evaluate_archive(
     )
 
 
-def describe_names(chain: ShownChain) -> Iterator[str]:
-    """Yield which gin names the figures may be without, or are with by our reading alone."""
-    if chain.unknown:
-        names = list_some((one.name for one in chain.unknown), at_most=6)
-        yield f"gin names that nothing here reads, and that may act in the evaluation: {names}"
-    guessed = [one.name for one in chain.known if is_reconstructed(one.name)]
-    if guessed:
-        names = list_some(guessed, at_most=6)
-        yield f"our reading of gin names whose code was never published: {names}"
-
-
-def describe_not_built(not_built: Iterable[str]) -> tuple[str, ...]:
-    """Return what a checkpoint holds beside its weights."""
-    return tuple(f"not built, since only tensors are read: {said}" for said in not_built)
-
-
 def evaluate_file(
     checkpoint: str | Path,
     *,
@@ -131,6 +117,7 @@ def evaluate_file(
     gin_root: str | Path | None = None,
     ranks: str | Path | None = None,
     device: str = "auto",
+    also: Sequence[str] = (),
     voice: Voice = SILENT,
 ) -> EvaluationResult:
     """Rank every user's test item with a checkpoint file and the gin file it was trained with.
@@ -144,15 +131,16 @@ def evaluate_file(
         gin_root: The folder that includes may not leave.
         ranks: A new file for per-user ranks, as `.npz`; None writes none.
         device: `auto`, `cpu` or `cuda`.
+        also: Other kinds of evaluation, or `all`: the same model, with numbers that are not comparable.
         voice: Shows each batch.
 
     Raises:
-        UsageError: The file for the ranks exists, or lies in a run, bundle or store.
+        UsageError: The file for the ranks exists, or lies in a run, bundle or store; or there is no such kind.
         RecipeError: The chain does not resolve.
         CheckpointError: The checkpoint cannot be read or has other shapes; the first differing tensors are named.
         UnavailableError: No torch, device or data.
     """
-    checkpoint, gin = Path(checkpoint), Path(gin)
+    checkpoint, gin, kinds = Path(checkpoint), Path(gin), parse_kinds(also)
     data, gin_root, ranks = as_path(data), as_path(gin_root), as_path(ranks)
     if ranks is not None:
         require_new(ranks, option="--ranks")
@@ -169,7 +157,7 @@ def evaluate_file(
     read = read_any_checkpoint(checkpoint)
     warnings += describe_not_built(read.not_built)
     evaluated, numerics = evaluate_read(
-        read.checkpoint, recipe=resolution.recipe, store=store, device=device, voice=voice
+        read.checkpoint, recipe=resolution.recipe, store=store, device=device, also=kinds, voice=voice
     )
     return make_result(
         str(checkpoint),
@@ -179,16 +167,6 @@ def evaluate_file(
         ranks_path=ranks,
         warnings=warnings,
     )
-
-
-def warn_of_borrowed_name(name: str, store: Store) -> tuple[str, ...]:
-    """Return a warning if a gin file names another dataset than the store.
-
-    Upstream's code knows few names, so that its users borrowed one for other data.
-    """
-    if name == store.name:
-        return ()
-    return (f"the gin file is for {name}, the store holds {store.name}: the figures are of {store.name}",)
 
 
 def make_result(
@@ -212,4 +190,5 @@ def make_result(
         environment=describe_environment(numerics),
         ranks_path=ranks_path,
         warnings=warnings,
+        also=evaluated.also,
     )

@@ -63,7 +63,7 @@ def write_report(
         tell_failures(one.reproduction, voice=voice)
     is_changed = page is not None and page.write(compose_report(judged))
     if text is not None:
-        content = compose_markdown([one.reproduction for one in judged])
+        content = compose_markdown(judged)
         write_in_place(text, content, before=before)
         is_changed |= content != before
     codes = [choose_exit_code(one.reproduction.verdicts) for one in judged]

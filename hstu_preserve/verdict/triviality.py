@@ -17,10 +17,10 @@ def call_trivial(verdict: Verdict, claim: Claim, *, evaluation: EvaluationRecord
     """Return the verdict on a claim; one that says the claim holds is INCONCLUSIVE if every model meets the claim."""
     if verdict.outcome not in {Outcome.REPRODUCED_NUMERIC, Outcome.REPRODUCED_STATISTICAL}:
         return verdict
-    why = explain_triviality(claim, num_candidates=evaluation.num_candidates)
+    why = explain_triviality(claim, num_candidates=evaluation.num_ranked)
     if why is not None:
         return verdict.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": f"{verdict.reason}; {why}"})
-    by_chance = expect_by_chance(claim.policy.metric, num_candidates=evaluation.num_candidates)
+    by_chance = expect_by_chance(claim.policy.metric, num_candidates=evaluation.num_ranked)
     # The number of a weak model is a number like others: it holds, and the reader is told what it is worth.
     if claim.value <= by_chance:
         weak = f"no more than an order drawn at random has ({by_chance:.4f})"

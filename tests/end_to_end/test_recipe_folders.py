@@ -22,14 +22,15 @@ from tests.gin_recipes.bundle_chains import (
     BASE,
     BUNDLES,
     EXPERIMENTS,
+    FOUNDATIONS,
     SHARED,
     TENSORFLOW,
     list_differences,
     resolve_folder,
 )
 
-QUICK = ("iter8-exp4-SOTA", TENSORFLOW)
-"""One with the archive's components, one that shares nothing with it."""
+QUICK = ("iter8-exp4-SOTA", TENSORFLOW, *FOUNDATIONS)
+"""One with the archive's components, and those that share nothing with it."""
 REAL = (*EXPERIMENTS, BASE, TENSORFLOW)
 NUM_EPOCHS = 2
 WIDTH = 32
@@ -115,7 +116,7 @@ def test_a_recipe_folder_goes_through_the_whole_loop(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ALL_FOLDERS)
+@pytest.mark.parametrize("name", [*ALL_FOLDERS, *FOUNDATIONS])
 def test_every_recipe_folder_goes_through_the_whole_loop(
     name: str, data_of_movielens_shape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

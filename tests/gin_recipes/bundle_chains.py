@@ -159,6 +159,8 @@ META_ROWS: Mapping[str, str] = {
 TENSORFLOW = "hstu-tensorflow-ml-1m"
 
 EXTENSIONS: Mapping[str, Extension] = {**EXPERIMENTS, **CONTROLS}
+FOUNDATIONS = ("foundations-sasrec-ml-1m",)
+"""What HSTU-Tensorflow stands on: without a published number for the data that is here."""
 ALL_FOLDERS = (*EXPERIMENTS, *CONTROLS, *META_ROWS, TENSORFLOW)
 
 

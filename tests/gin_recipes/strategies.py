@@ -19,9 +19,11 @@ from hstu_preserve.records.components import (
     SideFeature,
     TimeDecaySettings,
 )
-from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings
+from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.manifest import BundleSettings
 from hstu_preserve.records.recipe import (
+    BinaryCrossEntropySettings,
     DatasetSettings,
     EvaluationSettings,
     FullSoftmaxSettings,
@@ -112,12 +114,42 @@ def hstu_tf_models(draw: st.DrawFn) -> HstuTfSettings:
     )
 
 
+@st.composite
+def sasrec_tf_models(draw: st.DrawFn) -> SasrecTfSettings:
+    num_heads = draw(st.integers(min_value=1, max_value=64))
+    return SasrecTfSettings(
+        item_embedding_dim=num_heads * draw(st.integers(min_value=1, max_value=4096)),
+        dropout_rate=draw(probabilities),
+        user_embedding_norm="none",
+        gr_output_length=draw(natural_ints),
+        main_module_bf16=False,
+        kind="SASRec-TF",
+        num_blocks=draw(block_counts),
+        num_heads=num_heads,
+    )
+
+
+def cross_entropies() -> st.SearchStrategy[BinaryCrossEntropySettings]:
+    return st.builds(
+        BinaryCrossEntropySettings,
+        loss_module=st.just("BinaryCrossEntropyLoss"),
+        sampling_strategy=st.just("unseen"),
+        temperature=divisors,
+        item_l2_norm=st.booleans(),
+        l2_norm_eps=divisors | st.just(1e-30),
+        activation_checkpoint=st.booleans(),
+        interaction_module_type=st.just("DotProduct"),
+        weights=st.just({}),
+    )
+
+
 def sampled_losses() -> st.SearchStrategy[SampledSoftmaxSettings]:
     return st.builds(
         SampledSoftmaxSettings,
         loss_module=st.just("SampledSoftmaxLoss"),
         sampling_strategy=st.sampled_from(("local", "in-batch")),
         num_negatives=positive_ints,
+        negative_draws=st.sampled_from((None, "philox4x32-10")),
         temperature=divisors,
         item_l2_norm=st.booleans(),
         l2_norm_eps=divisors | st.just(1e-30),
@@ -254,20 +286,26 @@ def evaluations() -> st.SearchStrategy[EvaluationSettings]:
         full_eval_every_n=positive_ints,
         partial_eval_num_iters=positive_ints,
         filter_all_seen=st.booleans(),
-    )
+        max_users=st.none() | positive_ints,
+    ).flatmap(lambda settings: st.sampled_from(EvaluationKind).map(settings.under))
 
 
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
     """Recipes of every component; what contradicts itself is left out, most of it before it is made."""
-    dataset, model = draw(datasets()), draw(hstu_models() | sasrec_models() | hstu_tf_models())
-    loss = draw(sampled_losses() | full_losses())
-    is_composable = model.kind != "HSTU-TF"
+    dataset, model = draw(datasets()), draw(hstu_models() | sasrec_models() | hstu_tf_models() | sasrec_tf_models())
+    loss = draw(sampled_losses() | full_losses() | cross_entropies())
+    is_composable = model.kind not in {"HSTU-TF", "SASRec-TF"}
     is_local = isinstance(loss, SampledSoftmaxSettings) and loss.sampling_strategy == "local"
     is_validated = dataset.protocol is Protocol.VALIDATED
     decay = draw(st.none() | time_decays()) if is_composable else None
     pools_by_age = decay is not None and decay.where == "pool"
     training = draw(trainings(patience=st.none() | positive_ints if is_validated else st.none()))
+    if model.kind == "SASRec-TF":
+        training = training.model_copy(update={"embedding_l2": draw(st.none() | positive_floats)})
+    if training.user_sampling == "with_replacement":
+        rule = draw(st.none() | st.sampled_from(("floor_all", "ceil_all")))
+        training = training.model_copy(update={"epoch_batches": rule})
     try:
         return Recipe(
             dataset=dataset,
@@ -291,7 +329,9 @@ def recipes(draw: st.DrawFn) -> Recipe:
 
 
 @st.composite
-def policies(draw: st.DrawFn, protocol: Protocol, *, seed: int = 42) -> ClaimPolicy:
+def policies(
+    draw: st.DrawFn, protocol: Protocol, *, kind: EvaluationKind = EvaluationKind.WINDOW, seed: int = 42
+) -> ClaimPolicy:
     other = SelectionRule.FINAL_EPOCH if protocol is Protocol.VALIDATED else SelectionRule.BEST_ON_VALIDATION
     rules = [rule for rule in SelectionRule if rule is not other]
     has_margin, has_spread = draw(st.booleans()), draw(st.booleans())
@@ -300,6 +340,7 @@ def policies(draw: st.DrawFn, protocol: Protocol, *, seed: int = 42) -> ClaimPol
         metric=draw(st.sampled_from(METRIC_NAMES)),
         direction=draw(st.sampled_from(Direction)),
         protocol=protocol,
+        evaluation=kind.beyond_filter,
         selection_rule=draw(st.sampled_from(rules)),
         margin=draw(st.floats(min_value=0, max_value=1, exclude_max=True)) if has_margin else None,
         margin_derivation=draw(st.text().filter(str.strip)) if has_margin else None,

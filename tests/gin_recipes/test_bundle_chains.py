@@ -11,6 +11,7 @@ from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.records.claim import ClaimPolicy, SelectionRule
 from hstu_preserve.records.encoders import HstuTfSettings
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import (
     DatasetSettings,
     EvaluationSettings,
@@ -28,6 +29,7 @@ from tests.gin_recipes.bundle_chains import (
     CONTROLS,
     EXPERIMENTS,
     EXTENSIONS,
+    FOUNDATIONS,
     META_ROWS,
     SAMPLE,
     SHARED,
@@ -66,7 +68,7 @@ def count_bindings(name: str) -> Counter[str]:
 
 def test_there_is_a_folder_for_every_row_and_no_other() -> None:
     folders = {path.name for path in BUNDLES.iterdir() if path.is_dir()}
-    assert folders == {*ALL_FOLDERS, SAMPLE, SHARED.name}
+    assert folders == {*ALL_FOLDERS, *FOUNDATIONS, SAMPLE, SHARED.name}
 
 
 @every_folder
@@ -74,6 +76,17 @@ def test_a_folder_holds_its_entry_file_and_its_readme(name: str) -> None:
     folder = BUNDLES / name
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found == {f"config/{name}.gin", "README.md"}
+
+
+@pytest.mark.parametrize("name", FOUNDATIONS)
+def test_a_foundation_has_its_own_kind_of_evaluation_and_claims_no_margin(name: str) -> None:
+    resolution = resolve_folder(name)
+    assert (resolution.warnings, resolution.inert) == ((), ())
+    assert resolution.recipe.evaluation.effective_kind is EvaluationKind.SAMPLED_UNSEEN
+    assert {policy.margin for policy in resolution.policies} == {None}
+    assert (BUNDLES / name / "README.md").read_text("utf-8").startswith(f"# {name}\n")
+    assert name not in read_catalog()
+    assert find_gin(name).samefile(entry_of(name))
 
 
 @every_folder
@@ -296,7 +309,7 @@ def test_a_readme_names_its_claim_its_comparisons_and_the_shared_text(name: str)
 
 def test_the_readme_of_all_lists_every_folder() -> None:
     text = (BUNDLES / "README.md").read_text("utf-8")
-    assert [name for name in (*ALL_FOLDERS, SAMPLE) if f"`{name}`" not in text] == []
+    assert [name for name in (*ALL_FOLDERS, *FOUNDATIONS, SAMPLE) if f"`{name}`" not in text] == []
 
 
 def test_every_link_of_a_readme_leads_somewhere() -> None:

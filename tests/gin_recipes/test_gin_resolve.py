@@ -27,8 +27,9 @@ from hstu_preserve.records.components import (
     PrismSettings,
     TimeDecaySettings,
 )
-from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings
+from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
 from hstu_preserve.records.recipe import (
+    BinaryCrossEntropySettings,
     DatasetSettings,
     EvaluationSettings,
     FullSoftmaxSettings,
@@ -67,8 +68,17 @@ def test_the_defaults_of_hstu_are_those_of_its_encoder(folder: Path) -> None:
     assert (model.concat_ua, model.enable_relative_attention_bias) == (False, True)
 
 
-MODELS: dict[str, type[Record]] = {"HSTU": HstuSettings, "SASRec": SasrecSettings, "HSTU-TF": HstuTfSettings}
-LOSSES: dict[str, type[Record]] = {"SampledSoftmaxLoss": SampledSoftmaxSettings, "FullSoftmaxLoss": FullSoftmaxSettings}
+MODELS: dict[str, type[Record]] = {
+    "HSTU": HstuSettings,
+    "SASRec": SasrecSettings,
+    "HSTU-TF": HstuTfSettings,
+    "SASRec-TF": SasrecTfSettings,
+}
+LOSSES: dict[str, type[Record]] = {
+    "SampledSoftmaxLoss": SampledSoftmaxSettings,
+    "FullSoftmaxLoss": FullSoftmaxSettings,
+    "BinaryCrossEntropyLoss": BinaryCrossEntropySettings,
+}
 DEBIASINGS: dict[str, type[Record]] = {
     "logit_adjust": LogitAdjustment,
     "ips": InversePropensity,
@@ -177,11 +187,11 @@ def test_no_weights_and_none_are_the_same(folder: Path) -> None:
         ("train_fn.loss_weights = {1: 2}", "1: train_fn.loss_weights: a key must be text, found 1"),
         (
             "train_fn.main_module = 'GRU'",
-            "1: train_fn.main_module: should be 'HSTU', 'HSTU-TF' or 'SASRec' (found 'GRU')",
+            "1: train_fn.main_module: should be 'HSTU', 'HSTU-TF', 'SASRec' or 'SASRec-TF' (found 'GRU')",
         ),
         (
             "train_fn.main_module = ['HSTU']",
-            "1: train_fn.main_module: should be 'HSTU', 'HSTU-TF' or 'SASRec' (found ['HSTU'])",
+            "1: train_fn.main_module: should be 'HSTU', 'HSTU-TF', 'SASRec' or 'SASRec-TF' (found ['HSTU'])",
         ),
         (
             "train_fn.embedding_module_type = 'x'",

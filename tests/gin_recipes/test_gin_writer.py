@@ -23,7 +23,8 @@ def resolve_text(text: str) -> Resolution:
 
 @given(st.data(), recipes(), bundles())
 def test_what_is_written_reads_back_as_the_same(data: st.DataObject, recipe: Recipe, bundle: BundleSettings) -> None:
-    one = policies(recipe.dataset.protocol, seed=recipe.training.random_seed)
+    kind = recipe.evaluation.effective_kind
+    one = policies(recipe.dataset.protocol, kind=kind, seed=recipe.training.random_seed)
     claims = data.draw(st.lists(one, min_size=1, max_size=3, unique_by=lambda policy: policy.name))
     resolution = resolve_text(write_gin(recipe, claims, bundle))
     assert resolution.recipe == recipe

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from hstu_preserve.model.embeddings import InputEmbedding
 from hstu_preserve.model.hstu import HstuLayer, bucket_time_gaps
-from hstu_preserve.model.hstu_tf import HstuTfEncoder, HstuTfLayer, bucket_next_gaps
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.sasrec import FeedForward
+from hstu_preserve.model.windowed.hstu_tf import HstuTfEncoder, HstuTfLayer, bucket_next_gaps
 from hstu_preserve.records.encoders import HstuSettings, SasrecSettings
 from tests.factories import make_recipe
 from tests.model.tf_golden import make_settings

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hstu_preserve.model.embeddings import OUTPUT_NORM_EPS, l2_normalize
 from hstu_preserve.model.histories import Histories
-from hstu_preserve.model.hstu_tf import WindowBias, bucket_next_gaps, rotate, share_attention
+from hstu_preserve.model.windowed.hstu_tf import WindowBias, bucket_next_gaps, rotate, share_attention
 from hstu_preserve.training.optimizers import ADAM_BETAS, TensorFlowAdam
 from tests.model.tf_golden import (
     GROUPS,

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hstu_preserve.model.histories import Histories
-from hstu_preserve.model.hstu_tf import HstuTfEncoder
+from hstu_preserve.model.windowed.hstu_tf import HstuTfEncoder
 from hstu_preserve.records.encoders import HstuTfSettings
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

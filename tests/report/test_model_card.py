@@ -76,7 +76,7 @@ def describe(text: str) -> tuple[list[str], str]:
 
 def test_a_card_says_claims_identity_file_and_how_to_check(tree: Path) -> None:
     text = write_model_card([make_described(tree)], repository="me/mine")
-    claim = "| ndcg@10 | ndcg@10 | 0.2500 | 1 | last epoch, fixed before the run | upstream | 0.01 (a test) |"
+    claim = "| ndcg@10 | ndcg@10 | 0.2500 | full, window filtered | 1 | last epoch, fixed before the run | upstream |"
     assert claim in text
     for said in (f"sha256:{'1' * 64}", f"sha256:{'2' * 64}", "12,345 bytes", "licence: MIT", "    nobody"):
         assert said in text

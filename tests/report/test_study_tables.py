@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hstu_preserve.records.claim import SelectionRule
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Protocol
 from hstu_preserve.report.study_tables import WRITERS, write_csv, write_latex, write_markdown
 from hstu_preserve.studies.results import ComparedRecipe, ComparedRun, Comparison, MeanDifference
@@ -54,6 +55,7 @@ RECORD = Comparison(
     protocol=Protocol.UPSTREAM,
     selection_rule=SelectionRule.FINAL_EPOCH,
     filter_all_seen=False,
+    kind=EvaluationKind.WINDOW,
     num_users=80,
     spread=0.01,
     degrees=4,
@@ -95,7 +97,7 @@ def test_latex_compiles(tmp_path: Path) -> None:
         *([] if ENGINE == "tectonic" else ["-interaction=nonstopmode", "-halt-on-error"]),
         "table.tex",
     ]
-    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    subprocess.run(words, cwd=tmp_path, check=True, capture_output=True, timeout=600)
     assert (tmp_path / "table.pdf").exists()
 
 

@@ -269,7 +269,7 @@ def rank_other_targets(run: Path) -> None:
         (break_off, UsageError, r"seed-43: not finished; the command that began it goes on"),
         (change_ranks, ContentError, r"results/ranks.npz"),
         (tell_another_value, ContentError, r"gives another ndcg@10 than results/metrics.json records"),
-        (tell_another_fingerprint, ContentError, r"is of other data, protocol, filter or part than run.json fixed"),
+        (tell_another_fingerprint, ContentError, r"is of other data, protocol, kind of evaluation or part than"),
         (swap_users, ContentError, r"not the ranks that results/metrics.json names"),
         (rank_other_targets, ContentError, r"they ranked other users or targets"),
     ],
@@ -306,7 +306,7 @@ def test_other_terms_are_refused_naming_both(studies: Path, tmp_path: Path, caps
     others = {
         "data fingerprint": train_another(studies, tmp_path / "data", store=tmp_path / "store"),
         "protocol": train_another(studies, tmp_path / "protocol", "data.protocol = 'validated'"),
-        "filter of seen items": train_another(studies, tmp_path / "filter", "eval.filter_all_seen = True"),
+        "kind of evaluation": train_another(studies, tmp_path / "filter", "eval.filter_all_seen = True"),
         "candidates": train_another(studies, tmp_path / "candidates", "data.candidates = 'rated'"),
     }
     for term, other in others.items():
@@ -368,6 +368,7 @@ def test_json_is_the_record(studies: Path, comparison: Comparison, capsys: Captu
     assert main(["compare", *(str(studies / name) for name in CHANGES), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed.pop("ok") is True
+    assert printed.pop("schema_version") == 1
     assert printed == comparison.to_json_value()
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hstu_preserve.archived.settings import AuthorCode as AuthorCode
     from hstu_preserve.legacy.verification import verify_legacy as verify_legacy
     from hstu_preserve.library.listing import list_experiments as list_experiments
+    from hstu_preserve.library.run_states import list_runs as list_runs
     from hstu_preserve.library.wanted import Wanted as Wanted
     from hstu_preserve.retraining.asked import Retraining as Retraining
     from hstu_preserve.verbs.compare import compare as compare
@@ -63,6 +64,7 @@ NAMES_BY_MODULE = {
     "library.listing": ("list_experiments",),
     "library.wanted": ("Wanted",),
     "retraining.asked": ("Retraining",),
+    "library.run_states": ("list_runs",),
     "verbs.compare": ("compare",),
     "verbs.data": (
         "download_data",

@@ -90,10 +90,10 @@ def normalize(name: str) -> str:
 
 
 def list_declared(project: dict[str, Any]) -> set[str]:
-    """Return the distributions that a user's installation brings: the base, and the extras with PyTorch."""
+    """Return the distributions that a user's installation brings: the base and its extras."""
     lines = [
         *project["dependencies"],
-        *(line for name in ("cpu", "cuda") for line in project["optional-dependencies"][name]),
+        *(line for name in ("cpu", "cuda", "report") for line in project["optional-dependencies"][name]),
     ]
     return {normalize(re.split(r"[\s<>=!~;\[]", line)[0]) for line in lines}
 

@@ -21,6 +21,7 @@ from hstu_preserve.records.legacy.shown import ShownLegacy
 from hstu_preserve.records.manifest import Manifest, MigratedManifest, RunRecord
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.retraining.plan import Plan
+from hstu_preserve.records.runs import RunListing, ShownRun
 from hstu_preserve.records.signature import KeyResult, SigningResult
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.records.verification import VerificationReport
@@ -45,11 +46,13 @@ PRINTED_RECORDS: dict[str, type[Record]] = {
     "report-result": results.ReportResult,
     "recipe-diff": RecipeDiff,
     "reproduction": results.Reproduction,
+    "run-listing": RunListing,
     "shown-bundle": results.ShownBundle,
     "shown-entry": results.ShownEntry,
     "shown-legacy": ShownLegacy,
     "shown-migrated": results.ShownMigrated,
     "shown-recipe": results.ShownRecipe,
+    "shown-run": ShownRun,
     "signing-result": SigningResult,
     "store-result": results.StoreResult,
     "trained-seeds": TrainedSeeds,

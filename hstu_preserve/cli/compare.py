@@ -1,5 +1,6 @@
 """`compare`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ EXAMPLES = (
     "hstu-preserve compare studies/base studies/dropout",
     "hstu-preserve compare runs/* --baseline runs/base --metric hr@10",
     "hstu-preserve compare studies/base studies/dropout --latex",
+    "hstu-preserve compare studies/base studies/dropout --html page.html",
 )
 
 
@@ -41,6 +43,10 @@ def command(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print one table as Markdown.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print one table as LaTeX.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print every figure as CSV, in full.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE", help="Also write a page with figures; nothing is loaded by it."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Compare recipes over the seeds of their runs.
@@ -53,7 +59,7 @@ def command(
 
     form = choose_form(markdown=markdown, latex=latex, csv=csv, json=json)
     with spoken() as voice:
-        found = compare(*targets, baseline=baseline, metric=metric, voice=voice)
+        found = compare(*targets, baseline=baseline, metric=metric, html=html, voice=voice)
     if form is None or form == "json":
         emit(found, as_json=json)
     else:

@@ -14,6 +14,7 @@ EXAMPLES = (
     "hstu-preserve report",
     "hstu-preserve report bundle.tar.gz --markdown report.md",
     "hstu-preserve report first/reproduction.json second/reproduction.json",
+    "hstu-preserve report sample --html page.html",
 )
 
 
@@ -22,13 +23,21 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="TARGET",
-            help="Bundles to reproduce for the report, or reproduction.json of earlier calls. [default: sample]",
+            help="Bundles to reproduce for the report, or reproduction.json of earlier calls, or the folder that "
+            "'reproduce --output' made. [default: sample]",
             autocompletion=complete_ids,
         ),
     ] = None,
-    markdown: Annotated[Path, typer.Option("--markdown", metavar="FILE", help="The report to write.")] = Path(
-        "PRESERVATION_REPORT.md"
-    ),
+    markdown: Annotated[
+        Path | None,
+        typer.Option("--markdown", metavar="FILE", help="The report to write. [default: PRESERVATION_REPORT.md]"),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="A page to write, alone or with --markdown; nothing is loaded by it."
+        ),
+    ] = None,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -39,6 +48,6 @@ def command(
     from hstu_preserve.verbs.report import write_report
 
     with spoken() as voice:
-        result = write_report(targets or None, markdown=markdown, data=data, voice=voice)
+        result = write_report(targets or None, markdown=markdown, html=html, data=data, voice=voice)
     emit(result, as_json=json)
     raise typer.Exit(result.exit_code)

@@ -281,6 +281,9 @@ class ReportResult(CheckedRecord):
     """A written report."""
 
     path: Path
+    """The report as Markdown, or the page if that alone was asked for."""
+    page: Path | None = Field(default=None, exclude_if=lambda page: page is None)
+    """The page that was written beside it; absent if none was."""
     experiments: int
     reproduced: int
     is_changed: bool

@@ -8,6 +8,7 @@ from rich.text import Text
 from hstu_preserve.primitives.wording import count, printable
 from hstu_preserve.records.retraining.agreement import Agreement, RunValue
 from hstu_preserve.records.verdict import Verdict
+from hstu_preserve.report.curves import DrawnLines
 from hstu_preserve.report.tables import list_fields
 
 DRAWN_COLUMNS = 72
@@ -34,7 +35,7 @@ def describe_agreement(agreement: Agreement) -> RenderableType:
     if agreement.looks > 1:
         fields["look"] = f"{agreement.look} of {agreement.looks}"
     drawing = draw_interval(agreement)
-    return Group(list_fields(fields), *([Text(line, no_wrap=True) for line in drawing]))
+    return Group(list_fields(fields), DrawnLines(lines=drawing))
 
 
 def list_values(runs: Sequence[RunValue]) -> str:

@@ -1,10 +1,14 @@
 """Describe bundles: the contents of one, the differences of two, and the results of packing, signing and the like."""
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
 from hstu_preserve.primitives.wording import count, printable
+from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.results import (
     BundleDiff,
     ExportResult,
@@ -16,7 +20,9 @@ from hstu_preserve.records.results import (
     UpgradeResult,
 )
 from hstu_preserve.records.signature import KeyResult, SigningResult
+from hstu_preserve.report.curves import PlottedCurve
 from hstu_preserve.report.tables import (
+    HEADLINE_METRICS,
     describe_numerics,
     describe_origin,
     list_claims,
@@ -35,10 +41,22 @@ def describe_shown_bundle(record: ShownBundle) -> RenderableType:
         list_claims(record.manifest.claims, kind=kind),
     ]
     if record.results is not None:
+        parts += draw_results(record.results, record.manifest.claims)
         parts.append(list_curve(record.results.epochs))
     parts.append(list_contents(record.manifest))
     parts.append(Text("not verified: 'hstu-preserve verify' compares every byte with the manifest", style="dim"))
     return Group(*parts)
+
+
+def draw_results(results: ResultsRecord, claims: Sequence[Claim]) -> list[RenderableType]:
+    """Return the recorded curve of the first claim's metric; nothing if no epoch has a value."""
+    metric = claims[0].policy.metric if claims else HEADLINE_METRICS[0]
+    points = [(one.epoch, value) for one in results.epochs if (value := one.metrics[metric]) is not None]
+    if not points:
+        return []
+    epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
+    curve = PlottedCurve(epochs=epochs, values=values, claimed=claims[0].epoch if claims else None)
+    return [Text(f"{metric}, {results.epochs[0].part} part", style="bold"), curve]
 
 
 def describe_upgrade(record: UpgradeResult) -> RenderableType:

@@ -7,12 +7,13 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
+from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.downloads import DownloadReport
 from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import Diagnosis, ReportResult, ShownEntry
 from hstu_preserve.records.verification import Verification, VerificationReport
-from hstu_preserve.report import bundles, catalog, legacy, reproduction, runs, studies
+from hstu_preserve.report import bundles, catalog, legacy, reproduction, run_states, runs, studies
 from hstu_preserve.report.downloads import list_download
 from hstu_preserve.report.lines import Line
 from hstu_preserve.report.tables import list_fields, new_table
@@ -39,6 +40,8 @@ DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
     legacy.describe_shown_legacy,
     legacy.describe_shown_migrated,
     legacy.describe_migration,
+    run_states.describe_runs,
+    run_states.describe_shown_run,
     runs.describe_shown_recipe,
     runs.describe_fetched_data,
     runs.describe_store,
@@ -95,7 +98,8 @@ def styled_line(line: Line) -> Text:
 def render_report(record: ReportResult) -> RenderableType:
     """A written report."""
     state = "changed" if record.is_changed else "unchanged"
-    return Text(f"{record.path}: {record.experiments} experiments, {record.reproduced} reproduced here ({state})")
+    paths = " and ".join(str(path) for path in (record.path, record.page) if path is not None)
+    return Text(f"{printable(paths)}: {record.experiments} experiments, {record.reproduced} reproduced here ({state})")
 
 
 @render.register

@@ -12,6 +12,7 @@ from hstu_preserve.errors import ContentError, UsageError
 from hstu_preserve.evaluation.metrics import list_contributions
 from hstu_preserve.evaluation.ranks import read_ranks
 from hstu_preserve.event_files.reader import iterate_scalars
+from hstu_preserve.library.diverged import has_diverged
 from hstu_preserve.library.sources import Form, Source, is_unfinished_run, look_at, obtain
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.files import read_bytes, refuse_unreadable
@@ -19,7 +20,6 @@ from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.claim import Direction
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.manifest import MANIFEST_NAME, NO_RUN, Manifest, RunRecord
-from hstu_preserve.runs.diverged import has_diverged
 from hstu_preserve.studies.comparison import StudiedRun, Terms, UserScores
 from hstu_preserve.studies.cost import Cost, measure_cost
 from hstu_preserve.studies.results import ComparedRun

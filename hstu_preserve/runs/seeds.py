@@ -8,12 +8,12 @@ from hstu_preserve.bundle.layout import RUN_RECORD
 from hstu_preserve.compute.processes import find_processes
 from hstu_preserve.errors import DivergedError, UsageError
 from hstu_preserve.gin_recipes.differences import list_differences, list_policies, list_settings
+from hstu_preserve.library.diverged import has_diverged, mark_as_diverged
 from hstu_preserve.primitives.files import read_bytes, refuse_unwritable
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.primitives.wording import list_some
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.results import TrainingResult
-from hstu_preserve.runs.diverged import has_diverged, mark_as_diverged
 from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.sealing import is_finished, read_result

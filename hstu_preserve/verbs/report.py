@@ -1,33 +1,34 @@
-"""Write the preservation report: re-run the given targets, and list everything else that was published."""
+"""Write the preservation report or a page: re-run the given targets, and say of everything what was found."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hstu_preserve.bundle.destinations import require_new, require_writable
-from hstu_preserve.certificates.checking import certificate_path, check_certificate
-from hstu_preserve.compute.machine import describe_this_machine
+from hstu_preserve.compute.processes import require_alone
 from hstu_preserve.errors import UsageError, worst_exit_code
+from hstu_preserve.foreign.judgement import Wish
 from hstu_preserve.library.listing import list_experiments
+from hstu_preserve.library.sources import obtain
 from hstu_preserve.library.targets import SAMPLE
-from hstu_preserve.primitives.files import read_bytes, read_small, write_atomically, write_new
+from hstu_preserve.pages.gathering import gather
+from hstu_preserve.pages.judged import Judged
+from hstu_preserve.pages.markdown_report import MARK, REPORT_NAME, compose_markdown
+from hstu_preserve.pages.records import find_record, read_record, tell_failures
+from hstu_preserve.pages.report_page import compose_report
+from hstu_preserve.pages.writing import prepare_page, read_earlier_file, write_in_place
+from hstu_preserve.primitives.given_paths import as_path
+from hstu_preserve.primitives.temporary_folders import scratch_folder
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.certificate import CertificateCheck
-from hstu_preserve.records.results import ReportResult, Reproduction
-from hstu_preserve.report.preservation_report import PREAMBLE, write_preservation_report
-from hstu_preserve.verbs.reproduce import reproduce
-from hstu_preserve.verdict.rungs import list_failed
-
-REPORT_NAME = "PRESERVATION_REPORT.md"
-MAX_RECORD_BYTES = 2**24
-MARK = PREAMBLE.partition(".")[0].encode()
-"""How every report begins: with its heading and who generated it."""
+from hstu_preserve.records.results import ReportResult
+from hstu_preserve.retraining.asked import Retraining
+from hstu_preserve.verbs.reproduce import DEFAULT_RUNGS, RECORD_NAME, judge, record
+from hstu_preserve.verdict.rungs import choose_exit_code
 
 
 def write_report(
     targets: Sequence[str] | None = None,
     *,
-    markdown: str | Path = Path(REPORT_NAME),
+    markdown: str | Path | None = None,
+    html: str | Path | None = None,
     data: str | Path | None = None,
     device: str = "auto",
     voice: Voice = SILENT,
@@ -35,93 +36,55 @@ def write_report(
     """Reproduce the targets' evaluation rung and write the report.
 
     Args:
-        targets: As `reproduce` takes them, or the `reproduction.json` of earlier calls; None takes the sample.
-        markdown: The file to write; an earlier report there is replaced.
+        targets: As `reproduce` takes them, or what earlier calls wrote, a `reproduction.json` or its folder; None takes
+            the sample.
+        markdown: The report to write, an earlier one there is replaced; None writes `PRESERVATION_REPORT.md` if no page
+            is asked for.
+        html: The page to write, likewise; None writes none.
         data: A store, or for archives of others a folder of stores; None as `reproduce` has it.
         device: `auto`, `cpu` or `cuda`.
         voice: Shows progress; before a transfer begins, names the file and its size.
 
     Raises:
         UsageError: There is something else than an earlier report.
+        UnavailableError: A page is asked for, and the extra that draws it is not installed.
         PreserveError: A target cannot be re-run at all; nothing is written.
     """
-    markdown = Path(markdown)
-    before = read_earlier_report(markdown)
-    chosen = targets or [SAMPLE]
-    earlier = [read_earlier(Path(target)) for target in chosen]
-    reproductions = [
-        one or reproduce(target, data=data, device=device, voice=voice)
-        for one, target in zip(earlier, chosen, strict=True)
-    ]
-    for one in reproductions:
-        for verdict in list_failed(one.verdicts):
-            voice.say(f"{one.target}: {verdict.rung.value} {verdict.outcome.value}: {verdict.reason}")
-    environments = [one.environment for one in reproductions if one.environment is not None]
-    catalog = list_experiments()
-    content = write_preservation_report(
-        listed=catalog.experiments,
-        reproductions=reproductions,
-        environment=environments[0] if environments else describe_this_machine(),
-        certificates=[
-            read_certificate_beside(one) if known is None else None
-            for one, known in zip(reproductions, earlier, strict=True)
-        ],
-    ).encode(errors="backslashreplace")  # a target's path need not be text
-    if before is None:
-        write_new(markdown, content)
-    else:
-        require_unchanged(markdown, before=before)
-        write_atomically(markdown, content)
+    require_alone("report")
+    data, text = as_path(data), as_path(markdown)
+    page = prepare_page(html, command="report")
+    if page is None and text is None:
+        text = Path(REPORT_NAME)
+    if page is not None and text is not None and text.absolute() == page.path.absolute():
+        raise UsageError(f"{text}: named with --markdown and with --html; name two files")
+    before = None if text is None else read_earlier_file(text, beginning=MARK, option="--markdown")
+    judged = [judge_or_read(target, data=data, device=device, voice=voice) for target in (targets or [SAMPLE])]
+    for one in judged:
+        tell_failures(one.reproduction, voice=voice)
+    is_changed = page is not None and page.write(compose_report(judged))
+    if text is not None:
+        content = compose_markdown(judged)
+        write_in_place(text, content, before=before)
+        is_changed |= content != before
+    codes = [choose_exit_code(one.reproduction.verdicts) for one in judged]
+    written = [path for path in (text, page.path if page is not None else None) if path is not None]
     return ReportResult(
-        path=markdown,
-        experiments=len(catalog.experiments) + len(reproductions),
-        reproduced=sum(one.exit_code == 0 for one in reproductions),
-        is_changed=content != before,
-        exit_code=worst_exit_code(one.exit_code for one in reproductions),
+        path=written[0],
+        page=written[1] if len(written) > 1 else None,
+        experiments=len(judged) + (0 if text is None else len(list_experiments().experiments)),
+        reproduced=codes.count(0),
+        is_changed=is_changed,
+        exit_code=worst_exit_code(codes),
     )
 
 
-def read_earlier(path: Path) -> Reproduction | None:
-    """Return the record that an earlier `reproduce --output` wrote; None of any other target.
-
-    Raises:
-        ContentError: It is named as such a record and is none.
-    """
-    if path.suffix != ".json" or not path.is_file():
-        return None
-    return Reproduction.from_json(read_small(path, max_bytes=MAX_RECORD_BYTES), source=str(path))
-
-
-def read_certificate_beside(one: Reproduction) -> CertificateCheck | None:
-    """Return what lies as a certificate beside a bundle that was run here, None if nothing does; no key is trusted.
-
-    Raises:
-        UnavailableError: It cannot be read.
-    """
-    place = certificate_path(one.path)
-    if one.identity is None or not os.path.lexists(place):
-        return None
-    return check_certificate(place, identity=one.identity, trusted=None)
-
-
-def require_unchanged(path: Path, *, before: bytes) -> None:
-    """Raise UsageError if the report that is to be replaced is no longer the one that was there."""
-    if not path.is_file() or read_bytes(path) != before:
-        raise UsageError(f"{path}: changed meanwhile, and was left as it is now; run the same command again")
-
-
-def read_earlier_report(path: Path) -> bytes | None:
-    """Return the report that will be replaced, None if nothing is there; any other file there is left alone.
-
-    Raises:
-        UsageError: There is no report of ours, or it would become part of a run, bundle or store.
-        UnavailableError: It cannot be read or written.
-    """
-    if not path.is_file():
-        require_new(path, option="--markdown")
-        return None
-    require_writable(path, option="--markdown")
-    content = read_bytes(path)
-    if not content.startswith(MARK):
-        raise UsageError(f"{path}: exists and is no report that this command wrote; name another file with --markdown")
-    return content
+def judge_or_read(target: str, *, data: Path | None, device: str, voice: Voice) -> Judged:
+    """Return a target that is judged now, or the record of an earlier call, with all that is known of its bundle."""
+    path = find_record(Path(target), name=RECORD_NAME)
+    if path is not None:
+        return gather(read_record(path), folder=path.parent, record_path=path, data=data, voice=voice)
+    with scratch_folder() as folder:
+        source = obtain(target, voice=voice)
+        wish = Wish(rungs=DEFAULT_RUNGS, data=data, device=device, output=folder, md5_list=None, code=None)
+        found = judge(source, wish, public_key=None, max_steps=None, retraining=Retraining(), voice=voice)
+        return gather(record(found, source), folder=folder, record_path=None, data=data, voice=voice)

@@ -11,7 +11,8 @@ from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.legacy.showing import show_legacy
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.listing import find_gain
-from hstu_preserve.library.sources import Form, Source, find, find_bundle
+from hstu_preserve.library.run_states import show_run
+from hstu_preserve.library.sources import Form, Source, find, find_bundle, is_unfinished_run
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.file_kinds import BEGINNING_BYTES, is_text
 from hstu_preserve.primitives.files import open_stream
@@ -21,6 +22,7 @@ from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.legacy.shown import ShownLegacy
 from hstu_preserve.records.manifest import MigratedManifest
 from hstu_preserve.records.results import ShownBundle, ShownEntry, ShownMigrated, ShownRecipe
+from hstu_preserve.records.runs import ShownRun
 
 
 def show(
@@ -29,11 +31,11 @@ def show(
     gin_root: str | Path | None = None,
     settings: Sequence[str] = (),
     voice: Voice = SILENT,
-) -> ShownEntry | ShownBundle | ShownMigrated | ShownRecipe | ShownLegacy:
+) -> ShownEntry | ShownBundle | ShownMigrated | ShownRecipe | ShownRun | ShownLegacy:
     """Return the record of a target: entry, manifest or recipe. Only the bytes that are read are verified.
 
     Args:
-        target: A catalog id, a bundle, a run directory, `sample`, or a gin file.
+        target: A catalog id, a bundle, a run directory, finished or not, `sample`, or a gin file.
         gin_root: The folder that a gin file's includes may not leave.
         settings: `NAME = VALUE`, gin bindings that follow a gin file's.
         voice: Says if the Hub does not answer, so that the record may be old.
@@ -53,6 +55,8 @@ def show(
             return show_entry(source, voice=voice)
         case Form.RECIPE:
             return show_recipe(source, gin_root=gin_root, settings=settings)
+        case _ if isinstance(source.content, Path) and is_unfinished_run(source.content):
+            return show_run(source.content, target=source.text)
         case _:
             return show_content(source)
 

@@ -12,8 +12,8 @@ import pytest
 
 from hstu_preserve.cli.main import main
 from hstu_preserve.library.targets import SAMPLE_BUNDLE
+from hstu_preserve.pages.markdown_report import MARK
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.verbs.report import MARK
 from hstu_preserve.verbs.unpack import unpack
 from tests.conftest import ROOT
 

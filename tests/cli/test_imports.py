@@ -14,7 +14,8 @@ PROBE = """
 import sys
 from hstu_preserve.cli.main import main
 code = main({arguments!r})
-loaded = sorted({{name.partition(".")[0] for name in sys.modules}} & {{"torch", "fbgemm_gpu", "tensorboard", "scipy"}})
+heavy = {{"torch", "fbgemm_gpu", "tensorboard", "scipy", "matplotlib", "jinja2"}}
+loaded = sorted({{name.partition(".")[0] for name in sys.modules}} & heavy)
 print("LOADED", loaded, "CODE", code)
 """
 

@@ -384,3 +384,16 @@ def test_the_run_records_are_what_the_studies_share(studies: Path) -> None:
     records = [json.loads((studies / "base" / f"seed-{seed}" / RUN_RECORD).read_bytes()) for seed in SEEDS]
     assert [record["recipe"]["training"].pop("random_seed") for record in records] == list(SEEDS)
     assert records[0]["recipe"] == records[1]["recipe"] == records[2]["recipe"]
+
+
+def test_the_page_shows_every_seed_and_the_outcome_first(studies: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert main(["compare", *(str(studies / name) for name in CHANGES), "--html", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    first = text[text.index("<main>") : text.index("<table")]
+    assert "over seeds (p " in first
+    for name in CHANGES:
+        for value in read_values(studies / name):
+            assert f"{value:.6f}" in text
+    assert main(["report", str(tmp_path), "--html", str(page)]) == 2  # the page of another command stays
+    assert page.read_text(encoding="utf-8") == text

@@ -12,9 +12,9 @@ import pytest
 from hstu_preserve.bundle.layout import METRICS, STEPS
 from hstu_preserve.bundle.tree import read_tree_manifest
 from hstu_preserve.cli.main import main
+from hstu_preserve.library.diverged import has_diverged
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.reruns.compared_runs import find_runs
-from hstu_preserve.runs.diverged import has_diverged
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.train import train, train_seeds
 from tests.runs.tiny_run import tiny_gin

@@ -40,7 +40,7 @@ from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import to_upstream
-from hstu_preserve.records.encoders import HstuSettings
+from hstu_preserve.records.settings.encoders import HstuSettings
 from tests.data.stores_in_memory import synthesize
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"

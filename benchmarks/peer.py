@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from hstu_preserve.model.histories import Histories
-from hstu_preserve.records.encoders import HstuSettings
 from hstu_preserve.records.recipe import Recipe, SampledSoftmaxSettings
+from hstu_preserve.records.settings.encoders import HstuSettings
 from hstu_preserve.training.optimizers import ADAM_BETAS
 
 ROOM = "generative_recommenders.research.modeling"

@@ -39,10 +39,10 @@ from hstu_preserve.gin_recipes.writer import write_gin
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.claim import SelectionRule
-from hstu_preserve.records.encoders import HstuTfSettings, ModelSettings, SasrecSettings
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import MANIFEST_NAME, RunRecord
 from hstu_preserve.records.recipe import Protocol, Recipe
+from hstu_preserve.records.settings.encoders import HstuTfSettings, ModelSettings, SasrecSettings
 from hstu_preserve.studies.over_seeds import OverSeeds, summarize
 from hstu_preserve.studies.paired import LEVEL, correct_by_holm, judge
 from hstu_preserve.studies.results import MeanDifference

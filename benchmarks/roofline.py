@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from hstu_preserve.records.encoders import HstuSettings
 from hstu_preserve.records.recipe import Recipe, SampledSoftmaxSettings
+from hstu_preserve.records.settings.encoders import HstuSettings
 
 FLOAT_BYTES = 4
 ID_BYTES = 8

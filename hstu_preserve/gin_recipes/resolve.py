@@ -48,15 +48,15 @@ from hstu_preserve.gin_recipes.settings import (
 from hstu_preserve.gin_recipes.syntax import Binding, BindingKey, Location, shorten, show
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.claim import ClaimPolicy, Direction, SelectionRule
-from hstu_preserve.records.components import (
+from hstu_preserve.records.manifest import BundleSettings
+from hstu_preserve.records.recipe import Protocol, Recipe
+from hstu_preserve.records.record import Record
+from hstu_preserve.records.settings.components import (
     InputCompressionSettings,
     PopularitySampler,
     PrismSettings,
     TimeDecaySettings,
 )
-from hstu_preserve.records.manifest import BundleSettings
-from hstu_preserve.records.recipe import Protocol, Recipe
-from hstu_preserve.records.record import Record
 
 RECORDS_WITH_IDLE_FIELDS: Mapping[str, type[Record]] = {
     "prism": PrismSettings,

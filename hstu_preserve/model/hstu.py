@@ -17,7 +17,7 @@ from hstu_preserve.kernels.small_table import look_up
 from hstu_preserve.model.jagged import JaggedOperators
 from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
 from hstu_preserve.model.time_decay import TimeDecay
-from hstu_preserve.records.encoders import HstuSettings
+from hstu_preserve.records.settings.encoders import HstuSettings
 
 LAYER_NORM_EPS = 1e-6
 

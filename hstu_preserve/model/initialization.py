@@ -14,8 +14,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from hstu_preserve.model.recommender import Recommender
-from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
 from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
 
 NARROW_STD = 0.02
 TF_BIAS_STD = 0.01  # HSTU-Tensorflow's, of its two attention biases

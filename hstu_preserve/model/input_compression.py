@@ -15,7 +15,7 @@ from hstu_preserve.model.histories import Histories, Tokens
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.pooling import CategoryPooling, ChunkPooling, LearnedTokens, OldTokens
 from hstu_preserve.model.time_decay import AgeWeight
-from hstu_preserve.records.components import InputCompressionSettings
+from hstu_preserve.records.settings.components import InputCompressionSettings
 
 DRAW_LIMIT = 2**62
 """Of the integer that a boundary is drawn with: so large that its remainders are as good as uniform."""

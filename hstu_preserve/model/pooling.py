@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.items import Items
-from hstu_preserve.records.components import InputCompressionSettings
+from hstu_preserve.records.settings.components import InputCompressionSettings
 
 EVENTS_PER_GENRE = 32
 """Newest events that a genre's token reads (CAUSE)."""

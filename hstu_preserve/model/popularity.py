@@ -24,7 +24,7 @@ from hstu_preserve.kernels.counter_draws import Source
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.negatives import draw_local, draw_weighted
 from hstu_preserve.model.shares import WHOLE, Share
-from hstu_preserve.records.components import (
+from hstu_preserve.records.settings.components import (
     InversePropensity,
     LogitAdjustment,
     PopularityDebiasing,

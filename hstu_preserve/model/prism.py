@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from hstu_preserve.model.items import NUM_DECADES, NUM_POPULARITY_LEVELS, Items
 from hstu_preserve.model.shares import WHOLE, Share
-from hstu_preserve.records.components import EVENT_FEATURES, PrismSettings, SideFeature
+from hstu_preserve.records.settings.components import EVENT_FEATURES, PrismSettings, SideFeature
 
 MAX_HALF_STARS = 10
 

@@ -25,8 +25,8 @@ from hstu_preserve.model.sasrec import SasrecEncoder
 from hstu_preserve.model.time_decay import AgeWeight, TimeDecay
 from hstu_preserve.model.windowed.hstu_tf import HstuTfEncoder
 from hstu_preserve.model.windowed.sasrec import SasrecTfEncoder
-from hstu_preserve.records.encoders import WINDOWED, HstuSettings, HstuTfSettings, SasrecTfSettings
 from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.records.settings.encoders import WINDOWED, HstuSettings, HstuTfSettings, SasrecTfSettings
 
 Encoder = HstuEncoder | SasrecEncoder | HstuTfEncoder | SasrecTfEncoder
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from hstu_preserve.records.encoders import SasrecSettings
+from hstu_preserve.records.settings.encoders import SasrecSettings
 
 LAYER_NORM_EPS = 1e-8
 

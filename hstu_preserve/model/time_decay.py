@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from hstu_preserve.model.shares import WHOLE, Share
-from hstu_preserve.records.components import TimeDecaySettings
+from hstu_preserve.records.settings.components import TimeDecaySettings
 
 # Added to every weight: lost in the rounding of any that matters, it keeps those of epochs ago positive and out of the
 # subnormal numbers, so that weights may be divided by their sum.

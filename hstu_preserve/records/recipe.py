@@ -21,7 +21,9 @@ from hstu_preserve.primitives.numbers import (
     PositiveShare,
     require_at_least,
 )
-from hstu_preserve.records.components import (
+from hstu_preserve.records.evaluation_kind import EvaluationKind, NamedKind, find_kind, require_one_filter
+from hstu_preserve.records.record import Record
+from hstu_preserve.records.settings.components import (
     ActionFusionSettings,
     HardNegativeSettings,
     InputCompressionSettings,
@@ -29,9 +31,7 @@ from hstu_preserve.records.components import (
     PrismSettings,
     TimeDecaySettings,
 )
-from hstu_preserve.records.encoders import WINDOWED, HstuTfSettings, ModelSettings
-from hstu_preserve.records.evaluation_kind import EvaluationKind, NamedKind, find_kind, require_one_filter
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.settings.encoders import WINDOWED, HstuTfSettings, ModelSettings
 
 
 class Protocol(StrEnum):

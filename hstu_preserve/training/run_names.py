@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, ModelSettings, SasrecTfSettings
 from hstu_preserve.records.recipe import (
     BinaryCrossEntropySettings,
     Recipe,
     SampledSoftmaxSettings,
 )
+from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, ModelSettings, SasrecTfSettings
 
 
 def model_string(recipe: Recipe) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.records.components import (
+from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.records.settings.components import (
     HardNegativeSettings,
     InputCompressionSettings,
     LogitAdjustment,
@@ -16,7 +17,6 @@ from hstu_preserve.records.components import (
     SideFeature,
     TimeDecaySettings,
 )
-from hstu_preserve.records.recipe import Recipe
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 SHARED = BUNDLES / "shared"

@@ -8,18 +8,6 @@ from pydantic import ValidationError
 
 from hstu_preserve.primitives.metric_names import METRIC_NAMES
 from hstu_preserve.records.claim import ClaimPolicy, Direction, SelectionRule
-from hstu_preserve.records.components import (
-    ActionFusionSettings,
-    HardNegativeSettings,
-    InputCompressionSettings,
-    InversePropensity,
-    LogitAdjustment,
-    PopularitySampler,
-    PrismSettings,
-    SideFeature,
-    TimeDecaySettings,
-)
-from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
 from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.manifest import BundleSettings
 from hstu_preserve.records.recipe import (
@@ -32,6 +20,18 @@ from hstu_preserve.records.recipe import (
     SampledSoftmaxSettings,
     TrainingSettings,
 )
+from hstu_preserve.records.settings.components import (
+    ActionFusionSettings,
+    HardNegativeSettings,
+    InputCompressionSettings,
+    InversePropensity,
+    LogitAdjustment,
+    PopularitySampler,
+    PrismSettings,
+    SideFeature,
+    TimeDecaySettings,
+)
+from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
 
 MAX_JSON_INTEGER = 2**53 - 1
 

@@ -10,7 +10,6 @@ from hstu_preserve.gin_recipes.reader import BindingStatement, parse, read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.records.claim import ClaimPolicy, SelectionRule
-from hstu_preserve.records.encoders import HstuTfSettings
 from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import (
     DatasetSettings,
@@ -20,6 +19,7 @@ from hstu_preserve.records.recipe import (
     Recipe,
     TrainingSettings,
 )
+from hstu_preserve.records.settings.encoders import HstuTfSettings
 from hstu_preserve.verbs.train import find_gin
 from tests.gin_recipes.bundle_chains import (
     ALL_FOLDERS,

@@ -17,17 +17,6 @@ from hstu_preserve.gin_recipes.bindings import (
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.records.claim import Direction, SelectionRule
-from hstu_preserve.records.components import (
-    ActionFusionSettings,
-    HardNegativeSettings,
-    InputCompressionSettings,
-    InversePropensity,
-    LogitAdjustment,
-    PopularitySampler,
-    PrismSettings,
-    TimeDecaySettings,
-)
-from hstu_preserve.records.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
 from hstu_preserve.records.recipe import (
     BinaryCrossEntropySettings,
     DatasetSettings,
@@ -39,6 +28,17 @@ from hstu_preserve.records.recipe import (
     TrainingSettings,
 )
 from hstu_preserve.records.record import Record
+from hstu_preserve.records.settings.components import (
+    ActionFusionSettings,
+    HardNegativeSettings,
+    InputCompressionSettings,
+    InversePropensity,
+    LogitAdjustment,
+    PopularitySampler,
+    PrismSettings,
+    TimeDecaySettings,
+)
+from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
 from tests.gin_recipes.gin_texts import refuse, resolve_text
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from hstu_preserve.records.encoders import HstuSettings, SasrecSettings
 from hstu_preserve.records.recipe import (
     DatasetSettings,
     EvaluationSettings,
@@ -17,6 +16,7 @@ from hstu_preserve.records.recipe import (
     SampledSoftmaxSettings,
     TrainingSettings,
 )
+from hstu_preserve.records.settings.encoders import HstuSettings, SasrecSettings
 
 Value: TypeAlias = "str | int | float | bool"
 

@@ -14,8 +14,8 @@ from hstu_preserve.model.jagged import PLAIN_OPERATORS, JaggedOperators
 from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS
 from hstu_preserve.model.time_decay import TimeDecay
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.records.components import TimeDecaySettings
-from hstu_preserve.records.encoders import HstuSettings
+from hstu_preserve.records.settings.components import TimeDecaySettings
+from hstu_preserve.records.settings.encoders import HstuSettings
 from tests.factories import COMPONENTS, make_recipe
 from tests.model.tiny_models import OPERATORS
 

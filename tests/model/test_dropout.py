@@ -15,7 +15,7 @@ from hstu_preserve.model.hstu import HstuLayer, bucket_time_gaps
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.sasrec import FeedForward
 from hstu_preserve.model.windowed.hstu_tf import HstuTfEncoder, HstuTfLayer, bucket_next_gaps
-from hstu_preserve.records.encoders import HstuSettings, SasrecSettings
+from hstu_preserve.records.settings.encoders import HstuSettings, SasrecSettings
 from tests.factories import make_recipe
 from tests.model.tf_golden import make_settings
 from tests.model.tiny_models import NEXT_YEAR_SECONDS, SASREC

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hstu_preserve.model.histories import Histories, Tokens
 from hstu_preserve.model.input_compression import InputCompression, shorten
-from hstu_preserve.records.components import InputCompressionSettings
+from hstu_preserve.records.settings.components import InputCompressionSettings
 from tests.model.tiny_compressions import (
     DAY,
     LENGTHS,

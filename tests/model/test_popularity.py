@@ -16,7 +16,7 @@ from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.items import Items, items_of_shape
 from hstu_preserve.model.negatives import draw_local
 from hstu_preserve.model.popularity import Popularity, measure_lift
-from hstu_preserve.records.components import (
+from hstu_preserve.records.settings.components import (
     InversePropensity,
     LogitAdjustment,
     PopularityDebiasing,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hstu_preserve.model.items import NUM_DECADES, NUM_POPULARITY_LEVELS, Items, items_of_shape
 from hstu_preserve.model.prism import Experts, Film, Prism, find_popularity_levels, keep_largest, load_balance
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.records.components import PrismSettings
+from hstu_preserve.records.settings.components import PrismSettings
 from tests.factories import make_recipe
 
 WIDTH = 6

@@ -16,8 +16,8 @@ from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.objective import training_losses
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.windowed.objective import draw_unseen
-from hstu_preserve.records.encoders import SasrecTfSettings
 from hstu_preserve.records.recipe import BinaryCrossEntropySettings, Recipe
+from hstu_preserve.records.settings.encoders import SasrecTfSettings
 from hstu_preserve.training.optimizers import make_optimizer
 from tests.factories import make_recipe
 from tests.model.foundations_golden import Golden, give_masks, load_golden, rename_linear, rename_norm

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from hstu_preserve.model.hstu import measure_time_gaps
 from hstu_preserve.model.time_decay import AgeWeight, TimeDecay, measure_age, project_rates, weigh_positions
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.records.components import TimeDecaySettings
+from hstu_preserve.records.settings.components import TimeDecaySettings
 from tests.factories import COMPONENTS
 
 MODES = ("power", "exp", "exp_power")

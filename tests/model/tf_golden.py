@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.windowed.hstu_tf import HstuTfEncoder
-from hstu_preserve.records.encoders import HstuTfSettings
+from hstu_preserve.records.settings.encoders import HstuTfSettings
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 PADDED_LENGTH = 12 + 11

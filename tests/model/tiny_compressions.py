@@ -10,7 +10,7 @@ from hstu_preserve.model.input_compression import InputCompression
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.time_decay import AgeWeight
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.records.components import InputCompressionSettings, TimeDecaySettings
+from hstu_preserve.records.settings.components import InputCompressionSettings, TimeDecaySettings
 from tests.factories import COMPONENTS
 
 WIDTH = 6

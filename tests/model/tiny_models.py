@@ -14,8 +14,8 @@ from hstu_preserve.model.objective import Draws, draw_negatives
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.records.encoders import SasrecSettings
 from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.records.settings.encoders import SasrecSettings
 from tests.factories import make_recipe
 from tests.model.tiny_losses import position_losses
 

@@ -15,7 +15,6 @@ from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.canonical_json import canonical_dumps, require_canonical
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.strict_json import MAX_INTEGER, strict_loads
-from hstu_preserve.records.encoders import SasrecSettings
 from hstu_preserve.records.recipe import (
     DatasetSettings,
     Recipe,
@@ -23,6 +22,7 @@ from hstu_preserve.records.recipe import (
     TrainingSettings,
 )
 from hstu_preserve.records.record import Record
+from hstu_preserve.records.settings.encoders import SasrecSettings
 from hstu_preserve.records.verdict import Fact
 from tests.factories import make_recipe
 from tests.gin_recipes.strategies import recipes

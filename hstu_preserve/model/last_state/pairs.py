@@ -11,7 +11,7 @@ from torch import Tensor
 
 from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
 from hstu_preserve.model.time_decay import fade, measure_age
-from hstu_preserve.records.components import TimeDecaySettings
+from hstu_preserve.records.settings.components import TimeDecaySettings
 
 QUERIES_PER_TILE = 64
 """Few, so that little above the diagonal is computed; many, so that a product is worth its call."""

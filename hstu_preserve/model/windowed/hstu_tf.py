@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hstu_preserve.kernels.small_table import look_up
 from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
 from hstu_preserve.model.windowed.window import rotate
-from hstu_preserve.records.encoders import HstuTfSettings
+from hstu_preserve.records.settings.encoders import HstuTfSettings
 
 LAYER_NORM_EPS = 1e-8
 KEY_COUNT_EPS = 1e-9

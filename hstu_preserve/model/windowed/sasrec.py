@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from hstu_preserve.model.windowed.attention import LAYER_NORM_EPS, attend_to_filled
 from hstu_preserve.model.windowed.window import move_to_window
-from hstu_preserve.records.encoders import SasrecTfSettings
+from hstu_preserve.records.settings.encoders import SasrecTfSettings
 
 
 class SasrecTfLayer(nn.Module):

@@ -1,0 +1,1 @@
+"""What a recipe says of its encoder and of the components beside it."""

@@ -38,7 +38,7 @@ def find_headline(judged: Judged) -> Headline:
 
 
 def choose_decider(reproduction: Reproduction) -> Verdict | None:
-    """Return the verdict to be shown first: the first of those that the exit code rests on; None if none was required."""
+    """Return the first of the verdicts that the exit code rests on; None if none was required."""
     return next(iter(find_deciders(reproduction.verdicts)), None)
 
 

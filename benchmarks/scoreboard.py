@@ -20,11 +20,17 @@ BEGIN, END = "<!-- recipes: begin -->", "<!-- recipes: end -->"
 
 def write_table(recipes: Mapping[str, Mapping[str, object]], *, base: str) -> str:
     """Put the table in its place and return it."""
-    table = "\n".join(list_lines(recipes, base=base))
+    return replace_between((BEGIN, END), list_lines(recipes, base=base))
+
+
+def replace_between(marks: tuple[str, str], lines: list[str]) -> str:
+    """Put a table's lines between two marks of the page and return them as text."""
+    begin, end = marks
+    table = "\n".join(lines)
     text = README.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    README.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}")
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    README.write_text(f"{before}{begin}\n{table}\n{end}{after}")
     return table
 
 

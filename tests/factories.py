@@ -7,6 +7,7 @@ from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.manifest import Manifest, RunRecord
 from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.records.record import SCHEMA_VERSION
 
 GIN_FILE = "config/tiny.gin"
 CHECKPOINT = "ckpts/tiny_ep1"
@@ -194,7 +195,7 @@ def make_manifest(root: Path, *, run: RunRecord | None = None) -> Manifest:
     """Return the manifest of the run directory `root`, which holds at least `GIN_FILE` and `CHECKPOINT`."""
     run = run or make_run_record()
     value: dict[str, Json] = {
-        "schema_version": 0,
+        "schema_version": SCHEMA_VERSION,
         "run": run.to_json_value(),
         "checkpoint": CHECKPOINT,
         "claims": [{"policy": run.policies[0].to_json_value(), "value": 0.25, "epoch": 1}],

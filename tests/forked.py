@@ -14,7 +14,13 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CLIENT_NEEDS = ("asyncio", "filelock", "httpx", "httpx2", "idna", "tqdm", "yaml")
 """What the Hub's client imports. It is not imported itself: it reads the environment when it is."""
 CONTEXT.set_forkserver_preload(
-    ["hstu_preserve.cli.app", "hstu_preserve.verbs.train", "tensorboard.compat.proto.event_pb2", *CLIENT_NEEDS]
+    [
+        "hstu_preserve.cli.app",
+        "hstu_preserve.verbs.train",
+        "fbgemm_gpu",
+        "tensorboard.compat.proto.event_pb2",
+        *CLIENT_NEEDS,
+    ]
 )
 FORKED_CHANGES = ("HF_", "HSTU_", "NO_PROXY", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTEST_")
 """How variables begin that the program reads itself, so that one that was forked reads them as one that was started."""

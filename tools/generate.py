@@ -1,4 +1,7 @@
-"""Write what is generated from the code: JSON Schemas and two pages of the reference (`make generated`)."""
+"""Write what is generated from the code: JSON Schemas, and two pages of the reference (`make generated`).
+
+What is frozen is only added to: a change that breaks a record of a released schema version is refused.
+"""
 
 import json
 import re
@@ -6,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tools.command_reference import command_pages
+from tools.frozen import FROZEN, describe_frozen, list_own_breaks
 from tools.gin_reference import gin_page
 from tools.schemas import PUBLISHED_RECORDS, generate_schema
 
@@ -21,6 +25,7 @@ def generated_files() -> dict[Path, str]:
         ROOT / "manifests" / "schema" / f"{name}.schema.json": json.dumps(generate_schema(name), indent=2) + "\n"
         for name in PUBLISHED_RECORDS
     }
+    files[FROZEN] = json.dumps(describe_frozen(), indent=1) + "\n"
     for page, text in ((REFERENCE / "commands.md", command_pages()), (REFERENCE / "gin.md", gin_page())):
         files[page] = replace_generated(page, text)
     return files
@@ -39,7 +44,14 @@ def replace_generated(page: Path, text: str) -> str:
 
 
 def main() -> int:
-    """Write the files that differ, and name them."""
+    """Write the files that differ, and name them; write nothing if a frozen record would break."""
+    breaks = list_own_breaks()
+    if breaks:
+        sys.stderr.write(
+            f"{len(breaks)} breaks of {FROZEN.relative_to(ROOT)}; keep the old form, or raise SCHEMA_VERSION and go on "
+            "reading the old one (docs/reference/versions.md):\n" + "".join(f"  {one}\n" for one in breaks)
+        )
+        return 1
     for path, text in generated_files().items():
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)

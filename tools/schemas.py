@@ -55,9 +55,10 @@ PRINTED_RECORDS: dict[str, type[Record]] = {
     "trained-seeds": TrainedSeeds,
     "training-result": results.TrainingResult,
     "unpack-result": results.UnpackResult,
+    "upgrade-result": results.UpgradeResult,
     "verification-report": VerificationReport,
 }
-"""What `--json` prints, by the name of the schema's file; `ok` stands before the record's own fields."""
+"""What `--json` prints, by the name of the schema's file; `ok` and `schema_version` stand before the others."""
 PUBLISHED_RECORDS: dict[str, type[Record]] = {
     "catalog-entry": CatalogEntry,
     "manifest": Manifest,
@@ -70,6 +71,7 @@ PUBLISHED_RECORDS: dict[str, type[Record]] = {
 }
 """By the name of the schema's file."""
 OK: dict[str, Json] = {"type": "boolean", "description": "Whether the command exits with 0; `--json` prints it first."}
+VERSION: dict[str, Json] = {"type": "integer", "description": "Of the records that this release prints and writes."}
 
 
 def generate_schema(name: str) -> Json:
@@ -78,7 +80,7 @@ def generate_schema(name: str) -> Json:
     if name in PRINTED_RECORDS:
         fields = schema["properties"]
         assert isinstance(fields, dict)
-        schema["properties"] = {"ok": OK, **fields}
+        schema["properties"] = {"ok": OK, "schema_version": VERSION, **fields}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

@@ -1,13 +1,14 @@
 """Record one run of somebody else's code: what was run, on what, in which environment, and how it ended."""
 
 from hstu_preserve.primitives.digests import Sha256
-from hstu_preserve.records.record import Record
+from hstu_preserve.records.record import Record, SchemaVersion
 from hstu_preserve.records.verdict import Fact
 
 
 class ArchivedRunRecord(Record):
     """A run of the code that came with a bundle."""
 
+    schema_version: SchemaVersion
     rung: str
     command: tuple[str, ...]
     environment: dict[str, str]

@@ -21,6 +21,7 @@ from hstu_preserve.primitives.files import refuse_unwritable, write_new
 from hstu_preserve.primitives.paths import GIN_SUFFIX
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import describe_duration, list_some, printable
+from hstu_preserve.records.record import SCHEMA_VERSION
 from hstu_preserve.records.verdict import Fact
 
 WORK_FOLDER, SHIM_FOLDER = "work", "shim"
@@ -213,6 +214,7 @@ class Running:
         """Return the record of the run."""
         ended = self.ended
         return ArchivedRunRecord(
+            schema_version=SCHEMA_VERSION,
             rung=self.request.rung,
             command=tuple(command),
             environment={name: hide_secret(name, value) for name, value in environment.items()},

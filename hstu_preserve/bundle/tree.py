@@ -48,9 +48,18 @@ def seal(root: Path, *, manifest: AnyManifest) -> StoredManifest:
         UnavailableError: The directory cannot be written.
     """
     stored = StoredManifest(content=manifest.to_json(), record=manifest)
-    write_atomically(root / MANIFEST_NAME, stored.content)
-    write_atomically(root / CHECKSUMS_NAME, checksums_text(stored.content, contents=manifest.contents))
+    write_seal(root, stored)
     return stored
+
+
+def write_seal(root: Path, stored: StoredManifest) -> None:
+    """Write a manifest as it is stored, and `SHA256SUMS`, into a directory.
+
+    Raises:
+        UnavailableError: The directory cannot be written.
+    """
+    write_atomically(root / MANIFEST_NAME, stored.content)
+    write_atomically(root / CHECKSUMS_NAME, checksums_text(stored.content, contents=stored.contents))
 
 
 def read_tree_manifest(root: Path, *, known: StoredManifest | None = None) -> StoredManifest:

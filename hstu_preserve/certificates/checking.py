@@ -5,18 +5,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.tree import read_at_most
-from hstu_preserve.certificates.envelopes import MAX_BYTES, STATEMENT_PAYLOAD_TYPE, Line, decode_base64, read_lines
+from hstu_preserve.certificates.envelopes import STATEMENT_PAYLOAD_TYPE, Line, decode_base64, read_lines
 from hstu_preserve.certificates.statements import read_predicate, read_statement
 from hstu_preserve.errors import ContentError
+from hstu_preserve.primitives.byte_sources import ByteSource
+from hstu_preserve.primitives.files import CHUNK_BYTES
 from hstu_preserve.primitives.wording import list_some, printable
-from hstu_preserve.records.certificate import Attestation, CertificateCheck, SignatureOutcome
+from hstu_preserve.records.certificate import (
+    CERTIFICATE_SUFFIX,
+    MAX_BYTES,
+    Attestation,
+    CertificateCheck,
+    SignatureOutcome,
+)
 from hstu_preserve.signing.signer import path_beside
 
 if TYPE_CHECKING:
     from hstu_preserve.signing.signer import TrustedKey
 
-CERTIFICATE_SUFFIX = ".intoto.jsonl"
-"""Added to a bundle's name, it names the file of what is attested of the bundle (in-toto's convention)."""
 MAX_NAMED = 3
 
 
@@ -25,11 +31,13 @@ def certificate_path(bundle: Path) -> Path:
     return path_beside(bundle, suffix=CERTIFICATE_SUFFIX)
 
 
-def check_certificate(path: Path, *, identity: str | None, trusted: "TrustedKey | None") -> CertificateCheck:
+def check_certificate(
+    place: Path | ByteSource, *, identity: str | None, trusted: "TrustedKey | None"
+) -> CertificateCheck:
     """Say what a certificate attests, and whether it is to be refused.
 
     Args:
-        path: The certificate.
+        place: The certificate, here or on the Hub.
         identity: Of the bundle that it should be about; None if it is checked by itself.
         trusted: The key to check it with; with None, signatures are read but not checked.
 
@@ -38,27 +46,49 @@ def check_certificate(path: Path, *, identity: str | None, trusted: "TrustedKey 
         UnavailableError: It cannot be read.
     """
     try:
-        attestations = read_certificate(path, trusted=trusted)
+        content = read_content(place)
     except ContentError as error:
-        return CertificateCheck(path=str(path), attestations=(), problem=str(error))
-    problem = find_problem(attestations, identity=identity, trusted=trusted)
-    named = None if problem is None else f"{path}: {problem}"
-    return CertificateCheck(path=str(path), attestations=attestations, problem=named)
+        return CertificateCheck(path=str(place), attestations=(), problem=str(error))
+    return check_content(content, source=str(place), identity=identity, trusted=trusted)
 
 
-def read_certificate(path: Path, *, trusted: "TrustedKey | None") -> tuple[Attestation, ...]:
-    """Return the statements of a certificate.
+def read_content(place: Path | ByteSource) -> bytes:
+    """Return the bytes of a certificate, of which no more are read than one may have.
 
     Raises:
-        ContentError: It is not a certificate.
+        ContentError: It is larger, not a regular file, or not what the Hub lists.
         MissingPathError: There is no such file.
         UnavailableError: It cannot be read.
     """
-    lines = read_lines(read_at_most(path, max_bytes=MAX_BYTES), source=str(path))
-    return tuple(
-        describe_line(line, trusted=trusted, source=f"{path}: line {number}")
-        for number, line in enumerate(lines, start=1)
-    )
+    if isinstance(place, Path):
+        return read_at_most(place, max_bytes=MAX_BYTES)
+    if place.size > MAX_BYTES:
+        raise ContentError(f"{place}: larger than {MAX_BYTES} bytes")
+    with place.open() as stream:
+        return b"".join(iter(lambda: stream.read(CHUNK_BYTES), b""))
+
+
+def check_content(
+    content: bytes, *, source: str, identity: str | None, trusted: "TrustedKey | None"
+) -> CertificateCheck:
+    """Say of a certificate's bytes what `check_certificate` says of the file.
+
+    Args:
+        content: At most as many as `read_content` reads.
+        source: What they are, for messages.
+        identity: Of the bundle that it should be about; None if it is checked by itself.
+        trusted: The key to check it with; with None, signatures are read but not checked.
+    """
+    try:
+        attestations = tuple(
+            describe_line(line, trusted=trusted, source=f"{source}: line {number}")
+            for number, line in enumerate(read_lines(content, source=source), start=1)
+        )
+    except ContentError as error:
+        return CertificateCheck(path=source, attestations=(), problem=str(error))
+    problem = find_problem(attestations, identity=identity, trusted=trusted)
+    named = None if problem is None else f"{source}: {problem}"
+    return CertificateCheck(path=source, attestations=attestations, problem=named)
 
 
 def describe_line(line: Line, *, trusted: "TrustedKey | None", source: str) -> Attestation:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 STATEMENT_PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_LINE_BYTES = 2**20
 MAX_LINES = 1000
-MAX_BYTES = 16 * 2**20
-"""Of the whole file, which is read at once."""
 MAX_ENVELOPE_VALUES = 200
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.tree import read_at_most
 from hstu_preserve.certificates.checking import check_certificate
-from hstu_preserve.certificates.envelopes import MAX_BYTES, MAX_LINE_BYTES, MAX_LINES, sign_statement
+from hstu_preserve.certificates.envelopes import MAX_LINE_BYTES, MAX_LINES, sign_statement
 from hstu_preserve.certificates.statements import ReproductionPredicate, make_statements
 from hstu_preserve.errors import ContentError, UnavailableError, UsageError
 from hstu_preserve.primitives.environment import digest_program
 from hstu_preserve.primitives.files import write_atomically, write_new
+from hstu_preserve.records.certificate import MAX_BYTES
 from hstu_preserve.records.manifest import AnyManifest, CodeReference
 from hstu_preserve.records.results import Reproduction
 

@@ -13,31 +13,19 @@ from hstu_preserve.checkpoint_files.container import (
 )
 from hstu_preserve.checkpoint_files.opcodes import walk_pickle
 from hstu_preserve.checkpoint_files.safetensors import is_safetensors, require_sound_header
-from hstu_preserve.errors import CheckpointError, UnavailableError
-
-
-def require_safe_checkpoint(path: Path) -> None:
-    """Refuse a file that is anything else than a checkpoint of tensors and plain values; nothing of it is unpickled.
-
-    Raises:
-        CheckpointError: It is not; the message names what, and where.
-        UnavailableError: It cannot be read.
-    """
-    try:
-        with path.open("rb") as stream:
-            require_safe_stream(stream, source=path)
-    except OSError as error:
-        raise UnavailableError(f"{path}: cannot be read ({error.strerror})") from None
+from hstu_preserve.errors import CheckpointError
 
 
 def require_safe_stream(stream: IO[bytes], *, source: Path) -> bool:
-    """Do the same with an open file, which is left at its start, so that the same file may then be loaded.
+    """Refuse an open file that is anything else than a checkpoint of tensors and plain values.
+
+    Nothing of it is unpickled. The stream is left at its start, so that the same file may then be loaded.
 
     Returns:
         Whether the file has checksums, all of which fit. torch can write it without.
 
     Raises:
-        CheckpointError: As above.
+        CheckpointError: It is not; the message names what, and where.
     """
     try:
         members = read_checked_members(stream, max_pickle_bytes=MAX_PICKLE_BYTES)

@@ -13,7 +13,12 @@ EXAMPLES = ("hstu-preserve migrate legacy.tar.gz --md5-list MANIFEST.md",)
 
 
 def command(
-    legacy: Annotated[str, typer.Argument(metavar="LEGACY", help="An archive as any 'tar czf' writes it.")],
+    legacy: Annotated[
+        str,
+        typer.Argument(
+            metavar="LEGACY", help="An archive as any 'tar czf' writes it, or a bundle of an earlier schema version."
+        ),
+    ],
     md5_list: Md5ListOption = None,
     output: Annotated[
         Path | None,
@@ -23,7 +28,8 @@ def command(
 ) -> None:
     """Make a bundle of a legacy archive, every byte kept.
 
-    Every value is recorded with where it comes from.
+    Every value is recorded with where it comes from. A bundle of an earlier schema version becomes one of the present
+    version, which names the earlier one.
     """
     from hstu_preserve.verbs.migrate import migrate
 

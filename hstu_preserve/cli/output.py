@@ -57,15 +57,17 @@ def print_text(text: str) -> None:
 
 
 def format_json(record: "Record") -> str:
-    """Return the record as indented JSON, `ok` first.
+    """Return the record as indented JSON, `ok` and the schema version first.
 
     Bytes of a path that are no text, and characters that could steer a terminal, are escaped as JSON can.
     """
     import json
 
+    from hstu_preserve.records.record import SCHEMA_VERSION
+
     value = record.to_json_value()
     assert isinstance(value, dict)
-    text = json.dumps({"ok": record.ok, **value}, indent=2, ensure_ascii=False)
+    text = json.dumps({"ok": record.ok, "schema_version": SCHEMA_VERSION, **value}, indent=2, ensure_ascii=False)
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 

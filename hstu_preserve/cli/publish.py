@@ -29,7 +29,7 @@ def command(
 ) -> None:
     """Verify bundles and put them on the Hub.
 
-    Each bundle is one commit, with its signature and its model card.
+    Each bundle is one commit, with its signature, its certificate and its model card.
     """
     from hstu_preserve.verbs.publish import preview_publication, publish
 

@@ -83,13 +83,14 @@ def repeatable_arithmetic(*, tf32: bool) -> Iterator[None]:
     # On CUDA it must be set before the first call of cuBLAS: here there is no tensor yet.
     os.environ.setdefault(CUBLAS_WORKSPACE, ":4096:8")
     before = (
-        torch.are_deterministic_algorithms_enabled(),
+        torch.get_deterministic_debug_mode(),
         torch.backends.cuda.matmul.allow_tf32,
         torch.backends.cudnn.allow_tf32,
         torch.backends.cudnn.benchmark,
         DETERMINISTIC.fill_uninitialized_memory,
     )
-    torch.use_deterministic_algorithms(mode=True)
+    # `use_deterministic_algorithms` sets the same switch, but imports torch's compiler to tell it, which takes seconds.
+    torch.set_deterministic_debug_mode("error")
     # It writes NaN into every new tensor, which helps to find an operation that reads what nothing wrote: on a GPU 600
     # more kernels for each training step.
     DETERMINISTIC.fill_uninitialized_memory = False
@@ -99,7 +100,7 @@ def repeatable_arithmetic(*, tf32: bool) -> Iterator[None]:
         with sufficient_memory():
             yield
     finally:
-        torch.use_deterministic_algorithms(mode=before[0])
+        torch.set_deterministic_debug_mode(before[0])
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before[1], before[2]
         torch.backends.cudnn.benchmark = before[3]
         DETERMINISTIC.fill_uninitialized_memory = before[4]

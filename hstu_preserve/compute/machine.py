@@ -15,7 +15,7 @@ from hstu_preserve.primitives.environment import (
     python_version,
     require_torch,
 )
-from hstu_preserve.records.environment import EnvironmentRecord, NumericsRecord
+from hstu_preserve.records.environment import EnvironmentRecord, NumericsRecord, TrainingPath
 from hstu_preserve.records.manifest import CodeReference
 from hstu_preserve.version import __version__
 
@@ -71,7 +71,9 @@ def describe_numerics(device: "torch.device", *, dtype: str, processes: int = 1)
     )
 
 
-def describe_environment(numerics: NumericsRecord | None) -> EnvironmentRecord:
+def describe_environment(
+    numerics: NumericsRecord | None, *, training_path: TrainingPath = "reference"
+) -> EnvironmentRecord:
     """Return the facts of interpreter, platform and packages, together with the numerics."""
     return EnvironmentRecord(
         python=python_version(),
@@ -79,6 +81,7 @@ def describe_environment(numerics: NumericsRecord | None) -> EnvironmentRecord:
         machine=platform.machine(),
         packages=installed_versions(),
         numerics=numerics,
+        training_path=training_path,
     )
 
 

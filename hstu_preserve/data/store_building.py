@@ -9,6 +9,7 @@ from hstu_preserve.data.arrays import AnyArray, Int32Array, Int64Array, Uint8Arr
 from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.errors import ContentError
+from hstu_preserve.records.record import SCHEMA_VERSION
 from hstu_preserve.records.store import (
     ArrayRecord,
     StoreCounts,
@@ -51,7 +52,7 @@ def describe_store(
     sizes = {array.name: array.shape[0] for array in described}
     genres = list_genres(movies)
     return StoreRecord(
-        schema_version=0,
+        schema_version=SCHEMA_VERSION,
         name=name,
         fingerprint=fingerprint_of(described, genres),
         arrays=described,

@@ -1,7 +1,7 @@
 """One evaluation of a model on one part of the data: ranks, metrics and their record."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,20 +11,19 @@ from hstu_preserve.data.split import Part, count_held_out_events, find_evaluated
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError, DivergedError
 from hstu_preserve.evaluation.evaluated import Evaluated
+from hstu_preserve.evaluation.grouped.users import CHECKED_EVERY, make_steps, order_by_length
 from hstu_preserve.evaluation.kinds import require_enough_candidates
 from hstu_preserve.evaluation.metrics import bound_by_ties, compute_metrics, coverage, exact_reciprocal_rank
 from hstu_preserve.evaluation.ranking import MISS
-from hstu_preserve.evaluation.ranks import BoolArray, RankedBatch, UserRanks, concatenate
+from hstu_preserve.evaluation.ranks import BoolArray, Int64Array, RankedBatch, UserRanks, concatenate, reorder
+from hstu_preserve.evaluation.steps import Steps
 from hstu_preserve.evaluation.users import UserIndices, rank_users
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.primitives.wording import list_some
-from hstu_preserve.records.evaluation import EvaluationRecord
+from hstu_preserve.records.evaluation import EvaluationRecord, RankingMethod, RankingPath
 from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Recipe
-
-if TYPE_CHECKING:
-    import torch
 
 
 def evaluate_model(
@@ -33,8 +32,8 @@ def evaluate_model(
     *,
     part: Part,
     epoch: int,
-    device: "torch.device",
     num_batches: int | None,
+    ranking_path: RankingPath = RankingPath.REFERENCE,
     tolerance: float | None = None,
     world: World = ALONE,
     voice: Voice,
@@ -46,9 +45,9 @@ def evaluate_model(
         store: The data.
         part: `validation` or `test`.
         epoch: The model's, for the record; decides which users a partial evaluation draws.
-        device: Where the model lives.
         num_batches: None evaluates every user in the store's order; a number evaluates that many batches of users drawn
             by (seed, epoch), as upstream's partial evaluation does.
+        ranking_path: Decides the last bits of scores.
         tolerance: Of scores, for counting the candidates near each target; None counts none.
         world: The processes that share the work, batch by batch; each returns the whole.
         voice: Shows each batch.
@@ -66,13 +65,21 @@ def evaluate_model(
     users = take_sample(eligible, recipe, part=part)
     if num_batches is not None:
         users = draw_users(users, recipe, epoch=epoch, num_batches=num_batches)
-    own = take_batches(users, size=recipe.evaluation.eval_batch_size, world=world)
-    ranking = rank_users(model, store, own, held_out_events=held_out, device=device, tolerance=tolerance)
-    ranked = show_ranking(ranking, part=part, total=len(own), voice=voice)
-    batches = merge_batches(world.gather(ranked))
-    ranks = concatenate([batch.users for batch in batches])
+    ways = choose_ways(model, store, users, held_out_events=held_out, ranking_path=ranking_path, world=world)
+    own = take_batches(users[ways.order], size=recipe.evaluation.eval_batch_size, world=world)
+    ranking = rank_users(
+        model,
+        store,
+        own,
+        held_out_events=held_out,
+        device=model.candidate_I.device,
+        tolerance=tolerance,
+        steps=ways.steps,
+    )
+    batches = merge_batches(world.gather(show_ranking(ranking, part=part, total=len(own), voice=voice)))
+    ranked = join(batches, order=ways.order)
     record = make_record(
-        ranks,
+        ranked.users,
         recipe,
         part=part,
         epoch=epoch,
@@ -80,9 +87,70 @@ def evaluate_model(
         num_users_skipped=store.num_users - len(eligible),
         num_candidates=num_candidates,
         coverage_at_10=coverage([batch.is_recommended for batch in batches]),
+        ranking=ways.describe(batches),
     )
+    return Evaluated(ranks=ranked.users, record=record, within=ranked.within, is_checked=ranked.is_checked)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ways:
+    """How one path ranks these users.
+
+    Attributes:
+        path: Which one.
+        order: The order in which users are put into batches, indices into them.
+        steps: None for the reference path's.
+    """
+
+    path: RankingPath
+    order: Int64Array
+    steps: Steps | None
+
+    def describe(self, batches: Sequence[RankedBatch]) -> RankingMethod | None:
+        """Return the record of how the batches were ranked, None for the reference path."""
+        if self.path is RankingPath.REFERENCE:
+            return None
+        num_checked = sum(len(batch.users.ranks) for batch in batches if batch.is_checked)
+        return RankingMethod(path=self.path, checked_every=CHECKED_EVERY, num_checked=num_checked)
+
+
+def choose_ways(
+    model: Recommender,
+    store: Store,
+    users: UserIndices,
+    *,
+    held_out_events: int,
+    ranking_path: RankingPath,
+    world: World,
+) -> Ways:
+    """Return how the path ranks these users."""
+    model.eval()
+    if ranking_path is RankingPath.REFERENCE or model.recipe.evaluation.effective_kind.is_sampled:
+        return Ways(path=RankingPath.REFERENCE, order=np.arange(len(users)), steps=None)
+    limit = model.recipe.dataset.max_sequence_length
+    order = order_by_length(store, users, held_out_events=held_out_events, max_sequence_length=limit)
+    return Ways(path=ranking_path, order=order, steps=make_steps(model, world=world))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """All users in the order in which they were asked for; see `RankedBatch`."""
+
+    users: UserRanks
+    within: Int64Array | None
+    is_checked: BoolArray
+
+
+def join(batches: Sequence[RankedBatch], *, order: Int64Array) -> Joined:
+    """Return the users of all batches, put back into the order that they had before `order`."""
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
     within = [batch.within for batch in batches if batch.within is not None]
-    return Evaluated(ranks=ranks, record=record, within=np.concatenate(within) if within else None)
+    return Joined(
+        users=reorder(concatenate([batch.users for batch in batches]), place),
+        within=np.concatenate(within)[place] if within else None,
+        is_checked=np.concatenate([np.full(len(batch.users.ranks), batch.is_checked) for batch in batches])[place],
+    )
 
 
 def require_finite(model: Recommender) -> None:
@@ -160,6 +228,7 @@ def make_record(
     num_users_skipped: int,
     num_candidates: int,
     coverage_at_10: float,
+    ranking: RankingMethod | None = None,
 ) -> EvaluationRecord:
     """Return the record of an evaluation whose ranks these are.
 
@@ -172,6 +241,7 @@ def make_record(
         num_users_skipped: Users with too few events.
         num_candidates: Items that were ranked or drawn from.
         coverage_at_10: Share of them that was recommended.
+        ranking: How they were ranked; None by the reference path.
     """
     kind = recipe.evaluation.effective_kind
     return EvaluationRecord(
@@ -193,6 +263,7 @@ def make_record(
         num_nearly_tied=int((ranks.near_ties > 0).sum()),
         ranks_sha256=ranks.digest(),
         ties=bound_by_ties(ranks),
+        ranking=ranking,
     )
 
 
@@ -221,6 +292,6 @@ def find_comparable(ranks: UserRanks) -> BoolArray:
     return np.asarray((ranks.ranks_topk != MISS) & (ranks.ties == 0))
 
 
-def count_comparable(ranks: UserRanks) -> int:
+def count_comparable(ranks: UserRanks, *, is_checked: BoolArray) -> int:
     """Return of how many users the two evaluators' ranks can be compared; of none, that they agree says nothing."""
-    return int(find_comparable(ranks).sum())
+    return int((find_comparable(ranks) & is_checked).sum())

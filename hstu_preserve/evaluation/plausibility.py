@@ -58,6 +58,8 @@ def list_impossible_counts(record: EvaluationRecord) -> Iterator[str]:
             yield f"{name} {getattr(record, name)} is more than the {record.num_users} users"
     if record.num_tied > record.num_nearly_tied:
         yield f"num_tied {record.num_tied} is more than num_nearly_tied {record.num_nearly_tied}"
+    if record.ranking is not None and record.ranking.num_checked > record.num_users:
+        yield f"num_checked {record.ranking.num_checked} is more than the {record.num_users} users"
     covered = record.coverage_at_10 * record.num_candidates
     if abs(covered - round(covered)) > SLACK * max(1, record.num_candidates):
         yield f"coverage_at_10 {record.coverage_at_10} of {record.num_candidates} candidates is no whole number of them"

@@ -39,6 +39,11 @@ class CandidateIndex:
         norm: Tensor = self.embedding_DI.float().norm(dim=0).median()
         return norm
 
+    @cached_property
+    def largest_norm(self) -> float:
+        """The largest norm of a candidate's embedding."""
+        return float(self.embedding_DI.float().norm(dim=0).amax())
+
     def columns(self, item: Tensor) -> Tensor:
         """Return the column of each item id, -1 if it is no candidate (any shape, int64)."""
         is_known = (item >= 0) & (item < len(self.column_of_item))
@@ -73,8 +78,7 @@ def rank_batch(
         tolerance: Other candidates whose score is so near the target's are counted as well, if the embeddings have norm
             1; of others, the tolerance grows with their norms, as rounding errors do. None counts none.
     """
-    chunks = torch.split(user_BD, score_chunk or max(1, len(user_BD)))
-    score_BI = torch.cat([chunk @ index.embedding_DI for chunk in chunks])
+    score_BI = multiply(user_BD, index=index, score_chunk=score_chunk)
     eligible_BI = ~index.seen_mask(seen_BS)
     column_B = index.columns(target_B)
     target_score_B1 = score_BI.gather(1, column_B.clamp(min=0)[:, None])
@@ -87,7 +91,7 @@ def rank_batch(
     higher_B = (eligible_BI & ~(score_BI <= target_score_B1)).sum(1)
     equal_B = (eligible_BI & is_equal_BI).sum(1)
     near_B = (eligible_BI & is_near_BI).sum(1)
-    top = list_top(score_BI, eligible_BI=eligible_BI)
+    top = list_top(score_BI, eligible_BI=eligible_BI, depth=find_depth(eligible_BI))
     return BatchRanks(
         rank=torch.where(rankable_B, higher_B + 1, 0),
         rank_topk=rank_topk(top, column_B=torch.where(rankable_B, column_B, -1)),
@@ -102,6 +106,12 @@ def rank_batch(
             tolerance_B=tolerance * index.typical_norm * user_BD.float().norm(dim=1),
         ),
     )
+
+
+def multiply(user_BD: Tensor, *, index: CandidateIndex, score_chunk: int | None) -> Tensor:
+    """Return score_BI, of all candidates; see `rank_batch`."""
+    chunks = torch.split(user_BD, score_chunk or max(1, len(user_BD)))
+    return torch.cat([chunk @ index.embedding_DI for chunk in chunks])
 
 
 def count_within(gap_BI: Tensor, *, eligible_BI: Tensor, tolerance_B: Tensor) -> Tensor:
@@ -130,18 +140,27 @@ class Top:
     place_BK: Tensor
 
 
-def list_top(score_BI: Tensor, *, eligible_BI: Tensor) -> Top:
-    """Return as many candidates as hold the top 2,500 of the unseen.
+def find_depth(eligible_BI: Tensor) -> int:
+    """Return how many candidates hold the top 2,500 of the unseen, for every user of a batch.
 
     Upstream takes the top k + S over all candidates and then filters; S seen items at the most stand before the k-th
     unseen one. It crashes on catalogues with fewer than k unseen candidates; here the list just ends.
 
     Args:
-        score_BI: Scores of all candidates.
         eligible_BI: bool, which candidates are ranked.
     """
-    num_seen = int((~eligible_BI).sum(1).max()) if len(score_BI) else 0
-    depth = min(MAX_K + num_seen, score_BI.shape[1])
+    num_seen = int((~eligible_BI).sum(1).max()) if len(eligible_BI) else 0
+    return min(MAX_K + num_seen, eligible_BI.shape[1])
+
+
+def list_top(score_BI: Tensor, *, eligible_BI: Tensor, depth: int) -> Top:
+    """Return the first `depth` candidates.
+
+    Args:
+        score_BI: Scores of all candidates.
+        eligible_BI: bool, which candidates are ranked.
+        depth: Candidates per user, seen ones included; how many decides the order of equal ones, too.
+    """
     column_BK = torch.topk(score_BI, depth, dim=1, sorted=True).indices
     is_eligible_BK = eligible_BI.gather(1, column_BK)
     return Top(column_BK=column_BK, place_BK=is_eligible_BK.cumsum(1) * is_eligible_BK)

@@ -81,17 +81,24 @@ class RankedBatch:
         users: Their ranks.
         is_recommended: Per candidate, whether it is among the first ten of at least one of them.
         within: Per user, other candidates whose score is near the target's; None if nobody asked how many.
+        is_checked: Whether upstream's own evaluator ranked every one of them.
     """
 
     users: UserRanks
     is_recommended: BoolArray
     within: Int64Array | None
+    is_checked: bool
 
 
 def concatenate(parts: Sequence[UserRanks]) -> UserRanks:
     """Return the ranks of several batches as one."""
     names = [field.name for field in fields(UserRanks)]
     return UserRanks(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
+
+
+def reorder(ranks: UserRanks, order: Int64Array) -> UserRanks:
+    """Return the users at these indices."""
+    return UserRanks(**{field.name: getattr(ranks, field.name)[order] for field in fields(UserRanks)})
 
 
 def write_ranks(path: Path, ranks: UserRanks) -> None:

@@ -18,7 +18,7 @@ from hstu_preserve.data.split import find_eligible_users
 from hstu_preserve.evaluation.metrics import place_ties
 from hstu_preserve.evaluation.ranking import CandidateIndex
 from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
-from hstu_preserve.evaluation.users import UserIndices, rank_as
+from hstu_preserve.evaluation.users import ChosenUsers, UserIndices, rank_as
 from hstu_preserve.inputs.histories import to_evaluation_histories
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.evaluation_kind import EvaluationKind
@@ -178,10 +178,7 @@ def rank_some(
     return rank_as(
         setting.kind,
         user_BD.to(TYPES[setting.number_format]),
-        events=events,
-        users=users,
-        batch=batch,
-        held_out_events=setting.held_out_events,
+        chosen=ChosenUsers(events=events, users=users, batch=batch, held_out_events=setting.held_out_events),
         index=index,
         recipe=recipe,
         tolerance=tolerance,

@@ -1,6 +1,8 @@
 """Rank every user's held-out item with a model: the canonical evaluation."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +16,30 @@ from hstu_preserve.evaluation.kinds import draw_candidates, list_filtered
 from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
 from hstu_preserve.evaluation.ranks import BatchRanks, RankedBatch, UserRanks
 from hstu_preserve.evaluation.sampled_ranking import rank_sampled
+from hstu_preserve.evaluation.steps import RankBatch, Steps
 from hstu_preserve.inputs.histories import to_evaluation_histories
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Recipe
 
 UserIndices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChosenUsers:
+    """One batch of users.
+
+    Attributes:
+        events: All users'.
+        users: [B] indices into them.
+        batch: The same users with their targets, as the model reads them.
+        held_out_events: Last events left out before the target is taken.
+    """
+
+    events: Sequences
+    users: UserIndices
+    batch: Batch
+    held_out_events: int
 
 
 def rank_users(
@@ -30,6 +50,7 @@ def rank_users(
     held_out_events: int,
     device: torch.device,
     tolerance: float | None = None,
+    steps: Steps | None = None,
 ) -> Iterator[RankedBatch]:
     """Yield the ranks of the users, batch by batch, in the given order.
 
@@ -40,66 +61,75 @@ def rank_users(
         held_out_events: Last events left out before the target is taken: 0 for test, 1 for validation.
         device: Where the model lives.
         tolerance: Of scores, for counting the candidates near each target; None counts none.
+        steps: None takes the reference path's.
 
     Raises:
         DivergedError: The model gives embeddings that are NaN or infinite.
         ContentError: A sampled kind has nothing to draw for a user.
     """
     recipe = model.recipe
+    steps = steps or Steps(encode=model.encode_users, rank=rank_batch, is_checked=lambda _: False)
     model.eval()
     with torch.no_grad():
         embedding_ID = model.item_table().index_select(0, model.candidate_I)
         index = CandidateIndex(model.candidate_I, embedding_ID, max_item_id=store.max_item_id)
-        for start in range(0, len(users), recipe.evaluation.eval_batch_size):
-            chosen = users[start : start + recipe.evaluation.eval_batch_size]
-            batch = assemble_evaluation_batch(recipe, store, chosen, held_out_events=held_out_events)
+        for number, start in enumerate(range(0, len(users), recipe.evaluation.eval_batch_size)):
+            users_B = users[start : start + recipe.evaluation.eval_batch_size]
+            batch = assemble_evaluation_batch(recipe, store, users_B, held_out_events=held_out_events)
             histories = to_evaluation_histories(batch, device)
-            user_BD = model.encode_users(histories)
+            user_BD = steps.encode(histories)
             if not bool(user_BD.isfinite().all()):  # else each user would be a silent miss
                 raise DivergedError(
                     "embeddings of users are NaN or infinite: the model's training diverged, and nothing is evaluated"
                 )
-            yield rank_as(
+            rank_by = partial(
+                rank_as,
                 recipe.evaluation.effective_kind,
                 user_BD,
-                events=store,
-                users=chosen,
-                batch=batch,
-                held_out_events=held_out_events,
+                chosen=ChosenUsers(events=store, users=users_B, batch=batch, held_out_events=held_out_events),
                 index=index,
                 recipe=recipe,
                 tolerance=tolerance,
             )
+            ranked = rank_by(rank=steps.rank)
+            yield ask_upstream(ranked, rank_by(rank=rank_batch)) if steps.is_checked(number) else ranked
+
+
+def ask_upstream(ranked: RankedBatch, listed: RankedBatch) -> RankedBatch:
+    """Return the batch with the ranks of upstream's evaluator as they are by the list that it makes.
+
+    Whether the two evaluators agree is then asked of these users' ranks, as of the reference path's.
+    """
+    return replace(ranked, users=replace(ranked.users, ranks_topk=listed.users.ranks_topk), is_checked=True)
 
 
 def rank_as(
     kind: EvaluationKind,
     user_BD: torch.Tensor,
     *,
-    events: Sequences,
-    users: UserIndices,
-    batch: Batch,
-    held_out_events: int,
+    chosen: ChosenUsers,
     index: CandidateIndex,
     recipe: Recipe,
     tolerance: float | None,
+    rank: RankBatch = rank_batch,
 ) -> RankedBatch:
     """Return the ranks of one batch of users whose embeddings are known, among the items of a kind of evaluation.
 
     Args:
         kind: Of the evaluation.
         user_BD: Their embeddings, where the index is.
-        events: All users'.
-        users: [B] indices into them.
-        batch: The same users and their targets.
-        held_out_events: Last events left out before the target is taken.
+        chosen: The users.
         index: The catalogue.
         recipe: Decides how many users are scored at once, and what is drawn.
         tolerance: As `rank_batch` takes it.
+        rank: The path's way, of kinds that are not sampled.
     """
+    events, users, batch, held_out_events = chosen.events, chosen.users, chosen.batch, chosen.held_out_events
     if not kind.is_sampled:
         seen = list_filtered(kind, events, users, batch=batch, held_out_events=held_out_events)
-        return rank_embedded(user_BD, batch=batch, seen=seen, index=index, recipe=recipe, tolerance=tolerance)
+        return rank_embedded(
+            user_BD, batch=batch, seen=seen, index=index, recipe=recipe, tolerance=tolerance, rank=rank
+        )
     drawn = draw_candidates(
         recipe,
         kind,
@@ -121,6 +151,7 @@ def rank_embedded(
     index: CandidateIndex,
     recipe: Recipe,
     tolerance: float | None,
+    rank: RankBatch = rank_batch,
 ) -> RankedBatch:
     """Return the ranks of one batch of users whose embeddings are known.
 
@@ -131,9 +162,10 @@ def rank_embedded(
         index: The catalogue.
         recipe: Decides how many users are scored at once.
         tolerance: As `rank_batch` takes it.
+        rank: The path's way.
     """
     device = user_BD.device
-    ranks = rank_batch(
+    ranks = rank(
         user_BD,
         index=index,
         seen_BS=torch.from_numpy(seen).to(device),
@@ -141,15 +173,16 @@ def rank_embedded(
         score_chunk=recipe.evaluation.eval_user_max_batch_size,
         tolerance=tolerance,
     )
-    return join(batch, ranks)
+    return join(batch, ranks, is_checked=rank is rank_batch)
 
 
-def join(batch: Batch, ranks: BatchRanks) -> RankedBatch:
+def join(batch: Batch, ranks: BatchRanks, *, is_checked: bool = True) -> RankedBatch:
     """Return the ranks of one batch together with its users, out of the device's memory."""
     return RankedBatch(
         users=join_ranks(batch, ranks),
         is_recommended=ranks.is_recommended.cpu().numpy(),
         within=None if ranks.within is None else ranks.within.cpu().numpy(),
+        is_checked=is_checked,
     )
 
 

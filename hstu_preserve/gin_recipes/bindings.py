@@ -181,6 +181,7 @@ RECIPE_BINDINGS = (
     RecipeBinding("training.patience", path="training.patience", default=None),
     RecipeBinding("training.embedding_l2", path="training.embedding_l2", default=None),
     RecipeBinding("training.epoch_batches", path="training.epoch_batches", default=None),
+    RecipeBinding("training.negative_draws", path="loss.negative_draws", default=None, read_if=SAMPLED),
     RecipeBinding("eval.filter_all_seen", path="evaluation.filter_all_seen", default=False),
     RecipeBinding("eval.kind", path="evaluation.kind", default=None),
     RecipeBinding("eval.max_users", path="evaluation.max_users", default=None),

@@ -17,6 +17,7 @@ from hstu_preserve.gin_recipes.reader import (
     locate,
     parse,
 )
+from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.gin_recipes.syntax import BindingKey, Location, shorten
 from hstu_preserve.primitives.paths import GIN_SUFFIX
 
@@ -82,6 +83,16 @@ def read_changed_chain(path: Path, *, root: Path | None, settings: Sequence[str]
     return read_overlay(
         entry, root=root, statements=statements, ending=f"set-seed-{seed}" if settings else f"seed-{seed}"
     )
+
+
+def require_read(resolution: Resolution) -> None:
+    """Raise RecipeError for a setting that the recipe does not read: it would be trained unchanged under another name.
+
+    A line of a file that nothing reads is warned of only: upstream's chains are full of them.
+    """
+    for notice in (*resolution.warnings, *resolution.inert):
+        if isinstance(notice.location, GivenLocation):
+            raise RecipeError(f"{notice}, so that the recipe stays as it is without it; leave it out")
 
 
 def find_seed(chain: GinChain) -> object:

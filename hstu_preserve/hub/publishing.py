@@ -1,6 +1,6 @@
-"""Choose the files of a bundle's commit: the bundle, its signature and the card, unless they are there already."""
+"""Choose the files of a bundle's commit: bundle, what lies beside it and card, unless they are there already."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from hstu_preserve.hub.commits import LocalFile, is_published
@@ -28,18 +28,16 @@ class Change:
         return not self.files and not self.deletions
 
 
-def find_change(
-    bundle: LocalFile, *, signature: LocalFile | None, signature_path: str, present: Mapping[str, PublishedFile]
-) -> Change:
+def find_change(wanted: Sequence[LocalFile], *, stale: Collection[str], present: Mapping[str, PublishedFile]) -> Change:
     """Return the change that publishes a bundle, without the card.
 
-    A signature that lies there for other bytes goes together with them; one for these bytes stays, even if this call
-    brings none.
+    Args:
+        wanted: The bundle and what lies beside it.
+        stale: Paths of what would be about bytes that go.
+        present: What is in the repository, by path.
     """
-    wanted = [bundle] if signature is None else [bundle, signature]
     files = tuple(file for file in wanted if not is_published(file, present.get(file.path)))
-    is_stale = signature is None and bundle in files and signature_path in present
-    return Change(files=files, deletions=(signature_path,) if is_stale else ())
+    return Change(files=files, deletions=tuple(path for path in stale if path in present))
 
 
 def make_file(path: str, content: bytes) -> LocalFile:

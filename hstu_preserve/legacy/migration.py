@@ -30,7 +30,8 @@ from hstu_preserve.records.contents import Contents, FileRecord
 from hstu_preserve.records.legacy.migration import LegacySource, OriginalFile
 from hstu_preserve.records.legacy.outcomes import LegacyFile
 from hstu_preserve.records.legacy.verification import LegacyVerification
-from hstu_preserve.records.manifest import SCHEMA_VERSION, MigratedManifest
+from hstu_preserve.records.manifest import MigratedManifest
+from hstu_preserve.records.record import SCHEMA_VERSION
 
 KEPT_FOLDERS = (CONFIG_FOLDER, CHECKPOINT_FOLDER, EVENTS_FOLDER)
 """The published archive's own folders, which a bundle has too; all else goes below `legacy/`."""

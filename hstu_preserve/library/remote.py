@@ -14,6 +14,7 @@ from hstu_preserve.errors import UnavailableError, UsageError
 from hstu_preserve.hub.cache import Copy
 from hstu_preserve.hub.remote_stream import open_remote
 from hstu_preserve.library.addresses import REMOTE_PREFIX, Address, find_viewed
+from hstu_preserve.library.companions import list_companions
 from hstu_preserve.library.fetching import fetch_file
 from hstu_preserve.library.identities import require_expected, require_identity
 from hstu_preserve.library.kept import find_kept, find_same
@@ -23,8 +24,8 @@ from hstu_preserve.primitives.archive_names import is_archive
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import ByteProgress, Voice
 from hstu_preserve.primitives.wording import list_some
+from hstu_preserve.records.certificate import CERTIFICATE_SUFFIX
 from hstu_preserve.records.downloads import DigestKind, PublishedFile
-from hstu_preserve.records.signature import SIGNATURE_SUFFIX
 
 MAX_OFFERED = 20
 """How many archives of a repository a message lists."""
@@ -39,12 +40,14 @@ class Remote:
         copy: That copy.
         digest_list: The repository's list, which may vouch for it; None if it has no list.
         place: The file's path, as seen from the list.
+        certificate: What lies beside it; None if nothing does.
     """
 
     content: Path | ByteSource
     copy: Copy | None
     digest_list: ByteSource | None
     place: FilePlace
+    certificate: ByteSource | None
 
 
 def open_address(address: Address, *, voice: Voice) -> Remote:
@@ -78,6 +81,21 @@ def open_address(address: Address, *, voice: Voice) -> Remote:
         copy=copy,
         digest_list=open_list(repository),
         place=FilePlace(path=file.path, others=others),
+        certificate=open_certificate(file, repository),
+    )
+
+
+def open_certificate(file: PublishedFile, repository: Repository) -> ByteSource | None:
+    """Return how to read the certificate beside a file of a repository; None if there is none."""
+    beside = (one for one in list_companions(file.path, repository) if one.path.endswith(CERTIFICATE_SUFFIX))
+    found = next(beside, None)
+    if found is None:
+        return None
+    return ByteSource(
+        name=PurePosixPath(found.path).name,
+        place=f"{REMOTE_PREFIX}{repository.snapshot.repository}/{found.path}",
+        size=found.size,
+        open=lambda: nullcontext(io.BytesIO(repository.read(found))),
     )
 
 
@@ -232,14 +250,18 @@ def tell_notice(copy: Copy, *, voice: Voice) -> Copy:
 
 
 def fetch_companions(file: PublishedFile, repository: Repository) -> None:
-    """Fetch the signature and the list of a file; the work can go on without them, so a failure is only reported.
+    """Fetch the list, the signature and the certificate of a file; the work can go on without them.
+
+    A failure is only reported.
 
     Raises:
         ContentError: One lacks the digest that the Hub lists, or was modified here and cannot be fetched again.
     """
-    for path in (LIST_NAME, f"{file.path}{SIGNATURE_SUFFIX}"):
-        companion = repository.snapshot.find(path)
-        if companion is None or companion.size > MAX_LIST_BYTES or repository.find_here(companion) is not None:
+    digest_list = repository.snapshot.find(LIST_NAME)
+    is_small = digest_list is not None and digest_list.size <= MAX_LIST_BYTES
+    lists = [digest_list] if digest_list is not None and is_small else []
+    for companion in (*lists, *list_companions(file.path, repository)):
+        if repository.find_here(companion) is not None:
             continue
         try:
             fetch_file(companion, repository=repository)
@@ -247,8 +269,8 @@ def fetch_companions(file: PublishedFile, repository: Repository) -> None:
             repository.voice.say(f"{error}; going on without it")
 
 
-def fetch_signature(copy: Copy, *, voice: Voice) -> None:
-    """Fetch the signature of a fetched bundle, too: without asking the Hub, nobody can say that there is none.
+def fetch_signatures(copy: Copy, *, voice: Voice) -> None:
+    """Fetch the signature and the certificate of a fetched bundle: without asking, nobody can say that there is none.
 
     Raises:
         UnavailableError: There is one and it cannot be fetched, or nobody can say whether there is one.
@@ -257,6 +279,8 @@ def fetch_signature(copy: Copy, *, voice: Voice) -> None:
     receipt = copy.receipt
     repository = open_repository(receipt.repository, revision=receipt.commit, voice=voice)
     # Tried again in each call: a signature that could not be fetched once must not count as missing for ever.
-    signature = repository.snapshot.find(f"{receipt.path}{SIGNATURE_SUFFIX}")
-    if signature is not None and repository.find_here(signature) is None:
-        fetch_file(signature, repository=repository)
+    for file in list_companions(receipt.path, repository):
+        if repository.find_here(file) is None:
+            fetch_file(file, repository=repository)
+    for sentence in repository.unread.values():
+        voice.say(sentence)

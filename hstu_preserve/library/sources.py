@@ -49,6 +49,7 @@ class Source:
         entry: The catalog's entry, if the user typed an id.
         place: The file's path as seen from its repository's list, if it is read on the Hub.
         digest_list: That list; None if the repository has none.
+        certificate: Beside a file that is read on the Hub; None if nothing lies there, or the file is here.
     """
 
     text: str
@@ -59,6 +60,7 @@ class Source:
     entry: "CatalogEntry | None" = None
     place: "FilePlace | None" = None
     digest_list: ByteSource | None = None
+    certificate: ByteSource | None = None
 
     @property
     def path(self) -> Path:
@@ -115,9 +117,10 @@ def find(text: str, *, voice: Voice = SILENT) -> Source:
     from hstu_preserve.library.remote import open_address  # most targets are here
 
     remote = open_address(named, voice=voice)
-    return look_at(
+    source = look_at(
         remote.content, text=named.text, copy=remote.copy, place=remote.place, digest_list=remote.digest_list
     )
+    return replace(source, certificate=remote.certificate)
 
 
 def resolve(text: str, *, voice: Voice) -> "Path | Address | CatalogEntry":
@@ -263,16 +266,16 @@ def entry_of(named: "Address | CatalogEntry") -> "CatalogEntry | None":
 
 
 def obtain_signature(source: Source, *, voice: Voice) -> None:
-    """Fetch the signature of a published bundle, if the user names a key to check it with.
+    """Fetch the signature and the certificate of a published bundle, if the user names a key to check them with.
 
     Raises:
         UnavailableError: It has one that cannot be fetched.
-        ContentError: The signature lacks the digest that the Hub lists.
+        ContentError: One lacks the digest that the Hub lists.
     """
     if source.copy is not None:
-        from hstu_preserve.library.remote import fetch_signature  # most targets are no copies
+        from hstu_preserve.library.remote import fetch_signatures  # most targets are no copies
 
-        fetch_signature(source.copy, voice=voice)
+        fetch_signatures(source.copy, voice=voice)
 
 
 def look_at(

@@ -8,6 +8,7 @@ from hstu_preserve.hub.cache import require_safe
 from hstu_preserve.hub.repository import DEFAULT_REVISION
 from hstu_preserve.library.addresses import Address, is_address, parse_address, parse_repository
 from hstu_preserve.library.catalog import read_catalog
+from hstu_preserve.library.companions import list_companions as find_beside
 from hstu_preserve.library.remote import describe_absent, refuse_listed
 from hstu_preserve.library.repository import Repository, open_repository
 from hstu_preserve.library.targets import looks_like_path
@@ -15,8 +16,8 @@ from hstu_preserve.library.vouching import Expectation, find_of_id, join
 from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES, is_archive, is_code
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.catalog import BundleLocation, CatalogEntry
+from hstu_preserve.records.certificate import CERTIFICATE_SUFFIX
 from hstu_preserve.records.downloads import PublishedFile
-from hstu_preserve.records.signature import SIGNATURE_SUFFIX
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,7 @@ class Job:
         expected: The digests and identity that it must have.
         error: Why this file cannot be fetched, though the others can; None if it can.
         is_list: Whether it is a list of digests, fetched only to vouch for the others.
+        is_certificate: Whether it is a certificate, to which anybody may add: what lies here already stays.
     """
 
     target: str
@@ -55,6 +57,7 @@ class Job:
     expected: Expectation
     error: PreserveError | None = None
     is_list: bool = False
+    is_certificate: bool = False
 
 
 def open_wanted(wanted: Wanted, *, voice: Voice = SILENT) -> Repository:
@@ -209,20 +212,26 @@ def require_one_code(codes: Sequence[PublishedFile], repository: Repository) -> 
 
 
 def list_companions(jobs: Sequence[Job], repository: Repository) -> list[Job]:
-    """Return the lists that vouch for the files, and the signatures that lie beside them.
+    """Return the lists that vouch for the files, and the signatures and certificates that lie beside them.
 
-    A signature that is not here is left out, and said to be, if nobody can be asked for it: the bundle itself may be
-    here all the same.
+    One that is not here is left out, and said to be, if nobody can be asked for it: the bundle itself may be here all
+    the same.
     """
     sources = {one.source for job in jobs for one in job.expected.listed}
     lists = [name for name in repository.lists if any(source.startswith(f"{name} (") for source in sources)]
-    signatures = [f"{job.file.path}{SIGNATURE_SUFFIX}" for job in jobs if job.error is None]
-    files = [file for name in (*lists, *signatures) if (file := repository.snapshot.find(name)) is not None]
+    files = [file for name in lists if (file := repository.snapshot.find(name)) is not None]
+    files += [file for job in jobs if job.error is None for file in find_beside(job.file.path, repository)]
     absent = [file.path for file in files if repository.is_unanswered and repository.count_missing(file)]
     for path in absent:
         repository.unread[path] = f"{repository.snapshot.repository}/{path}: not here, and nobody can be asked for it"
     return [
-        Job(target=file.path, file=file, expected=Expectation(), is_list=file.path in lists)
+        Job(
+            target=file.path,
+            file=file,
+            expected=Expectation(),
+            is_list=file.path in lists,
+            is_certificate=file.path.endswith(CERTIFICATE_SUFFIX),
+        )
         for file in files
         if file.path not in absent
     ]

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hstu_preserve.kernels.small_table import look_up
-from hstu_preserve.model.heads import split_heads
 from hstu_preserve.model.jagged import JaggedOperators
 from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
 from hstu_preserve.model.time_decay import TimeDecay
@@ -57,9 +56,11 @@ class RelativeBias(nn.Module):
 
     def forward(self, bucket_BNM: Tensor) -> Tensor:
         """Return bias_BNM for `bucket_BNM` (int64, 0…128)."""
-        position_bias_NM = self.position_weight.unfold(0, self.padded_length, 1).flip(0)
-        time_bias_BNM = look_up(self.time_weight, bucket_BNM)
-        return position_bias_NM + time_bias_BNM
+        return self.position_bias() + look_up(self.time_weight, bucket_BNM)
+
+    def position_bias(self) -> Tensor:
+        """Return bias_NM, which depends on the gap in position alone."""
+        return self.position_weight.unfold(0, self.padded_length, 1).flip(0)
 
 
 class HstuLayer(nn.Module):
@@ -96,7 +97,7 @@ class HstuLayer(nn.Module):
         uvqk = self.activate(normalize(x_TD) @ self.uvqk)
         u, v, q, k = uvqk.split(self.split_sizes, dim=-1)
         padded = (self.operators.to_padded(t, offsets, self.padded_length) for t in (q, k, v))
-        q_BNHA, k_BMHA, v_BMHV = (split_heads(t, self.heads) for t in padded)
+        q_BNHA, k_BMHA, v_BMHV = (torch.unflatten(t, -1, (self.heads, -1)) for t in padded)
 
         score_BHNM = torch.einsum("bnha,bmha->bhnm", q_BNHA, k_BMHA) + self.bias(bucket_BNM)[:, None]
         # Keys are weighed after SiLU: before it, a bias that grows would turn a weight negative before it fades.
@@ -130,6 +131,7 @@ class HstuEncoder(nn.Module):
         decay: TimeDecay | None = None,
     ) -> None:
         super().__init__()
+        self.heads = settings.num_heads
         self.normalization = settings.attention_normalization
         self.padded_length = padded_length
         self.operators = operators

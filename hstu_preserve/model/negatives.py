@@ -13,16 +13,18 @@ width.
 import torch
 from torch import Generator, Tensor
 
+from hstu_preserve.kernels.counter_draws import Source, draw_integers, draw_shares
+
 SCORES_AT_ONCE = 2**24
 """Scores of pool items that `select_hard` holds at once: 64 MiB."""
 
 
-def draw_local(candidate_I: Tensor, *, positions: int, num_negatives: int, generator: Generator) -> Tensor:
+def draw_local(candidate_I: Tensor, *, positions: int, num_negatives: int, generator: Source) -> Tensor:
     """Draw negative_TK uniformly, with replacement, from all candidates (int64 item ids)."""
     return draw_from(candidate_I, positions=positions, num_negatives=num_negatives, generator=generator)
 
 
-def draw_in_batch(item_BN: Tensor, *, positions: int, num_negatives: int, generator: Generator) -> Tensor:
+def draw_in_batch(item_BN: Tensor, *, positions: int, num_negatives: int, generator: Source) -> Tensor:
     """Draw negative_TK uniformly, with replacement, from the distinct items of the batch, targets included.
 
     Args:
@@ -35,19 +37,18 @@ def draw_in_batch(item_BN: Tensor, *, positions: int, num_negatives: int, genera
     return draw_from(distinct[distinct != 0], positions=positions, num_negatives=num_negatives, generator=generator)
 
 
-def draw_from(pool: Tensor, *, positions: int, num_negatives: int, generator: Generator) -> Tensor:
+def draw_from(pool: Tensor, *, positions: int, num_negatives: int, generator: Source) -> Tensor:
     """Draw (positions, num_negatives) entries of the 1-d `pool`, uniformly with replacement."""
-    # Where the generator lives, which is the CPU in training: a GPU would draw other numbers.
-    index_TK = torch.randint(pool.numel(), (positions, num_negatives), generator=generator, device=generator.device)
-    return pool.index_select(0, index_TK.flatten().to(pool.device)).view(positions, num_negatives)
+    index_TK = draw_integers(pool.numel(), (positions, num_negatives), source=generator, device=pool.device)
+    return pool.index_select(0, index_TK.flatten()).view(positions, num_negatives)
 
 
 def draw_weighted(
-    candidate_I: Tensor, *, probability_I: Tensor, positions: int, num_negatives: int, generator: Generator
+    candidate_I: Tensor, *, probability_I: Tensor, positions: int, num_negatives: int, generator: Source
 ) -> Tensor:
     """Draw negative_TK with the given probabilities, with replacement, by inverting their cumulative sum.
 
-    Sum and draw are float64 and made where the generator lives, so that every device finds the same items.
+    Sum and draw are float64, and the sum is made on the CPU, so that every device finds the same items.
 
     Args:
         candidate_I: int64 item ids.
@@ -56,11 +57,9 @@ def draw_weighted(
         num_negatives: K.
         generator: Decides the draw; may live on another device than the candidates.
     """
-    device = generator.device
-    share_TK = torch.rand(positions, num_negatives, generator=generator, device=device, dtype=torch.float64)
-    upper_I = probability_I.to(device, torch.float64).cumsum(0)
-    inner = upper_I[:-1].to(candidate_I.device)
-    index_TK = torch.searchsorted(inner, share_TK.to(candidate_I.device), right=True)
+    share_TK = draw_shares((positions, num_negatives), source=generator, device=candidate_I.device)
+    upper_I = probability_I.cpu().double().cumsum(0).to(candidate_I.device)
+    index_TK = torch.searchsorted(upper_I[:-1], share_TK, right=True)
     return candidate_I.index_select(0, index_TK.flatten()).view(positions, num_negatives)
 
 

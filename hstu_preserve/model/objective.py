@@ -11,13 +11,14 @@ import torch
 from torch import Generator, Tensor
 from torch.utils.checkpoint import checkpoint
 
+from hstu_preserve.kernels.counter_draws import choose_source
 from hstu_preserve.model.histories import Histories, Tokens
 from hstu_preserve.model.input_compression import shorten
 from hstu_preserve.model.jagged import plain_to_jagged
 from hstu_preserve.model.losses import full_softmax, sampled_softmax
 from hstu_preserve.model.negatives import draw_in_batch, draw_local, draw_pool, select_hard
 from hstu_preserve.model.prism import load_balance
-from hstu_preserve.model.recommender import Encoded, Recommender
+from hstu_preserve.model.recommender import Embedded, Encoded, Recommender
 from hstu_preserve.model.shares import WHOLE, Share
 from hstu_preserve.model.time_decay import weigh_positions
 from hstu_preserve.model.windowed.objective import binary_cross_entropy, draw_unseen, sum_squares
@@ -83,12 +84,13 @@ def draw_negatives(
         return draw_unseen(model.candidate_I, length_B=histories.length_B, own_BH=own_BH, generator=generator)
     if not isinstance(loss, SampledSoftmaxSettings):
         return None
+    source = choose_source(loss.negative_draws, generator)
     positions, k = count_supervised(model, histories), loss.num_negatives
     if loss.sampling_strategy == "in-batch":
-        return draw_in_batch(histories.item_BN, positions=positions, num_negatives=k, generator=generator)
+        return draw_in_batch(histories.item_BN, positions=positions, num_negatives=k, generator=source)
     if model.popularity is not None:
-        return model.popularity.draw(model.candidate_I, positions=positions, num_negatives=k, generator=generator)
-    return draw_local(model.candidate_I, positions=positions, num_negatives=k, generator=generator)
+        return model.popularity.draw(model.candidate_I, positions=positions, num_negatives=k, generator=source)
+    return draw_local(model.candidate_I, positions=positions, num_negatives=k, generator=source)
 
 
 def count_supervised(model: Recommender, histories: Histories) -> int:
@@ -152,8 +154,12 @@ def training_losses(model: Recommender, draws: Draws, *, share: Share = WHOLE) -
     loss_T = losses_of_positions(model, encoded, supervised, draws)
     weight_T = weigh(model, encoded.tokens, supervised, share=share)
     main = share.contribute(loss_T if weight_T is None else loss_T * weight_T)
+    return add_own_terms(model, main, balance_experts(model, encoded, draws.histories, share=share))
+
+
+def add_own_terms(model: Recommender, main: Tensor, balance: Tensor | None) -> Losses:
+    """Return the positions' loss together with what else the recipe adds: the experts' loss, or a penalty."""
     prism = model.recipe.prism
-    balance = balance_experts(model, encoded, draws.histories, share=share)
     penalty = model.recipe.training.embedding_l2
     if penalty is not None:  # no component has a loss of its own beside it
         return Losses(total=main + penalty * sum_squares(model), main=main, load_balance=None)
@@ -226,7 +232,7 @@ def losses_of_positions(model: Recommender, encoded: Encoded, supervised: Superv
     return loss_of(supervised.user_TD, encoded.table_JD)
 
 
-def mix_in_hard(model: Recommender, encoded: Encoded, supervised: Supervised, draws: Draws) -> Tensor:
+def mix_in_hard(model: Recommender, encoded: Encoded | Embedded, supervised: Supervised, draws: Draws) -> Tensor:
     """Return negative_TK with the hardest of the pool in the last places, if the recipe asks for them."""
     settings = model.recipe.hard_negatives
     assert draws.negative_TK is not None
@@ -239,7 +245,7 @@ def mix_in_hard(model: Recommender, encoded: Encoded, supervised: Supervised, dr
         positive_T=supervised.positive_T,
         negative_TK=draws.negative_TK,
         fraction=settings.fraction,
-        row_T=supervised.place_T // (encoded.user_BND.shape[1] - 1),
+        row_T=supervised.place_T // (model.recipe.padded_length - 1),
         history_BL=draws.own_BH,
     )
 
@@ -264,7 +270,9 @@ def weigh(model: Recommender, tokens: Tokens, supervised: Supervised, *, share: 
     return product_T / share.mean(product_T)
 
 
-def balance_experts(model: Recommender, encoded: Encoded, histories: Histories, *, share: Share) -> Tensor | None:
+def balance_experts(
+    model: Recommender, encoded: Encoded | Embedded, histories: Histories, *, share: Share
+) -> Tensor | None:
     """Return the auxiliary loss that evens the experts' load out, before its weight; None without experts or weight."""
     prism, router_weight_BLG = model.recipe.prism, encoded.router_weight_BLG
     if prism is None or router_weight_BLG is None or not prism.load_balance_weight:

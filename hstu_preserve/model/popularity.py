@@ -18,8 +18,9 @@ position.
 """
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
+from hstu_preserve.kernels.counter_draws import Source
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.negatives import draw_local, draw_weighted
 from hstu_preserve.model.shares import WHOLE, Share
@@ -69,7 +70,7 @@ class Popularity(nn.Module):
         weight_T = self.weight_J.index_select(0, positive_T)
         return weight_T / share.mean(weight_T)
 
-    def draw(self, candidate_I: Tensor, *, positions: int, num_negatives: int, generator: Generator) -> Tensor:
+    def draw(self, candidate_I: Tensor, *, positions: int, num_negatives: int, generator: Source) -> Tensor:
         """Draw negative_TK (int64) from the candidates of the items: by popularity, or uniformly as without it."""
         if self.probability_I is None:
             return draw_local(candidate_I, positions=positions, num_negatives=num_negatives, generator=generator)

@@ -5,10 +5,12 @@ compressed), D model width, I candidates, J item ids from 0 (padding) to the lar
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from hstu_preserve.model.action_fusion import ActionFusion
 from hstu_preserve.model.embeddings import InputEmbedding, l2_normalize, normalize_user
@@ -207,6 +209,14 @@ def build_compression(recipe: Recipe, items: Items) -> InputCompression | None:
     )
 
 
+class Undrawn(TorchFunctionMode):
+    """Gives no values to tensors of the meta device; torch would import its compiler for it, which takes seconds."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        is_drawn = func in {nn.init.normal_, Tensor.normal_, Tensor.uniform_, Tensor.tril, Tensor.triu}
+        return (*args, *(kwargs or {}).values())[0] if is_drawn else func(*args, **(kwargs or {}))
+
+
 def sketch(recipe: Recipe, items: Items) -> Recommender:
     """Return the model without memory: the names and shapes of its weights alone.
 
@@ -215,7 +225,7 @@ def sketch(recipe: Recipe, items: Items) -> Recommender:
     """
     tensors = {field.name: getattr(items, field.name).to("meta") for field in fields(items)}
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), Undrawn():
             return Recommender(recipe, Items(**tensors))
     except RuntimeError as error:
         if "overflow" not in str(error):

@@ -16,18 +16,28 @@ MAX_ERRORS_READ = 1000
 """Each is a dictionary that pydantic makes; of more, only their number is said."""
 MAX_ERRORS_SHOWN = 50
 MAX_PROBLEM_CHARACTERS = 300
+UPDATE = "install a newer hstu-preserve"
+IF_NEWER = f"if a newer release wrote it, {UPDATE}"
+UNKNOWN = frozenset({"extra_forbidden", "enum", "literal_error", "union_tag_invalid"})
+"""Of pydantic's kinds of error: those that a field or name gives which a later release may have added."""
 SEQUENCES = frozenset({"tuple", "list"})
 
 
-def end_at_first_error(schema: Any) -> None:  # a CoreSchema or any part of one
-    """Mark every sequence in a schema so that checking it ends with its first wrong item."""
+def end_at_first_error(schema: Any, *, model: type) -> None:  # a CoreSchema or any part of one
+    """Mark every sequence in a model's schema so that checking it ends with its first wrong item.
+
+    Models within it were marked when their own schemas were made: to mark them again at each level took a seventh of a
+    command's start.
+    """
     if isinstance(schema, dict):
+        if schema.get("type") == "model" and schema["cls"] is not model:
+            return
         if schema.get("type") in SEQUENCES:
             schema["fail_fast"] = True
         schema = [part for key, part in schema.items() if key != "metadata"]
     if isinstance(schema, list | tuple):
         for part in schema:
-            end_at_first_error(part)
+            end_at_first_error(part, model=model)
 
 
 def describe_validation_error(error: ValidationError) -> str:
@@ -40,6 +50,16 @@ def describe_validation_error(error: ValidationError) -> str:
         text = f"{place}: {describe_reason(problem)}{describe_input(problem)}"
         problems.append(text if len(text) <= MAX_PROBLEM_CHARACTERS else f"{text[:MAX_PROBLEM_CHARACTERS]}…")
     return list_some(problems, at_most=MAX_ERRORS_SHOWN, separator="; ")
+
+
+def is_unknown(error: ValidationError) -> bool:
+    """Whether a field or a name is unknown, so that a later release may have written it."""
+    if error.error_count() > MAX_ERRORS_READ:
+        return False
+    return any(
+        problem["type"] in UNKNOWN
+        for problem in error.errors(include_url=False, include_context=False, include_input=False)
+    )
 
 
 def describe_reason(problem: Any) -> str:  # pydantic's ErrorDetails, whose context is any value
@@ -67,9 +87,11 @@ def require_known_fields(names: Iterable[str], *, known: Mapping[str, bool], sou
     """
     found = set(names)
     problems = [f"{name}: Field required" for name, is_required in known.items() if is_required and name not in found]
-    problems += [f"{printable(name[:MAX_PROBLEM_CHARACTERS])}: unknown" for name in sorted(found - known.keys())]
+    unknown = sorted(found - known.keys())
+    problems += [f"{printable(name[:MAX_PROBLEM_CHARACTERS])}: unknown" for name in unknown]
     if problems:
-        raise ContentError(f"{source}: {list_some(problems, at_most=MAX_ERRORS_SHOWN, separator='; ')}")
+        advice = f"; {IF_NEWER}" if unknown else ""
+        raise ContentError(f"{source}: {list_some(problems, at_most=MAX_ERRORS_SHOWN, separator='; ')}{advice}")
 
 
 def require_modest_items(value: Json, *, lists: Iterable[str], at_most: int, source: str) -> None:

@@ -1,39 +1,21 @@
 """Verify bundles before they are pushed, and refuse those that may not travel."""
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from hstu_preserve.certificates.checking import certificate_path, read_content
 from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.library.sources import Source, find_here
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.publication.model_cards import describe_here, verify_whole
+from hstu_preserve.publication.prepared import PreparedBundle, require_about
 from hstu_preserve.publication.redistribution import require_redistributable
-from hstu_preserve.records.signature import SIGNATURE_SUFFIX, Envelope
+from hstu_preserve.records.signature import Envelope
 from hstu_preserve.report.model_card import DescribedBundle
 from hstu_preserve.signing.signer import signature_path
-
-
-@dataclass(frozen=True, kw_only=True)
-class PreparedBundle:
-    """A bundle that may be published.
-
-    Attributes:
-        path: Where it is.
-        described: The facts that the card gives of it.
-        signature: The content of the file beside it; None if there is none.
-    """
-
-    path: Path
-    described: DescribedBundle
-    signature: bytes | None
-
-    @property
-    def signature_name(self) -> str:
-        """Where its signature lies in a repository."""
-        return f"{self.described.name}{SIGNATURE_SUFFIX}"
 
 
 def prepare_all(bundles: Sequence[str | Path], *, voice: Voice = SILENT) -> list[PreparedBundle]:
@@ -75,7 +57,8 @@ def prepare(source: Source) -> PreparedBundle:
 
     Raises:
         UsageError: A directory or a legacy archive.
-        ContentError: It is not what its manifest says, or holds what may not be redistributed.
+        ContentError: It is not what its manifest says, or holds what may not be redistributed; or what lies beside it
+            is no certificate of it.
     """
     path = source.path
     if path.is_dir():
@@ -87,7 +70,24 @@ def prepare(source: Source) -> PreparedBundle:
     signature = read_bytes(place) if described.is_signed else None
     if signature is not None:
         require_signature_of(signature, described, place=place)
-    return PreparedBundle(path=path, described=described, signature=signature)
+    certificate = read_certificate_beside(path, identity=described.identity)
+    return PreparedBundle(path=path, described=described, signature=signature, certificate=certificate)
+
+
+def read_certificate_beside(path: Path, *, identity: str) -> bytes | None:
+    """Return the certificate beside a bundle, None if nothing lies there; who signed it is for its readers to check.
+
+    Raises:
+        ContentError: It is no certificate, or one of another bundle.
+        UnavailableError: It cannot be read.
+    """
+    place = certificate_path(path)
+    if not os.path.lexists(place):
+        return None
+    try:
+        return require_about(read_content(place), identity, source=str(place))
+    except ContentError as error:
+        raise ContentError(f"{error}; it would be published with the bundle: move it away") from None
 
 
 def require_signature_of(content: bytes, described: DescribedBundle, *, place: Path) -> None:

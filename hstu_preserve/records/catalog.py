@@ -9,7 +9,7 @@ from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.numbers import NaturalInt
 from hstu_preserve.records.claim import Direction, MetricName, SelectionRule, Spread, is_absent
 from hstu_preserve.records.evaluation_kind import EvaluationKind
-from hstu_preserve.records.record import DraftSchemaVersion, Record
+from hstu_preserve.records.record import Record, SchemaVersion
 
 
 class Collection(StrEnum):
@@ -60,7 +60,7 @@ class BundleLocation(Record):
 class CatalogEntry(Record):
     """One published result."""
 
-    schema_version: DraftSchemaVersion
+    schema_version: SchemaVersion
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     title: str
     collection: Collection

@@ -5,6 +5,12 @@ from enum import StrEnum
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.records.record import Record
 
+CERTIFICATE_SUFFIX = ".intoto.jsonl"
+"""Added to a bundle's name, it names the file of what is attested of the bundle (in-toto's convention)."""
+MAX_BYTES = 16 * 2**20
+"""Of the whole file, which is read at once."""
+CERTIFIED = "a certificate, whose signatures this did not check: nobody that you named signed it"
+
 
 class SignatureOutcome(StrEnum):
     """What can be said of who signed a statement."""

@@ -1,7 +1,15 @@
 """The machine and the software a run was made with."""
 
+from typing import Literal
+
+from pydantic import Field
+
 from hstu_preserve.primitives.numbers import NumThreads
 from hstu_preserve.records.record import Record
+
+TrainingPath = Literal["reference", "fast", "fused"]
+"""How a training step is computed: as `model/` states it, in the fewer passes of `model/fast/`, which is for a CPU, or
+with the kernels of `model/fused/`, which is for a GPU."""
 
 
 class EnvironmentRecord(Record):
@@ -15,6 +23,8 @@ class EnvironmentRecord(Record):
     """Version of each installed package that the program depends on."""
     numerics: "NumericsRecord | None"
     """None where no tensor was computed (no torch installed)."""
+    training_path: TrainingPath = Field(default="reference", exclude_if=lambda path: path == "reference")
+    """How each step was computed; absent from what was recorded before there was more than the reference path."""
 
 
 class NumericsRecord(Record):

@@ -1,5 +1,6 @@
 """Record the result of one evaluation: metrics, and the digest of every user's rank."""
 
+from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -33,6 +34,27 @@ class TiedMetric(Record):
 
     ties_for: Share | None
     ties_against: Share | None
+
+
+class RankingPath(StrEnum):
+    """Ways to rank the same users by the same model, whose scores differ by rounding.
+
+    A number at the end: a later program that rounds otherwise takes the next one, and keeps this one for its bundles.
+    """
+
+    REFERENCE = "reference"
+    GROUPED = "grouped-1"
+
+
+class RankingMethod(Record):
+    """How users were ranked; evaluations by the reference path record nothing, as those before there was another."""
+
+    path: RankingPath
+    checked_every: Annotated[int, Field(ge=1)]
+    """Upstream's own evaluator ranked all users of the first of so many batches, the first one after those, and so on:
+    batches are the recipe's size, of users in order of history length. Elsewhere it ranked those with equal scores."""
+    num_checked: NaturalInt
+    """Users in these batches."""
 
 
 class EvaluationRecord(Record):
@@ -70,6 +92,13 @@ class EvaluationRecord(Record):
     """Of every user's id, target, ranks and ties."""
     ties: dict[str, TiedMetric] | None = Field(default=None, exclude_if=lambda ties: ties is None)
     """The bounds of each metric and of `exact_mrr`; absent if no user has an exact tie."""
+    ranking: RankingMethod | None = Field(default=None, exclude_if=lambda ranking: ranking is None)
+    """How users were ranked; absent if by the reference path."""
+
+    @property
+    def ranking_path(self) -> RankingPath:
+        """The way in which the same bits come out again."""
+        return RankingPath.REFERENCE if self.ranking is None else self.ranking.path
 
     @property
     def effective_kind(self) -> EvaluationKind:

@@ -12,16 +12,16 @@ from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.paths import BundlePath
 from hstu_preserve.primitives.strict_json import strict_loads
-from hstu_preserve.primitives.validation import require_modest_items
-from hstu_preserve.records.claim import Claim, ClaimPolicy
+from hstu_preserve.primitives.validation import UPDATE, require_modest_items
+from hstu_preserve.records.claim import Claim, ClaimPolicy, is_absent
 from hstu_preserve.records.contents import Contents
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.legacy.migration import LegacySource, OriginalFile, Statement, Subject
 from hstu_preserve.records.legacy.shown import ShownChain
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.record import DraftSchemaVersion, Record
+from hstu_preserve.records.record import Record, SchemaVersion, is_draft, require_readable
+from hstu_preserve.records.upgrade import EarlierBundle, require_origin
 
-SCHEMA_VERSION = 0
 MANIFEST_NAME = "MANIFEST.json"
 CHECKSUMS_NAME = "SHA256SUMS"
 NO_RUN = (
@@ -77,6 +77,8 @@ class BundleSettings(Record):
 class RunRecord(Record):
     """What is fixed before the first step: written by `train`, never changed afterwards."""
 
+    schema_version: SchemaVersion = Field(default=0, exclude_if=is_draft)
+    """Absent in records of version 0."""
     bundle: BundleSettings
     recipe: Recipe
     recipe_sha256: Sha256
@@ -98,14 +100,23 @@ class RunRecord(Record):
 class BundleManifest(Record):
     """What every manifest says: which bytes the bundle has."""
 
-    schema_version: DraftSchemaVersion
+    schema_version: SchemaVersion
     contents: Contents
+    upgraded_from: EarlierBundle | None = Field(default=None, exclude_if=is_absent)
+    """The bundle of an earlier schema version that `migrate` made this one of; absent if there was none."""
 
     @model_validator(mode="after")
     def require_ungenerated(self) -> Self:
         """What follows from the manifest cannot be listed in it."""
         if {MANIFEST_NAME, CHECKSUMS_NAME} & self.list_paths():
             raise ValueError(f"{MANIFEST_NAME} and {CHECKSUMS_NAME} cannot be listed in the manifest")
+        return self
+
+    @model_validator(mode="after")
+    def require_later_version(self) -> Self:
+        """A bundle is of a later version than the one that it was upgraded from."""
+        if self.upgraded_from is not None and self.upgraded_from.schema_version >= self.schema_version:
+            raise ValueError("upgraded_from names a bundle that is not of an earlier schema_version")
         return self
 
     def list_paths(self) -> set[str]:
@@ -301,15 +312,13 @@ def read_manifest(content: bytes, *, source: str) -> AnyManifest:
     version = value["schema_version"]
     if isinstance(version, bool) or not isinstance(version, int):
         raise ContentError(f"{source}: schema_version must be a whole number, found {version!r}")
-    if version > SCHEMA_VERSION:
-        raise ContentError(
-            f"{source}: schema_version {version} is newer than {SCHEMA_VERSION}, the newest this release reads; "
-            "install a newer hstu-preserve"
-        )
+    require_readable(value, source=source)
     # Of the parsed value, not of a record: a record's defaults may change between versions, the stored bytes may not.
     require_canonical(content, value, source=source)
     require_modest_items(value, lists=LONG_LISTS, at_most=MAX_PART_VALUES, source=source)
-    return choose_form(value, source=source).from_json(content, source=source)
+    manifest = choose_form(value, source=source).from_json(content, source=source)
+    require_origin(value, manifest.upgraded_from, source=source)
+    return manifest
 
 
 def choose_form(value: dict[str, Json], *, source: str) -> type[Manifest] | type[MigratedManifest]:
@@ -322,4 +331,4 @@ def choose_form(value: dict[str, Json], *, source: str) -> type[Manifest] | type
         return Manifest
     if value["kind"] == "migrated":
         return MigratedManifest
-    raise ContentError(f"{source}: kind {str(value['kind'])[:80]!r} is unknown; install a newer hstu-preserve")
+    raise ContentError(f"{source}: kind {str(value['kind'])[:80]!r} is unknown; {UPDATE}")

@@ -87,6 +87,9 @@ class SampledSoftmaxSettings(LossSettings):
     loss_module: Literal["SampledSoftmaxLoss"]
     sampling_strategy: Literal["local", "in-batch"]
     num_negatives: PositiveInt
+    negative_draws: Literal["philox4x32-10"] | None = Field(default=None, exclude_if=lambda draws: draws is None)
+    """The generator of the negatives: one that counts, and draws the same on the device itself; None is PyTorch's for
+    the CPU."""
 
 
 class FullSoftmaxSettings(LossSettings):

@@ -11,10 +11,34 @@ from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.strict_json import strict_loads
 from hstu_preserve.primitives.summaries import summarize_all, tabulate
-from hstu_preserve.primitives.validation import describe_validation_error, end_at_first_error, require_known_fields
+from hstu_preserve.primitives.validation import (
+    IF_NEWER,
+    UPDATE,
+    describe_validation_error,
+    end_at_first_error,
+    is_unknown,
+    require_known_fields,
+)
 
-DraftSchemaVersion = Annotated[int, Field(ge=0, le=0)]
-"""Version 0 while records may still change; an integer, never `false`."""
+SCHEMA_VERSION = 1
+"""Of the records that this release writes: frozen, so that every later release reads them. Version 0 was the draft."""
+SchemaVersion = Annotated[int, Field(ge=0, le=SCHEMA_VERSION)]
+"""Which rules a record follows; an integer, never `true`."""
+
+
+def is_draft(version: int) -> bool:
+    """Whether a record leaves its version out of its text, as those did that say it from version 1 on."""
+    return version == 0
+
+
+def require_readable(value: Json, *, source: str) -> None:
+    """Raise ContentError if a record says that it is of a newer schema version than this release reads."""
+    version = value.get("schema_version") if isinstance(value, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ContentError(
+            f"{source}: schema_version {version} is newer than {SCHEMA_VERSION}, the newest this release reads; "
+            f"{UPDATE}"
+        )
 
 
 def require_boolean(value: Any) -> Any:  # any value that a file may hold
@@ -41,7 +65,7 @@ class Record(BaseModel):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Let each sequence end with its first wrong item: a million of them would take gigabytes to describe."""
         schema = handler(source)
-        end_at_first_error(schema)
+        end_at_first_error(schema, model=cls)
         return schema
 
     @property
@@ -79,9 +103,11 @@ class Record(BaseModel):
             source: What the bytes are, for the message.
 
         Raises:
-            ContentError: Not strict JSON, or not this record; the wrong fields are named, of a sequence the first item.
+            ContentError: Not strict JSON, of a newer schema version, or not this record; the wrong fields are named, of
+                a sequence the first item.
         """
         value = strict_loads(content, source=source)
+        require_readable(value, source=source)  # first: fields that nobody here knows follow from it
         if isinstance(value, dict) and len(content) > LARGE_BYTES:
             fields = cls.model_fields.items()
             known = {name: field.is_required() for name, field in fields}
@@ -89,7 +115,8 @@ class Record(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            raise ContentError(f"{source}: {describe_validation_error(error)}") from None
+            advice = f"; {IF_NEWER}" if is_unknown(error) else ""
+            raise ContentError(f"{source}: {describe_validation_error(error)}{advice}") from None
 
 
 class CheckedRecord(Record):

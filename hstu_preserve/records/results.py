@@ -17,9 +17,10 @@ from hstu_preserve.records.legacy.migration import LegacySource, Statement
 from hstu_preserve.records.legacy.shown import ShownBinding, ShownLegacy
 from hstu_preserve.records.manifest import BundleSettings, CodeReference, Manifest, MigratedManifest
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.record import CheckedRecord, Record
+from hstu_preserve.records.record import CheckedRecord, Record, SchemaVersion, is_draft
 from hstu_preserve.records.retraining.plan import Plan
 from hstu_preserve.records.store import StoreRecord
+from hstu_preserve.records.upgrade import EarlierBundle
 from hstu_preserve.records.verdict import Cause, Verdict
 
 
@@ -157,6 +158,15 @@ class MigrationResult(Record):
     problems: tuple[str, ...]
 
 
+class UpgradeResult(Record):
+    """A bundle of the present schema version that was made of an earlier one."""
+
+    bundle: PackResult
+    upgraded_from: EarlierBundle
+    left_behind: tuple[str, ...]
+    """Files beside the earlier bundle that are about its identity, and say nothing of this one."""
+
+
 class Difference(Record):
     """One value in which two bundles differ."""
 
@@ -193,6 +203,8 @@ class UnpackResult(Record):
 class Reproduction(CheckedRecord):
     """Verdicts on the rungs that were asked for."""
 
+    schema_version: SchemaVersion = Field(default=0, exclude_if=is_draft)
+    """Absent in records of version 0."""
     target: str
     path: Path
     identity: Sha256 | None
@@ -212,7 +224,7 @@ class Reproduction(CheckedRecord):
     is_exploratory: bool = False
     """Whether it was judged otherwise than claim and plan had fixed it before: such a run cannot pass."""
     decided_by: str | None = None
-    """The rung, and the claim if it has one, that the exit code rests on; None if nothing was required."""
+    """The rung, and the claims if it has any, that the exit code rests on; None if nothing was required."""
     exit_code: int
 
     def spelled_as_text(self) -> Self:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import Sha256, sha256_of_bytes
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.records.record import DraftSchemaVersion, Record
+from hstu_preserve.records.record import Record, SchemaVersion
 
 
 class TiePolicy(StrEnum):
@@ -75,7 +75,7 @@ class StoreProvenance(Record):
 class StoreRecord(Record):
     """The content of `store.json`."""
 
-    schema_version: DraftSchemaVersion
+    schema_version: SchemaVersion
     name: str
     fingerprint: Sha256
     arrays: tuple[ArrayRecord, ...]

@@ -13,10 +13,12 @@ from hstu_preserve.records.results import (
     PublishResult,
     ShownBundle,
     UnpackResult,
+    UpgradeResult,
 )
 from hstu_preserve.records.signature import KeyResult, SigningResult
 from hstu_preserve.report.tables import (
     describe_numerics,
+    describe_origin,
     list_claims,
     list_contents,
     list_curve,
@@ -39,6 +41,23 @@ def describe_shown_bundle(record: ShownBundle) -> RenderableType:
     return Group(*parts)
 
 
+def describe_upgrade(record: UpgradeResult) -> RenderableType:
+    """Return a bundle of the present schema version, and what of the earlier one says nothing of it."""
+    bundle = record.bundle
+    fields = {
+        "bundle": str(bundle.path),
+        "identity": f"sha256:{bundle.identity}",
+        **describe_origin(record.upgraded_from),
+        "file": f"sha256:{bundle.transport_sha256}, {bundle.size_bytes:,} bytes, {bundle.members} members",
+        "check": f"hstu-preserve verify --deep {bundle.path}",
+    }
+    notes = (
+        Text(f"not of this bundle: {printable(name)}, which names the earlier identity; make it anew", style="yellow")
+        for name in record.left_behind
+    )
+    return Group(list_fields(fields), *notes)
+
+
 def describe_manifest(record: ShownBundle) -> dict[str, str]:
     """Return the run's facts from the manifest, in words."""
     run = record.manifest.run
@@ -48,6 +67,7 @@ def describe_manifest(record: ShownBundle) -> dict[str, str]:
     return {
         "bundle": f"{record.path}",
         "identity": f"sha256:{record.identity}",
+        **describe_origin(record.manifest.upgraded_from),
         "title": run.bundle.title,
         "licence": run.bundle.licence,
         "model": f"{run.recipe.model.kind}, {count(run.recipe.model.num_blocks, 'block')} x "
@@ -138,12 +158,18 @@ def describe_signing(record: SigningResult) -> RenderableType:
 
 
 def describe_publication(record: PublishResult) -> RenderableType:
-    """Return the result of `publish`, one line per bundle."""
-    table = new_table("bundle", "identity", "", "where")
+    """Return the result of `publish`, one paragraph per bundle: an address is too long for a column of a table."""
+    made = " (made anew)" if record.is_created and not record.is_dry_run else ""
+    parts: list[RenderableType] = [list_fields({"repository": f"{record.url}{made}"})]
     for one in record.bundles:
-        table.add_row(one.name, f"sha256:{one.identity[:16]}…", describe_push(one, record), one.url)
-    made = " (made anew)" if record.is_created else ""
-    return Group(list_fields({"repository": f"{record.url}{'' if record.is_dry_run else made}"}), table)
+        fields = {
+            "bundle": one.name,
+            "identity": f"sha256:{one.identity}",
+            "files": describe_push(one, record),
+            "where": one.url,
+        }
+        parts += [Text(), list_fields(fields)]
+    return Group(*parts)
 
 
 def describe_push(one: PublishedBundle, record: PublishResult) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from hstu_preserve.primitives.archive_names import is_archive, is_code
 from hstu_preserve.primitives.wording import printable
+from hstu_preserve.records.certificate import CERTIFICATE_SUFFIX, CERTIFIED
 from hstu_preserve.records.downloads import SIGNED, DownloadedFile, DownloadReport
 from hstu_preserve.records.signature import SIGNATURE_SUFFIX, UNSIGNED
 from hstu_preserve.report.lines import Line
@@ -62,7 +63,10 @@ def list_file(file: DownloadedFile, *, signature: DownloadedFile | None, is_dry_
 
 def describe_signer(file: DownloadedFile, *, signature: DownloadedFile | None) -> Iterator[Line]:
     """Yield who vouches for more than the bytes: nobody, or the signer of the file beside it, which was not checked."""
-    if signature is not None:
+    if file.path.endswith(CERTIFICATE_SUFFIX):
+        check = f"hstu-preserve verify {shlex.quote(file.place or file.path)} --public-key KEY"
+        yield Line(mark=f"  {CERTIFIED}", style="dim", text=f"; '{check}' checks it")
+    elif signature is not None:
         check = f"hstu-preserve verify {shlex.quote(file.place or file.path)} --public-key KEY"
         yield Line(mark=f"  {SIGNED}", style="dim", text=f" ({signature.place or signature.path}); '{check}' checks it")
     elif not file.path.endswith(SIGNATURE_SUFFIX):

@@ -13,7 +13,7 @@ from hstu_preserve.primitives.wording import cut_lines, list_some, printable
 from hstu_preserve.records.legacy.migration import LegacySource, Provenance, Statement
 from hstu_preserve.records.legacy.shown import ShownChain, ShownLegacy
 from hstu_preserve.records.results import MigrationResult, ShownMigrated
-from hstu_preserve.report.tables import list_contents, list_fields, new_table
+from hstu_preserve.report.tables import describe_origin, list_contents, list_fields, new_table
 
 MAX_MANIFEST_LINES = 60
 MAX_COMPANIONS = 5
@@ -87,7 +87,13 @@ def describe_shown_migrated(record: ShownMigrated) -> RenderableType:
     """Return the facts that a migrated bundle records of its legacy archive."""
     manifest = record.manifest
     parts: list[RenderableType] = [
-        list_fields({"bundle": str(record.path), "identity": f"sha256:{record.identity}"}),
+        list_fields(
+            {
+                "bundle": str(record.path),
+                "identity": f"sha256:{record.identity}",
+                **describe_origin(manifest.upgraded_from),
+            }
+        ),
         list_fields(describe_source(manifest.source)),
         list_statements(manifest.statements),
     ]

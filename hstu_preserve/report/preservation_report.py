@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
 
-from hstu_preserve.primitives.wording import count
+from hstu_preserve.primitives.wording import count, cut_lines
 from hstu_preserve.records.catalog import CatalogEntry, Collection
+from hstu_preserve.records.certificate import CertificateCheck
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.results import ListedExperiment, Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.report.archives_table import describe_archives
 from hstu_preserve.report.markdown import escape
+from hstu_preserve.report.verification import MAX_SHOWN, describe_attested
 
 PLAIN_TARGET = re.compile(r"[\w./@:+-]+", re.ASCII)
 HEADINGS = {
@@ -41,12 +44,14 @@ def write_preservation_report(
     listed: Sequence[ListedExperiment],
     reproductions: Sequence[Reproduction],
     environment: EnvironmentRecord,
+    certificates: Sequence[CertificateCheck | None] = (),
 ) -> str:
     """Return the report as Markdown; equal inputs give equal text.
 
     Args:
         listed: The catalog.
         reproductions: The reproductions that were run for this report.
+        certificates: What others attest of each in turn, no signature checked; None or missing if nothing is known.
         environment: The machine and packages that it was run with.
     """
     sections = [
@@ -55,7 +60,10 @@ def write_preservation_report(
         DATA_NOTES,
         "## Judged here",
         describe_archives(reproductions),
-        *(describe_reproduction(reproduction) for reproduction in reproductions),
+        *(
+            describe_reproduction(one, certificate=found)
+            for one, found in zip(reproductions, chain(certificates, repeat(None)), strict=False)
+        ),
         "## Published results",
         *(describe_collection(collection, listed, reproductions=reproductions) for collection in HEADINGS),
     ]
@@ -75,8 +83,8 @@ def describe_environment(environment: EnvironmentRecord) -> str:
     return "\n".join(lines)
 
 
-def describe_reproduction(reproduction: Reproduction) -> str:
-    """Return one re-run bundle with its verdicts."""
+def describe_reproduction(reproduction: Reproduction, *, certificate: CertificateCheck | None = None) -> str:
+    """Return one re-run bundle with its verdicts, and below them what a certificate beside it attests."""
     identity = f"bundle sha256:{reproduction.identity}" if reproduction.identity else "no manifest that names a bundle"
     lines = [
         f"### {escape(reproduction.title)}",
@@ -97,7 +105,23 @@ def describe_reproduction(reproduction: Reproduction) -> str:
         lines += ["", figures]
     if reproduction.limits:
         lines += ["", *(f"* Limit: {limit}." for limit in reproduction.limits)]
+    if certificate is not None:
+        lines += ["", *(f"* {line}" for line in list_attested(certificate))]
     return "\n".join(lines)
+
+
+def list_attested(check: CertificateCheck) -> Iterator[str]:
+    """Yield what the statements of a certificate say, whose signatures nobody checked."""
+    if check.problem is not None:
+        yield f"What lies beside it as a certificate is none of it: {escape(check.problem)}."
+        return
+    statements = count(len(check.attestations), "statement")
+    yield (
+        f"A certificate with {statements} lies beside it. Nobody named a key to check it with, so that anybody may "
+        "have written it; `hstu-preserve verify BUNDLE --public-key KEY` checks it."
+    )
+    said = [f"{escape(describe_attested(one))}; by keyid {escape(', '.join(one.keyids))}" for one in check.attestations]
+    yield from cut_lines(said, at_most=MAX_SHOWN, noun="statements")
 
 
 def describe_verdict(verdict: Verdict) -> str:

@@ -11,7 +11,7 @@ from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Verdict
 from hstu_preserve.report.agreement import describe_agreements
 from hstu_preserve.report.tables import describe_numerics, list_fields
-from hstu_preserve.verdict.rungs import name_decider
+from hstu_preserve.verdict.rungs import find_deciders
 
 WIDEST_OUTCOME = max(map(len, Outcome))
 OUTCOME_STYLES = {
@@ -44,9 +44,9 @@ def describe_reproduction(record: Reproduction) -> RenderableType:
 
 
 def find_outcome(record: Reproduction) -> str:
-    """Return the outcome of the verdict that the exit code rests on."""
-    decider = name_decider(record.verdicts)
-    return decider.outcome.value if decider is not None else ""
+    """Return the outcome of the verdicts that the exit code rests on."""
+    deciders = find_deciders(record.verdicts)
+    return deciders[0].outcome.value if deciders else ""
 
 
 def list_verdicts(verdicts: Iterable[Verdict]) -> RenderableType:

@@ -1,11 +1,13 @@
 """Lay out claims, curves, contents and plain fields as tables, for the other modules of this room."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +17,9 @@ from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.manifest import BundleManifest
+from hstu_preserve.records.upgrade import EarlierBundle
 
+DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 HEADLINE_METRICS = ("ndcg@10", "ndcg@50", "hr@10", "hr@50", "mrr")
 
 
@@ -36,6 +40,26 @@ class FittingWidth:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the form that fits."""
         yield self.wide if options.max_width >= self.least_width else self.narrow
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldValue:
+    """A value beside its name; a digest that does not fit a line behind `sha256:` is whole on the next one.
+
+    Attributes:
+        text: The value.
+    """
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the text, each digest on a line of its own if one would be folded."""
+        is_narrow = max(map(len, self.text.split()), default=0) > options.max_width
+        yield Text(DIGEST.sub(r"sha256:\n\1", self.text) if is_narrow else self.text)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Return the widths that the text takes."""
+        return Measurement.get(console, options, Text(self.text))
 
 
 def new_table(*headers: str) -> Table:
@@ -117,5 +141,12 @@ def list_fields(fields: dict[str, str]) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in fields.items():
-        table.add_row(Text(printable(name)), Text(printable(value)))
+        table.add_row(Text(printable(name)), FieldValue(text=printable(value)))
     return table
+
+
+def describe_origin(earlier: EarlierBundle | None) -> dict[str, str]:
+    """Return which bundle another one was upgraded from, in words; nothing if from none."""
+    if earlier is None:
+        return {}
+    return {"upgraded from": f"sha256:{earlier.identity}, of schema version {earlier.schema_version}: the same files"}

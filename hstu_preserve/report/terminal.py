@@ -35,6 +35,7 @@ DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
     bundles.describe_keys,
     bundles.describe_signing,
     bundles.describe_publication,
+    bundles.describe_upgrade,
     legacy.describe_shown_legacy,
     legacy.describe_shown_migrated,
     legacy.describe_migration,

@@ -52,7 +52,8 @@ def list_certificate(check: CertificateCheck, *, indent: str = "") -> Iterator[L
     about = f"{count(len(check.attestations), 'statement')} about {list_some(subjects, at_most=MAX_SHOWN)}"
     is_signed = any(one.signature is SignatureOutcome.SIGNED for one in check.attestations)
     mark, style = ("ok ", "green") if is_signed else ("unchecked ", "yellow")
-    yield Line(mark=f"{indent}{mark}", style=style, text=f"certificate {printable(check.path)}: {about}")
+    unsigned = "" if is_signed else "; nobody that you named signed it"
+    yield Line(mark=f"{indent}{mark}", style=style, text=f"certificate {printable(check.path)}: {about}{unsigned}")
     shown = [describe_attestation(one) for one in check.attestations]
     yield from (Line(text=f"{indent}  {text}") for text in cut_lines(shown, at_most=MAX_SHOWN, noun="statements"))
 
@@ -60,6 +61,11 @@ def list_certificate(check: CertificateCheck, *, indent: str = "") -> Iterator[L
 def describe_attestation(one: Attestation) -> str:
     """Return who attests what, on one line, whatever text the statement holds."""
     signer = SIGNATURES[one.signature].format(keys=", ".join(one.keyids))
+    return f"{describe_attested(one)}; {printable(signer)}"
+
+
+def describe_attested(one: Attestation) -> str:
+    """Return what a statement attests."""
     named = {"passed": one.passed, "warned": one.warned, "failed": one.failed}
     if one.result is None:
         what = f"{one.predicate_type}: of a kind that is not read here"
@@ -69,7 +75,7 @@ def describe_attestation(one: Attestation) -> str:
     else:
         rungs = "; ".join(f"{word}: {list_some(names, at_most=MAX_SHOWN)}" for word, names in named.items() if names)
         what = f"reproduction of {one.finished_at} {one.result}; {rungs}"
-    return printable(f"{what}; {signer}")
+    return printable(what)
 
 
 def list_target(target: VerifiedTarget) -> Iterator[Line]:

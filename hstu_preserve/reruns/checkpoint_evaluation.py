@@ -17,6 +17,7 @@ from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import build_with_weights, find_other_dtypes
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.environment import NumericsRecord
+from hstu_preserve.records.evaluation import RankingPath
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.reruns.other_kinds import Kinds, evaluate_others
 from hstu_preserve.training.checkpoint import Checkpoint, read_checkpoint
@@ -28,18 +29,26 @@ def evaluate_checkpoint(
     recipe: Recipe,
     store: Store,
     device: str,
+    ranking_path: RankingPath = RankingPath.REFERENCE,
     tolerance: float | None = None,
     also: Kinds = (),
     voice: Voice,
 ) -> tuple[Evaluated, NumericsRecord]:
     """Return the test evaluation of a checkpoint file of ours, and the arithmetic it was made with.
 
-    With a tolerance of scores, the candidates near each target are counted as well.
+    Users are ranked by the path that is named: bits come out again only by the one that they were recorded with. With a
+    tolerance of scores, the candidates near each target are counted as well.
     """
     require_alone("evaluate")
-    checkpoint = read_checkpoint(path)
     return evaluate_read(
-        checkpoint, recipe=recipe, store=store, device=device, tolerance=tolerance, also=also, voice=voice
+        read_checkpoint(path),
+        recipe=recipe,
+        store=store,
+        device=device,
+        ranking_path=ranking_path,
+        tolerance=tolerance,
+        also=also,
+        voice=voice,
     )
 
 
@@ -49,6 +58,7 @@ def evaluate_read(
     recipe: Recipe,
     store: Store,
     device: str,
+    ranking_path: RankingPath = RankingPath.REFERENCE,
     tolerance: float | None = None,
     also: Kinds = (),
     voice: Voice,
@@ -74,12 +84,12 @@ def evaluate_read(
             store,
             part=Part.TEST,
             epoch=checkpoint.epoch,
-            device=chosen,
             num_batches=None,
+            ranking_path=ranking_path,
             tolerance=tolerance,
             voice=voice,
         )
-        others = evaluate_others(model, store, kinds=also, epoch=checkpoint.epoch, device=chosen, voice=voice)
+        others = evaluate_others(model, store, kinds=also, epoch=checkpoint.epoch, voice=voice)
         return replace(evaluated, also=others), describe_numerics(chosen, dtype=recipe.model.dtype)
 
 

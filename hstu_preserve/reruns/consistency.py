@@ -112,7 +112,7 @@ def check_checkpoints(bundle: OpenedBundle) -> str:
         raise ContentError(f"no checkpoint has the recorded final state {results.state_sha256}")
     last = len(results.epochs) - 1
     require_equal("final state, of the last epoch's checkpoint", expected=digests.get(last), found=results.state_sha256)
-    return f"{count(len(names), 'checkpoint')} of a {run.recipe.model.kind} run; the last has the final state"
+    return f"{count(len(names), 'checkpoint')} of a run of {run.recipe.model.kind}; the last has the final state"
 
 
 def require_fitting(checkpoint: Checkpoint, bundle: OpenedBundle, *, name: str) -> None:

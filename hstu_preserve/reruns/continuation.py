@@ -116,9 +116,10 @@ def continue_run(
         CheckpointError: Training cannot go on from the checkpoint.
     """
     recipe = bundle.manifest.run.recipe
+    path = bundle.manifest.run.environment.training_path
     recorded = [step.loss for step in stretch.steps[:max_steps]]
     with repeatable_arithmetic(tf32=recipe.training.enable_tf32):
-        training = TrainingRun(recipe, store, device=device)
+        training = TrainingRun(recipe, store, device=device, path=path)
         training.restore(stretch.start)
         continued = take_steps(
             training, stretch, num_wanted=len(recorded), data_fingerprint=store.fingerprint, voice=voice
@@ -131,6 +132,7 @@ def continue_run(
         largest_difference=max(map(relative_difference, continued.losses[:NUMERIC_STEPS], recorded), default=0.0),
         state_sha256=continued.state_sha256,
         recorded_sha256=bundle.results.state_sha256,
+        training_path=path,
     )
 
 

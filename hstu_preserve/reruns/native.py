@@ -89,6 +89,7 @@ class NativeRunner:
                 recipe=self.run.recipe,
                 store=self.store,
                 device=self.device,
+                ranking_path=self.recorded.final.ranking_path,
                 tolerance=formats.tolerance,
                 voice=self.voice,
             )
@@ -207,7 +208,14 @@ class NativeRunner:
             output = (self.output or temporary) / RETRAINED_NAME
             chain = read_chain(self.bundle.root / self.run.gin_file, root=self.bundle.root / CONFIG_FOLDER)
             retrained = train_chain(
-                Plan(chain=chain, resolution=resolve(chain), store=self.store, device=self.device),
+                Plan(
+                    chain=chain,
+                    resolution=resolve(chain),
+                    store=self.store,
+                    device=self.device,
+                    recorded_path=self.run.environment.training_path,
+                    ranking_path=self.recorded.final.ranking_path,
+                ),
                 output=output,
                 voice=self.voice,
             )
@@ -231,6 +239,7 @@ class NativeRunner:
             found=final,
             recorded=self.recorded.final,
             environment_differences=differences,
+            training_path=retrained.environment.training_path,
         )
         entry = find_published(self.bundle)
         numeric = [

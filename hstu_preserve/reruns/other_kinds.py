@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from copy import copy
-from typing import TYPE_CHECKING
 
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
@@ -12,9 +11,6 @@ from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.evaluation_kind import EvaluationKind
-
-if TYPE_CHECKING:
-    import torch
 
 EVERY_KIND = "all"
 Kinds = Collection[EvaluationKind]
@@ -36,7 +32,7 @@ def parse_kinds(names: Collection[str]) -> Kinds:
 
 
 def evaluate_others(
-    model: Recommender, store: Store, *, kinds: Kinds, epoch: int, device: "torch.device", voice: Voice
+    model: Recommender, store: Store, *, kinds: Kinds, epoch: int, voice: Voice
 ) -> tuple[EvaluationRecord, ...]:
     """Return the test evaluation under each kind but the recipe's own.
 
@@ -45,9 +41,7 @@ def evaluate_others(
     """
     others = [kind for kind in kinds if kind is not model.recipe.evaluation.effective_kind]
     return tuple(
-        evaluate_model(
-            as_kind(model, kind), store, part=Part.TEST, epoch=epoch, device=device, num_batches=None, voice=voice
-        ).record
+        evaluate_model(as_kind(model, kind), store, part=Part.TEST, epoch=epoch, num_batches=None, voice=voice).record
         for kind in others
     )
 

@@ -107,6 +107,7 @@ def require_own_figures(reference: RecordedReference, bundle: OpenedBundle) -> N
         num_users_skipped=bundle.results.final.num_users_skipped,
         num_candidates=bundle.results.final.num_candidates,
         coverage_at_10=final.coverage_at_10,
+        ranking=final.ranking,
     )
     require_same_evaluation(where, expected=computed, found=final)
 

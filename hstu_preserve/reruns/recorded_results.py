@@ -29,6 +29,7 @@ def check_ranks(bundle: OpenedBundle) -> str:
         num_users_skipped=final.num_users_skipped,
         num_candidates=final.num_candidates,
         coverage_at_10=final.coverage_at_10,
+        ranking=final.ranking,
     )
     require_same_evaluation(f"{METRICS}, final", expected=computed, found=final)
     return f"the ranks of {count(len(ranks.ranks), 'user')} give every figure of the final evaluation"

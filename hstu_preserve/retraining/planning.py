@@ -16,7 +16,8 @@ from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.temporaries import remove_abandoned_below
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import count
-from hstu_preserve.records.manifest import SCHEMA_VERSION, Manifest
+from hstu_preserve.records.manifest import Manifest
+from hstu_preserve.records.record import SCHEMA_VERSION
 from hstu_preserve.records.retraining.plan import GivenRun, Look, Plan
 from hstu_preserve.retraining.asked import Retraining
 from hstu_preserve.retraining.stored_plans import PLAN_NAME, read_plan

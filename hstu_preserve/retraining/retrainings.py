@@ -20,7 +20,7 @@ from hstu_preserve.records.verdict import Verdict
 from hstu_preserve.reruns.consistency import check_bundle
 from hstu_preserve.reruns.native import open_data
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
-from hstu_preserve.reruns.published_claims import find_namesake
+from hstu_preserve.reruns.published_claims import find_published
 from hstu_preserve.reruns.recorded_references import read_references
 from hstu_preserve.retraining.asked import Retraining
 from hstu_preserve.retraining.planned_training import train_planned
@@ -30,7 +30,6 @@ from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.sealing import is_finished
 from hstu_preserve.verdict.agreement import (
     Floor,
-    Reservation,
     Terms,
     find_agreement,
     find_departure,
@@ -39,6 +38,7 @@ from hstu_preserve.verdict.agreement import (
     judge_missing,
 )
 from hstu_preserve.verdict.foresight import LEAST_POWER, Foresight, describe_power, foresee
+from hstu_preserve.verdict.qualifications import qualify
 from hstu_preserve.verdict.trajectory import judge_trajectory
 from hstu_preserve.verdict.triviality import call_trivial
 
@@ -151,7 +151,6 @@ class Retrainings:
             margin=margin,
             looks=self.settled.followed.looks,
             departures=list(dict.fromkeys([*([departure] if departure else []), *self.settled.departures])),
-            reservation=find_reservation(self.bundle),
         )
 
     def tell(self, foresights: Sequence[Foresight], *, given: Sequence[TakenRun]) -> list[Verdict]:
@@ -254,8 +253,9 @@ class Retrainings:
         floor = find_floor(self.bundle.ranks, ranks, metric=claim.policy.metric)
         agreement = self.find(number, runs, floor=floor)
         assert agreement is not None  # every run of the plan is there, or a look decided
-        verdict = judge_agreement(agreement, claim, terms=self.make_terms(number))
-        verdicts = [call_trivial(verdict, claim, evaluation=self.bundle.results.final)]
+        judged = judge_agreement(agreement, claim, terms=self.make_terms(number))
+        told = call_trivial(judged, claim, evaluation=self.bundle.results.final)
+        verdicts = [qualify(told, find_published(self.bundle))]
         curves = [take_curve(run.results, claim) for run in runs[: len(agreement.reruns)] if run.results is not None]
         if curves:
             recorded = [take_curve(one, claim) for one in (self.bundle.results, *(one.results for one in references))]
@@ -284,13 +284,3 @@ def take_curve(results: ResultsRecord, claim: Claim) -> list[float]:
             break
         curve.append(value)
     return curve
-
-
-def find_reservation(bundle: OpenedBundle) -> Reservation | None:
-    """Return why retraining a bundle says nothing of the published number whose id it bears; None if it does."""
-    entry = bundle.entry or find_namesake(bundle.manifest.experiment_id)
-    if entry is None:
-        return None
-    if not entry.recipe_is_published:
-        return Reservation.RECONSTRUCTION
-    return Reservation.NO_FINGERPRINT if entry.data_fingerprint is None else None

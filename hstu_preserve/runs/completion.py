@@ -44,7 +44,9 @@ def complete(
         RunStopped: Somebody asked the run to stop; it can be resumed.
         LostProcessError: Another process is gone; the run can be resumed.
     """
-    evaluator = Evaluator(run, training.model)
+    # A run goes on by the path that it began with: evaluations of one model by two paths are not equal to the bit.
+    ranking_path = history.epochs[-1].ranking_path if history.epochs else run.ranking_path
+    evaluator = Evaluator(run, training.model, ranking_path=ranking_path)
     run.world.wait()  # until all have read what the first one will go on with
     with open_logs(run, name=folder.name, journal=point.journal if point else None) as logs:
         saver = Saver(

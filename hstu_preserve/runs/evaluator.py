@@ -9,6 +9,7 @@ from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import load_state
 from hstu_preserve.primitives.metric_names import EPOCH_TAG, FULL_EPOCH_TAG
 from hstu_preserve.primitives.voice import Voice
+from hstu_preserve.records.evaluation import RankingPath
 from hstu_preserve.records.recipe import EvaluationSettings, Protocol
 from hstu_preserve.runs.opened_run import OpenedRun
 from hstu_preserve.training.checkpoint import read_checkpoint
@@ -31,11 +32,13 @@ class Evaluator:
     Args:
         run: Its recipe says which part is evaluated when, and on how many users.
         model: The model that is trained.
+        ranking_path: How users are ranked.
     """
 
-    def __init__(self, run: OpenedRun, model: Recommender) -> None:
+    def __init__(self, run: OpenedRun, model: Recommender, *, ranking_path: RankingPath) -> None:
         self.run = run
         self.model = model
+        self.ranking_path = ranking_path
         self.settings = run.recipe.evaluation
         self.is_validated = run.recipe.dataset.protocol is Protocol.VALIDATED
         self.latest_test: Evaluated | None = None
@@ -78,8 +81,8 @@ class Evaluator:
             self.run.store,
             part=part,
             epoch=epoch,
-            device=self.run.device,
             num_batches=num_batches,
+            ranking_path=self.ranking_path,
             world=self.run.world,
             voice=Voice(show=self.run.show_unless_stopped),
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.compute.world import World
 from hstu_preserve.data.store import Store
 from hstu_preserve.primitives.voice import Progress, Voice
+from hstu_preserve.records.evaluation import RankingPath
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.runs.signals import RunStopped, StopRequest
@@ -24,6 +25,7 @@ class OpenedRun:
         record: The recipe, policy and data that were fixed before the first step.
         store: The data.
         device: Where the model lives.
+        ranking_path: How users are ranked if the run begins here.
         world: The processes that train it; the first one writes.
         stop: Whether somebody asked the run to stop.
         voice: Says and shows what happens; silent on every process but the first.
@@ -33,6 +35,7 @@ class OpenedRun:
     record: RunRecord
     store: Store
     device: "torch.device"
+    ranking_path: RankingPath
     world: World
     stop: StopRequest
     voice: Voice

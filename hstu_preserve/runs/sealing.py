@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, METRICS
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.compute.machine import describe_environment, describe_numerics, find_running_code
+from hstu_preserve.compute.training_path import choose_training_path
 from hstu_preserve.data.split import Part, count_held_out_events, find_evaluated_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
@@ -18,6 +19,7 @@ from hstu_preserve.records.claim import Claim
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.manifest import DataReference, Manifest, RunRecord
 from hstu_preserve.records.recipe import Protocol
+from hstu_preserve.records.record import SCHEMA_VERSION
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.records.store import StoreRecord
 from hstu_preserve.runs.plan import Plan
@@ -95,14 +97,17 @@ def require_claimable(resolution: Resolution, *, store: Store) -> None:
 def fix_policy(plan: Plan, *, device: "torch.device", num_processes: int) -> RunRecord:
     """Return everything that is decided before the first step."""
     recipe, resolution = plan.recipe, plan.resolution
+    numerics = describe_numerics(device, dtype=recipe.model.dtype, processes=num_processes)
+    path = choose_training_path(recipe, device=device, recorded=plan.recorded_path)
     return RunRecord(
+        schema_version=SCHEMA_VERSION,
         bundle=resolution.bundle,
         recipe=recipe,
         recipe_sha256=recipe.digest(),
         gin_file=f"{CONFIG_FOLDER}/{plan.chain.entry}",
         policies=resolution.policies,
         data=refer_to(plan.store.record, included=resolution.bundle.include_data),
-        environment=describe_environment(describe_numerics(device, dtype=recipe.model.dtype, processes=num_processes)),
+        environment=describe_environment(numerics, training_path=path),
         code=find_running_code(),
     )
 
@@ -114,7 +119,7 @@ def seal_run(output: Path, *, run: RunRecord, results: ResultsRecord, checkpoint
         for policy in run.policies
     )
     manifest = Manifest(
-        schema_version=0,
+        schema_version=SCHEMA_VERSION,
         run=run,
         checkpoint=checkpoint.relative_to(output).as_posix(),
         claims=claims,

@@ -12,6 +12,7 @@ from hstu_preserve.compute.machine import choose_device
 from hstu_preserve.compute.processes import find_processes
 from hstu_preserve.compute.world import join_world
 from hstu_preserve.errors import LostProcessError
+from hstu_preserve.evaluation.paths import choose_ranking_path
 from hstu_preserve.primitives.files import refuse_unwritable
 from hstu_preserve.primitives.leaving import leave
 from hstu_preserve.primitives.temporaries import remove_abandoned_below
@@ -76,9 +77,9 @@ def train_chain(
         is_new = not output.exists()
     if is_new:
         require_writable(output, option="--output")
-    processes = find_processes()
+    heard = voice if find_processes().rank == 0 else SILENT
     device = choose_device(plan.device)
-    heard = voice if processes.rank == 0 else SILENT
+    ranking_path = plan.ranking_path or choose_ranking_path(device.type)
     require_trainable(plan, voice=heard)
     stop = StopRequest(heard)
     with (
@@ -94,7 +95,14 @@ def train_chain(
             listen_for_signals(stop),
         ):
             run = OpenedRun(
-                output=output, record=record, store=plan.store, device=device, world=world, stop=stop, voice=heard
+                output=output,
+                record=record,
+                store=plan.store,
+                device=device,
+                ranking_path=ranking_path,
+                world=world,
+                stop=stop,
+                voice=heard,
             )
             if is_finished(output):
                 heard.say(f"{output}: the run is finished; nothing is left to resume")
@@ -128,7 +136,9 @@ def train_and_seal(run: OpenedRun, *, now: RunRecord, durability: Durability) ->
     """
     if run.world.is_first:
         remove_abandoned_below(run.output)
-    training = TrainingRun(run.recipe, run.store, device=run.device, world=run.world)
+    training = TrainingRun(
+        run.recipe, run.store, device=run.device, world=run.world, path=run.record.environment.training_path
+    )
     folder = CheckpointFolder(
         run.output / CHECKPOINT_FOLDER,
         name=model_string(run.recipe),

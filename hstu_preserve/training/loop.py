@@ -18,6 +18,7 @@ from hstu_preserve.compute.determinism import (
 )
 from hstu_preserve.compute.generator_states import restore_rng
 from hstu_preserve.compute.memory import require_memory
+from hstu_preserve.compute.training_path import find_possible_path
 from hstu_preserve.compute.world import ALONE, World
 from hstu_preserve.data.batches import assemble_batch, list_item_ids
 from hstu_preserve.data.sequences import Sequences, look_until, mask_remaining_events, select_events
@@ -26,18 +27,29 @@ from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError
 from hstu_preserve.inputs.histories import to_training_histories
 from hstu_preserve.inputs.items import describe_items, naming_item_rows
+from hstu_preserve.inputs.resident import ResidentEvents
+from hstu_preserve.model.fast.objective import training_losses as fast_training_losses
+from hstu_preserve.model.fused.objective import training_losses as fused_training_losses
+from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.initialization import initialize
-from hstu_preserve.model.objective import Losses, draw
+from hstu_preserve.model.objective import Losses, draw, training_losses
 from hstu_preserve.model.recommender import Recommender, measure_bytes
 from hstu_preserve.model.time_decay import project_rates
 from hstu_preserve.model.upstream_weights import load_state
+from hstu_preserve.records.environment import TrainingPath
 from hstu_preserve.records.recipe import BinaryCrossEntropySettings, Recipe, TrainingSettings
 from hstu_preserve.training.checkpoint import Checkpoint, read_position
 from hstu_preserve.training.events import EpochEvent, StepEvent
 from hstu_preserve.training.optimizers import make_optimizer
 from hstu_preserve.training.position import START, Position
 from hstu_preserve.training.resumability import require_optimizer
-from hstu_preserve.training.shared_loss import SharedLoss
+from hstu_preserve.training.shared_loss import SharedLoss, TrainingLosses
+
+LOSSES: dict[TrainingPath, TrainingLosses] = {
+    "reference": training_losses,
+    "fast": fast_training_losses,
+    "fused": fused_training_losses,
+}
 
 
 class TrainingRun:
@@ -48,9 +60,19 @@ class TrainingRun:
         store: The data; the events that the protocol holds out are never read.
         device: Where the model lives.
         world: The processes that train it together.
+        path: How steps are computed, as the run's environment records it; `fast` is for a CPU, and elsewhere the
+            reference path is taken, for a run that goes on there.
     """
 
-    def __init__(self, recipe: Recipe, store: Store, *, device: torch.device, world: World = ALONE) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        store: Store,
+        *,
+        device: torch.device,
+        world: World = ALONE,
+        path: TrainingPath = "reference",
+    ) -> None:
         self.recipe = recipe
         self.device = device
         self.world = world
@@ -63,10 +85,13 @@ class TrainingRun:
         # By parameter name, so that adding a component shifts no other's initial weights.
         initialize(self.model, initialization_generators(self.seed))
         self.model.to(device)
-        self.optimizer = make_optimizer(recipe, self.model.parameters())
-        self.loss = SharedLoss(self.model, world)
+        path = find_possible_path(path, recipe, device=device)
+        self.optimizer = make_optimizer(recipe, self.model.parameters(), is_fused=path != "reference")
+        self.loss = SharedLoss(self.model, world, losses=LOSSES[path])
         self.events = select_training_events(store, recipe)
         self.all_events = leave_out_held_out_events(store, recipe)
+        # A processor reads them where they are; to a GPU each batch would be copied, and the copy waited for.
+        self.resident = ResidentEvents(self.events, device) if device.type == "cuda" else None
         self.users = find_training_users(self.events, store=store, recipe=recipe)
         self.position = START
         """Epochs and steps that are done; within an epoch until whoever received its EpochEvent asks for more."""
@@ -141,14 +166,7 @@ class TrainingRun:
         Raises:
             LostProcessError: Another process is gone; the step was not taken.
         """
-        batch = assemble_batch(
-            self.events,
-            users,
-            held_out_events=0,
-            max_sequence_length=self.recipe.dataset.max_sequence_length,
-            output_length=self.recipe.model.gr_output_length + 1,
-        )
-        histories = to_training_histories(batch, self.device)
+        histories = self.assemble(users)
         draws = draw(
             self.model,
             histories,
@@ -165,6 +183,17 @@ class TrainingRun:
         self.optimizer.step()
         project_rates(self.model)
         return losses, learning_rate
+
+    def assemble(self, users: npt.NDArray[np.int64]) -> Histories:
+        """Return the users' histories with their targets, the same to the bit on every device."""
+        length = self.recipe.dataset.max_sequence_length
+        output_length = self.recipe.model.gr_output_length + 1
+        if self.resident is not None:
+            return self.resident.assemble_training(users, max_sequence_length=length, output_length=output_length)
+        batch = assemble_batch(
+            self.events, users, held_out_events=0, max_sequence_length=length, output_length=output_length
+        )
+        return to_training_histories(batch, self.device)
 
     def list_own_items(self, users: npt.NDArray[np.int64]) -> Tensor | None:
         """Return each user's whole training sequence as own_BH (int64 ids, 0 is padding), None if nobody asks.

@@ -7,15 +7,16 @@ from typing import overload
 import torch
 from torch import Tensor
 from torch.nn import Parameter
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.training.uncompiled import UncompiledAdamW, UncompiledOptimizer
 
 ADAM_BETAS = (0.9, 0.98)  # upstream's, and HSTU-Tensorflow's
 TENSORFLOW_EPS = 1e-8
 
 
-class TensorFlowAdam(Optimizer):
+class TensorFlowAdam(UncompiledOptimizer):
     """θ ← θ - η·√(1 - β₂ᵗ)/(1 - β₁ᵗ) · m/(√v + ε): Adam whose ε is not bias-corrected (`tf.train.AdamOptimizer`).
 
     That is the form before section 2.1 of Kingma and Ba (ICLR 2015, arXiv:1412.6980), which names ε "ε̂". A parameter
@@ -70,9 +71,22 @@ class TensorFlowAdam(Optimizer):
         parameter.addcdiv_(state["exp_avg"], state["exp_avg_sq"].sqrt().add_(eps), value=-rate)
 
 
-def make_optimizer(recipe: Recipe, parameters: Iterable[Parameter]) -> Optimizer:
-    """Return the recipe's optimizer of the parameters, at the full learning rate."""
+def make_optimizer(recipe: Recipe, parameters: Iterable[Parameter], *, is_fused: bool = False) -> Optimizer:
+    """Return the recipe's optimizer of the parameters, at the full learning rate.
+
+    Args:
+        recipe: Names it.
+        parameters: Those that are optimised.
+        is_fused: Whether AdamW passes over each parameter once rather than once for each operation; the last bits of
+            its steps are others then.
+    """
     training = recipe.training
     if training.optimizer == "TensorFlowAdam":
         return TensorFlowAdam(parameters, lr=training.learning_rate, betas=ADAM_BETAS)
-    return AdamW(parameters, lr=training.learning_rate, betas=ADAM_BETAS, weight_decay=training.weight_decay)
+    return UncompiledAdamW(
+        parameters,
+        lr=training.learning_rate,
+        betas=ADAM_BETAS,
+        weight_decay=training.weight_decay,
+        fused=is_fused or None,
+    )

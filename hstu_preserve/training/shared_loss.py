@@ -7,6 +7,7 @@ normalised by the whole batch's positions: a mean of the processes' means weighs
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,6 +19,13 @@ from hstu_preserve.model.shares import WHOLE, Share
 
 BUCKET_BYTES = 25 * 2**20
 """Of gradients that are sent at once, as DistributedDataParallel's default: each sending has a cost of its own."""
+
+
+class TrainingLosses(Protocol):
+    """The loss of a batch or a part of it, as one of the paths computes it."""
+
+    def __call__(self, model: Recommender, draws: Draws, *, share: Share) -> Losses:
+        """Return the losses with their graph."""
 
 
 class PartOfBatch(Share):
@@ -61,11 +69,13 @@ class SharedLoss:
     Args:
         model: The same on every process.
         world: The processes.
+        losses: `training_losses` of the path that is taken.
     """
 
-    def __init__(self, model: Recommender, world: World) -> None:
+    def __init__(self, model: Recommender, world: World, *, losses: TrainingLosses = training_losses) -> None:
         self.model = model
         self.world = world
+        self.losses = losses
 
     def compute_gradients(self, draws: Draws) -> Losses:
         """Leave the gradients of the whole batch in the parameters and return its losses.
@@ -77,13 +87,13 @@ class SharedLoss:
             LostProcessError: Another process is gone; no parameter has changed.
         """
         if self.world.size == 1:
-            losses = training_losses(self.model, draws, share=WHOLE)
+            losses = self.losses(self.model, draws, share=WHOLE)
             losses.total.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
             return losses.detach()
         rows = self.world.take_rows(len(draws.histories.length_B))
         is_stand_in = rows.start == rows.stop
         part = take_part(self.model, draws, slice(0, 1) if is_stand_in else rows)
-        own = training_losses(self.model, part, share=PartOfBatch(self.world, is_stand_in=is_stand_in))
+        own = self.losses(self.model, part, share=PartOfBatch(self.world, is_stand_in=is_stand_in))
         own.total.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
         average_gradients(list(self.model.parameters()), self.world)
         # One sum each: the total's bits do not depend on whether there is more to tell.

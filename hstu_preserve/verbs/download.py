@@ -170,10 +170,13 @@ def describe(job: Job, *, received: int, error: PreserveError | None = None) -> 
     """Return the record of one file, before it has a path in the user's folder.
 
     If another file stands where a list should go, the list was still read from the cache: its digests were compared.
+    A certificate that somebody added to is another file, too, and stays as it is.
     """
     note = None
     if job.is_list and isinstance(error, UsageError):
         error, note = None, f"{error}; what is here was compared with the repository's own"
+    elif job.is_certificate and isinstance(error, UsageError):
+        error, note = None, f"{error} to have the repository's certificate as well"
     return DownloadedFile(
         target=job.target,
         path=job.file.path,

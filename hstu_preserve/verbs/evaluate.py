@@ -70,7 +70,13 @@ def evaluate(
         run = bundle.manifest.run
         store = open_store_for_bundle(run.data, locate_store_for_bundle(run.data, data, carried=bundle.data))
         evaluated, numerics = evaluate_checkpoint(
-            bundle.checkpoint, recipe=run.recipe, store=store, device=device, also=kinds, voice=voice
+            bundle.checkpoint,
+            recipe=run.recipe,
+            store=store,
+            device=device,
+            ranking_path=bundle.results.final.ranking_path,
+            also=kinds,
+            voice=voice,
         )
         checkpoint = bundle.manifest.checkpoint
     return make_result(str(target), evaluated, checkpoint=checkpoint, numerics=numerics, ranks_path=ranks, warnings=())
@@ -186,7 +192,7 @@ def make_result(
         checkpoint=checkpoint,
         evaluation=evaluated.record,
         evaluators_agree=evaluators_agree(evaluated.ranks),
-        users_compared=count_comparable(evaluated.ranks),
+        users_compared=count_comparable(evaluated.ranks, is_checked=evaluated.is_checked),
         environment=describe_environment(numerics),
         ranks_path=ranks_path,
         warnings=warnings,

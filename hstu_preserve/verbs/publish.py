@@ -9,11 +9,12 @@ from hstu_preserve.errors import ContentError, PreserveError, UnavailableError, 
 from hstu_preserve.library.addresses import parse_repository
 from hstu_preserve.primitives.voice import SILENT, ByteProgress, Voice
 from hstu_preserve.publication.model_cards import require_own_card, write_repository_card
-from hstu_preserve.publication.preparation import PreparedBundle, prepare_all
+from hstu_preserve.publication.preparation import prepare_all
+from hstu_preserve.publication.prepared import PreparedBundle
 from hstu_preserve.records.results import PublishedBundle, PublishResult
 
 if TYPE_CHECKING:
-    from hstu_preserve.hub.commits import HubWriter, LocalFile
+    from hstu_preserve.hub.commits import HubWriter
     from hstu_preserve.hub.publishing import Change
     from hstu_preserve.records.downloads import Snapshot
 
@@ -26,7 +27,7 @@ def publish(
     is_private: bool = False,
     voice: Voice = SILENT,
 ) -> PublishResult:
-    """Verify bundles, then push each with its signature and the repository's new card, as one commit.
+    """Verify bundles, then push each with its signature, certificate and the repository's new card, as one commit.
 
     Nothing is pushed unless all of them are whole and may travel. Files that are there already are not pushed again.
 
@@ -39,7 +40,8 @@ def publish(
 
     Raises:
         UsageError: No packed bundle, two of one name, or a repository whose card somebody else wrote.
-        ContentError: A bundle differs from its manifest, or holds data that may not be redistributed.
+        ContentError: A bundle differs from its manifest, or holds data that may not be redistributed; or a certificate,
+            here or there, is none of its bundle.
         UnavailableError: Network or authorisation; or somebody pushed meanwhile.
     """
     hub, prepared = begin(bundles, repository=repository, creates=creates, is_private=is_private, voice=voice)
@@ -137,9 +139,10 @@ def name_done(error: PreserveError, published: Sequence[PublishedBundle], *, mad
 def push(bundle: PreparedBundle, *, hub: "HubWriter", voice: Voice) -> PublishedBundle:
     """Push one bundle as a commit onto the repository's newest commit."""
     from hstu_preserve.hub.publishing import CARD, make_file
+    from hstu_preserve.publication.changes import find_change_of
 
     snapshot = hub.read_snapshot()
-    change = find_change_of(bundle, snapshot)
+    change = find_change_of(bundle, hub=hub, snapshot=snapshot)
     if change.is_empty and snapshot.find(CARD) is not None:
         return describe_outcome(bundle, change, hub=hub, snapshot=snapshot, pushed=())
     require_own_card(hub, snapshot)
@@ -167,8 +170,9 @@ def push(bundle: PreparedBundle, *, hub: "HubWriter", voice: Voice) -> Published
 def preview(bundle: PreparedBundle, *, hub: "HubWriter", snapshot: "Snapshot | None") -> PublishedBundle:
     """Return the result that `push` would have; None stands for a repository that is still to be made."""
     from hstu_preserve.hub.publishing import CARD
+    from hstu_preserve.publication.changes import find_change_of
 
-    change = find_change_of(bundle, snapshot)
+    change = find_change_of(bundle, hub=hub, snapshot=snapshot)
     if change.is_empty and snapshot is not None and snapshot.find(CARD) is not None:
         return describe_outcome(bundle, change, hub=hub, snapshot=snapshot, pushed=())
     if snapshot is not None:
@@ -200,24 +204,3 @@ def describe_outcome(
         removed=change.deletions,
         replaced=before.etag if before is not None and is_replaced else None,
     )
-
-
-def find_change_of(bundle: PreparedBundle, snapshot: "Snapshot | None") -> "Change":
-    """Return which files of a bundle are not there yet."""
-    from hstu_preserve.hub.publishing import find_change, make_file
-
-    present = {} if snapshot is None else {file.path: file for file in snapshot.files}
-    signature = None if bundle.signature is None else make_file(bundle.signature_name, bundle.signature)
-    return find_change(
-        make_bundle_file(bundle), signature=signature, signature_path=bundle.signature_name, present=present
-    )
-
-
-def make_bundle_file(bundle: PreparedBundle) -> "LocalFile":
-    """Return the bundle as a file to push, bound to the bytes that were verified."""
-    from hstu_preserve.hub.commits import LocalFile
-
-    record = bundle.described
-    assert record.sha256 is not None
-    assert record.size_bytes is not None
-    return LocalFile(path=record.name, content=bundle.path, size=record.size_bytes, sha256=record.sha256)

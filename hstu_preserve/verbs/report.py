@@ -1,15 +1,18 @@
 """Write the preservation report: re-run the given targets, and list everything else that was published."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from hstu_preserve.bundle.destinations import require_new, require_writable
+from hstu_preserve.certificates.checking import certificate_path, check_certificate
 from hstu_preserve.compute.machine import describe_this_machine
 from hstu_preserve.errors import UsageError, worst_exit_code
 from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.library.targets import SAMPLE
 from hstu_preserve.primitives.files import read_bytes, read_small, write_atomically, write_new
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.certificate import CertificateCheck
 from hstu_preserve.records.results import ReportResult, Reproduction
 from hstu_preserve.report.preservation_report import PREAMBLE, write_preservation_report
 from hstu_preserve.verbs.reproduce import reproduce
@@ -44,9 +47,11 @@ def write_report(
     """
     markdown = Path(markdown)
     before = read_earlier_report(markdown)
+    chosen = targets or [SAMPLE]
+    earlier = [read_earlier(Path(target)) for target in chosen]
     reproductions = [
-        read_earlier(Path(target)) or reproduce(target, data=data, device=device, voice=voice)
-        for target in (targets or [SAMPLE])
+        one or reproduce(target, data=data, device=device, voice=voice)
+        for one, target in zip(earlier, chosen, strict=True)
     ]
     for one in reproductions:
         for verdict in list_failed(one.verdicts):
@@ -57,6 +62,10 @@ def write_report(
         listed=catalog.experiments,
         reproductions=reproductions,
         environment=environments[0] if environments else describe_this_machine(),
+        certificates=[
+            read_certificate_beside(one) if known is None else None
+            for one, known in zip(reproductions, earlier, strict=True)
+        ],
     ).encode(errors="backslashreplace")  # a target's path need not be text
     if before is None:
         write_new(markdown, content)
@@ -81,6 +90,18 @@ def read_earlier(path: Path) -> Reproduction | None:
     if path.suffix != ".json" or not path.is_file():
         return None
     return Reproduction.from_json(read_small(path, max_bytes=MAX_RECORD_BYTES), source=str(path))
+
+
+def read_certificate_beside(one: Reproduction) -> CertificateCheck | None:
+    """Return what lies as a certificate beside a bundle that was run here, None if nothing does; no key is trusted.
+
+    Raises:
+        UnavailableError: It cannot be read.
+    """
+    place = certificate_path(one.path)
+    if one.identity is None or not os.path.lexists(place):
+        return None
+    return check_certificate(place, identity=one.identity, trusted=None)
 
 
 def require_unchanged(path: Path, *, before: bytes) -> None:

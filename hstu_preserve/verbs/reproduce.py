@@ -18,13 +18,14 @@ from hstu_preserve.library.standard_input import choose_list
 from hstu_preserve.primitives.files import write_atomically
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.record import SCHEMA_VERSION
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.retraining.asked import Retraining
 from hstu_preserve.verdict.integrity import (
     RERUN_RUNGS,
 )
 from hstu_preserve.verdict.judgement import Judgement
-from hstu_preserve.verdict.rungs import choose_exit_code, name_decider
+from hstu_preserve.verdict.rungs import choose_exit_code, find_deciders, name_deciders
 
 DEFAULT_RUNGS = ("evaluation",)
 RECORD_NAME = "reproduction.json"
@@ -113,8 +114,8 @@ def reproduce(  # noqa: PLR0913  # each is an option of the command
 
 def record(judgement: Judgement, source: Source) -> Reproduction:
     """Return the record of a judgement."""
-    decider = name_decider(judgement.verdicts)
     return Reproduction(
+        schema_version=SCHEMA_VERSION,
         target=source.text,
         path=source.path,
         identity=judgement.identity,
@@ -127,7 +128,7 @@ def record(judgement: Judgement, source: Source) -> Reproduction:
         plan=judgement.plan,
         code=find_running_code(),
         is_exploratory=judgement.is_exploratory,
-        decided_by=None if decider is None else decider.name,
+        decided_by=name_deciders(find_deciders(judgement.verdicts)),
         exit_code=choose_exit_code(judgement.verdicts),
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hstu_preserve.data.finding import find_store_for_recipe
 from hstu_preserve.errors import UnknownNameError
-from hstu_preserve.gin_recipes.overlay import read_changed_chain
+from hstu_preserve.gin_recipes.overlay import read_changed_chain, require_read
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
 from hstu_preserve.library.targets import looks_like_path
@@ -47,7 +47,7 @@ def train(
         voice: Shows every step and evaluation; says where a resumed run goes on, and what was saved before leaving.
 
     Raises:
-        RecipeError: The chain does not resolve, or a setting is not one binding.
+        RecipeError: The chain does not resolve, or a setting is not one binding, or one that nothing reads.
         DataMismatchError: The store is not the recipe's, or not the resumed run's.
         UsageError: The output is in use or holds another run, or data that may not be redistributed shall be included.
         CheckpointError: The run cannot be resumed, since none of its checkpoints is whole.
@@ -57,6 +57,7 @@ def train(
     output, data, gin_root = Path(output), as_path(data), as_path(gin_root)
     chain = read_changed_chain(find_gin(gin), root=gin_root, settings=settings)
     resolution = resolve(chain)
+    require_read(resolution)
     store = find_store_for_recipe(resolution.recipe.dataset, data)
     plan = Plan(chain=chain, resolution=resolution, store=store, device=device)
     return train_chain(plan, output=output, durability=durability, voice=voice)
@@ -91,14 +92,16 @@ def train_seeds(
         voice: Shows every step and evaluation; says which seed is trained.
 
     Raises:
-        RecipeError: The chain does not resolve, or a setting is not one binding.
+        RecipeError: The chain does not resolve, or a setting is not one binding, or one that nothing reads.
         DataMismatchError: The store is not the recipe's.
         UsageError: No sensible number of seeds, or the folder holds something else, or another recipe's runs.
         ContentError: No user has enough events to be trained on.
         UnavailableError: No torch, no such device, no data, or the folder cannot be written.
     """
     entry, output, data, gin_root = find_gin(gin), Path(output), as_path(data), as_path(gin_root)
-    recipe = resolve(read_changed_chain(entry, root=gin_root, settings=settings)).recipe
+    resolution = resolve(read_changed_chain(entry, root=gin_root, settings=settings))
+    require_read(resolution)
+    recipe = resolution.recipe
     store = find_store_for_recipe(recipe.dataset, data)
 
     def make_plan(seed: int) -> Plan:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.opening import open_verified
-from hstu_preserve.certificates.checking import CERTIFICATE_SUFFIX, certificate_path, check_certificate, vouches
-from hstu_preserve.errors import PreserveError, UsageError, VerificationError
+from hstu_preserve.certificates.checking import certificate_path, check_certificate, vouches
+from hstu_preserve.errors import PreserveError, UnavailableError, UsageError, VerificationError
 from hstu_preserve.library.addresses import hide_secrets, is_address
 from hstu_preserve.library.sources import Form, Source, find, find_here, obtain, obtain_signature
 from hstu_preserve.library.standard_input import STANDARD_INPUT, choose_list
@@ -19,7 +19,7 @@ from hstu_preserve.library.verification import (
 )
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.certificate import CertificateCheck
+from hstu_preserve.records.certificate import CERTIFICATE_SUFFIX, CertificateCheck
 from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.signature import LEGACY_UNSIGNED, SignerOutcome
 from hstu_preserve.records.verification import DeepCheck, Verification, VerificationReport, VerifiedTarget
@@ -88,7 +88,7 @@ def verify_one(target: str, wish: Wish, *, voice: Voice) -> VerifiedTarget:
         if source.form is Form.LEGACY:
             return report_legacy(source, verify_legacy_source(source, wish, voice=voice))
         verification, checks = verify_bundle_source(source, wish, voice=voice)
-        certificate = find_certificate(source, verification, wish)
+        certificate = find_certificate(source, verification, wish, voice=voice)
     except PreserveError as error:
         return VerifiedTarget(
             target=hide_secrets(target), verification=None, deep=(), error=str(error), exit_code=error.exit_code
@@ -125,14 +125,26 @@ def report_certificate(target: str, wish: Wish) -> VerifiedTarget:
     return VerifiedTarget(target=target, verification=None, deep=(), certificate=check, error=None, exit_code=exit_code)
 
 
-def find_certificate(source: Source, verification: Verification, wish: Wish) -> CertificateCheck | None:
-    """Return what the certificate beside a bundle says; None if there is none, or the bundle itself cannot be read."""
-    if verification.identity is None or source.place is not None or not isinstance(source.content, Path):
+def find_certificate(
+    source: Source, verification: Verification, wish: Wish, *, voice: Voice
+) -> CertificateCheck | None:
+    """Return what the certificate beside a bundle says; None if there is none, or the bundle itself cannot be read.
+
+    One on the Hub is read there, and said to be left out if that fails: a bundle is worth something without it.
+    """
+    identity, trusted = verification.identity, read_trusted_key(wish.public_key)
+    if identity is None:
+        return None
+    if source.certificate is not None:
+        try:
+            return check_certificate(source.certificate, identity=identity, trusted=trusted)
+        except UnavailableError as error:
+            voice.say(f"{error}; going on without it")
+            return None
+    if source.place is not None or not isinstance(source.content, Path):
         return None
     path = certificate_path(source.content)
-    if not os.path.lexists(path):
-        return None
-    return check_certificate(path, identity=verification.identity, trusted=read_trusted_key(wish.public_key))
+    return check_certificate(path, identity=identity, trusted=trusted) if os.path.lexists(path) else None
 
 
 def count_certificate(verification: Verification, certificate: CertificateCheck) -> Verification:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from hstu_preserve.primitives.wording import count, list_some
 from hstu_preserve.records.claim import Claim
@@ -16,16 +15,8 @@ from hstu_preserve.verdict.agreement_words import (
     list_remarks,
     take_interval,
 )
-from hstu_preserve.verdict.qualifications import NO_FINGERPRINT, RECONSTRUCTION
 from hstu_preserve.verdict.slack import SLACK
 from hstu_preserve.verdict.statistics import Interval, Place, Spread, compare, mean, pool, power
-
-
-class Reservation(StrEnum):
-    """Why retrainings say nothing of a published number, whichever way they come out."""
-
-    RECONSTRUCTION = RECONSTRUCTION
-    NO_FINGERPRINT = NO_FINGERPRINT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +40,11 @@ class Terms:
         margin: On either side of zero; None if the claim fixed none and the user named none.
         looks: When the interval is looked at; the last is at all retrainings.
         departures: How this differs from what claim or plan fixed before, in words: it is exploratory then.
-        reservation: Why nothing follows for the published number; None if something does.
     """
 
     margin: float | None
     looks: Sequence[Look]
     departures: Sequence[str] = ()
-    reservation: Reservation | None = None
 
 
 def find_agreement(
@@ -176,14 +165,12 @@ OUTCOMES = {
 
 
 def judge_agreement(agreement: Agreement, claim: Claim, *, terms: Terms) -> Verdict:
-    """Judge retrainings with other seeds, as the interval lies; what is exploratory or about nothing cannot pass."""
-    is_open = bool(terms.departures) or terms.reservation is not None
-    outcome = Outcome.INCONCLUSIVE if is_open else OUTCOMES[find_place(agreement)]
+    """Judge retrainings with other seeds, as the interval lies; what is exploratory cannot pass."""
+    outcome = Outcome.INCONCLUSIVE if terms.departures else OUTCOMES[find_place(agreement)]
     parts = [
         *([f"exploratory: {list_some(terms.departures, at_most=3, separator='; ')}"] if terms.departures else []),
         describe_agreement(agreement, claim),
         *list_remarks(agreement, claim),
-        *([terms.reservation.value] if terms.reservation else []),
     ]
     return Verdict(
         rung=Rung.TRAINING_STATISTICAL,
@@ -246,12 +233,13 @@ def judge_missing(
     """
     missing = num_planned - num_there
     cost = f"about {missing} × {lasts}" if lasts is not None else "nobody recorded how long one takes"
+    rest = f"goes on ({cost})" if missing else "judges them"
     planned = f"{count(num_planned, 'retraining')} {'is' if num_planned == 1 else 'are'}"
     return Verdict(
         rung=Rung.TRAINING_STATISTICAL,
         outcome=Outcome.NOT_RUN,
         claim=claim.policy.name,
-        reason=f"{num_there} of {planned} there; the same command goes on ({cost}){then}",
+        reason=f"{num_there} of {planned} there; the same command without --dry-run {rest}{then}",
         evidence=list_facts(retrainings=num_there, planned=num_planned, power=power),
         is_required=True,
     )

@@ -8,6 +8,7 @@ from hstu_preserve.primitives.wording import count, list_some
 from hstu_preserve.records.claim import Claim, ClaimPolicy, Direction
 from hstu_preserve.records.retraining.agreement import Agreement, RunValue
 from hstu_preserve.records.retraining.plan import MAX_RETRAININGS
+from hstu_preserve.verdict.margins import describe_width
 from hstu_preserve.verdict.slack import SLACK
 from hstu_preserve.verdict.statistics import Interval, Place, Spread, mean, power, quantile
 
@@ -19,8 +20,6 @@ MOST_SUGGESTED = 40
 """Runs on both sides together that a sentence suggests."""
 LEAST_SHOWN = 0.005
 """A share of cases that is printed as 1 %."""
-WIDE_MARGIN = 0.1
-"""Of the claimed value: a wider margin is told with every verdict."""
 
 
 def worst_value(policy: ClaimPolicy) -> float:
@@ -93,13 +92,6 @@ def describe_crossed(low: float, high: float, *, margin: float, places: int, cla
         math.copysign(margin, low + high)
     ]
     return f"{' and '.join(signed(end, places) for end in ends)}{describe_width(margin, claim.value)}"
-
-
-def describe_width(margin: float, value: float) -> str:
-    """Return how wide a margin is, if it is more than a tenth of the claimed number."""
-    if margin <= WIDE_MARGIN * abs(value) + SLACK:
-        return ""
-    return f" (a margin of {100 * margin / abs(value):.0f} % of the claim)" if value else " (around a claim of 0)"
 
 
 def describe_level(level: float) -> str:

@@ -9,6 +9,7 @@ from hstu_preserve.records.retraining.agreement import RunValue
 from hstu_preserve.records.retraining.plan import Look
 from hstu_preserve.verdict.agreement import estimate_power
 from hstu_preserve.verdict.agreement_words import declared_spread
+from hstu_preserve.verdict.margins import describe_width
 from hstu_preserve.verdict.statistics import pool
 
 WEAK_POWER = 0.5
@@ -23,6 +24,7 @@ class Foresight:
 
     Attributes:
         metric: Of the claim.
+        value: That is claimed.
         margin: By which it will be judged.
         num_reruns: Retrainings in the end.
         num_references: Recorded runs.
@@ -31,6 +33,7 @@ class Foresight:
     """
 
     metric: str
+    value: float
     margin: float | None
     num_reruns: int
     num_references: int
@@ -57,6 +60,7 @@ def foresee(claim: Claim, *, margin: float | None, last_look: Look, references: 
     known = pool([values], declared=declared)
     return Foresight(
         metric=claim.policy.metric,
+        value=claim.value,
         margin=margin,
         num_reruns=last_look.num_reruns,
         num_references=len(values),
@@ -79,7 +83,8 @@ def describe_power(foresight: Foresight) -> str:
             "claim.spread), so that nobody can say how likely they decide"
         )
     share = "less than 1 %" if foresight.power < LEAST_POWER else f"{100 * foresight.power:.0f} %"
+    bound = f"±{foresight.margin:.4f}{describe_width(foresight.margin, foresight.value)}"
     return (
         f"{metric}: {count(foresight.num_reruns, 'retraining')} of an equal recipe against {against} come out inside "
-        f"±{foresight.margin:.4f} in {share} of cases (spread {foresight.spread:.2g})"
+        f"{bound} in {share} of cases (spread {foresight.spread:.2g})"
     )

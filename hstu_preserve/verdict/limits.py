@@ -11,7 +11,7 @@ AUTHORS_WORD = (
     "data came from, and that the claim's policy was fixed before the run"
 )
 TRAINING_NOT_ASKED = (
-    "training was not asked: a checkpoint that was trained on the test items passes evaluation and resume, too; "
+    "training was not asked for: a checkpoint that was trained on the test items passes evaluation and resume, too; "
     "--rung training trains the recipe anew"
 )
 FOREIGN_LIMIT = (

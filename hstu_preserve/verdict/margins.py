@@ -9,17 +9,20 @@ WIDE_SHARE = 0.1
 
 def is_wide(claim: Claim) -> bool:
     """Whether the margin is more than a tenth of the claimed value; no margin is not wide."""
-    return claim.policy.margin is not None and claim.policy.margin > WIDE_SHARE * abs(claim.value) + SLACK
+    return bool(describe_width(claim.policy.margin, claim.value))
+
+
+def describe_width(margin: float | None, value: float) -> str:
+    """Return in brackets how wide a margin is beside the claimed value; nothing of one that is not wide, or of none."""
+    if margin is None or margin <= WIDE_SHARE * abs(value) + SLACK:
+        return ""
+    return f" (a margin of {100 * margin / abs(value):.0f} % of the claim)" if value else " (around a claim of 0)"
 
 
 def name_margin(claim: Claim) -> str:
     """Return a claim's margin for a sentence, e.g. `0.1 (a margin of 34 % of the claim)`; a claim needs one."""
-    margin, value = claim.policy.margin, abs(claim.value)
-    assert margin is not None
-    if not is_wide(claim):
-        return f"{margin:g}"
-    share = f"a margin of {100 * margin / value:.0f} % of the claim" if value > 0 else "a margin wider than the claim"
-    return f"{margin:g} ({share})"
+    assert claim.policy.margin is not None
+    return f"{claim.policy.margin:g}{describe_width(claim.policy.margin, claim.value)}"
 
 
 def is_within_margin(claim: Claim, value: float) -> bool:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from hstu_preserve.records.environment import TrainingPath
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.bits import judge_bits
 from hstu_preserve.verdict.slack import SLACK
@@ -21,6 +22,7 @@ class ResumeComparison:
         largest_difference: Relative difference of a loss among the first `NUMERIC_STEPS`.
         state_sha256: Of the state at the end, None if the run was not continued to its end.
         recorded_sha256: Of the recorded state at the end.
+        training_path: How the steps were computed.
     """
 
     checkpoint: str
@@ -30,6 +32,7 @@ class ResumeComparison:
     largest_difference: float
     state_sha256: str | None
     recorded_sha256: str
+    training_path: TrainingPath
 
     @property
     def is_equal(self) -> bool:

@@ -105,6 +105,8 @@ def not_run(rung: Rung, reason: str) -> Verdict:
     return Verdict(rung=rung, outcome=Outcome.NOT_RUN, claim=None, reason=reason, evidence=(), is_required=True)
 
 
+MAX_NAMED = 5
+"""Claims that are named where the exit code is said."""
 PASSED = frozenset({Outcome.REPRODUCED_BITWISE, Outcome.REPRODUCED_NUMERIC, Outcome.REPRODUCED_STATISTICAL})
 
 
@@ -125,12 +127,25 @@ def choose_exit_code(verdicts: Sequence[Verdict]) -> int:
     return worst_exit_code(map(find_exit_code, required)) if required else InconclusiveError.exit_code
 
 
-def name_decider(verdicts: Sequence[Verdict]) -> Verdict | None:
-    """Return the verdict that the exit code rests on: the first of the worst, the last if all hold; None of none."""
+def find_deciders(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return the verdicts that the exit code rests on; none if none was required.
+
+    They are of one rung, with one outcome: the first of the worst rung, or the last rung that was climbed if all hold.
+    On a rung that judges several claims, all those that came out alike decide.
+    """
     required = [verdict for verdict in verdicts if verdict.is_required]
     code = choose_exit_code(verdicts)
-    failed = [verdict for verdict in required if find_exit_code(verdict) == code and code != 0]
-    return failed[0] if failed else next(reversed(required), None)
+    worst = [verdict for verdict in required if find_exit_code(verdict) == code and code != 0]
+    first = worst[0] if worst else next(reversed(required), None)
+    return [one for one in required if first and (one.rung, one.outcome) == (first.rung, first.outcome)]
+
+
+def name_deciders(deciders: Sequence[Verdict]) -> str | None:
+    """Return the rung and the claims of the verdicts that decide: `training-statistical ndcg@10, hr@10`."""
+    if not deciders:
+        return None
+    claims = list_some((one.claim for one in deciders if one.claim is not None), at_most=MAX_NAMED)
+    return f"{deciders[0].rung.value} {claims}".strip()
 
 
 def find_exit_code(verdict: Verdict) -> int:

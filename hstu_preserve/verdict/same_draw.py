@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.environment import TrainingPath
 from hstu_preserve.records.evaluation import EvaluationRecord
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict, list_facts
 from hstu_preserve.verdict.bits import judge_bits
@@ -46,6 +47,7 @@ def judge_training_bitwise(
     found: EvaluationRecord,
     recorded: EvaluationRecord,
     environment_differences: Sequence[str],
+    training_path: TrainingPath,
 ) -> Verdict:
     """Judge whether training anew gave the recorded state, every tensor, moment and generator, and its evaluation.
 
@@ -55,6 +57,7 @@ def judge_training_bitwise(
         found: The evaluation of the retrained checkpoint that is reported.
         recorded: The one that the claims rest on: ranks that were made up show here.
         environment_differences: How the arithmetic differs from the recorded one.
+        training_path: How the retrained run's steps were computed.
     """
     is_same_state = state_sha256 == recorded_sha256
     return judge_bits(
@@ -67,6 +70,7 @@ def judge_training_bitwise(
             recorded_state_sha256=recorded_sha256,
             ranks_sha256=found.ranks_sha256,
             recorded_ranks_sha256=recorded.ranks_sha256,
+            training_path=training_path,
         ),
     )
 

@@ -42,7 +42,7 @@ def make_settings(
     stages: tuple[Stage, ...] = (),
     overlay: tuple[str, ...] = (),
     environment: Mapping[str, str] | None = None,
-    timeout_seconds: float | None = 120.0,
+    timeout_seconds: float | None = 3600.0,
     device: str = "cpu",
     skips_training: bool = True,
 ) -> ArchivedSettings:

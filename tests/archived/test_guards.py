@@ -13,6 +13,7 @@ from hstu_preserve.archived.settings import ArchivedSettings
 from hstu_preserve.archived.workspace import Stage
 from hstu_preserve.errors import NotRunnableError, RecipeError, UnavailableError, UsageError
 from hstu_preserve.primitives.voice import SILENT
+from tests.archived.clocks import pass_the_hour_once_written
 from tests.archived.strangers import (
     COPY_OUTPUT,
     WEIGHTS,
@@ -112,10 +113,11 @@ def test_a_worker_that_dies_is_named_with_its_last_words_and_its_output_stays(tm
     assert "ended with 1" in read_reason(tmp_path / "out")
 
 
-def test_a_run_that_hangs_is_ended_and_its_output_stays(tmp_path: Path) -> None:
+def test_a_run_that_hangs_is_ended_and_its_output_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = write_code(tmp_path / "fork", "import time\nprint('begun')\ntime.sleep(600)\n")
+    pass_the_hour_once_written(tmp_path / "out" / "evaluation" / "stdout.txt", monkeypatch)
     with pytest.raises(NotRunnableError, match=r"did not end within .*; all of its processes were ended"):
-        evaluate(make_settings(code, output=tmp_path / "out", timeout_seconds=3.0))
+        evaluate(make_settings(code, output=tmp_path / "out", timeout_seconds=3600.0))
     assert (tmp_path / "out" / "evaluation" / "stdout.txt").read_text() == "begun\n"
     assert "did not end within" in read_reason(tmp_path / "out")
 

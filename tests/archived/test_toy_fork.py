@@ -1,12 +1,15 @@
 """A small fork of a research trainer is run as it is, on the data, the weights and the recipe that it was made with."""
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from hstu_preserve.archived.interpreter import Interpreter, probe
 from hstu_preserve.archived.outputs import read_points, select_curve, select_evaluation, select_losses
 from hstu_preserve.archived.preparation import prepare
 from hstu_preserve.archived.rungs import evaluate_archived, resume_archived, train_archived
@@ -64,6 +67,21 @@ class Published:
 def make_toy_bundle(weights: dict[str, torch.Tensor]) -> ArchivedBundle:
     gins = {f"configs/{path.name}": path.read_bytes() for path in (FORK / "configs").glob("*.gin")}
     return ArchivedBundle(name="Toy_ep4", gins=gins, entry="configs/toy.gin", root="configs", weights=weights)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_probe() -> Iterator[None]:
+    """Ask the interpreter for its versions once: it is the same one for each run, and imports PyTorch each time."""
+    found: list[Interpreter] = []
+
+    def probe_once(*arguments: Any, **named: Any) -> Interpreter:
+        if not found:
+            found.append(probe(*arguments, **named))
+        return found[0]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hstu_preserve.archived.preparation.probe", probe_once)
+        yield
 
 
 @pytest.fixture(scope="module")

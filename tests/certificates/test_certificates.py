@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from hstu_preserve.certificates.checking import certificate_path, check_certificate
-from hstu_preserve.certificates.envelopes import MAX_BYTES, MAX_LINE_BYTES, MAX_LINES, sign_statement
+from hstu_preserve.certificates.envelopes import MAX_LINE_BYTES, MAX_LINES, sign_statement
 from hstu_preserve.certificates.statements import RESULTS_TYPE, choose_result, make_statement, sort_tests
 from hstu_preserve.certificates.writing import append, write_time
 from hstu_preserve.cli.main import main
 from hstu_preserve.errors import UsageError
 from hstu_preserve.library.sources import find_here
-from hstu_preserve.records.certificate import SignatureOutcome
+from hstu_preserve.records.certificate import MAX_BYTES, SignatureOutcome
 from hstu_preserve.records.verdict import Outcome, Rung
 from hstu_preserve.signing.signature import read_private_key, read_public_key
 from hstu_preserve.verbs.keygen import keygen
@@ -80,7 +80,7 @@ def test_reproducing_the_sample_writes_two_statements_about_its_manifest(
         assert statement["_type"] == "https://in-toto.io/Statement/v1"
         assert statement["subject"] == [{"name": "MANIFEST.json", "digest": {"sha256": record["identity"]}}]
     reproduction = own["predicate"]["reproduction"]
-    assert {"target": str(bundle), "path": str(bundle), "ok": True} | reproduction | {
+    assert {"target": str(bundle), "path": str(bundle), "ok": True, "schema_version": 1} | reproduction | {
         "target": str(bundle),
         "path": str(bundle),
     } == record

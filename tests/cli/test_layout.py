@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from hstu_preserve.cli.escaped import Escaped
-from hstu_preserve.report.tables import new_table
+from hstu_preserve.report.tables import list_fields, new_table
 
 
 def print_at(columns: int, *rows: tuple[str, ...]) -> str:
@@ -42,3 +42,14 @@ def test_no_line_ends_in_blanks(columns: int) -> None:
     lines = print_at(columns, ("a", "b"), ("", "  "), ("c  ", "")).splitlines()
     assert [line for line in lines if line != line.rstrip()] == []
     assert ["a", "b"] in [line.split() for line in lines]
+
+
+@pytest.mark.parametrize(("columns", "num_lines"), [(76, 5), (80, 5), (100, 2)])
+def test_a_digest_is_never_broken(columns: int, num_lines: int) -> None:
+    digest, text = "ab" * 32, StringIO()
+    fields = {"identity": f"sha256:{digest}", "file": f"sha256:{digest}, 254 bytes"}
+    Console(width=columns, file=text).print(Escaped(list_fields(fields)))
+    lines = text.getvalue().splitlines()
+    assert len(lines) == num_lines
+    assert sum(digest in line for line in lines) == 2
+    assert max(map(len, lines)) <= columns

@@ -54,7 +54,7 @@ def make_ranker(recipe: Recipe) -> Recommender:
 
 def evaluate(recipe: Recipe, *, part: Part = Part.TEST, epoch: int = 0) -> Evaluated:
     ranker, store = make_ranker(recipe), load_store()
-    return evaluate_model(ranker, store, part=part, epoch=epoch, device=CPU, num_batches=None, voice=SILENT)
+    return evaluate_model(ranker, store, part=part, epoch=epoch, num_batches=None, voice=SILENT)
 
 
 def draw(
@@ -178,7 +178,7 @@ def test_every_kind_ranks_among_its_own_items(kind: EvaluationKind) -> None:
 def test_other_kinds_are_evaluated_with_the_same_weights_and_leave_the_model_as_it_is() -> None:
     own = evaluate_under(EvaluationKind.UNFILTERED)
     model = make_ranker(own)
-    others = evaluate_others(model, load_store(), kinds=[*EvaluationKind], epoch=3, device=CPU, voice=SILENT)
+    others = evaluate_others(model, load_store(), kinds=[*EvaluationKind], epoch=3, voice=SILENT)
     assert [one.effective_kind for one in others] == [one for one in EvaluationKind if one.value != "full-unfiltered"]
     assert model.recipe == own
     for one in others:

@@ -83,7 +83,6 @@ class Author:
                 store,
                 part=Part.TEST,
                 epoch=EPOCH,
-                device=torch.device("cpu"),
                 num_batches=None,
                 voice=SILENT,
             )

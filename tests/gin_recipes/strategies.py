@@ -149,6 +149,7 @@ def sampled_losses() -> st.SearchStrategy[SampledSoftmaxSettings]:
         loss_module=st.just("SampledSoftmaxLoss"),
         sampling_strategy=st.sampled_from(("local", "in-batch")),
         num_negatives=positive_ints,
+        negative_draws=st.sampled_from((None, "philox4x32-10")),
         temperature=divisors,
         item_l2_norm=st.booleans(),
         l2_norm_eps=divisors | st.just(1e-30),

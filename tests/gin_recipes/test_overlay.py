@@ -113,6 +113,28 @@ def test_a_bad_setting_is_quoted_and_exits_2(
     assert setting.split(maxsplit=1)[0] in error
 
 
+@pytest.mark.parametrize("more", [[], ["--seeds", "2"]], ids=["one seed", "several"])
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ("sasrec_encoder.num_blocks = 3", "sasrec_encoder.num_blocks is not read by HSTU"),
+        ("prism.num_experts = 3", "prism.num_experts is not read by prism.variant = 'none'"),
+        ("create_data_loader.num_workers = 3", "create_data_loader.num_workers decides no result here"),
+        ("width = 3", "macro width is never used"),
+        ("x/train_fn.num_epochs = 3", "scoped binding is never read"),
+    ],
+)
+def test_a_setting_that_nothing_reads_is_not_trained(
+    setting: str, why: str, more: list[str], mine: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--set", "rate = 0.2", "--set", setting, "--output", str(tmp_path / "run"), *more]
+    assert main(["train", str(mine), *words]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --set '{setting}': ")
+    assert f"{why}, so that the recipe stays as it is without it; leave it out" in error
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_setting_that_nothing_reads_is_warned_of_and_quoted(mine: Path) -> None:
     (warning,) = resolve(read_changed_chain(mine, root=None, settings=["sasrec_encoder.num_blocks = 3"])).warnings
     assert str(warning).startswith("--set 'sasrec_encoder.num_blocks = 3': ")

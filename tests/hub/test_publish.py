@@ -21,6 +21,7 @@ from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.migrate import migrate
 from hstu_preserve.verbs.signing import sign
+from tests.certificates.certified import certify
 from tests.corpus.legacy.generators import build, read_cases
 from tests.factories import TINY_RUN, make_manifest, make_run_record, write_files
 from tests.hub.conftest import Program
@@ -206,16 +207,52 @@ def test_a_signature_that_comes_later_is_pushed_alone_with_the_card(hub: Writing
     assert hub.count("POST .*/objects/batch") == 1
 
 
-def test_a_new_bundle_under_the_name_takes_the_old_signature_away(hub: WritingHub, publisher: Program) -> None:
+def test_a_certificate_travels_with_the_bundle_and_what_others_added_stays(hub: WritingHub, publisher: Program) -> None:
+    bundle, name = publisher.folder / SAMPLE_NAME, f"{SAMPLE_NAME}.intoto.jsonl"
+    keys = [keygen(publisher.folder / owner).path for owner in ("mine", "theirs")]
+    publish(publisher, SAMPLE_NAME)
+    theirs = certify(bundle, keys[1])
+    others = theirs.read_bytes()
+    assert publish(publisher, SAMPLE_NAME)["bundles"][0]["pushed"] == [name, CARD]
+    theirs.unlink()
+    assert publish(publisher, SAMPLE_NAME)["bundles"][0]["is_unchanged"], "who has none of it leaves it there"
+    mine = certify(bundle, keys[0]).read_bytes()
+    planned = publish(publisher, SAMPLE_NAME, "--dry-run")["bundles"][0]
+    assert planned["pushed"] == publish(publisher, SAMPLE_NAME)["bundles"][0]["pushed"] == [name, CARD]
+    assert hub.list_files(REPOSITORY)[name] == others + mine
+    assert publish(publisher, SAMPLE_NAME)["bundles"][0]["is_unchanged"]
+
+
+@pytest.mark.parametrize("content", [b"my notes\n", b"x" * (16 * 2**20 + 1)], ids=["notes", "too large"])
+def test_what_is_no_certificate_is_neither_pushed_nor_replaced(
+    content: bytes, hub: WritingHub, publisher: Program
+) -> None:
+    name = f"{SAMPLE_NAME}.intoto.jsonl"
+    place = publisher.folder / name
+    place.write_bytes(content)
+    refuse(publisher, SAMPLE_NAME, "--repo", REPOSITORY, exit_code=3, says="published with the bundle: move it away")
+    assert hub.requests == []
+    place.unlink()
+    publish(publisher, SAMPLE_NAME)
+    hub.add(REPOSITORY, {name: content})
+    certify(publisher.folder / SAMPLE_NAME, keygen(publisher.folder / "key").path)
+    refuse(publisher, SAMPLE_NAME, "--repo", REPOSITORY, exit_code=3, says="remove it from the repository first")
+    assert hub.list_files(REPOSITORY)[name] == content
+
+
+def test_a_new_bundle_under_the_name_takes_the_old_signature_and_certificate_away(
+    hub: WritingHub, publisher: Program
+) -> None:
     first = make_bundle(publisher.folder / "x.tar.gz")
-    signature = sign(first, key=keygen(publisher.folder / "key").path).path
+    key = keygen(publisher.folder / "key").path
+    signature, certificate = sign(first, key=key).path, certify(first, key)
     publish(publisher, "x.tar.gz")
-    for path in (first, signature):
+    for path in (first, signature, certificate):
         path.unlink()
     shutil.rmtree(publisher.folder / "x.tar.gz.tree")
     make_bundle(first, title="Another")
     (bundle,) = publish(publisher, "x.tar.gz")["bundles"]
-    assert bundle["removed"] == ["x.tar.gz.sig"]
+    assert bundle["removed"] == ["x.tar.gz.sig", "x.tar.gz.intoto.jsonl"]
     assert re.fullmatch("[0-9a-f]{64}", bundle["replaced"])
     assert set(hub.list_files(REPOSITORY)) == {"x.tar.gz", CARD}
     assert "signature: none" in hub.list_files(REPOSITORY)[CARD].decode()

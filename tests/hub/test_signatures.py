@@ -1,4 +1,4 @@
-"""A signature that lies beside a published bundle travels with it, and decides where a key is named."""
+"""Signature and certificate that lie beside a published bundle travel with it, and decide where a key is named."""
 
 import shutil
 from pathlib import Path
@@ -8,18 +8,20 @@ import pytest
 from hstu_preserve.library.sources import find_here
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.signing import sign
+from tests.certificates.certified import certify
 from tests.hub.conftest import Program
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub
 
 NAME = "native.tar.gz"
+CERTIFICATE = f"{NAME}.intoto.jsonl"
 ADDRESS = f"hf://owner/experiments/{NAME}"
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 
 
 @pytest.fixture
 def keys(hub: LocalHub, tmp_path: Path) -> dict[str, str]:
-    """Publish a signed bundle; return the public keys of its author and of somebody else."""
+    """Publish a signed bundle, one that is not, and one that a reviewer certified; return the public keys."""
     bundle = tmp_path / NAME
     shutil.copy(find_here("sample").path, bundle)
     author, somebody = keygen(tmp_path / "author"), keygen(tmp_path / "somebody")
@@ -27,7 +29,76 @@ def keys(hub: LocalHub, tmp_path: Path) -> dict[str, str]:
     files = {NAME: bundle.read_bytes(), f"{NAME}.sig": signature.path.read_bytes()}
     hub.add("owner/experiments", files)
     hub.add("owner/unsigned", {NAME: files[NAME]})
-    return {"author": str(author.public_path), "somebody": str(somebody.public_path)}
+    reviewer = keygen(tmp_path / "reviewer")
+    hub.add("owner/reviewed", {NAME: files[NAME], CERTIFICATE: certify(bundle, reviewer.path).read_bytes()})
+    return {one.path.name: str(one.public_path) for one in (author, somebody, reviewer)}
+
+
+REVIEWED = f"hf://owner/reviewed/{NAME}"
+
+
+def test_a_published_certificate_is_read_and_trusted_by_nobody_who_names_no_key(
+    hub: LocalHub, keys: dict[str, str], program: Program
+) -> None:
+    there = program.run("verify", REVIEWED)
+    assert there.returncode == 0
+    assert f"  unchecked certificate hf://owner/reviewed/{CERTIFICATE}: 2 statements about sha256:" in there.stdout
+    assert "; nobody that you named signed it" in there.stdout
+    assert "not checked: name the key with --public-key" in there.stdout
+    assert program.files == {}
+    refused = Fault(pattern=f"(HEAD|GET) .*{CERTIFICATE}", status=403, times=ALWAYS)
+    hub.spoil(refused)
+    without = program.run("verify", REVIEWED)
+    assert (without.returncode, "certificate" in without.stdout) == (0, False)
+    assert "going on without it" in without.stderr
+    assert program.run("verify", REVIEWED, "--public-key", keys["reviewer"]).returncode == 4
+    refused.times = 0
+    checked = program.run("verify", REVIEWED, "--public-key", keys["reviewer"])
+    assert checked.returncode == 0
+    assert "attests that the bundle passed" in checked.stdout
+    strange = program.run("verify", REVIEWED, "--public-key", keys["somebody"])
+    assert strange.returncode == 3
+    assert "nobody signed this" in strange.stdout
+    assert "; nobody that you named signed it" in strange.stdout
+    assert "by another key" in strange.stdout
+    assert program.run("verify", REVIEWED, "--public-key", keys["reviewer"], **OFFLINE).returncode == 0
+
+
+def test_a_certificate_that_is_none_is_refused_on_the_hub(
+    hub: LocalHub, keys: dict[str, str], program: Program
+) -> None:
+    hub.add("owner/reviewed", {CERTIFICATE: b"[]\n"})
+    refused = program.run("verify", REVIEWED)
+    assert refused.returncode == 3
+    assert f"FAILED certificate: hf://owner/reviewed/{CERTIFICATE}: line 1" in refused.stdout
+
+
+def test_the_certificate_is_downloaded_with_the_bundle_and_never_over_ones_own(
+    hub: LocalHub, keys: dict[str, str], program: Program
+) -> None:
+    told = program.run("download", REVIEWED)
+    assert told.returncode == 0
+    assert sorted(program.files) == [NAME, CERTIFICATE]
+    assert "a certificate, whose signatures this did not check: nobody that you named signed it" in told.stdout
+    assert program.run("verify", NAME, "--public-key", keys["reviewer"], **OFFLINE).returncode == 0
+    place = program.folder / CERTIFICATE
+    place.write_bytes(place.read_bytes() * 2)
+    again = program.run("download", REVIEWED)
+    assert again.returncode == 0
+    assert f"note {CERTIFICATE}: exists and is another file; name another folder" in again.stdout
+    assert place.read_bytes().count(b"\n") == 4
+
+
+def test_a_certificate_that_is_too_large_stays_on_the_hub(
+    hub: LocalHub, keys: dict[str, str], program: Program
+) -> None:
+    hub.add("owner/reviewed", {CERTIFICATE: bytes(16 * 2**20 + 1)})
+    told = program.run("download", REVIEWED)
+    assert told.returncode == 0
+    assert sorted(program.files) == [NAME]
+    assert f"note owner/reviewed/{CERTIFICATE}: 16777217 bytes, and such a file has 16777216 at most" in told.stdout
+    assert program.run("verify", REVIEWED, "--public-key", keys["reviewer"]).returncode == 3
+    assert hub.count(f"GET .*{CERTIFICATE}") == 0
 
 
 @pytest.mark.parametrize(("key", "exit_code"), [("author", 0), ("somebody", 3)])

@@ -8,8 +8,8 @@ import pytest
 from hstu_preserve.cli.main import main
 from hstu_preserve.legacy.verification import verify_legacy
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
-from hstu_preserve.verbs.migrate import migrate
 from hstu_preserve.verbs.reproduce import reproduce
+from tests.legacy.migrating import migrate_archive as migrate
 from tests.legacy.published_layout import EACH, FULL, Layout, report_as, rising_curve
 
 Capture = pytest.CaptureFixture[str]

@@ -16,11 +16,11 @@ from hstu_preserve.records.results import ShownBundle
 from hstu_preserve.verbs.diff import diff
 from hstu_preserve.verbs.evaluate import evaluate
 from hstu_preserve.verbs.export import export
-from hstu_preserve.verbs.migrate import migrate
 from hstu_preserve.verbs.show import show
 from hstu_preserve.verbs.unpack import unpack
 from hstu_preserve.verbs.verify import verify
 from tests.corpus.legacy.generators import Case, build
+from tests.legacy.migrating import migrate_archive as migrate
 
 SAMPLE = (shipped_directory("bundles") / SAMPLE_BUNDLE).read_bytes()
 

@@ -10,6 +10,7 @@ from torch import Generator
 
 from hstu_preserve.model.negatives import draw_in_batch, draw_local, draw_pool, draw_weighted
 from hstu_preserve.model.objective import draw_negatives
+from hstu_preserve.primitives.json_values import Json
 from tests.model.tiny_models import make_histories, make_model, make_model_recipe
 
 CANDIDATES = torch.tensor([3, 5, 8, 13, 21])
@@ -95,9 +96,11 @@ def test_the_generator_alone_decides_pool_and_weighted_draw() -> None:
     assert all(one != other for one, other in zip(draw_both(2), first, strict=True))
 
 
+@pytest.mark.parametrize("draws", [None, "philox4x32-10"])
 @pytest.mark.parametrize("strategy", ["local", "in-batch"])
-def test_the_generator_alone_decides_the_draw(strategy: str) -> None:
-    model = make_model(make_model_recipe("HSTU", loss={"sampling_strategy": strategy}))
+def test_the_generator_alone_decides_the_draw(strategy: str, draws: str | None) -> None:
+    loss: dict[str, Json] = {"sampling_strategy": strategy, "negative_draws": draws}
+    model = make_model(make_model_recipe("HSTU", loss=loss))
     histories = make_histories((8, 3), recipe=model.recipe)
     torch.manual_seed(1)
     first = draw_negatives(model, histories, generator=seeded(1))
@@ -110,12 +113,26 @@ def test_the_generator_alone_decides_the_draw(strategy: str) -> None:
     assert not torch.equal(other, first)
 
 
+@pytest.mark.parametrize("draws", [None, "philox4x32-10"])
 @pytest.mark.parametrize("strategy", ["local", "in-batch"])
-def test_every_supervised_position_has_its_negatives_from_the_strategys_pool(strategy: str) -> None:
-    model = make_model(make_model_recipe("HSTU", loss={"sampling_strategy": strategy, "num_negatives": 64}))
+def test_every_supervised_position_has_its_negatives_from_the_strategys_pool(strategy: str, draws: str | None) -> None:
+    loss: dict[str, Json] = {"sampling_strategy": strategy, "num_negatives": 64, "negative_draws": draws}
+    model = make_model(make_model_recipe("HSTU", loss=loss))
     histories = make_histories((8, 3), recipe=model.recipe)
     drawn = draw_negatives(model, histories, generator=seeded(1))
     assert drawn is not None
     pool = model.candidate_I if strategy == "local" else histories.item_BN[histories.item_BN != 0]
     assert drawn.shape == (8 + 3, 64)
     assert set(drawn.flatten().tolist()) == set(pool.tolist())
+
+
+def test_a_recipe_may_choose_another_generator() -> None:
+    models = [
+        make_model(make_model_recipe("HSTU", loss={"negative_draws": draws})) for draws in (None, "philox4x32-10")
+    ]
+    assert "negative_draws" not in models[0].recipe.loss.to_json().decode()  # as in every recipe from before it
+    histories = make_histories((8, 3), recipe=models[0].recipe)
+    drawn = [draw_negatives(model, histories, generator=seeded(1)) for model in models]
+    assert drawn[0] is not None
+    assert drawn[1] is not None
+    assert not torch.equal(drawn[0], drawn[1])

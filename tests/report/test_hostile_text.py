@@ -129,4 +129,4 @@ def test_json_on_a_terminal_steers_nothing_and_says_the_same(text: str) -> None:
     assert all(line.isprintable() for line in shown.split("\n"))
     value = record.to_json_value()
     assert isinstance(value, dict)
-    assert json.loads(shown) == {"ok": record.ok, **value}
+    assert json.loads(shown) == {"ok": record.ok, "schema_version": 1, **value}

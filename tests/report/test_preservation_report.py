@@ -6,9 +6,14 @@ import pytest
 
 from hstu_preserve.compute.machine import describe_this_machine
 from hstu_preserve.library.listing import list_experiments
+from hstu_preserve.library.sources import find_here
+from hstu_preserve.library.targets import SAMPLE
 from hstu_preserve.records.results import ListedExperiment, Reproduction
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
 from hstu_preserve.report.preservation_report import describe_reproduction, summarize, write_preservation_report
+from hstu_preserve.verbs.keygen import keygen
+from hstu_preserve.verbs.report import read_certificate_beside
+from tests.certificates.certified import certify
 
 ID = "iter8-exp4-SOTA"
 
@@ -61,3 +66,19 @@ def test_no_heading_calls_it_reproduced(listed: ListedExperiment) -> None:
 
 def test_the_limits_of_a_judgement_stand_below_it() -> None:
     assert describe_reproduction(judge("x")).endswith("* Limit: nobody asked.")
+
+
+def test_a_certificate_is_told_below_what_it_is_about_and_is_nobodys_word(tmp_path: Path) -> None:
+    bundle = tmp_path / "x.tar.gz"
+    bundle.write_bytes(find_here(SAMPLE).path.read_bytes())
+    stored = find_here(str(bundle)).require_manifest()
+    one = judge("x", path=str(bundle)).model_copy(update={"identity": stored.identity})
+    assert read_certificate_beside(one) is None
+    certificate = certify(bundle, keygen(tmp_path / "key").path)
+    text = describe_reproduction(one, certificate=read_certificate_beside(one))
+    assert "* A certificate with 2 statements lies beside it. Nobody named a key to check it with" in text
+    assert "PASSED; passed: bytes, evaluation-numeric ndcg@10; by keyid " in text
+    certificate.write_bytes(b"*my* notes\n")
+    text = describe_reproduction(one, certificate=read_certificate_beside(one))
+    assert "What lies beside it as a certificate is none of it: " in text
+    assert "*my*" not in text

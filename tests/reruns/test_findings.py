@@ -90,13 +90,28 @@ def test_no_single_value_within_a_margin_is_a_statement_on_the_recipe() -> None:
     assert verdict.outcome is Outcome.NOT_REPRODUCED
 
 
+DERIVED = "claim.margin_derivation = 'a guess'"
+
+
 @pytest.mark.parametrize(
     ("line", "place"),
     [
         ("claim.margin = 1e9", "experiment.gin:20: claim.margin: "),
+        (f"claim.margin = 1.0\n{DERIVED}", "experiment.gin:20: claim.margin: "),
+        (f"claim.margin = -0.1\n{DERIVED}", "experiment.gin:20: claim.margin: "),
+        (f"claim.margin = 1e999\n{DERIVED}", "experiment.gin:20: claim.margin: not a finite number"),
+        ("claim.spread = 0.0007", "experiment.gin:20: claim.spread"),
+        ("claim.spread_degrees = 4", "claim.spread_degrees"),
+        ("claim.spread_derivation = 'runs'", "claim.spread_derivation"),
+        (
+            "claim.spread = 0.0\nclaim.spread_degrees = 4\nclaim.spread_derivation = 'runs'",
+            "experiment.gin:20: claim.spread: ",
+        ),
         ("claim.margin = 0.1\nclaim.margin_derivation = ''", "experiment.gin:21: claim.margin_derivation: is empty"),
         ("claim.loss_tolerance = 1e9", "experiment.gin:20: claim.loss_tolerance: "),
-        ("claim.seeds = (1, 1, 2, 3)", "experiment.gin:20: claim.seeds: "),
+        ("claim.seeds = (1, 1, 2, 3)", "experiment.gin:20: claim.seeds: names 1 twice"),
+        ("claim.seeds = (1, 2)", "experiment.gin:20: claim.seeds: begins with train_fn.random_seed, which is 42"),
+        ("claim.seeds = (1, 42)", "the bundle's own run: the first is 1"),
     ],
 )
 def test_a_policy_without_meaning_is_refused_before_the_first_step(

@@ -459,7 +459,7 @@ EXIT_CODES: dict[str, tuple[Lie, tuple[str, ...], int, str]] = {
         0,
         "figures of earlier epochs",
     ),
-    "a loss is lower, and nobody resumes": (lose_less_and_show_it, ("evaluation",), 0, "training was not asked"),
+    "a loss is lower, and nobody resumes": (lose_less_and_show_it, ("evaluation",), 0, "training was not asked for"),
 }
 """Lies that contradict nothing: what a re-run says of them; 0 where they are the author's word alone."""
 

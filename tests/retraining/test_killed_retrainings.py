@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import sys
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,7 @@ from hstu_preserve.retraining.asked import Retraining
 from hstu_preserve.retraining.stored_plans import read_plan
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.train import train
-from tests.forked import CONTEXT
-from tests.runs.killing import make_file_watcher
+from tests.runs.killing import Counter, behave_as_the_command_line, make_file_watcher, run_counted
 from tests.runs.tiny_run import tiny_gin
 
 CODES = {signal.SIGTERM: 143, signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
@@ -34,39 +34,18 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def retrain(bundle: Path, output: Path, *, kill_at: int | None = None, number: int = signal.SIGKILL) -> tuple[int, int]:
     """Retrain with two seeds in a new process; return its exit code, and how often it changed something on the disk."""
-    here, there = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=retrain_counted, args=(bundle, output, kill_at, number, there))
-    process.start()
-    there.close()
-    try:
-        num_points = here.recv()
-    except EOFError:
-        num_points = 0
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode, num_points
+    exit_code, num_points = run_counted(retrain_counted, bundle, output, kill_at, number)
+    assert exit_code is not None
+    return exit_code, num_points
 
 
-def retrain_counted(bundle: Path, output: Path, kill_at: int | None, number: int, connection: object) -> None:
+def retrain_counted(bundle: Path, output: Path, kill_at: int | None, number: int, connection: Connection) -> None:
     """Be the new process."""
-    import torch
-
-    from hstu_preserve.primitives.leaving import leave
     from hstu_preserve.verbs.reproduce import reproduce
 
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda number, _: leave(number))
-    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  until the process ends
-    count = 0
-
-    def reach() -> None:
-        nonlocal count
-        count += 1
-        if count == kill_at:
-            os.kill(os.getpid(), number)
-
-    sys.addaudithook(make_file_watcher(reach, folder=str(output.parent)))
+    behave_as_the_command_line(num_threads=1)
+    counter = Counter(kill_at=kill_at, number=number)
+    sys.addaudithook(make_file_watcher(counter.reach, folder=str(output.parent)))
     try:
         reproduction = reproduce(
             bundle,
@@ -78,7 +57,7 @@ def retrain_counted(bundle: Path, output: Path, kill_at: int | None, number: int
         )
     except KeyboardInterrupt:
         os._exit(130)
-    connection.send(count)  # type: ignore[attr-defined]  # a Connection
+    connection.send(counter.count)
     sys.exit(reproduction.exit_code)
 
 

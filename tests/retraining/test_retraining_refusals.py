@@ -262,6 +262,21 @@ def test_a_planned_training_names_a_plan_and_a_seed(
     refuse(["train", *words, "--output", str(tmp_path / "run")], exit_code=2, says=says, capsys=capsys)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b"notes", b"\x7fELF\xff\xfe", b"{}", b"[" * 99, b"x" * (2 * 2**20 + 1)],
+    ids=["text", "a program", "another record", "deep", "large"],
+)
+def test_a_file_that_is_no_plan_is_said_to_be_none_and_what_one_is(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "p.json"
+    path.write_bytes(content)
+    words = ["train", "--plan", str(path), "--seed", "3", "--output", str(tmp_path / "run")]
+    refuse(words, exit_code=3, says=f"error: {path}: no plan of this program (", capsys=capsys)
+    refuse(words, exit_code=3, says="reproduce BUNDLE --rung training --seeds N --output DIR' writes", capsys=capsys)
+
+
 def test_a_folder_with_another_plan_or_none_is_refused(
     workshop: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hstu_preserve.cli.main import main
 from hstu_preserve.records.results import Reproduction
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
-from tests.retraining.seeds import Workshop
+from tests.retraining.seeds import Workshop, recipe
 
 NARROW = "claim.margin = 0.0001\nclaim.margin_derivation = 'none'\n"
 SURE = f"{NARROW}claim.spread = 0.000001\nclaim.spread_degrees = 1000\nclaim.spread_derivation = 'a wish'\n"
@@ -66,7 +66,8 @@ def test_three_seeds_decide_a_claim_of_three_runs_in_one_command(
     if told.out:  # what the one command that trained them printed
         for run in (*agreement.reruns, *agreement.references):
             assert f"{run.value:.4f} (seed {run.seed})" in told.out
-        assert "hr@50: 3 retrainings of an equal recipe against 3 recorded runs come out inside ±0.1500 in" in told.err
+        assert "hr@50: 3 retrainings of an equal recipe against 3 recorded runs come out inside ±0.1500 (a" in told.err
+        assert "% of the claim) in" in told.err
         assert "3 retrainings, seeds 3 4 5; one took" in told.err
 
 
@@ -180,6 +181,18 @@ def test_one_retraining_against_one_run_is_neither_near_nor_far(
     assert "nothing is known of the scatter over seeds" in said
 
 
+def test_values_that_are_all_equal_decide_nothing(workshop: Workshop, capsys: pytest.CaptureFixture[str]) -> None:
+    claim = f"claim.metric = 'hr@200'\n{NARROW}"  # of 200 items, so that it is 1 whatever was learned
+    texts = [recipe(seed=seed, seeds=(seed,), claim=claim, num_epochs=1) for seed in range(3)]
+    target, *reruns = (workshop.train(f"sated-{seed}", text) for seed, text in enumerate(texts))
+    words = [word for run in reruns for word in ("--rerun", str(run))]
+    capsys.readouterr()
+    assert workshop.reproduce(target, *words, data=False) == 6
+    said = " ".join(capsys.readouterr().out.split())
+    assert "no scatter at all: the seed decides nothing here, or the runs are copies" in said
+    assert "decided by training-statistical hr@200: INCONCLUSIVE, exit 6" in said
+
+
 def test_a_dry_run_trains_nothing_and_tells_seeds_power_and_cost(
     workshop: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -189,7 +202,8 @@ def test_a_dry_run_trains_nothing_and_tells_seeds_power_and_cost(
     found = read_json(capsys)
     (verdict,) = [one for one in found["verdicts"] if one["rung"] == "training-statistical"]
     assert verdict["outcome"] == "NOT_RUN"
-    assert verdict["reason"].startswith("0 of 5 retrainings are there; the same command goes on (about 5 × ")
+    again = "the same command without --dry-run goes on (about 5 × "
+    assert verdict["reason"].startswith(f"0 of 5 retrainings are there; {again}")
     assert "seeds 3 4 5 6 7; hr@50: 5 retrainings of an equal recipe against 3 recorded runs" in verdict["reason"]
     assert {fact["name"]: fact["value"] for fact in verdict["evidence"]}["power"] > 0.9
     assert found["plan"]["looks"] == [

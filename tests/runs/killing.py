@@ -80,8 +80,18 @@ def run(job: Job, *, kill_at: int | None = None, number: int = signal.SIGKILL) -
     Returns:
         The process's exit code, negative for a signal, and how many points there were (0 where it was killed).
     """
+    return run_counted(train_counted, job, kill_at, number)
+
+
+def run_counted(target: Callable[..., None], *arguments: object) -> tuple[int | None, int]:
+    """Run a function in a new process; return its exit code, and how many points it reached (0 if it was killed).
+
+    Args:
+        target: Sends how many to the connection that follows its arguments.
+        arguments: Which can be pickled.
+    """
     here, there = CONTEXT.Pipe(duplex=False)
-    process = CONTEXT.Process(target=train_counted, args=(job, kill_at, number, there))
+    process = CONTEXT.Process(target=target, args=(*arguments, there))
     process.start()
     there.close()
     try:
@@ -92,39 +102,59 @@ def run(job: Job, *, kill_at: int | None = None, number: int = signal.SIGKILL) -
     return process.exitcode, num_points
 
 
-def train_counted(job: Job, kill_at: int | None, number: int, connection: Connection) -> None:
-    """Be the new process: train as the command line does, counting points."""
+@dataclass(kw_only=True)
+class Counter:
+    """Counts points, and sends its process a signal at one of them.
+
+    Attributes:
+        kill_at: The number of that point, from 1; None counts only.
+        number: The signal.
+        count: How many were reached.
+    """
+
+    kill_at: int | None
+    number: int
+    count: int = 0
+
+    def reach(self) -> None:
+        """Count one more."""
+        self.count += 1
+        if self.count == self.kill_at:
+            os.kill(os.getpid(), self.number)
+
+
+def behave_as_the_command_line(*, num_threads: int) -> None:
+    """Compute in so many threads, leave on signals as the program does, and say nothing."""
     import torch
 
     from hstu_preserve.primitives.leaving import leave
+
+    torch.set_num_threads(num_threads)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, lambda number, _: leave(number))
+    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  until the process ends
+
+
+def train_counted(job: Job, kill_at: int | None, number: int, connection: Connection) -> None:
+    """Be the new process: train as the command line does, counting points."""
     from hstu_preserve.runs import sealing
     from hstu_preserve.verbs.train import train
 
     # Whoever edits the checkout meanwhile would otherwise be recorded as having gone on with other code.
     vars(sealing)["find_running_code"] = lambda: CodeReference(version="test", commit=None, modified=None)
-    torch.set_num_threads(job.num_threads)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, lambda number, _: leave(number))
-    sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  until the process ends
-    count = 0
-
-    def reach() -> None:
-        nonlocal count
-        count += 1
-        if count == kill_at:
-            os.kill(os.getpid(), number)
-
+    behave_as_the_command_line(num_threads=job.num_threads)
+    counter = Counter(kill_at=kill_at, number=number)
     if job.points is Points.CALLS:
-        sys.setprofile(make_call_watcher(reach))
+        sys.setprofile(make_call_watcher(counter.reach))
     else:
-        sys.addaudithook(make_file_watcher(reach, folder=str(job.output.parent)))
+        sys.addaudithook(make_file_watcher(counter.reach, folder=str(job.output.parent)))
     try:
         train(job.gin, data=job.store, output=job.output, device="cpu", durability=Durability(resume=True, minutes=0))
     except KeyboardInterrupt:
         sys.setprofile(None)
         os._exit(130)
     sys.setprofile(None)
-    connection.send(count)
+    connection.send(counter.count)
 
 
 def make_call_watcher(reach: Callable[[], None]) -> Callable[[FrameType, str, Any], None]:

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from hstu_preserve.evaluation.users import rank_users
+from hstu_preserve.inputs.resident import ResidentEvents
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.training.events import StepEvent
 from hstu_preserve.training.loop import TrainingRun, select_training_events
 from tests.data.stores_in_memory import synthesize
 from tests.model.tiny_models import KINDS
@@ -37,6 +39,20 @@ def test_the_same_seed_gives_the_same_losses_and_state_bit_by_bit(kind: str) -> 
     again = train(make_training_recipe(kind))
     assert again.losses == train_base(kind).losses
     assert again.digest() == train_base(kind).digest()
+
+
+def test_events_that_lie_on_the_device_give_the_same_losses() -> None:
+    run = TrainingRun(make_training_recipe("HSTU"), load_store(), device=CPU)
+    run.resident = ResidentEvents(run.events, CPU)  # as on a GPU
+    losses = [event.loss.hex() for event in run.epochs() if isinstance(event, StepEvent)]
+    assert losses == train_base("HSTU").losses
+
+
+def test_negatives_of_a_generator_that_counts_are_the_same_each_time_and_other_ones() -> None:
+    recipe = make_training_recipe("HSTU", loss={"negative_draws": "philox4x32-10"})
+    losses = train(recipe).losses
+    assert train(recipe).losses == losses
+    assert not set(losses) & set(train_base("HSTU").losses)
 
 
 @pytest.mark.parametrize("kind", KINDS)

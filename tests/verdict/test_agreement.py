@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records.claim import Claim
@@ -14,14 +15,14 @@ from hstu_preserve.records.retraining.plan import Look
 from hstu_preserve.records.verdict import Outcome, Rung, Verdict
 from hstu_preserve.verdict.agreement import (
     Floor,
-    Reservation,
     Terms,
     find_agreement,
     find_departure,
     judge_agreement,
     judge_missing,
 )
-from hstu_preserve.verdict.rungs import choose_exit_code, name_decider
+from hstu_preserve.verdict.qualifications import qualify
+from hstu_preserve.verdict.rungs import choose_exit_code, find_deciders, name_deciders
 from hstu_preserve.verdict.statistics import LEVEL
 from hstu_preserve.verdict.trajectory import judge_trajectory
 
@@ -31,7 +32,7 @@ RECORDED = (0.1945, 0.1951, 0.1948)
 EQUAL = (0.1940, 0.1950, 0.1938, 0.1947, 0.1945)
 LOWER = (0.1893, 0.1903, 0.1891, 0.1900, 0.1898)
 BETWEEN = (0.1919, 0.1945, 0.1930, 0.1946, 0.1925)
-ONE_LOOK = (Look(num_reruns=5, level=LEVEL),)
+ARCHIVE = read_catalog()["iter8-exp4-SOTA"]
 
 
 def make_claim(
@@ -67,7 +68,6 @@ def judge(
     claim: Claim | None = None,
     looks: tuple[Look, ...] | None = None,
     departures: tuple[str, ...] = (),
-    reservation: Reservation | None = None,
     margin: float | None = None,
     floor: Floor | None = None,
     diverged: tuple[int, ...] = (),
@@ -77,7 +77,6 @@ def judge(
         margin=claim.policy.margin if margin is None else margin,
         looks=looks or (Look(num_reruns=len(reruns), level=LEVEL),),
         departures=departures,
-        reservation=reservation,
     )
     runs = make_runs(reruns, first_seed=50, diverged=diverged)
     agreement = find_agreement(runs, make_runs(references), claim=claim, terms=terms, floor=floor)
@@ -105,8 +104,12 @@ CASES: dict[str, tuple[Callable[[], Verdict], Outcome]] = {
         lambda: judge((0.1931,), (0.1948,), claim=make_claim(spread=(0.0003, 4))),
         Outcome.REPRODUCED_STATISTICAL,
     ),
-    "reconstruction": (lambda: judge(EQUAL, reservation=Reservation.RECONSTRUCTION), Outcome.INCONCLUSIVE),
-    "no fingerprint": (lambda: judge(LOWER, reservation=Reservation.NO_FINGERPRINT), Outcome.INCONCLUSIVE),
+    "reconstruction": (
+        lambda: qualify(judge(EQUAL), ARCHIVE.model_copy(update={"data_fingerprint": "a" * 64, "best_of": None})),
+        Outcome.INCONCLUSIVE,
+    ),
+    "best of several": (lambda: qualify(judge(EQUAL), ARCHIVE), Outcome.INCONCLUSIVE),
+    "no fingerprint": (lambda: qualify(judge(LOWER), read_catalog()["paper-hstu-ml-1m"]), Outcome.INCONCLUSIVE),
     "exploratory": (
         lambda: judge(
             EQUAL,
@@ -147,9 +150,12 @@ def test_missing_retrainings_are_counted_with_their_cost() -> None:
     verdict = judge_missing(make_claim(), num_there=2, num_planned=5, lasts="2 h 6 min")
     assert verdict.outcome is Outcome.NOT_RUN
     assert verdict.is_required
-    assert verdict.reason == "2 of 5 retrainings are there; the same command goes on (about 3 × 2 h 6 min)"
+    again = "the same command without --dry-run"
+    assert verdict.reason == f"2 of 5 retrainings are there; {again} goes on (about 3 × 2 h 6 min)"
     unknown = judge_missing(make_claim(), num_there=0, num_planned=1, lasts=None)
-    assert unknown.reason == "0 of 1 retraining is there; the same command goes on (nobody recorded how long one takes)"
+    assert unknown.reason == f"0 of 1 retraining is there; {again} goes on (nobody recorded how long one takes)"
+    there = judge_missing(make_claim(), num_there=5, num_planned=5, lasts="2 h 6 min")
+    assert there.reason == f"5 of 5 retrainings are there; {again} judges them"
 
 
 def test_the_first_look_ends_it_if_it_decides_and_later_runs_change_nothing() -> None:
@@ -252,6 +258,20 @@ def test_the_exit_code_is_said_with_the_verdict_that_it_rests_on() -> None:
     held, open_one, failed = judge(EQUAL), judge((0.1931,), (0.1948,)), judge(LOWER)
     trajectory = judge_trajectory(make_claim(), reruns=[[0.5] * 16], recorded=CURVES)
     for verdicts, decider in (([held, trajectory], held), ([held, open_one], open_one), ([open_one, failed], failed)):
-        assert name_decider(verdicts) == decider
-    assert name_decider([trajectory]) is None
-    assert held.name == "training-statistical ndcg@10"
+        assert find_deciders(verdicts) == [decider]
+        assert name_deciders([decider]) == "training-statistical ndcg@10"
+    assert find_deciders([trajectory]) == []
+    assert name_deciders([]) is None
+
+
+def test_all_claims_that_came_out_alike_on_the_deciding_rung_are_named() -> None:
+    held = judge(EQUAL)
+    other, failed = (one.model_copy(update={"claim": "hr@10"}) for one in (held, judge(LOWER)))
+    identical = Verdict(
+        rung=Rung.BYTES, outcome=Outcome.REPRODUCED_BITWISE, claim=None, reason="x", evidence=(), is_required=True
+    )
+    assert name_deciders(find_deciders([identical, held, other])) == "training-statistical ndcg@10, hr@10"
+    assert name_deciders(find_deciders([identical, held, failed])) == "training-statistical hr@10"
+    assert name_deciders(find_deciders([identical])) == "bytes"
+    many = [held.model_copy(update={"claim": f"hr@{number}"}) for number in range(7)]
+    assert name_deciders(many) == "training-statistical hr@0, hr@1, hr@2, hr@3, hr@4 and 2 more"

@@ -13,7 +13,7 @@ from tests.record_values import make_claim
         (0.5, 0.05, "0.05"),
         (0.3, 0.03, "0.03"),
         (0.284, 0.0965, "0.0965 (a margin of 34 % of the claim)"),
-        (0.0, 0.1, "0.1 (a margin wider than the claim)"),
+        (0.0, 0.1, "0.1 (around a claim of 0)"),
     ],
 )
 def test_a_margin_above_a_tenth_of_the_claim_is_said_to_be_one(value: float, margin: float, said: str) -> None:

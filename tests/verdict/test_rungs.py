@@ -125,6 +125,7 @@ def compare(
         largest_difference=largest,
         state_sha256=state_sha256,
         recorded_sha256=SHA256,
+        training_path="reference",
     )
 
 

@@ -164,6 +164,7 @@ def test_a_retrained_state_is_asked_for_bit_by_bit_only_where_the_arithmetic_is_
         found=recorded.model_copy(update={"ranks_sha256": ranks_sha256}),
         recorded=recorded,
         environment_differences=differences,
+        training_path="reference",
     )
     assert (verdict.rung, verdict.outcome) == (Rung.TRAINING_BITWISE, outcome)
     assert verdict.is_required is (outcome is not Outcome.NOT_RUN)

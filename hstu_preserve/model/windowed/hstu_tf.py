@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hstu_preserve.kernels.small_table import look_up
-from hstu_preserve.model.heads import split_heads
 from hstu_preserve.model.time_buckets import NUM_TIME_BUCKETS, TIME_BUCKET_WIDTH
 from hstu_preserve.model.windowed.window import rotate
 from hstu_preserve.records.encoders import HstuTfSettings
@@ -87,7 +86,7 @@ class HstuTfLayer(nn.Module):
         # counted. HSTU-Tensorflow does so after its first step; the ids say what its authors meant.
         is_seen_BT = query_BTD.abs().sum(-1) > 0 if self.sees_by_query else is_event_BT
         q, k, v, u = F.silu(query_BTD @ self.qkvu).chunk(4, dim=-1)
-        q_BTHA, k_BSHA, v_BSHA = (split_heads(part, self.heads) for part in (q, k, v))
+        q_BTHA, k_BSHA, v_BSHA = (torch.unflatten(part, -1, (self.heads, -1)) for part in (q, k, v))
 
         score_BHTS = torch.einsum("btha,bsha->bhts", q_BTHA, k_BSHA) + self.bias(bucket_BTS)[:, None]
         attention_BHTS = F.silu(score_BHTS) * share_attention(is_seen_BT, causal_TS)[:, None]

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.numbers import NaturalInt, OpenShare, PositiveInt, Probability
-from hstu_preserve.records.record import DraftSchemaVersion, Record
+from hstu_preserve.records.record import Record, SchemaVersion
 
 MAX_RETRAININGS = 99
 GinText = Annotated[str, Field(max_length=2**20)]
@@ -32,7 +32,7 @@ class GivenRun(Record):
 class Plan(Record):
     """Which seeds are trained, when the interval is looked at, and under which policy: `plan.json`."""
 
-    schema_version: DraftSchemaVersion
+    schema_version: SchemaVersion
     identity: Sha256
     """Of the bundle whose claims are judged."""
     recipe_sha256: Sha256

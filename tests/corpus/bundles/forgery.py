@@ -104,10 +104,7 @@ class Forgery:
         with repeatable_arithmetic(tf32=recipe.training.enable_tf32):
             model = Recommender(recipe, describe_items(store, recipe))
             load_state(model, checkpoint.weights, source=str(self.checkpoint))
-            device = torch.device("cpu")
-            return evaluate_model(
-                model, store, part=part, epoch=checkpoint.epoch, device=device, num_batches=None, voice=SILENT
-            )
+            return evaluate_model(model, store, part=part, epoch=checkpoint.epoch, num_batches=None, voice=SILENT)
 
 
 def record_here(forgery: Forgery) -> None:

@@ -36,6 +36,8 @@ class Case:
         command: What must refuse it: the command with its options.
         exit_code: With which exit code.
         says: What the output must hold.
+        decided_by: The rung that refuses it, of commands that say one.
+        is_slow: Whether it takes more than a few seconds, since the cause of other ranks is looked for.
     """
 
     id: str
@@ -45,6 +47,8 @@ class Case:
     command: str
     exit_code: int
     says: str
+    decided_by: str | None = None
+    is_slow: bool = False
 
     def command_line(self, bundle: Path, material: "Material") -> list[str]:
         """Return the arguments of the command."""

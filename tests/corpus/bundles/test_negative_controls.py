@@ -27,15 +27,21 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
     return make_material(tmp_path_factory.mktemp("material"))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=case.id, marks=[pytest.mark.slow] if case.is_slow else []) for case in CASES]
+)
 def test_a_forged_bundle_is_refused(
     case: Case, material: Material, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = build(case, material, folder=tmp_path)
     exit_code = main(case.command_line(bundle, material))
-    output = "".join(capsys.readouterr())
+    told = capsys.readouterr()
+    output = told.out + told.err
     assert exit_code == case.exit_code, output
     assert case.says in output
+    if case.decided_by is not None:
+        last = told.out.strip().splitlines()[-1]
+        assert last == f"decided by {case.decided_by}: NOT_REPRODUCED, exit {case.exit_code}"
 
 
 @pytest.mark.parametrize("case", FIRST_OF_CLASS, ids=lambda case: case.kind)
@@ -58,4 +64,5 @@ def test_the_true_bundle_is_accepted_by_every_command_that_refuses_a_forged_one(
 
 def test_every_generator_is_used_and_every_id_is_unique() -> None:
     assert {case.generator for case in CASES} == FILE_GENERATORS.keys() | TREE_GENERATORS.keys()
+    assert all((case.decided_by is not None) == case.command.startswith("reproduce") for case in CASES)
     assert len({case.id for case in CASES}) == len(CASES) == sum(count_cases().values())

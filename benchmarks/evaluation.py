@@ -1,0 +1,255 @@
+"""Users a second of an evaluation: the fast path, the reference path and Meta's evaluation, in turns in one process.
+
+Usage: python -m benchmarks.evaluation [--reference FOLDER] [--shape NAME] [--users N] [--rounds N] [--threads N]
+
+FOLDER (or the environment variable HSTU_PRESERVE_REFERENCE) holds a checkout of Meta's generative-recommenders, which
+needs fbgemm and gin. Without it only the two paths of ours are compared. The model has random weights, the same for all
+three; data are made up, of ml-1m's shape and of a cut of ml-20m's. All are given the same users, an even sample of the
+store's, whose batches our own loader assembles for Meta's code, too: its own one is far slower. Writes
+`benchmarks/results/evaluation.json`; with --shape, the other shape's figures in it stay.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from benchmarks.machine import machine_facts
+from hstu_preserve.compute.determinism import initialization_generators, repeatable_arithmetic
+from hstu_preserve.compute.world import ALONE
+from hstu_preserve.data.store import Store
+from hstu_preserve.evaluation.grouped.users import make_steps, order_by_length
+from hstu_preserve.evaluation.ranks import concatenate
+from hstu_preserve.evaluation.steps import Steps
+from hstu_preserve.evaluation.users import assemble_evaluation_batch, rank_users
+from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.inputs.histories import to_evaluation_histories
+from hstu_preserve.inputs.items import describe_items
+from hstu_preserve.model.initialization import initialize
+from hstu_preserve.model.recommender import Recommender
+from hstu_preserve.model.upstream_weights import to_upstream
+from hstu_preserve.records.encoders import HstuSettings
+from tests.data.stores_in_memory import synthesize
+
+BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
+RESULT = Path(__file__).with_name("results") / "evaluation.json"
+CPU = torch.device("cpu")
+RESEARCH = "generative_recommenders.research"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """A recipe and the made-up store that it is evaluated on."""
+
+    recipe_id: str
+    num_users: int
+    num_items: int
+    num_ratings: int
+    sample: int
+
+
+SHAPES = {
+    "ml-1m": Shape(recipe_id="paper-hstu-ml-1m", num_users=6040, num_items=3706, num_ratings=1_000_209, sample=1280),
+    "ml-20m": Shape(recipe_id="paper-hstu-ml-20m", num_users=2000, num_items=26744, num_ratings=289_000, sample=512),
+}
+
+Ranks = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setup:
+    """The model, the store and the users that are ranked."""
+
+    model: Recommender
+    store: Store
+    users: Ranks
+
+
+def main() -> None:
+    """Measure, record and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    reference = os.environ.get("HSTU_PRESERVE_REFERENCE")
+    parser.add_argument("--reference", type=Path, default=Path(reference) if reference else None)
+    parser.add_argument("--shape", choices=SHAPES, help="this one alone")
+    parser.add_argument("--users", type=int, help="users of the sample")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    record: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
+    for name in [options.shape] if options.shape else SHAPES:
+        setup = set_up(SHAPES[name], num_users=options.users or SHAPES[name].sample)
+        with repeatable_arithmetic(tf32=False), torch.no_grad():
+            record[name] = compare(setup, reference=options.reference, rounds=options.rounds) | {
+                "machine": machine_facts(),
+                "threads": options.threads,
+                "allocator": os.environ.get("MALLOC_TRIM_THRESHOLD_", "default"),
+                "load average": round(os.getloadavg()[0], 1),
+            }
+        print(json.dumps({name: {key: value for key, value in record[name].items() if key != "machine"}}, indent=2))
+        RESULT.write_text(json.dumps(record, indent=2) + "\n")
+
+
+def set_up(shape: Shape, *, num_users: int) -> Setup:
+    """Return a model of random weights, a made-up store and an even sample of its users."""
+    (file,) = (BUNDLES / shape.recipe_id / "config").glob("*.gin")
+    recipe = resolve(read_chain(file, root=BUNDLES)).recipe
+    store = synthesize(seed=7, num_users=shape.num_users, num_items=shape.num_items, num_ratings=shape.num_ratings)
+    model = Recommender(recipe, describe_items(store, recipe))
+    initialize(model, initialization_generators(1))
+    users = np.unique(np.linspace(0, store.num_users - 1, num_users).astype(np.int64))
+    return Setup(model=model.eval(), store=store, users=users)
+
+
+def compare(setup: Setup, *, reference: Path | None, rounds: int) -> dict[str, Any]:
+    """Return users a second of each contender, over rounds in which they take turns."""
+    contenders: dict[str, Callable[[], Ranks]] = {
+        "ours, fast": lambda: rank_fast(setup),
+        "ours, reference path": lambda: rank_ours(setup, steps=None),
+    }
+    if reference is not None:
+        contenders["Meta's code"] = load_reference(setup, reference)
+    ranks = {name: rank() for name, rank in contenders.items()}  # warms everything up, too
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, rank in contenders.items():
+            start, cpu_start = time.perf_counter(), time.process_time()
+            rank()
+            seconds[name].append(time.perf_counter() - start)
+            cpu_seconds[name].append(time.process_time() - cpu_start)
+    fast, num_users = "ours, fast", len(setup.users)
+    return {
+        "users": num_users,
+        "rounds": rounds,
+        "users a second": {name: round(num_users / statistics.median(spent), 1) for name, spent in seconds.items()},
+        "times as fast": {name: median_ratio(spent, seconds[fast]) for name, spent in seconds.items() if name != fast},
+        "times as fast, by processor time": {
+            name: median_ratio(spent, cpu_seconds[fast]) for name, spent in cpu_seconds.items() if name != fast
+        },
+        "users with another rank": {name: int((found != ranks[fast]).sum()) for name, found in ranks.items()},
+    }
+
+
+def median_ratio(slower: list[float], faster: list[float]) -> float:
+    """Return the median over rounds of how many times as long one took."""
+    return round(statistics.median(one / other for one, other in zip(slower, faster, strict=True)), 2)
+
+
+def rank_ours(setup: Setup, *, steps: Steps | None) -> Ranks:
+    """Return upstream's rank of each user by ours, in the order of the users."""
+    batches = rank_users(setup.model, setup.store, setup.users, held_out_events=0, device=CPU, steps=steps)
+    return concatenate([batch.users for batch in batches]).ranks_topk
+
+
+def rank_fast(setup: Setup) -> Ranks:
+    """Return upstream's rank of each user by the fast path, its check now and then included."""
+    limit = setup.model.recipe.dataset.max_sequence_length
+    order = order_by_length(setup.store, setup.users, held_out_events=0, max_sequence_length=limit)
+    ordered = Setup(model=setup.model, store=setup.store, users=setup.users[order])
+    return rank_ours(ordered, steps=make_steps(setup.model, world=ALONE))[np.argsort(order)]
+
+
+def load_reference(setup: Setup, folder: Path) -> Callable[[], Ranks]:
+    """Return the evaluation of Meta's code, with the weights of our model."""
+    sys.path.insert(0, str(folder.resolve()))
+    evaluation = importlib.import_module(f"{RESEARCH}.data.eval")
+    features = importlib.import_module(f"{RESEARCH}.modeling.sequential.features")
+    top_k = importlib.import_module(f"{RESEARCH}.indexing.utils")
+    losses = importlib.import_module(f"{RESEARCH}.modeling.sequential.autoregressive_losses")
+    model, recipe = build_reference(setup.model), setup.model.recipe
+    item_ids = setup.model.candidate_I.tolist()
+    sampler = losses.LocalNegativesSampler(
+        num_items=len(setup.model.item_id_J) - 1,
+        item_emb=model.get_submodule("_embedding_module._item_emb"),
+        all_item_ids=item_ids,
+        l2_norm=recipe.loss.item_l2_norm,
+        l2_norm_eps=recipe.loss.l2_norm_eps,
+    )
+
+    def rank() -> Ranks:
+        state = evaluation.get_eval_state(
+            model=model,
+            all_item_ids=item_ids,
+            negatives_sampler=sampler,
+            top_k_module_fn=lambda embeddings, ids: top_k.get_top_k_module(
+                recipe.evaluation.top_k_method, model, embeddings, ids
+            ),
+            device="cpu",
+        )
+        found = []
+        for start in range(0, len(setup.users), recipe.evaluation.eval_batch_size):
+            users = setup.users[start : start + recipe.evaluation.eval_batch_size]
+            batch = assemble_evaluation_batch(recipe, setup.store, users, held_out_events=0)
+            histories = to_evaluation_histories(batch, CPU)
+            metrics = evaluation.eval_metrics_v2_from_tensors(
+                state,
+                model,
+                features.SequentialFeatures(
+                    past_lengths=histories.length_B,
+                    past_ids=histories.item_BN,
+                    past_embeddings=None,
+                    past_payloads={"timestamps": histories.time_BN, "ratings": histories.half_star_BN},
+                ),
+                target_ids=torch.from_numpy(batch.target_ids)[:, None],
+                target_ratings=torch.from_numpy(batch.target_half_stars)[:, None] // 2,
+                user_max_batch_size=recipe.evaluation.eval_user_max_batch_size,
+            )
+            found.append((1 / metrics["mrr"]).round().long())
+        return torch.cat(found).numpy()
+
+    return rank
+
+
+def build_reference(ours: Recommender) -> Any:
+    """Return Meta's model with our weights."""
+    sequential = f"{RESEARCH}.modeling.sequential"
+    embeddings = importlib.import_module(f"{sequential}.embedding_modules")
+    inputs = importlib.import_module(f"{sequential}.input_features_preprocessors")
+    outputs = importlib.import_module(f"{sequential}.output_postprocessors")
+    similarity = importlib.import_module(f"{RESEARCH}.rails.similarities.dot_product_similarity_fn")
+    hstu = importlib.import_module(f"{sequential}.hstu")
+    settings, recipe = ours.recipe.model, ours.recipe
+    assert isinstance(settings, HstuSettings)
+    width = settings.item_embedding_dim
+    model = hstu.HSTU(
+        max_sequence_len=recipe.dataset.max_sequence_length,
+        max_output_len=settings.gr_output_length + 1,
+        embedding_dim=width,
+        num_blocks=settings.num_blocks,
+        num_heads=settings.num_heads,
+        linear_dim=settings.dv,
+        attention_dim=settings.dqk,
+        normalization=settings.normalization,
+        linear_config=settings.linear_config,
+        linear_activation=settings.linear_activation,
+        linear_dropout_rate=settings.linear_dropout_rate,
+        attn_dropout_rate=settings.attn_dropout_rate,
+        embedding_module=embeddings.LocalEmbeddingModule(len(ours.item_id_J) - 1, width),
+        similarity_module=similarity.DotProductSimilarity(),
+        input_features_preproc_module=inputs.LearnablePositionalEmbeddingInputFeaturesPreprocessor(
+            max_sequence_len=recipe.padded_length, embedding_dim=width, dropout_rate=settings.dropout_rate
+        ),
+        output_postproc_module=outputs.L2NormEmbeddingPostprocessor(embedding_dim=width, eps=1e-6),
+        enable_relative_attention_bias=settings.enable_relative_attention_bias,
+        concat_ua=settings.concat_ua,
+        verbose=False,
+    )
+    model.load_state_dict({name.removeprefix("module."): value for name, value in to_upstream(ours).items()})
+    return model.eval()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The fast path of an evaluation: users in order of length, ranks by counting."""

@@ -1,0 +1,23 @@
+"""Choose the path of an evaluation that nobody recorded one for."""
+
+import os
+
+from hstu_preserve.errors import UsageError
+from hstu_preserve.records.evaluation import RankingPath
+
+VARIABLE = "HSTU_PRESERVE_RANKING"
+"""Names a path, in place of the one that would be chosen here."""
+
+
+def choose_ranking_path(device_type: str) -> RankingPath:
+    """Return the path of a new run on such a device (`cpu`, say): the fast one was written for processors.
+
+    Raises:
+        UsageError: The environment names one that does not exist.
+    """
+    named = os.environ.get(VARIABLE)
+    if named:
+        if named not in set(RankingPath):
+            raise UsageError(f"{VARIABLE}={named}: no such path; choose one of {', '.join(RankingPath)}")
+        return RankingPath(named)
+    return RankingPath.GROUPED if device_type == "cpu" else RankingPath.REFERENCE

@@ -32,7 +32,8 @@ NOTHING = "–"
 def describe_part(judged: Judged, *, anchor: str) -> Part:
     """Return everything that a page shows of one bundle."""
     sections: dict[str, Iterable[Block]] = {
-        "Curve and retrainings": (*show_curve(judged, prefix=anchor), *show_agreements(judged, prefix=anchor)),
+        "Curve": show_curve(judged, prefix=anchor),
+        "Retrainings": show_agreements(judged, prefix=anchor),
         "Users": show_users(judged, prefix=anchor),
         "Causes": show_causes(judged),
         "Rungs": (list_verdicts(judged.reproduction), *list_evidence(judged.reproduction)),

@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from hstu_preserve.primitives.wording import printable
+from hstu_preserve.primitives.wording import count, printable
 from hstu_preserve.records.downloads import DownloadReport
 from hstu_preserve.records.legacy.verification import LegacyVerification
 from hstu_preserve.records.record import Record
@@ -99,7 +99,8 @@ def render_report(record: ReportResult) -> RenderableType:
     """A written report."""
     state = "changed" if record.is_changed else "unchanged"
     paths = " and ".join(str(path) for path in (record.path, record.page) if path is not None)
-    return Text(f"{printable(paths)}: {record.experiments} experiments, {record.reproduced} reproduced here ({state})")
+    found = f"{count(record.experiments, 'experiment')}, {record.reproduced} reproduced here"
+    return Text(f"{printable(paths)}: {found} ({state})")
 
 
 @render.register

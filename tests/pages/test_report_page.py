@@ -155,7 +155,8 @@ def list_parts(page: str) -> Iterator[str]:
 
 def test_what_is_known_has_its_section(judged: Judged) -> None:
     assert list(list_parts(write(judged).decode())) == [
-        "Curve and retrainings",
+        "Curve",
+        "Retrainings",
         "Causes",
         "Rungs",
         "Limits",

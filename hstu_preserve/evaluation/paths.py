@@ -5,8 +5,8 @@ import os
 from hstu_preserve.errors import UsageError
 from hstu_preserve.records.evaluation import RankingPath
 
-VARIABLE = "HSTU_PRESERVE_RANKING"
-"""Names a path, in place of the one that would be chosen here."""
+VARIABLE = "HSTU_PRESERVE_RANKING_PATH"
+"""Names a path, in place of the one that would be chosen here; `auto`, empty or unset chooses."""
 
 
 def choose_ranking_path(device_type: str) -> RankingPath:
@@ -15,9 +15,9 @@ def choose_ranking_path(device_type: str) -> RankingPath:
     Raises:
         UsageError: The environment names one that does not exist.
     """
-    named = os.environ.get(VARIABLE)
-    if named:
-        if named not in set(RankingPath):
-            raise UsageError(f"{VARIABLE}={named}: no such path; choose one of {', '.join(RankingPath)}")
-        return RankingPath(named)
-    return RankingPath.GROUPED if device_type == "cpu" else RankingPath.REFERENCE
+    asked = os.environ.get(VARIABLE) or "auto"
+    if asked == "auto":
+        return RankingPath.GROUPED if device_type == "cpu" else RankingPath.REFERENCE
+    if asked not in set(RankingPath):
+        raise UsageError(f"{VARIABLE}={asked[:40]}: no such path; choose one of auto, {', '.join(RankingPath)}")
+    return RankingPath(asked)

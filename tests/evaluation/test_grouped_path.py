@@ -135,8 +135,10 @@ def test_a_processor_takes_the_fast_path_unless_the_environment_names_another(mo
     monkeypatch.delenv(VARIABLE, raising=False)
     assert choose_ranking_path("cpu") is RankingPath.GROUPED
     assert choose_ranking_path("cuda") is RankingPath.REFERENCE
+    monkeypatch.setenv(VARIABLE, "auto")
+    assert choose_ranking_path("cpu") is RankingPath.GROUPED
     monkeypatch.setenv(VARIABLE, "reference")
     assert choose_ranking_path("cpu") is RankingPath.REFERENCE
     monkeypatch.setenv(VARIABLE, "fastest")
-    with pytest.raises(UsageError, match="=fastest: no such path; choose one of reference, grouped-1"):
+    with pytest.raises(UsageError, match="=fastest: no such path; choose one of auto, reference, grouped-1"):
         choose_ranking_path("cpu")

@@ -143,7 +143,7 @@ def test_a_recipe_asks_for_upstreams_optimizer() -> None:
     recipe = make_recipe(training={"learning_rate": 0.5, "weight_decay": 0.25})
     optimizer = make_optimizer(recipe, [weight])
     (group,) = optimizer.param_groups
-    assert type(optimizer) is AdamW
+    assert isinstance(optimizer, AdamW)
     assert group["params"] == [weight]
     assert (group["lr"], group["betas"], group["weight_decay"], group["eps"]) == (0.5, (0.9, 0.98), 0.25, 1e-8)
 

@@ -29,12 +29,13 @@ GIN = tiny_gin(sampling_strategy="local", num_epochs=2, local_batch_size=32)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of Meta's kind and the same one with sampled candidates."""
+    """A run of Meta's kind, the same one with sampled candidates, and that one with a sample of the users."""
     folder = tmp_path_factory.mktemp("kinds")
     synthesize_data(seed=5, num_users=40, num_items=300, num_ratings=800, output=folder / "store")
     (folder / "full.gin").write_text(GIN)
-    (folder / "sampled.gin").write_text(f"{GIN}eval.kind = '{SAMPLED.value}'\neval.max_users = 30\n")
-    for name in ("full", "sampled"):
+    (folder / "sampled.gin").write_text(f"{GIN}eval.kind = '{SAMPLED.value}'\n")
+    (folder / "some.gin").write_text("include 'sampled.gin'\neval.max_users = 30\n")
+    for name in ("full", "sampled", "some"):
         train(folder / f"{name}.gin", data=folder / "store", device="cpu", output=folder / name)
     return folder
 
@@ -73,9 +74,9 @@ def test_diff_sets_no_number_of_one_beside_one_of_the_other(folder: Path, capsys
 
 
 def test_a_sampled_run_is_verified_and_reproduced_to_the_bit_under_its_kind(folder: Path, capsys: Capture) -> None:
-    assert main(["verify", "--deep", str(folder / "sampled")]) == 0
+    assert main(["verify", "--deep", str(folder / "some")]) == 0
     capsys.readouterr()
-    arguments = ["reproduce", str(folder / "sampled"), "--data", str(folder / "store"), "--device", "cpu"]
+    arguments = ["reproduce", str(folder / "some"), "--data", str(folder / "store"), "--device", "cpu"]
     assert main([*arguments, "--rung", "evaluation", "--rung", "resume", "--json"]) == 0
     verdicts = json.loads(capsys.readouterr().out)["verdicts"]
     assert {one["outcome"] for one in verdicts if one["is_required"]} <= {"REPRODUCED_BITWISE", "REPRODUCED_NUMERIC"}

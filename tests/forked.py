@@ -18,6 +18,7 @@ CONTEXT.set_forkserver_preload(
         "hstu_preserve.cli.app",
         "hstu_preserve.verbs.train",
         "fbgemm_gpu",
+        "tests.forked_preload",
         "tensorboard.compat.proto.event_pb2",
         *CLIENT_NEEDS,
     ]

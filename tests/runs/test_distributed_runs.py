@@ -137,7 +137,7 @@ def require_agreement(one: Path, two: Path) -> None:
     assert verify_tree(two).ok
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [pytest.param("base", marks=pytest.mark.slow), "in-batch", "components"])
 def test_two_processes_train_what_one_trains(recipe: str, store: Path, tmp_path: Path) -> None:
     gin = write_gin(tmp_path, recipe)
     train(gin, store=store, output=tmp_path / "one", num_processes=None)

@@ -428,8 +428,7 @@ def test_an_output_that_cannot_be_written_is_named(store: Path, tmp_path: Path) 
         train(write_gin(tmp_path), data=store, device="cpu", output=tmp_path / "file/run")
 
 
-@pytest.mark.parametrize("is_heard", [True, False])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code", "is_heard"), [(signal.SIGTERM, 143, True), (signal.SIGINT, 130, False)])
 def test_a_signal_saves_the_run_before_it_is_left(
     number: signal.Signals, code: int, is_heard: bool, store: Path, tmp_path: Path
 ) -> None:

@@ -169,7 +169,7 @@ def test_a_claim_goes_on_listing_the_seeds_behind_its_number(folder: Path, tmp_p
 
 
 def start(folder: Path, output: Path) -> subprocess.Popen[str]:
-    words = command(folder, output, "--set", "train_fn.num_epochs = 8", "--checkpoint-minutes", "0", seeds=3)
+    words = command(folder, output, "--set", "train_fn.num_epochs = 8", "--checkpoint-minutes", "0")
     return subprocess.Popen(
         [sys.executable, "-m", "hstu_preserve", *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
@@ -184,35 +184,32 @@ def cut(folder: Path, output: Path, *, seed: int, number: int) -> tuple[int, str
     steps = output / f"seed-{seed}" / STEPS
     before = steps.stat().st_mtime_ns if steps.exists() else 0
     process = start(folder, output)
-    until = time.monotonic() + 100
+    until = time.monotonic() + 600
     while process.poll() is None and time.monotonic() < until:
         if steps.exists() and steps.stat().st_size > 400 and steps.stat().st_mtime_ns > before:
             break
         time.sleep(0.01)
     process.send_signal(number)
-    _, error = process.communicate(timeout=100)
+    _, error = process.communicate(timeout=600)
     return process.returncode, error
 
 
 def test_a_study_that_was_killed_and_stopped_goes_on_to_the_same_bits(folder: Path, tmp_path: Path) -> None:
     whole, cut_often = tmp_path / "whole", tmp_path / "cut"
     undisturbed = start(folder, whole)
-    undisturbed.communicate(timeout=200)
+    undisturbed.communicate(timeout=600)
     assert undisturbed.returncode == 0
     assert cut(folder, cut_often, seed=42, number=signal.SIGKILL)[0] == -signal.SIGKILL
     assert not (cut_often / "seed-43").exists()
-    assert cut(folder, cut_often, seed=43, number=signal.SIGKILL)[0] == -signal.SIGKILL
-    finished = read_tree_manifest(cut_often / "seed-42").identity
-    code, error = cut(folder, cut_often, seed=44, number=signal.SIGTERM)
+    code, error = cut(folder, cut_often, seed=43, number=signal.SIGTERM)
     assert code == 143
     assert "saved; the same command goes on from here" in error
-    code, error = cut(folder, cut_often, seed=44, number=signal.SIGINT)
-    assert code == 130
+    finished = read_tree_manifest(cut_often / "seed-42").identity
     last = start(folder, cut_often)
-    _, error = last.communicate(timeout=200)
+    _, error = last.communicate(timeout=600)
     assert last.returncode == 0, error
-    assert error.count("finished before") == 2
+    assert error.count("finished before") == 1
     assert read_tree_manifest(cut_often / "seed-42").identity == finished
     assert read_states(cut_often) == read_states(whole)
-    for seed in (42, 43, 44):
+    for seed in (42, 43):
         assert (cut_often / f"seed-{seed}" / STEPS).read_bytes() == (whole / f"seed-{seed}" / STEPS).read_bytes()

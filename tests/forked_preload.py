@@ -1,20 +1,17 @@
-"""What each forked program would import and build for itself: the verbs, and the validators of records.
+"""What each forked program would build for itself: the validators of records.
 
-Not the verbs that import the Hub's client, which reads the environment when it is imported.
+Not the verbs: what they import reads the environment of the Hub's client.
 """
 
 from collections.abc import Iterator
 from importlib import import_module
-from pkgutil import iter_modules
+from pkgutil import walk_packages
 
-import hstu_preserve.verbs
+import hstu_preserve.records
 from hstu_preserve.records.record import Record
 
-WITH_THE_CLIENT = {"data", "download", "report", "reproduce"}
-
-for module in iter_modules(hstu_preserve.verbs.__path__):
-    if module.name not in WITH_THE_CLIENT:
-        import_module(f"hstu_preserve.verbs.{module.name}")
+for module in walk_packages(hstu_preserve.records.__path__, "hstu_preserve.records."):
+    import_module(module.name)
 
 
 def list_records(parent: type[Record]) -> Iterator[type[Record]]:

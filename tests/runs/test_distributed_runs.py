@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from hstu_preserve.verbs.evaluate import evaluate
 from hstu_preserve.verbs.reproduce import reproduce
 from tests.runs.killing import summarize
 from tests.runs.tiny_run import tiny_gin
+from tests.runs.trainings_together import PATIENCE_SECONDS
 
 LOCAL = 'train_fn.sampling_strategy = "local"\n'
 IN_BATCH = 'train_fn.sampling_strategy = "in-batch"\nprism.variant = "film"\n'
@@ -44,8 +46,6 @@ hard_negatives.pool_size = 32
 RECIPES = {"base": LOCAL, "in-batch": IN_BATCH, "components": COMPONENTS}
 """40 users in batches of 13: the last batch is one user, which the second process has no part of."""
 TOLERANCE = 1e-5
-PATIENCE_SECONDS = 900
-"""What takes longer hangs: on two cores with six others at work, each of these trainings took 45 s at most."""
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,15 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
     try:
         return process.communicate(timeout=PATIENCE_SECONDS)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGABRT)  # torchrun and all its processes: none may go on beside other tests
+        for pid in [process.pid, *list_children(process.pid)]:  # none may go on beside other tests
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGABRT)
         pytest.fail("a hang\n" + "\n".join(process.communicate()))
+
+
+def list_children(parent: int) -> list[int]:
+    """Return the processes that another one started, each of which torchrun puts in a session of its own."""
+    return [int(pid) for path in Path(f"/proc/{parent}/task").glob("*/children") for pid in path.read_text().split()]
 
 
 def train(gin: Path, *, store: Path, output: Path, num_processes: int | None, last: tuple[str, ...] = ()) -> str:

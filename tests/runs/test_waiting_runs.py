@@ -1,6 +1,7 @@
 """A process that waits for others hears signals, says whom it waits for, and leaves the group without a hang."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,15 +36,14 @@ def write_gin(folder: Path, *, num_epochs: int) -> Path:
     return path
 
 
-def read_until(process: subprocess.Popen[str], words: str) -> str:
-    """Return what a process says until it has said some words."""
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a process says until it has said some words, a regular expression."""
     said = ""
     assert process.stderr is not None
-    while words not in said:
+    while not re.search(words, said):
         line = process.stderr.readline()
         assert line, f"it ended with {process.wait()}:\n{said}"
         said += line
-    return said
 
 
 def test_a_signal_ends_the_wait_for_processes_that_never_come(store: Path, tmp_path: Path) -> None:
@@ -96,8 +96,8 @@ def test_a_hung_partner_is_named_and_left(hung: int, number: int, code: int, sto
         time.sleep(0.01)
     processes[hung].send_signal(signal.SIGSTOP)
     other = processes[1 - hung]
-    said = read_until(other, f"s for process {hung}")
-    assert f"process {1 - hung} of 2 has waited" in said
+    # On a busy machine it has waited for the other before, and said so.
+    read_until(other, rf"process {1 - hung} of 2 has waited \d+ s for process {hung}")
     other.send_signal(number)
     (ended,) = finish_all([other])
     assert ended.code == code, ended.said
@@ -127,7 +127,7 @@ def list_threads():
 sys.setswitchinterval(1000)  # a thread that wants Python's lock gets it only from one that blocks
 kept = []
 try:
-    with join_world(torch.device("cpu"), say=print) as world:
+    with join_world(torch.device("cpu"), say=str) as world:
         while "pt_gloo_runloop" not in list_threads():  # it names itself once it runs
             time.sleep(0.01)
         model = torch.nn.Linear(64, 64)

@@ -120,7 +120,7 @@ def explain_absence(published: Published) -> str:
     if published.is_here:
         return "The bundle is here and was not judged for this site"
     if bundle.sha256 is None:
-        return "The bundle was never seen here"
+        return "The bundle was never seen here, so that the number is its publisher's word alone"
     return "The bundle was not on the machine that wrote this site"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from hstu_preserve.bundle.destinations import require_absent, require_new, require_writable
 from hstu_preserve.errors import ContentError, UsageError
 from hstu_preserve.primitives.digests import Sha256
-from hstu_preserve.primitives.files import read_small
+from hstu_preserve.primitives.files import read_small, refuse_unwritable
 from hstu_preserve.primitives.temporaries import draw_temporary
 from hstu_preserve.primitives.temporary_folders import whole_folder
 from hstu_preserve.primitives.wording import list_some
@@ -60,7 +60,10 @@ class SitePlace:
             return False
         aside = draw_temporary(self.path)
         try:
-            with whole_folder(self.path, require_free=partial(self.make_room, aside)) as folder:
+            with (
+                whole_folder(self.path, require_free=partial(self.make_room, aside)) as folder,
+                refuse_unwritable(folder),
+            ):
                 for path, content in {**files, LIST_NAME: listed.to_json()}.items():
                     (folder / path).parent.mkdir(parents=True, exist_ok=True)
                     (folder / path).write_bytes(content)

@@ -82,7 +82,7 @@ def find_headline(published: Sequence[Published], others: Sequence[Judged]) -> H
     ]
     outcome = f"Of {total}: {', '.join(said)}" if said else f"{SIGNS[Tone.OPEN]} None of {total} was judged here"
     worst = next((tone for tone in WORST_FIRST if tones[tone]), Tone.OPEN)
-    why = " ".join(f"Not judged: {number}. {reason}." for reason, number in absences.items())
+    why = " ".join(f"{reason}: {count(number, 'result')}." for reason, number in absences.items())
     facts = [NOT_COMPARABLE[0].upper() + NOT_COMPARABLE[1:] + ".", GAIN_NOTE[0].upper() + GAIN_NOTE[1:]]
     if others:
         facts.insert(

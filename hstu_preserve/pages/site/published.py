@@ -18,6 +18,7 @@ from hstu_preserve.library.sources import Form, Source, find_bundle
 from hstu_preserve.pages.claims import read_curve
 from hstu_preserve.pages.figures import Curve
 from hstu_preserve.pages.judged import Judged
+from hstu_preserve.pages.site.hiding import hide_places
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.manifest import Manifest
@@ -80,8 +81,8 @@ def describe(
         compared_with=compared_with,
         recipe=() if chain is None else tuple(read_recipe(chain)),
         is_here=source is not None,
-        curve=None if source is None else read_own_curve(source, gaps=gaps),
-        judged=[one for one in judged if is_of(listed.entry, one.reproduction)],
+        curve=None if source is None else read_own_curve(source, listed.entry, gaps=gaps, voice=voice),
+        judged=[hide_places(one) for one in judged if is_of(listed.entry, one.reproduction)],
         gaps=gaps,
     )
 
@@ -97,17 +98,23 @@ def find_here(entry: CatalogEntry, *, gaps: list[str], voice: Voice) -> Source |
     try:
         return find_bundle(Source(text=entry.id, form=Form.ENTRY, entry=entry), voice=voice)
     except PreserveError as error:
-        gaps.append(f"its bundle on this machine cannot be shown: {error}")
+        tell_gap(entry, "its bundle, which is on the machine that wrote this site", error, gaps=gaps, voice=voice)
         return None
 
 
-def read_own_curve(source: Source, *, gaps: list[str]) -> Curve | None:
+def read_own_curve(source: Source, entry: CatalogEntry, *, gaps: list[str], voice: Voice) -> Curve | None:
     """Return the headline metric by epoch, as the bundle's own run recorded it; say why if it cannot be read."""
     try:
         return read_legacy_curve(source.path) if source.form is Form.LEGACY else read_bundle_curve(source)
     except PreserveError as error:
-        gaps.append(f"its recorded curve cannot be shown: {error}")
+        tell_gap(entry, "the curve that its bundle recorded", error, gaps=gaps, voice=voice)
         return None
+
+
+def tell_gap(entry: CatalogEntry, what: str, error: PreserveError, *, gaps: list[str], voice: Voice) -> None:
+    """Note that something cannot be shown; why is told to who writes the site, since it names places here."""
+    gaps.append(f"{what}; the command that wrote it said why")
+    voice.say(f"{entry.id}: cannot be shown: {error}")
 
 
 def read_bundle_curve(source: Source) -> Curve | None:

@@ -14,10 +14,11 @@ from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.pages.figures import Curve
 from hstu_preserve.pages.judged import Judged
+from hstu_preserve.pages.site.collecting import list_published, read_legacy_curve
 from hstu_preserve.pages.site.composing import compose_site, render_site
 from hstu_preserve.pages.site.entry_page import list_commands
 from hstu_preserve.pages.site.hiding import hide_places
-from hstu_preserve.pages.site.published import Published, list_published, read_legacy_curve
+from hstu_preserve.pages.site.published import Published
 from hstu_preserve.primitives.voice import SILENT
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.verdict import Outcome

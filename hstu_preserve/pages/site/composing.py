@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from hstu_preserve.pages.judged import Judged
 from hstu_preserve.pages.rendering import render, render_index
+from hstu_preserve.pages.site.collecting import list_others, list_published
 from hstu_preserve.pages.site.entry_page import compose_entry, compose_other
 from hstu_preserve.pages.site.hiding import hide_places
 from hstu_preserve.pages.site.index_page import compose_index, name_other, name_page
-from hstu_preserve.pages.site.published import Published, list_others, list_published
+from hstu_preserve.pages.site.published import Published
 from hstu_preserve.primitives.voice import Voice
 
 

@@ -98,6 +98,19 @@ def test_what_cannot_be_written_leaves_the_earlier_site(site: Path) -> None:
     assert [path.name for path in site.parent.iterdir()] == ["site"]
 
 
+def test_a_site_that_cannot_take_its_name_leaves_the_earlier_one_its_own(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(own: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(UnavailableError, match="No space left"):
+        place(site).write({"index.html": b"second"})
+    assert list_files(site)["index.html"] == b"first"
+    assert [path.name for path in site.parent.iterdir()] == ["site"]
+
+
 def test_what_changed_meanwhile_is_left_as_it_is(site: Path, tmp_path: Path) -> None:
     before = place(site)
     (site / "index.html").write_text("mine")

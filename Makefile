@@ -71,7 +71,7 @@ sample: .venv/.installed  ## make the embedded sample bundle anew
 	$(BIN)/hstu-preserve pack build/sample/run --output build/sample/$(SAMPLE).tar.gz
 	mv build/sample/$(SAMPLE).tar.gz bundles/
 
-generated: .venv/.installed-for-tests  ## write the schemas and reference pages that come from the code
+generated: .venv/.installed-for-tests  ## write the schemas, reference pages and PRESERVATION_REPORT.md
 	$(BIN)/python -m tools.generate
 
 wheel: .venv/.installed-for-tests  ## build the wheel into dist and try it in an environment of its own
@@ -81,8 +81,12 @@ wheel: .venv/.installed-for-tests  ## build the wheel into dist and try it in an
 	build/wheel/bin/python -m pip --disable-pip-version-check install --quiet dist/*.whl
 	cd build/wheel && bin/hstu-preserve --version && bin/hstu-preserve list > list.txt && bin/hstu-preserve verify sample
 
-report: .venv/.installed  ## write PRESERVATION_REPORT.md
-	$(BIN)/hstu-preserve report
+report: .venv/.installed-for-tests  ## judge the sample again, and write PRESERVATION_REPORT.md
+	rm -rf build/report reproductions/sample
+	$(BIN)/hstu-preserve keygen --output build/report/key
+	$(BIN)/hstu-preserve reproduce bundles/$(SAMPLE).tar.gz --device cpu --key build/report/key --output reproductions/sample
+	rm -rf build/report
+	$(BIN)/python -m tools.generate
 
 clean:  ## remove .venv, build and dist
 	rm -rf .venv build dist

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.machine import today
 from hstu_preserve.verdict.slack import SLACK
 from hstu_preserve.verdict.statistics import LEVEL, Place, choose_looks, compare, quantile, standard_error
 
@@ -231,6 +232,7 @@ def main(arguments: list[str]) -> int:
     broken = list_broken(cells)
     record = {
         "command": f"python -m benchmarks.verdict_operating_characteristics --draws {options.draws}",
+        "measured_on": today(),
         "seconds": round(time.monotonic() - start, 1),
         "draws": options.draws,
         "seed": SEED,

@@ -1,4 +1,4 @@
-"""Write what is generated from the code: JSON Schemas, and two pages of the reference (`make generated`).
+"""Write what is generated (`make generated`): schemas and reference from code, the preservation report from records.
 
 What is frozen is only added to: a change that breaks a record of a released schema version is refused.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from tools.command_reference import command_pages
 from tools.frozen import FROZEN, describe_frozen, list_own_breaks
 from tools.gin_reference import gin_page
+from tools.preservation_report import compose_preservation_report
 from tools.schemas import PUBLISHED_RECORDS, generate_schema
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,7 @@ def generated_files() -> dict[Path, str]:
         for name in PUBLISHED_RECORDS
     }
     files[FROZEN] = json.dumps(describe_frozen(), indent=1) + "\n"
+    files[ROOT / "PRESERVATION_REPORT.md"] = compose_preservation_report()
     for page, text in ((REFERENCE / "commands.md", command_pages()), (REFERENCE / "gin.md", gin_page())):
         files[page] = replace_generated(page, text)
     return files

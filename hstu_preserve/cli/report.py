@@ -15,6 +15,7 @@ EXAMPLES = (
     "hstu-preserve report bundle.tar.gz --markdown report.md",
     "hstu-preserve report first/reproduction.json second/reproduction.json",
     "hstu-preserve report sample --html page.html",
+    "hstu-preserve report result --site site",
 )
 
 
@@ -24,7 +25,7 @@ def command(
         typer.Argument(
             metavar="TARGET",
             help="Bundles to reproduce for the report, or reproduction.json of earlier calls, or the folder that "
-            "'reproduce --output' made. [default: sample]",
+            "'reproduce --output' made. [default: sample, and nothing for --site alone]",
             autocompletion=complete_ids,
         ),
     ] = None,
@@ -38,6 +39,12 @@ def command(
             "--html", metavar="FILE", help="A page to write, alone or with --markdown; nothing is loaded by it."
         ),
     ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(
+            "--site", metavar="DIR", help="A folder to write: a page for each published result, and an index."
+        ),
+    ] = None,
     data: DataOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -48,6 +55,6 @@ def command(
     from hstu_preserve.verbs.report import write_report
 
     with spoken() as voice:
-        result = write_report(targets or None, markdown=markdown, html=html, data=data, voice=voice)
+        result = write_report(targets or None, markdown=markdown, html=html, site=site, data=data, voice=voice)
     emit(result, as_json=json)
     raise typer.Exit(result.exit_code)

@@ -31,11 +31,15 @@ class Cell:
         text: As it is; the template escapes it.
         tone: Its colour.
         anchor: The part of this page that it leads to; empty leads nowhere.
+        address: The other page of the same site that it leads to, relative to this one; empty leads nowhere.
+        order: By which rows are sorted; empty sorts them by the text.
     """
 
     text: str
     tone: Tone = Tone.PLAIN
     anchor: str = ""
+    address: str = ""
+    order: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,6 +145,14 @@ class Part:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Link:
+    """Leads to another page of the same site, by its address relative to this one."""
+
+    text: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """One page.
 
@@ -150,6 +162,7 @@ class Page:
         overview: The parts side by side; empty if there is one part.
         parts: One after the other.
         footer: Who wrote the page, with which release.
+        links: To other pages of its site; empty if it is none of a site.
     """
 
     command: str
@@ -157,6 +170,47 @@ class Page:
     overview: Sequence[Block]
     parts: Sequence[Part]
     footer: str
+    links: Sequence[Link] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """One field by which an index is filtered.
+
+    Attributes:
+        label: Of the field.
+        column: Whose text is compared, from 0.
+        options: The texts.
+    """
+
+    label: str
+    column: int
+    options: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """The first page of a site.
+
+    Attributes:
+        command: That wrote it.
+        title: Of the window.
+        headline: The outcome of everything.
+        choices: How the tables are filtered.
+        tables: Alike in their columns; each is sorted by itself.
+        sections: What follows.
+        footer: Who wrote the page, with which release.
+        links: None, since it is where the others lead to.
+    """
+
+    command: str
+    title: str
+    headline: Headline
+    choices: Sequence[Choice]
+    tables: Sequence[Table]
+    sections: Sequence[Section]
+    footer: str
+    links: Sequence[Link] = ()
 
 
 def plain_row(*texts: str) -> tuple[Cell, ...]:

@@ -7,11 +7,11 @@ from hstu_preserve.errors import UnavailableError
 PACKAGES = ("jinja2", "matplotlib")
 
 
-def require_extra() -> None:
-    """Raise UnavailableError if this installation cannot write pages; nothing is imported yet."""
+def require_extra(option: str = "--html") -> None:
+    """Raise UnavailableError if this installation cannot write the pages that an option asks for."""
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise UnavailableError(
-            f"--html: {' and '.join(missing)} not installed; install 'hstu-preserve[report]', which brings what draws "
-            "pages"
+            f"{option}: {' and '.join(missing)} not installed; install 'hstu-preserve[report]', which brings what "
+            "draws pages"
         )

@@ -1,14 +1,16 @@
 """Turn a page into HTML: every text is escaped, and nothing that the page shows is asked of anybody."""
 
+from base64 import b64encode
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hstu_preserve.pages.blocks import Page
+from hstu_preserve.pages.blocks import Index, Page
 from hstu_preserve.primitives.wording import printable
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 BEGINNING = '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<meta name="generator" content="hstu-preserve {}">\n'  # noqa: E501  as the file has it
@@ -17,9 +19,32 @@ BEGINNING = '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n
 
 def render(page: Page) -> bytes:
     """Return a page as the bytes of its file; equal pages give equal bytes."""
-    style = (TEMPLATES / "page.css").read_text(encoding="utf-8")
-    body = load_template().render(page=page, style=style)
+    return fill(page, template="page.html", script="")
+
+
+def render_index(index: Index) -> bytes:
+    """Return the first page of a site, with the script that sorts and filters; without it everything is shown."""
+    return fill(index, template="index.html", script=read_template("index.js"))
+
+
+def fill(page: Page | Index, *, template: str, script: str) -> bytes:
+    """Return a filled template; of all scripts the page allows this one alone, by its digest."""
+    body = (
+        load_templates()
+        .get_template(template)
+        .render(
+            page=page,
+            style=read_template("page.css"),
+            script=script,
+            script_sha256=b64encode(sha256(script.encode()).digest()).decode(),
+        )
+    )
     return (begin(page.command) + body).encode("utf-8")
+
+
+def read_template(name: str) -> str:
+    """Return a file that pages are made of, as it is."""
+    return (TEMPLATES / name).read_text(encoding="utf-8")
 
 
 def begin(command: str) -> str:
@@ -28,11 +53,11 @@ def begin(command: str) -> str:
 
 
 @cache
-def load_template() -> "Template":
-    """Return the template; it escapes whatever it prints but the figures and the style sheet, which are our own."""
+def load_templates() -> "Environment":
+    """Return the templates; they escape whatever they print but figures, style sheet and script, which are our own."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=FileSystemLoader(TEMPLATES, encoding="utf-8"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -41,7 +66,6 @@ def load_template() -> "Template":
         keep_trailing_newline=True,
         finalize=show,
     )
-    return environment.get_template("page.html")
 
 
 def show(value: object) -> object:

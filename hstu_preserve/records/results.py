@@ -281,9 +281,11 @@ class ReportResult(CheckedRecord):
     """A written report."""
 
     path: Path
-    """The report as Markdown, or the page if that alone was asked for."""
+    """The report as Markdown; without one the page, and without either the folder of the site."""
     page: Path | None = Field(default=None, exclude_if=lambda page: page is None)
     """The page that was written beside it; absent if none was."""
+    site: Path | None = Field(default=None, exclude_if=lambda site: site is None)
+    """The folder of the site; absent if none was written."""
     experiments: int
     reproduced: int
     is_changed: bool

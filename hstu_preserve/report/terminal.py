@@ -98,7 +98,8 @@ def styled_line(line: Line) -> Text:
 def render_report(record: ReportResult) -> RenderableType:
     """A written report."""
     state = "changed" if record.is_changed else "unchanged"
-    paths = " and ".join(str(path) for path in (record.path, record.page) if path is not None)
+    written = dict.fromkeys(path for path in (record.path, record.page, record.site) if path is not None)
+    paths = " and ".join(map(str, written))
     found = f"{count(record.experiments, 'experiment')}, {record.reproduced} reproduced here"
     return Text(f"{printable(paths)}: {found} ({state})")
 

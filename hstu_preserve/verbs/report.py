@@ -4,17 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hstu_preserve.compute.processes import require_alone
-from hstu_preserve.errors import UsageError, worst_exit_code
+from hstu_preserve.errors import worst_exit_code
 from hstu_preserve.foreign.judgement import Wish
 from hstu_preserve.library.listing import list_experiments
 from hstu_preserve.library.sources import obtain
 from hstu_preserve.library.targets import SAMPLE
 from hstu_preserve.pages.gathering import gather
 from hstu_preserve.pages.judged import Judged
-from hstu_preserve.pages.markdown_report import MARK, REPORT_NAME, compose_markdown
+from hstu_preserve.pages.places import prepare_report
 from hstu_preserve.pages.records import find_record, read_record, tell_failures
-from hstu_preserve.pages.report_page import compose_report
-from hstu_preserve.pages.writing import prepare_page, read_earlier_file, write_in_place
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.temporary_folders import scratch_folder
 from hstu_preserve.primitives.voice import SILENT, Voice
@@ -29,6 +27,7 @@ def write_report(
     *,
     markdown: str | Path | None = None,
     html: str | Path | None = None,
+    site: str | Path | None = None,
     data: str | Path | None = None,
     device: str = "auto",
     voice: Voice = SILENT,
@@ -37,10 +36,12 @@ def write_report(
 
     Args:
         targets: As `reproduce` takes them, or what earlier calls wrote, a `reproduction.json` or its folder; None takes
-            the sample.
-        markdown: The report to write, an earlier one there is replaced; None writes `PRESERVATION_REPORT.md` if no page
-            is asked for.
+            the sample, and for a site alone nothing.
+        markdown: The report to write, an earlier one there is replaced; None writes `PRESERVATION_REPORT.md` if nothing
+            else is asked for.
         html: The page to write, likewise; None writes none.
+        site: The folder of a site to write, a page for each published result; an earlier one there is replaced unless a
+            file of it was added, removed or changed. None writes none.
         data: A store, or for archives of others a folder of stores; None as `reproduce` has it.
         device: `auto`, `cpu` or `cuda`.
         voice: Shows progress; before a transfer begins, names the file and its size.
@@ -51,27 +52,20 @@ def write_report(
         PreserveError: A target cannot be re-run at all; nothing is written.
     """
     require_alone("report")
-    data, text = as_path(data), as_path(markdown)
-    page = prepare_page(html, command="report")
-    if page is None and text is None:
-        text = Path(REPORT_NAME)
-    if page is not None and text is not None and text.absolute() == page.path.absolute():
-        raise UsageError(f"{text}: named with --markdown and with --html; name two files")
-    before = None if text is None else read_earlier_file(text, beginning=MARK, option="--markdown")
-    judged = [judge_or_read(target, data=data, device=device, voice=voice) for target in (targets or [SAMPLE])]
+    data = as_path(data)
+    places = prepare_report(markdown=markdown, html=html, site=site)
+    targets = targets or ([SAMPLE] if places.needs_targets else [])
+    judged = [judge_or_read(target, data=data, device=device, voice=voice) for target in targets]
     for one in judged:
         tell_failures(one.reproduction, voice=voice)
-    is_changed = page is not None and page.write(compose_report(judged))
-    if text is not None:
-        content = compose_markdown(judged)
-        write_in_place(text, content, before=before)
-        is_changed |= content != before
+    is_changed = places.write(judged, voice=voice)
     codes = [choose_exit_code(one.reproduction.verdicts) for one in judged]
-    written = [path for path in (text, page.path if page is not None else None) if path is not None]
+    first, *others = [*places.files, *([] if places.folder is None else [places.folder])]
     return ReportResult(
-        path=written[0],
-        page=written[1] if len(written) > 1 else None,
-        experiments=len(judged) + (0 if text is None else len(list_experiments().experiments)),
+        path=first,
+        page=next((path for path in others if path != places.folder), None),
+        site=places.folder,
+        experiments=len(judged) + (len(list_experiments().experiments) if places.lists_catalog else 0),
         reproduced=codes.count(0),
         is_changed=is_changed,
         exit_code=worst_exit_code(codes),

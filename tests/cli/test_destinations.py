@@ -123,8 +123,8 @@ def test_a_report_replaces_only_a_report(folder: Path, capsys: Capture) -> None:
     assert "no report that this command wrote" in capsys.readouterr().err
 
 
-def test_the_repositorys_own_report_can_be_made_again() -> None:
-    assert (ROOT / "PRESERVATION_REPORT.md").read_bytes().startswith(MARK)
+def test_the_repositorys_own_report_is_generated_otherwise_and_not_replaced() -> None:
+    assert not (ROOT / "PRESERVATION_REPORT.md").read_bytes().startswith(MARK)
 
 
 def test_a_report_with_a_failed_verification_exits_3_and_names_it(folder: Path, capsys: Capture) -> None:

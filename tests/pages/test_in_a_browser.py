@@ -1,66 +1,149 @@
-"""A real browser shows the page without an error, in both colour schemes, and no wider than a telephone."""
+"""A real browser shows pages and site without an error, in both colour schemes, on a telephone, and by keyboard."""
 
-import re
-import shutil
-import subprocess
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from hstu_preserve.pages.rendering import render
 from hstu_preserve.pages.report_page import compose_report
+from hstu_preserve.pages.site.composing import compose_site
+from hstu_preserve.pages.study_page import compose_comparison
+from hstu_preserve.primitives.voice import SILENT
 from hstu_preserve.records.verdict import Outcome, Rung
+from tests.pages.browser import PROGRAM, Browser, open_browser
 from tests.pages.records import AGREEMENT, judge, make_judged
+from tests.report.test_study_tables import RECORD
 
-BROWSER = next((name for name in ("chromium", "chromium-browser", "google-chrome") if shutil.which(name)), None)
-OPTIONS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--enable-logging=stderr", "--virtual-time-budget=5000", "--dump-dom",
-)  # fmt: skip
-MEASURING = """<script>
-const rules = getComputedStyle(document.body);
-document.title = [document.documentElement.scrollWidth, innerWidth, rules.backgroundColor].join(" | ");
-</script></body>"""
-SCHEMES = {"light": "1", "dark": "0"}
+AXE = os.environ.get("HSTU_PRESERVE_AXE")
+"""The path of `axe.min.js`, if its rules shall be tried, too."""
+GROUNDS = {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}
+PAGES = (
+    "page.html",
+    "study.html",
+    "index.html",
+    "results/iter8-exp4-SOTA.html",
+    "results/paper-hstu-ml-1m.html",
+    "judged/1.html",
+)
+EVERY_PAGE = pytest.mark.parametrize("name", PAGES)
+FIRST_COLUMN = (
+    "[...document.querySelectorAll('table.results tbody tr:not([hidden]) td:nth-child(2)')].map(one => one.textContent)"
+)
+FOCUSED = "document.activeElement.textContent"
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(BROWSER is None, reason="no browser here")]
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(PROGRAM is None, reason="no browser here")]
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("browser")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a page of several bundles, one of a study, and a site."""
+    folder = tmp_path_factory.mktemp("site")
     agreement = judge(Outcome.REPRODUCED_STATISTICAL, rung=Rung.TRAINING_STATISTICAL, agreement=AGREEMENT)
     judged = [make_judged(folder / name, judge(Outcome.NOT_REPRODUCED), agreement) for name in ("one", "two")]
-    path = folder / "page.html"
-    path.write_bytes(render(compose_report(judged)))
-    return path
+    pages = {
+        **compose_site(judged, voice=SILENT),
+        "page.html": render(compose_report(judged)),
+        "study.html": render(compose_comparison(RECORD, margin=0.01)),
+    }
+    for name, content in pages.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
 
 
-def browse(page: Path, *, scheme: str, width: int, folder: Path) -> subprocess.CompletedProcess[str]:
-    words = [f"--user-data-dir={folder / 'profile'}", f"--window-size={width},900"]
-    words.append(f"--blink-settings=preferredColorScheme={SCHEMES[scheme]}")
-    return subprocess.run(
-        [str(BROWSER), *OPTIONS, *words, page.as_uri()], capture_output=True, text=True, timeout=300, check=True
-    )
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with open_browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_the_console_stays_empty(scheme: str, page: Path, tmp_path: Path) -> None:
-    shown = browse(page, scheme=scheme, width=1200, folder=tmp_path)
-    assert "REPRODUCED_STATISTICAL" in shown.stdout
-    assert "CONSOLE" not in shown.stderr, shown.stderr
-
-
-@pytest.mark.parametrize(("scheme", "ground"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 27)")])
-def test_it_has_both_schemes_and_is_no_wider_than_500_pixels(
-    scheme: str, ground: str, page: Path, tmp_path: Path
+@EVERY_PAGE
+@pytest.mark.parametrize("scheme", GROUNDS)
+def test_a_page_says_nothing_to_the_console_and_asks_for_nothing(
+    scheme: str, name: str, site: Path, browser: Browser
 ) -> None:
-    # The page itself runs no script: one is put into a copy without the rule that forbids it.
-    text = re.sub(r"<meta http-equiv=[^>]*>", "", page.read_text(encoding="utf-8"))
-    copy = tmp_path / "measured.html"
-    copy.write_text(text.replace("</body>", MEASURING), encoding="utf-8")
-    shown = browse(copy, scheme=scheme, width=500, folder=tmp_path)  # the narrowest window that headless Chromium has
-    found = re.search(r"<title>(\d+) \| (\d+) \| (.*?)</title>", shown.stdout)
-    assert found is not None, shown.stdout[:1000]
-    assert int(found[1]) <= int(found[2]) <= 500
-    assert found[3] == ground
+    browser.open(site / name, scheme=scheme)
+    assert browser.evaluate("getComputedStyle(document.body).backgroundColor") == GROUNDS[scheme]
+    assert browser.list_said() == []
+    assert browser.list_requests() == [(site / name).as_uri()]
+
+
+@EVERY_PAGE
+def test_a_page_is_no_wider_than_a_telephone(name: str, site: Path, browser: Browser) -> None:
+    browser.open(site / name, width=400)
+    assert browser.evaluate("innerWidth") == 400
+    assert browser.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+@pytest.mark.skipif(AXE is None, reason="HSTU_PRESERVE_AXE names no axe.min.js")
+@EVERY_PAGE
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 1200), ("light", 400)])
+def test_axe_finds_no_fault(scheme: str, width: int, name: str, site: Path, browser: Browser) -> None:
+    browser.open(site / name, scheme=scheme, width=width)
+    browser.evaluate("document.querySelectorAll('details').forEach(one => { one.open = true; })")
+    browser.evaluate(Path(str(AXE)).read_text(encoding="utf-8") + ";0")
+    found = browser.evaluate(
+        "axe.run(document).then(one => one.violations.map(v => [v.impact, v.id, v.nodes[0].html]))"
+    )
+    assert found == []
+
+
+def test_headings_sort_by_keyboard_and_say_so(site: Path, browser: Browser) -> None:
+    browser.open(site / "index.html")
+    browser.wait("document.querySelector('.live') !== null")
+    before = browser.evaluate(FIRST_COLUMN)
+    for _ in range(40):
+        browser.press("Tab")
+        if browser.evaluate(FOCUSED) == "ndcg@10":
+            break
+    assert (
+        browser.evaluate("document.activeElement.tagName + getComputedStyle(document.activeElement).outlineStyle")
+        == "BUTTONsolid"
+    )
+    browser.press("Enter", text="\r")
+    sort = "document.activeElement.closest('th').getAttribute('aria-sort')"
+    assert browser.evaluate(sort) == "ascending"
+    assert browser.evaluate(FIRST_COLUMN)[0] == "iter7-exp6-ml32m-base"  # 0.1508, the smallest of its kind
+    browser.press(" ", text=" ")
+    assert browser.evaluate(sort) == "descending"
+    assert browser.evaluate(FIRST_COLUMN)[0] == "paper-hstu-large-ml-20m"
+    assert sorted(browser.evaluate(FIRST_COLUMN)) == sorted(before)
+    assert browser.evaluate(FIRST_COLUMN)[-1] == "hstu-tensorflow-ml-1m"  # another kind, another table
+
+
+def test_rows_without_the_number_stand_last_either_way(site: Path, browser: Browser) -> None:
+    browser.open(site / "index.html")
+    gains = "[...document.querySelector('table.results').tBodies[0].rows].map(row => row.cells[6].textContent)"
+    for _ in range(2):
+        browser.evaluate("document.querySelectorAll('.live th button')[6].click()")
+        found = browser.evaluate(gains)
+        assert found[-3:] == ["", "", ""]
+        assert "" not in found[:-3]
+
+
+def test_the_form_filters_and_says_how_many_are_left(site: Path, browser: Browser) -> None:
+    browser.open(site / "index.html")
+    choose = (
+        "(() => {{ const one = document.getElementById('{}'); one.value = '{}'; "
+        "one.dispatchEvent(new Event('input', {{bubbles: true}})); }})()"
+    )
+    browser.evaluate(choose.format("choice-2", "ml-1m"))
+    assert browser.evaluate("document.getElementById('shown').textContent") == "6 of 19 results shown"
+    browser.evaluate(choose.format("words", "HSTU-TENSORFLOW"))
+    assert browser.evaluate(FIRST_COLUMN) == ["hstu-tensorflow-ml-1m"]
+    browser.evaluate("document.querySelector('#filters button').click()")
+    browser.wait("document.getElementById('shown').textContent === '19 of 19 results shown'")
+    assert browser.list_said() == []
+
+
+def test_without_scripts_every_result_is_there_and_no_control_that_does_nothing(site: Path, browser: Browser) -> None:
+    browser.call("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.open(site / "index.html")
+        assert len(browser.evaluate(FIRST_COLUMN)) == 19
+        assert browser.evaluate("getComputedStyle(document.getElementById('filters')).display") == "none"
+        assert browser.evaluate("document.querySelectorAll('th button').length") == 0
+    finally:
+        browser.call("Emulation.setScriptExecutionDisabled", value=False)

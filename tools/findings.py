@@ -1,0 +1,358 @@
+"""Say in a heading and a few sentences what each record of `benchmarks/results` found, whatever it found."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from hstu_preserve.primitives.wording import count
+from hstu_preserve.records.verdict import Outcome, Rung
+
+Figures: TypeAlias = dict[str, Any]
+"""One benchmark's record, whose shape its program alone knows."""
+SIGNIFICANT = 0.05
+DOCUMENTED = frozenset({0, 2, 3, 4, 5, 6})
+"""Exit codes that a command may have, bugs and interruptions aside."""
+DATE = "measured_on"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What one benchmark found.
+
+    Attributes:
+        heading: The finding itself, as a sentence without its point.
+        sentences: The figures that it rests on.
+    """
+
+    heading: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """One record of `benchmarks/results`.
+
+    Attributes:
+        name: Of its file.
+        command: That measures it again.
+        measured_on: The newest day in it; None if it names none.
+        processors: What it was measured on.
+        finding: What it found; None if nobody wrote down how to read it.
+    """
+
+    name: str
+    command: str | None
+    measured_on: str | None
+    processors: tuple[str, ...]
+    finding: Finding | None
+
+
+def read_benchmark(path: Path) -> Benchmark:
+    """Return what a file of `benchmarks/results` found."""
+    figures = json.loads(path.read_text(encoding="utf-8"))
+    days = [one for one in list_values(figures, DATE) if isinstance(one, str)]
+    devices = [str(one) for name in ("device", "processor") for one in list_values(figures, name) if one != "cpu"]
+    find = FINDERS.get(path.stem)
+    return Benchmark(
+        name=path.name,
+        command=figures.get("command"),
+        measured_on=max(days, default=None),
+        processors=tuple(dict.fromkeys(devices)),
+        finding=None if find is None else find(figures),
+    )
+
+
+def list_values(figures: object, name: str) -> Iterable[object]:
+    """Yield every value that has a name, however deep it lies."""
+    if isinstance(figures, dict):
+        for key, value in figures.items():
+            if key == name:
+                yield value
+            yield from list_values(value, name)
+    elif isinstance(figures, list):
+        for value in figures:
+            yield from list_values(value, name)
+
+
+def spell_range(values: Iterable[float], *, digits: int = 2) -> str:
+    """Return the smallest and the largest value, or the one that there is."""
+    spelled = [f"{value:.{digits}f}" for value in sorted(values)]
+    return spelled[0] if spelled[0] == spelled[-1] else f"{spelled[0]} to {spelled[-1]}"
+
+
+def find_in_recipes(figures: Figures) -> Finding:
+    """Say whether a recipe differs from BASE, over seeds or over users."""
+    compared = {name: one for name, one in figures["recipes"].items() if one["difference"] is not None}
+    apart = [name for name, one in compared.items() if min(one["p_holm"], one["users_p_holm"]) < SIGNIFICANT]
+    total = count(len(compared), "recipe")
+    what = f"{', '.join(apart)} of {total} differ" if apart else f"Nothing tells {total} apart"
+    least = {key: min(one[key] for one in compared.values()) for key in ("p_holm", "users_p_holm")}
+    detectable = sorted(one["detectable"] for one in compared.values())[len(compared) // 2]
+    best = max(compared, key=lambda name: compared[name]["difference"])
+    chosen = [name for name in dict.fromkeys((best, "iter8-exp4-SOTA")) if name in compared]
+    said = [
+        f"{name}: {compared[name]['difference']:+.4f} ± {compared[name]['difference_half_width']:.4f} NDCG@10 to BASE"
+        for name in chosen
+    ]
+    return Finding(
+        heading=f"{what} from BASE on {figures['dataset']}",
+        sentences=(
+            (
+                f"The smallest p, corrected by Holm, is {least['p_holm']:.2f} over seeds and "
+                f"{least['users_p_holm']:.2f} over users; the median recipe would have been found if it "
+                f"differed by {detectable:.4f}."
+            ),
+            f"{'; '.join(said)} (95 % over seeds).",
+            (
+                "The shape is small, the data are small and the recipes are reconstructions: it says nothing of the "
+                "archive's claims on ml-20m."
+            ),
+        ),
+    )
+
+
+def find_in_sample_retraining(figures: Figures) -> Finding:
+    """Say what other seeds of the sample's recipe gave."""
+    judged = [one for one in figures["verdicts"] if one["rung"] == Rung.TRAINING_STATISTICAL.value]
+    outcomes = dict.fromkeys(one["outcome"] for one in judged)
+    is_open = set(outcomes) == {Outcome.INCONCLUSIVE.value}
+    what = "decides neither claim" if is_open and len(judged) == 2 else f"gives {', '.join(outcomes)}"
+    return Finding(
+        heading=f"Retraining the sample with {count(len(figures['seeds']), 'other seed')} {what}",
+        sentences=tuple(f"{one['claim']} {one['outcome']}: {one['reason']}." for one in judged),
+    )
+
+
+def find_in_movielens(figures: Figures) -> Finding:
+    """Say how the whole loop ended on real data."""
+    ends = dict.fromkeys(verdict.split(": ")[1] for verdict in figures["verdicts"])
+    seconds = figures["seconds"]
+    return Finding(
+        heading=f"The whole loop on {figures['data']}, in {sum(seconds.values()):.0f} s, gives {', '.join(ends)}",
+        sentences=(
+            f"{'; '.join(figures['verdicts'])}.",
+            (
+                f"{', '.join(f'{name} {value:.1f} s' for name, value in seconds.items())}; "
+                f"{count(figures['epochs'], 'epoch')}, fingerprint {figures['fingerprint']}."
+            ),
+        ),
+    )
+
+
+def find_in_gpu(figures: Figures) -> Finding:
+    """Say what a GPU changes."""
+    ranked, twice = figures["evaluation_gpu_against_cpu"], figures["training_twice"]
+    resumed = figures["training_cut_off_and_resumed"]["same_state"]
+    same = "gives equal bits" if all(twice.values()) else "does not give equal bits"
+    shape = figures["ml_20m_shape"]
+    return Finding(
+        heading=f"A GPU moves the rank of {ranked['users_moved']} of {ranked['users']} users, and training there twice "
+        f"{same}",
+        sentences=(
+            (
+                f"The largest move is {count(ranked['largest_move'], 'place')}; a run that was cut off and resumed "
+                f"there ends in {'the same' if resumed else 'another'} state."
+            ),
+            f"A step of ml-20m's shape takes {shape['seconds_per_step']:.4f} s and {shape['peak_gigabytes']:.1f} GB.",
+        ),
+    )
+
+
+def find_in_number_formats(figures: Figures) -> Finding:
+    """Say how many users another device or number format moves."""
+    found = figures["against_float32_on_the_cpu"]
+    named = ("float32 on the GPU", "TF32 on the GPU", "float16 scores on the CPU", "bfloat16 scores on the GPU")
+    said = [f"{name} {found[name]['moved']}" for name in named]
+    return Finding(
+        heading=f"Of {figures['users']:,} users, {', '.join(said)} have another rank than in float32 on the CPU",
+        sentences=tuple(
+            f"{name}: the largest move is {count(found[name]['largest_move'], 'place')}, NDCG@10 differs by "
+            f"{found[name]['ndcg_at_10_difference']:.1g}."
+            for name in named
+        ),
+    )
+
+
+def find_in_evaluation(figures: Figures) -> Finding:
+    """Say whether all ways of ranking agree, and how fast ours is."""
+    moved = sum(number for shape in figures.values() for number in shape["users with another rank"].values())
+    others = [ratio for shape in figures.values() for ratio in shape["times as fast"].values()]
+    agreed = "Every user has the same rank" if not moved else f"{count(moved, 'user')} have another rank"
+    return Finding(
+        heading=f"{agreed} by our fast path, our reference path and Meta's code; the fast path is "
+        f"{spell_range(others, digits=1)} times as fast",
+        sentences=tuple(
+            f"{name}, {count(shape['users'], 'user')}: "
+            + ", ".join(f"{ratio:.1f} × {other}" for other, ratio in shape["times as fast"].items())
+            + f" (medians of {count(shape['rounds'], 'round')}, load average {shape['load average']})."
+            for name, shape in figures.items()
+        ),
+    )
+
+
+def find_in_steps(figures: Figures) -> Finding:
+    """Say what a training step takes beside Meta's."""
+    shipped, flattered = "peer with anomaly detection", "peer"
+    ratios = {
+        name: (shape["steps"]["as it is"]["ratios"][shipped], shape["steps"]["keeps its pages"]["ratios"][flattered])
+        for name, shape in figures["shapes"].items()
+    }
+    memory = {name: shape["memory"] for name, shape in figures["shapes"].items()}
+    both = [ratio for pair in ratios.values() for ratio in pair]
+    return Finding(
+        heading=f"A training step of Meta's code takes {spell_range(both, digits=1)} times as long as ours on a CPU",
+        sentences=tuple(
+            f"{name}: {pair[0]:.1f} times as Meta's trainer is shipped, {pair[1]:.1f} times without its anomaly "
+            f"detection and with an allocator that keeps its pages; {memory[name]['fast']['peak_megabytes']:,} MB "
+            f"beside {memory[name]['peer']['peak_megabytes']:,} MB."
+            for name, pair in ratios.items()
+        ),
+    )
+
+
+def find_in_data(figures: Figures) -> Finding:
+    """Say what preparing 20 million ratings takes beside Meta's code."""
+    ours, theirs = figures["ml-20m shape"]["prepare"], figures["reference"]["prepare"]
+    ratios = [theirs[name] / ours[name] for name in ("seconds", "peak_megabytes")]
+    return Finding(
+        heading=f"Preparing 20 million ratings takes Meta's code {ratios[0]:.1f} times as long and "
+        f"{ratios[1]:.1f} times the memory",
+        sentences=(
+            (
+                f"{ours['seconds']:.1f} s and {ours['peak_megabytes']:,.0f} MB beside {theirs['seconds']:.1f} s and "
+                f"{theirs['peak_megabytes']:,.0f} MB; medians of {count(figures['rounds'], 'round')}."
+            ),
+        ),
+    )
+
+
+def find_in_archive(figures: Figures) -> Finding:
+    """Say what packing and verifying take, beside tar and md5sum if they were measured, too."""
+    seconds, memory = figures["median_seconds"], figures["peak_megabytes"]
+    size = f"{figures['tree_bytes'] / 1e9:.1f} GB"
+    named = "md5sum; tar xzf; md5sum"
+    beside = ""
+    if named in seconds:
+        beside = (
+            f": {figures['pack / (tar czf; md5sum)']:.2f} and {figures[f'verify / ({named})']:.2f} of the time of tar "
+            "and md5sum"
+        )
+    return Finding(
+        heading=f"{size} are packed in {seconds['pack']:.1f} s and verified in {seconds['verify']:.1f} s{beside}",
+        sentences=(
+            (
+                f"Packing takes {memory['pack']:.0f} MB and verifying {memory['verify']:.0f} MB of memory; "
+                f"{count(figures['rounds'], 'round')}."
+            ),
+        ),
+    )
+
+
+def find_in_hub(figures: Figures) -> Finding:
+    """Say how fast a verified download is beside two that verify nothing."""
+    ratios: dict[str, list[float]] = {}
+    for medium in figures["media"]:
+        for other, ratio in medium["throughput_ratio_of_ours_to"].items():
+            ratios.setdefault(other, []).append(ratio)
+    said = [f"{spell_range(found)} × {other}" for other, found in ratios.items()]
+    return Finding(
+        heading=f"A verified download is {' and '.join(said)}, neither of which verifies",
+        sentences=tuple(
+            f"On {medium['medium']}, MiB/s: "
+            + ", ".join(f"{name} {value:.0f}" for name, value in medium["mebibytes_per_second"].items())
+            + "."
+            for medium in figures["media"]
+        ),
+    )
+
+
+def find_in_components(figures: Figures) -> Finding:
+    """Say what each component costs over BASE."""
+    found = figures["components"]
+    steps = {name: f"{name} {one['step ratio']:.2f}" for name, one in found.items()}
+    ordered = sorted(found, key=lambda name: -found[name]["step ratio"])
+    return Finding(
+        heading=f"A step with one or several of {count(len(found), 'component')} takes "
+        f"{spell_range(one['step ratio'] for one in found.values())} of BASE's time",
+        sentences=(
+            (
+                f"The most: {', '.join(steps[name] for name in ordered[:3])}; the least: "
+                f"{', '.join(steps[name] for name in ordered[-3:])}."
+            ),
+            f"Peak memory is {spell_range(one['memory ratio'] for one in found.values())} of BASE's.",
+        ),
+    )
+
+
+def find_in_attacks(figures: Figures) -> Finding:
+    """Say how hostile input ends."""
+    kinds = figures["kinds"].values()
+    traced = sum(one["traceback"] for one in figures["problems"])
+    codes = {int(code) for one in kinds for code in one["exit_codes"].split()}
+    odd = ", ".join(map(str, sorted(codes - DOCUMENTED)))
+    undocumented = f"some ({odd})" if odd else "none"
+    plain = [one for one in kinds if not one["needs_torch"]]
+    return Finding(
+        heading=f"Of {figures['cases']:,} hostile cases: {count_ends(traced)} in a traceback, "
+        f"{undocumented} with an undocumented exit code",
+        sentences=(
+            (
+                f"Without PyTorch a case takes at most {max(one['most_cpu_seconds'] for one in plain):.1f} s of "
+                f"processor and {max(one['most_megabytes'] for one in plain)} MB, with it "
+                f"{max(one['most_cpu_seconds'] for one in kinds):.1f} s and "
+                f"{max(one['most_megabytes'] for one in kinds)} MB."
+            ),
+        ),
+    )
+
+
+def count_ends(number: int) -> str:
+    """Return `none ends`, `1 ends`, `2 end`."""
+    return "none ends" if not number else f"{number} ends" if number == 1 else f"{number} end"
+
+
+def find_in_verdicts(figures: Figures) -> Finding:
+    """Say how often a verdict on retrainings is wrong, when it is known what is true."""
+    cells = [dict(zip(figures["columns"], cell, strict=True)) for cell in figures["cells"]]
+    kept = not figures["limits_not_kept"]
+    at_margin = [cell for cell in cells if cell["shift"] == "the margin"]
+    many = [cell for cell in at_margin if min(cell["reruns"], cell["references"]) >= 3]
+    few = [cell for cell in at_margin if min(cell["reruns"], cell["references"]) < 3]
+    return Finding(
+        heading=f"Verdicts on retrainings {'keep' if kept else 'do not keep'} the limits of their errors",
+        sentences=(
+            *(f"Not kept: {limit}." for limit in figures["limits_not_kept"]),
+            (
+                f"A difference of exactly the margin is called REPRODUCED in at most {largest(many)} with three runs "
+                f"and more on both sides, and in {largest(few)} with fewer, where the limits were set as they came out "
+                f"({len(cells):,} cells of {figures['draws']:,} draws)."
+            ),
+        ),
+    )
+
+
+def largest(cells: Sequence[Figures]) -> str:
+    """Return the largest share of REPRODUCED, whichever way the runs differ and in the way that skewed runs favour."""
+    either, worse = (max(one[name] for one in cells) for name in ("reproduced", "reproduced_in_the_worse_direction"))
+    return f"{either:.1f} % of cases ({worse:.1f} % in the worse direction)"
+
+
+FINDERS: dict[str, Callable[[Figures], Finding]] = {
+    "recipes": find_in_recipes,
+    "sample_retraining": find_in_sample_retraining,
+    "movielens": find_in_movielens,
+    "gpu": find_in_gpu,
+    "number_formats": find_in_number_formats,
+    "evaluation": find_in_evaluation,
+    "verdict_operating_characteristics": find_in_verdicts,
+    "attacks": find_in_attacks,
+    "steps": find_in_steps,
+    "data": find_in_data,
+    "archive": find_in_archive,
+    "archive-x9": find_in_archive,
+    "hub": find_in_hub,
+    "components": find_in_components,
+}
+"""By the file's stem, in the order of the report."""

@@ -297,9 +297,10 @@ class Resolver:
 
     def require_known_losses(self, weights: Setting) -> None:
         """Note a problem for each weight of a loss that no component produces."""
+        losses = sorted(AUXILIARY_LOSSES) if self.is_mixture else []
+        known = f"there are {', '.join(losses)}" if losses else "there are none"
         for name in weights.value if isinstance(weights.value, dict) else ():
-            if name not in AUXILIARY_LOSSES:
-                known = f"there are {', '.join(sorted(AUXILIARY_LOSSES))}" if AUXILIARY_LOSSES else "there are none"
+            if name not in losses:
                 self.problems.note(f"{weights.location}: {weights.name}: no auxiliary loss {shorten(name)!r} ({known})")
 
     def build_policies(self) -> tuple[ClaimPolicy, ...]:

@@ -54,7 +54,8 @@ class CandidateIndex:
 
     def tolerate(self, user_BD: Tensor, tolerance: float) -> Tensor:
         """Return tolerance_B, the largest difference of scores that is near; errors grow with the norms."""
-        return tolerance * self.typical_norm * user_BD.float().norm(dim=1)
+        tolerance_B: Tensor = tolerance * self.typical_norm * user_BD.float().norm(dim=1)
+        return tolerance_B
 
     def columns(self, item: Tensor) -> Tensor:
         """Return the column of each item id, -1 if it is no candidate (any shape, int64)."""

@@ -34,18 +34,20 @@ MOL = HSTU + INTERACTION + "".join(f"{PREFIX}.{name} = {value}\n" for name, valu
 
 
 def test_what_is_not_bound_has_rails_defaults(tmp_path: Path) -> None:
-    assert resolve_text(tmp_path, MOL).recipe.mol == MolSettings(
-        **NEEDED,
-        dot_product_l2_norm=True,
-        query_nonlinearity="geglu",
-        uid_embedding_hash_sizes=(),
-        uid_dropout_rate=0.5,
-        uid_embedding_level_dropout=False,
-        item_nonlinearity="geglu",
-        gating_combination_type="glu_silu",
-        gating_item_dropout_rate=0.0,
-        gating_qi_dropout_rate=0.0,
-        eps=1e-6,
+    assert resolve_text(tmp_path, MOL).recipe.mol == MolSettings.model_validate(
+        NEEDED
+        | {
+            "dot_product_l2_norm": True,
+            "query_nonlinearity": "geglu",
+            "uid_embedding_hash_sizes": (),
+            "uid_dropout_rate": 0.5,
+            "uid_embedding_level_dropout": False,
+            "item_nonlinearity": "geglu",
+            "gating_combination_type": "glu_silu",
+            "gating_item_dropout_rate": 0.0,
+            "gating_qi_dropout_rate": 0.0,
+            "eps": 1e-6,
+        }
     )
 
 

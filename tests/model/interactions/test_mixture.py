@@ -101,7 +101,7 @@ class Restated:
             hidden=mol.query_hidden_dim,
             nonlinearity=mol.query_nonlinearity,
         )
-        queries = list(q.split(d, dim=1))
+        queries = list(torch.split(q, d, dim=1))
         norms = []
         for number, size in enumerate(mol.uid_embedding_hash_sizes):
             row = self.w[f"_query_embeddings_fn._uid_embeddings_{number}.weight"][user_T % size + 1]
@@ -116,7 +116,7 @@ class Restated:
         products = [
             (self.norm(query)[:, None] * self.norm(item)).sum(-1) / mol.temperature
             for query in queries
-            for item in k.split(d, dim=2)
+            for item in torch.split(k, d, dim=2)
         ]
         c = torch.stack(products, dim=2)
         gq = self.gate(user_TE, "query_only", first=0, hidden=mol.gating_query_hidden_dim)

@@ -132,6 +132,10 @@ def test_what_rails_has_no_default_for_must_be_bound(tmp_path: Path, name: str) 
         (f"{PREFIX}.uid_embedding_hash_sizes = [0]", rf"{PREFIX}\.uid_embedding_hash_sizes: .*greater than"),
         (f"{PREFIX}.uid_embedding_hash_sizes = {[7] * 8}", rf"{PREFIX}\.uid_embedding_hash_sizes.*to the encoder"),
         (f"{PREFIX}.query_dot_product_groups = 2000", rf"{PREFIX}\.query_dot_product_groups, .*more than 4096"),
+        (
+            f"{PREFIX}.dot_product_dimension = 9007199254740991",
+            rf"{PREFIX}\.dot_product_dimension: .*vectors of a side",
+        ),
         (f"{PREFIX}.dot_product_dim = 64", rf"unknown gin name; did you mean '{PREFIX}\.dot_product_dimension'"),
         ("train_fn.top_k_method = 'MIPSBruteForceTopK'", r"train_fn\.top_k_method.*needs 'MoLBruteForceTopK'"),
         (

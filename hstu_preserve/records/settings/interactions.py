@@ -19,6 +19,8 @@ HiddenWidth = Annotated[int, Field(ge=-1)]
 Nonlinearity = Literal["swiglu", "geglu"]
 MAX_COMPONENTS = 4_096
 """Component logits of a pair: each has a gate, and more would fit nowhere."""
+MAX_SIDE_WIDTH = 2**53
+"""Of all vectors of a side together, as of every width: a larger integer fits no tensor's shape."""
 MAX_UID_TABLES = 64
 """Each is built by a step of Python, before any size is compared."""
 
@@ -100,6 +102,9 @@ class MolSettings(Record):
                 f"mol.query_dot_product_groups times mol.item_dot_product_groups is {self.num_logits}, more than "
                 f"{MAX_COMPONENTS}"
             )
+        most = max(self.query_dot_product_groups, self.item_dot_product_groups)
+        if self.dot_product_dimension * most > MAX_SIDE_WIDTH:
+            raise ValueError(f"mol.dot_product_dimension times the {most} vectors of a side exceeds {MAX_SIDE_WIDTH}")
         require_at_least(SMALLEST_SCALE, self.temperature, path="mol.temperature")
         require_at_least(SMALLEST_FLOOR, self.eps, path="mol.eps")
         return self

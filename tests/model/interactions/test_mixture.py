@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hstu_preserve.evaluation.mixture_index import encode_users, make_index
 from hstu_preserve.model.interactions.mol import MixtureOfLogits
 from hstu_preserve.model.interactions.objective import MixtureTerms, measure_uid_norm, measure_usage
 from hstu_preserve.model.objective import training_losses
@@ -248,3 +249,15 @@ def test_activation_checkpoints_change_nothing() -> None:
                 (found.total.item(), *(p.grad.norm().item() for p in model.parameters() if p.grad is not None))
             )
         assert losses[0] == losses[1]
+
+
+def test_a_mixture_of_bfloat16_trains_and_ranks() -> None:
+    model = make_lively_model(make_mol_recipe(RATES, model={"main_module_bf16": True})).train()
+    histories = make_histories((3, 5), recipe=model.recipe)
+    losses = training_losses(model, draw_for(model, histories))
+    losses.total.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+    assert bool(losses.total.isfinite())
+    model.eval()
+    with torch.no_grad():
+        index = make_index(model, model.candidate_I, max_item_id=40)
+        assert index.score(encode_users(model, histories)).dtype == torch.bfloat16

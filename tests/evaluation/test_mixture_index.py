@@ -16,6 +16,7 @@ from hstu_preserve.inputs.histories import to_evaluation_histories
 from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.initialization import initialize
+from hstu_preserve.model.interactions.mol import Mixed
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.primitives.json_values import Json
@@ -49,7 +50,7 @@ def score_as_in_training(model: Recommender) -> Tensor:
     assert model.mixture is not None
     assert histories.user_B is not None
     item_BID = table_JD[model.candidate_I].expand(len(EVERYBODY), -1, -1)
-    mixed, _ = model.mixture(model.encode_users(histories), histories.user_B, item_BID)
+    mixed: Mixed = model.mixture(model.encode_users(histories), histories.user_B, item_BID)[0]
     return mixed.score_TX
 
 

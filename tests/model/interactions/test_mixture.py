@@ -186,7 +186,7 @@ def test_scores_and_gradients_are_the_formulas(option: str, training: bool, monk
     p = w[:, 0].mean(0)
     usage = (p * (p + 1e-6).log()).sum() - (w[:, 0] * (w[:, 0] + 1e-6).log()).sum() / len(w)
     torch.testing.assert_close(measure_usage(terms, share=WHOLE).double(), usage, atol=1e-4, rtol=0)
-    (mixed.score_TX.square().sum() + measure_usage(terms, share=WHOLE)).backward()  # type: ignore[no-untyped-call]
+    (mixed.score_TX.square().sum() + measure_usage(terms, share=WHOLE)).backward()
     (score_TX.square().sum() + usage).backward()  # type: ignore[no-untyped-call]
     require_close(user_TE.grad, user.grad, "user")
     for name, value in to_upstream_gradients(model).items():

@@ -85,9 +85,10 @@ class MixtureIndex(CandidateIndex):
 
     def take_apart(self, user_BD: Tensor) -> tuple[Tensor, Tensor]:
         """Return vector_BPA and gate_BL of the rows of users."""
-        logits = self.mixture.settings.num_logits
+        settings = self.mixture.settings
+        logits = settings.num_logits
         vector, gate_BL = user_BD[:, :-logits], user_BD[:, -logits:]
-        return vector.reshape(len(vector), -1, self.mixture.settings.dot_product_dimension), gate_BL
+        return vector.reshape(len(vector), settings.query_dot_product_groups, settings.dot_product_dimension), gate_BL
 
     def mix(self, product: Tensor, *, gate_BL: Tensor, gate_L: Tensor) -> Tensor:
         """Return the scores of products, in the weights' number format whatever that of their factors is."""

@@ -100,7 +100,8 @@ def recipe_entry(row: RecipeBinding, *, is_common: bool) -> str:
     if row.idle_if:
         remarks.append(f"Without effect if {' or if '.join(map(describe_values, row.idle_if))}.")
     meaning = " ".join(filter(None, remarks))
-    return list_entry(row.name, kind=kind, default=show(row.default), sets=row.path, meaning=meaning)
+    default = "none: it must be bound" if row.note else show(row.default)
+    return list_entry(row.name, kind=kind, default=default, sets=row.path, meaning=meaning)
 
 
 def list_entry(name: str, *, kind: str, default: str, sets: str, meaning: str) -> str:

@@ -38,8 +38,9 @@ def find_possible_path(wanted: TrainingPath, recipe: Recipe, *, device: "torch.d
     """Return the path, or the reference path if the recipe or device has no such one.
 
     The fast path is a CPU's, the fused one any device's: it has kernels on a GPU, and plain operations elsewhere. No
-    other path than the reference is chosen on a GPU by itself, because the fused one has not run on a GPU yet.
+    other path than the reference is chosen on a GPU by itself, because the fused one has not run on a GPU yet. Both
+    multiply users and items, so that a mixture is the reference path's.
     """
     is_sampled = isinstance(recipe.loss, SampledSoftmaxSettings) and recipe.model.dtype == "float32"
-    is_possible = is_sampled and (wanted == "fused" or device.type == "cpu")
+    is_possible = is_sampled and recipe.mol is None and (wanted == "fused" or device.type == "cpu")
     return wanted if is_possible else "reference"

@@ -125,7 +125,8 @@ def choose_ways(
 ) -> Ways:
     """Return how the path ranks these users."""
     model.eval()
-    if ranking_path is RankingPath.REFERENCE or model.recipe.evaluation.effective_kind.is_sampled:
+    is_made_for = model.mixture is None and not model.recipe.evaluation.effective_kind.is_sampled
+    if ranking_path is RankingPath.REFERENCE or not is_made_for:
         return Ways(path=RankingPath.REFERENCE, order=np.arange(len(users)), steps=None)
     limit = model.recipe.dataset.max_sequence_length
     order = order_by_length(store, users, held_out_events=held_out_events, max_sequence_length=limit)

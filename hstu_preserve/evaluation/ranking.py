@@ -44,6 +44,19 @@ class CandidateIndex:
         """The largest norm of a candidate's embedding."""
         return float(self.embedding_DI.float().norm(dim=0).amax())
 
+    def score(self, user_BD: Tensor) -> Tensor:
+        """Return score_BI of all candidates."""
+        return user_BD @ self.embedding_DI
+
+    def score_some(self, user_BD: Tensor, column_BK: Tensor) -> Tensor:
+        """Return score_BK of each user's own candidates, by their columns (int64)."""
+        return torch.einsum("bd,bkd->bk", user_BD, self.embedding_DI.t()[column_BK])
+
+    def tolerate(self, user_BD: Tensor, tolerance: float) -> Tensor:
+        """Return tolerance_B, the largest difference of scores that is near; errors grow with the norms."""
+        tolerance_B: Tensor = tolerance * self.typical_norm * user_BD.float().norm(dim=1)
+        return tolerance_B
+
     def columns(self, item: Tensor) -> Tensor:
         """Return the column of each item id, -1 if it is no candidate (any shape, int64)."""
         is_known = (item >= 0) & (item < len(self.column_of_item))
@@ -103,7 +116,7 @@ def rank_batch(
         else count_within(
             score_BI - target_score_B1,
             eligible_BI=eligible_BI & rankable_B[:, None],
-            tolerance_B=tolerance * index.typical_norm * user_BD.float().norm(dim=1),
+            tolerance_B=index.tolerate(user_BD, tolerance),
         ),
     )
 
@@ -111,7 +124,7 @@ def rank_batch(
 def multiply(user_BD: Tensor, *, index: CandidateIndex, score_chunk: int | None) -> Tensor:
     """Return score_BI, of all candidates; see `rank_batch`."""
     chunks = torch.split(user_BD, score_chunk or max(1, len(user_BD)))
-    return torch.cat([chunk @ index.embedding_DI for chunk in chunks])
+    return torch.cat([index.score(chunk) for chunk in chunks])
 
 
 def count_within(gap_BI: Tensor, *, eligible_BI: Tensor, tolerance_B: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from hstu_preserve.data.batches import Batch, assemble_batch
 from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.data.split import find_eligible_users
 from hstu_preserve.evaluation.metrics import place_ties
+from hstu_preserve.evaluation.mixture_index import encode_users, make_index
 from hstu_preserve.evaluation.ranking import CandidateIndex
 from hstu_preserve.evaluation.ranks import RankedBatch, UserRanks, concatenate
 from hstu_preserve.evaluation.users import ChosenUsers, UserIndices, rank_as
@@ -128,8 +129,7 @@ def rerank(
     size = model.recipe.evaluation.eval_batch_size
     kind = TYPES[setting.number_format]
     with arithmetic(setting, device=device):
-        table_ID = model.eval().item_table().index_select(0, candidate_I.to(device)).to(kind)
-        index = CandidateIndex(candidate_I.to(device), table_ID, max_item_id=len(model.item_id_J) - 1)
+        index = make_index(model.eval(), candidate_I.to(device), max_item_id=len(model.item_id_J) - 1, kind=kind)
         ranked = [
             rank_some(
                 model,
@@ -174,7 +174,7 @@ def rank_some(
         # A shorter history is padded as the recipe's is: the model divides its attention by the padded length.
         output_length=recipe.dataset.max_sequence_length - setting.history + recipe.model.gr_output_length + 1,
     )
-    user_BD = model.encode_users(to_evaluation_histories(tell_time(batch, setting.target_time), device))
+    user_BD = encode_users(model, to_evaluation_histories(tell_time(batch, setting.target_time), device))
     return rank_as(
         setting.kind,
         user_BD.to(TYPES[setting.number_format]),

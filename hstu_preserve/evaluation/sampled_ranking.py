@@ -25,8 +25,7 @@ def rank_sampled(
         tolerance: Other items whose score is so near the target's are counted as well; see `rank_batch`.
     """
     column_BK = index.columns(item_BK)
-    embedding_BKD = index.embedding_DI.t()[column_BK.clamp(min=0)]
-    score_BK = torch.einsum("bd,bkd->bk", user_BD, embedding_BKD)
+    score_BK = index.score_some(user_BD, column_BK.clamp(min=0))
     target_B1, other_BK = score_BK[:, :1], score_BK[:, 1:]
     is_rankable_B = (column_BK[:, 0] >= 0) & ~target_B1.isnan().squeeze(1)
     # Stable, so that a tied target, which is the first item, stands first among its equals.
@@ -44,7 +43,7 @@ def rank_sampled(
         within=None
         if tolerance is None
         else count_where(
-            gap_BK.float().abs() <= (tolerance * index.typical_norm * user_BD.float().norm(dim=1))[:, None],
+            gap_BK.float().abs() <= index.tolerate(user_BD, tolerance)[:, None],
             is_rankable_B,
         ),
     )

@@ -32,7 +32,7 @@ class Steps:
     """What a path does in its own way.
 
     Attributes:
-        encode: Histories to user_BD.
+        encode: Histories to user_BD, as the catalogue scores it.
         rank: Embeddings to ranks.
         is_checked: Whether upstream's own evaluator is asked as well, for the batch of this number.
     """

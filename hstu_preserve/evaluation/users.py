@@ -13,6 +13,7 @@ from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import DivergedError
 from hstu_preserve.evaluation.kinds import draw_candidates, list_filtered
+from hstu_preserve.evaluation.mixture_index import encode_users, make_index
 from hstu_preserve.evaluation.ranking import CandidateIndex, rank_batch
 from hstu_preserve.evaluation.ranks import BatchRanks, RankedBatch, UserRanks
 from hstu_preserve.evaluation.sampled_ranking import rank_sampled
@@ -68,11 +69,10 @@ def rank_users(
         ContentError: A sampled kind has nothing to draw for a user.
     """
     recipe = model.recipe
-    steps = steps or Steps(encode=model.encode_users, rank=rank_batch, is_checked=lambda _: False)
+    steps = steps or Steps(encode=partial(encode_users, model), rank=rank_batch, is_checked=lambda _: False)
     model.eval()
     with torch.no_grad():
-        embedding_ID = model.item_table().index_select(0, model.candidate_I)
-        index = CandidateIndex(model.candidate_I, embedding_ID, max_item_id=store.max_item_id)
+        index = make_index(model, model.candidate_I, max_item_id=store.max_item_id)
         for number, start in enumerate(range(0, len(users), recipe.evaluation.eval_batch_size)):
             users_B = users[start : start + recipe.evaluation.eval_batch_size]
             batch = assemble_evaluation_batch(recipe, store, users_B, held_out_events=held_out_events)

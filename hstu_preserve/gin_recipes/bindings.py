@@ -20,10 +20,10 @@ UNION_TAGS = frozenset(
 
 INTERACTION = "train_fn.interaction_module_type"
 DOT_PRODUCT = "DotProduct"
-NO_LEARNED_SIMILARITY = "learned similarities (MoL) are not supported"
+MIXTURE = "MoL"
 
-AUXILIARY_LOSSES: frozenset[str] = frozenset()
-"""The losses that `train_fn.loss_weights` may weigh. None: PRISM's load balance has a weight of its own."""
+AUXILIARY_LOSSES: frozenset[str] = frozenset({"mi_loss", "uid_embedding_l2_norm"})
+"""The losses that `train_fn.loss_weights` may weigh, MoL's. PRISM's load balance has a weight of its own."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ SASREC_TF = Condition(MODEL, ("SASRec-TF",))
 SAMPLED = Condition(LOSS, ("SampledSoftmaxLoss",))
 FULL = Condition(LOSS, ("FullSoftmaxLoss",))
 CROSS_ENTROPY = Condition(LOSS, ("BinaryCrossEntropyLoss",))
+MOL = Condition(INTERACTION, (MIXTURE,))
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class RecipeBinding:
     never_idle: tuple[Json, ...] = ()
     """Values that are read even so."""
     note: str = ""
-    """Added to the message when the value is refused."""
+    """Added to the message when the default is refused: nothing is bound, and something must be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +103,21 @@ MEANS_BY_AGE = Condition("time_decay.where", ("pool",))
 NO_EXPONENT = Condition("time_decay.mode", ("power", "exp"))
 NONE_BY_POPULARITY = Condition("pop_debias.mix", (0,))
 
+MOL_SELECTOR = "create_mol_interaction_module"
+UID_TABLES = f"{MOL_SELECTOR}.uid_embedding_hash_sizes"
+HIDDEN_WIDTHS = tuple(f"{MOL_SELECTOR}.{side}_hidden_dim" for side in ("query", "item"))
+NO_QUERY_LAYER, NO_ITEM_LAYER = (Condition(name, (-1, 0)) for name in HIDDEN_WIDTHS)
+NO_UID_TABLES = Condition(UID_TABLES, ([], None))
+NO_UID_DROPOUT = Condition(f"{MOL_SELECTOR}.uid_dropout_rate", (0,))
+NOT_BOUND = "rails has no default for it"
+
+
+def mol(argument: str, *, default: Json = None, idle_if: tuple[Condition, ...] = ()) -> RecipeBinding:
+    """Return the row of one of MoL's settings, of which rails leaves those without a default to the gin file."""
+    name, note = f"{MOL_SELECTOR}.{argument}", NOT_BOUND if default is None else ""
+    return RecipeBinding(name, path=f"mol.{argument}", default=default, read_if=MOL, idle_if=idle_if, note=note)
+
+
 RECIPE_BINDINGS = (
     RecipeBinding("train_fn.dataset_name", path="dataset.name", default="ml-20m"),
     RecipeBinding("train_fn.max_sequence_length", path="dataset.max_sequence_length", default=200),
@@ -122,12 +138,7 @@ RECIPE_BINDINGS = (
     RecipeBinding("train_fn.l2_norm_eps", path="loss.l2_norm_eps", default=1e-6),
     RecipeBinding("train_fn.loss_activation_checkpoint", path="loss.activation_checkpoint", default=False),
     # Upstream's default is "", which upstream itself cannot build; a chain that leaves it out means the dot product.
-    RecipeBinding(
-        INTERACTION,
-        path="loss.interaction_module_type",
-        default=DOT_PRODUCT,
-        note=NO_LEARNED_SIMILARITY,
-    ),
+    RecipeBinding(INTERACTION, path="loss.interaction_module_type", default=DOT_PRODUCT),
     # Upstream's None means the same as {}.
     RecipeBinding("train_fn.loss_weights", path="loss.weights", default={}),
     RecipeBinding("train_fn.random_seed", path="training.random_seed", default=42),
@@ -254,6 +265,30 @@ RECIPE_BINDINGS = (
         read_if=POP_SAMPLER,
         idle_if=(NONE_BY_POPULARITY,),
     ),
+    # bailuding/rails' signature (modeling/similarity_utils.py at 30b1da9).
+    mol("query_dot_product_groups"),
+    mol("item_dot_product_groups"),
+    mol("dot_product_dimension"),
+    mol("dot_product_l2_norm", default=True),
+    mol("temperature"),
+    mol("query_hidden_dim"),
+    mol("query_nonlinearity", default="geglu", idle_if=(NO_QUERY_LAYER,)),
+    mol("query_dropout_rate"),
+    # rails' None means the same as [].
+    mol("uid_embedding_hash_sizes", default=[]),
+    mol("uid_dropout_rate", default=0.5, idle_if=(NO_UID_TABLES,)),
+    mol("uid_embedding_level_dropout", default=False, idle_if=(NO_UID_TABLES, NO_UID_DROPOUT)),
+    mol("item_hidden_dim"),
+    mol("item_nonlinearity", default="geglu", idle_if=(NO_ITEM_LAYER,)),
+    mol("item_dropout_rate"),
+    mol("softmax_dropout_rate"),
+    mol("gating_combination_type", default="glu_silu"),
+    mol("gating_query_hidden_dim"),
+    mol("gating_item_hidden_dim"),
+    mol("gating_item_dropout_rate", default=0.0),
+    mol("gating_qi_hidden_dim"),
+    mol("gating_qi_dropout_rate", default=0.0),
+    mol("eps", default=1e-6),
 )
 
 CLAIM_SELECTOR = "claim"
@@ -283,7 +318,14 @@ BUNDLE_ARGUMENTS = ("id", "title", "licence", "citation", "include_data")
 ANY = object
 """The type of a module object, which gin text can only name."""
 
-FIXED_BINDINGS: Mapping[str, object] = {"train_fn.embedding_module_type": Literal["local"]}
+FIXED_BINDINGS: Mapping[str, object] = {
+    "train_fn.embedding_module_type": Literal["local"],
+    # A gate left out is None in the product, which rails cannot multiply.
+    f"{MOL_SELECTOR}.gating_query_fn": Literal[True],
+    f"{MOL_SELECTOR}.gating_item_fn": Literal[True],
+    # Autocast exists on one kind of device only, and no other would give the same numbers.
+    "get_similarity_function.bf16_training": Literal[False],
+}
 """Names with one accepted value, by type; nothing to record."""
 
 INERT_BINDINGS: Mapping[str, object] = {
@@ -325,11 +367,19 @@ UNREAD_BINDINGS: Mapping[str, object] = {
     "get_weighted_loss.main_loss": ANY,
     "get_weighted_loss.aux_losses": ANY,
     "get_weighted_loss.weights": dict[str, float],
+    f"{MOL_SELECTOR}.bf16_training": bool,
+    "get_similarity_function.module_type": str,
+    "get_similarity_function.activation_checkpoint": bool,
+    **{
+        f"{selector}.{argument}": int
+        for selector in ("get_similarity_function", MOL_SELECTOR)
+        for argument in ("query_embedding_dim", "item_embedding_dim")
+    },
 }
 """Names whose argument upstream's own code passes, which in gin wins over the binding, by type."""
 
-LEARNED_SIMILARITY = frozenset({"get_similarity_function", "create_mol_interaction_module"})
-"""The selectors of upstream's learned similarities (Mixture of Logits), which nothing reads under the dot product."""
+LEARNED_SIMILARITY = frozenset({"get_similarity_function", MOL_SELECTOR})
+"""The selectors of learned similarities (Mixture of Logits), which nothing reads under the dot product."""
 
 RECIPE_BINDINGS_BY_NAME: Mapping[str, RecipeBinding] = {row.name: row for row in RECIPE_BINDINGS}
 SWITCHES_BY_SECTION: Mapping[str, Switch] = {switch.section: switch for switch in SWITCHES}

@@ -15,18 +15,20 @@ from hstu_preserve.gin_recipes.bindings import (
     CLAIM_SELECTOR,
     DEFAULT_LOSS_TOLERANCE,
     DEFAULT_METRIC,
-    DOT_PRODUCT,
     FIXED_BINDINGS,
+    HIDDEN_WIDTHS,
     INERT_BINDINGS,
     INTERACTION,
     KNOWN_NAMES,
     LEARNED_SIMILARITY,
+    MIXTURE,
     MODEL,
     MODELS,
     OPTIONAL_CLAIM_ARGUMENTS,
     RECIPE_BINDINGS,
     RECIPE_BINDINGS_BY_NAME,
     SWITCHES,
+    UID_TABLES,
     UNREAD_BINDINGS,
     Condition,
     RecipeBinding,
@@ -57,14 +59,18 @@ from hstu_preserve.records.settings.components import (
     PrismSettings,
     TimeDecaySettings,
 )
+from hstu_preserve.records.settings.interactions import MolSettings
 
 RECORDS_WITH_IDLE_FIELDS: Mapping[str, type[Record]] = {
     "prism": PrismSettings,
     "input_compression": InputCompressionSettings,
     "time_decay": TimeDecaySettings,
     "pop_debias": PopularitySampler,
+    "mol": MolSettings,
 }
 """By section."""
+NOTHING: Mapping[str, Json] = {"train_fn.loss_weights": {}, UID_TABLES: []}
+"""Names whose None means what their default says."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +96,8 @@ class Resolution:
     """Bindings that are known and never read."""
     inert: tuple[Notice, ...]
     """Bindings that upstream reads and that decide no result here."""
+    remarks: tuple[Notice, ...]
+    """Bindings that decide the result here, and that upstream's own code cannot run."""
 
 
 def resolve(chain: GinChain) -> Resolution:
@@ -112,10 +120,11 @@ class Resolver:
         self.problems = Problems()
         self.warnings: list[Notice] = []
         self.inert: list[Notice] = []
+        self.remarks: list[Notice] = []
         self.values: dict[BindingKey, Json] = {}
         """The bindings that may enter a record, as plain values."""
-        self.learned: list[Notice] = []
-        """The bindings of learned similarities."""
+        bound = chain.bindings.get(BindingKey("", *INTERACTION.split(".")))
+        self.is_mixture = bound is not None and bound.value == MIXTURE
 
     def resolve(self) -> Resolution:
         """Return what the chain says, or raise everything that is wrong with it at once."""
@@ -131,7 +140,12 @@ class Resolver:
         assert recipe is not None
         assert bundle is not None
         return Resolution(
-            recipe=recipe, policies=policies, bundle=bundle, warnings=tuple(self.warnings), inert=tuple(self.inert)
+            recipe=recipe,
+            policies=policies,
+            bundle=bundle,
+            warnings=tuple(self.warnings),
+            inert=tuple(self.inert),
+            remarks=tuple(self.remarks),
         )
 
     def warn(self, location: Location, message: str) -> None:
@@ -141,8 +155,10 @@ class Resolver:
     def take_in(self, key: BindingKey, binding: Binding) -> None:
         """Keep a binding that may enter a record; refuse an unknown one; check the type of the others."""
         at, name = binding.location, shorten(str(key))
-        if key.selector in LEARNED_SIMILARITY:
-            self.learned.append(Notice(location=at, message=f"{name} is read only by learned similarities (MoL)"))
+        if key.selector in LEARNED_SIMILARITY and not self.is_mixture:
+            # gin's own operative configs hold two of them in every run, and upstream runs a chain whose interaction
+            # was switched to the dot product with the others left in.
+            self.warn(at, f"{name} is read only by learned similarities (MoL)")
         elif key.name not in KNOWN_NAMES:
             # The nearest names take time to find, and nobody reads the hundredth.
             known = KNOWN_NAMES if len(self.problems) < MAX_PROBLEMS_SHOWN else ()
@@ -181,7 +197,7 @@ class Resolver:
         if key not in self.values:
             return Setting(name=str(key), path=path, value=default, location=None, note=note)
         location = self.chain.bindings[key].location
-        return Setting(name=str(key), path=path, value=self.values[key], location=location, note=note)
+        return Setting(name=str(key), path=path, value=self.values[key], location=location)
 
     def recipe_setting(self, name: str) -> Setting:
         """Return the setting of a name in the table."""
@@ -204,26 +220,22 @@ class Resolver:
             choices = " or ".join((", ".join(map(repr, MODELS[:-1])), repr(MODELS[-1])))
             self.problems.note(f"{place}: {module.name}: should be {choices} (found {show(module.value)})")
             return None
-        settings = self.list_read_settings()
-        weights = self.recipe_setting("train_fn.loss_weights")
-        if weights.value is None:
-            settings[settings.index(weights)] = weights = replace(weights, value={})
-        self.require_known_losses(weights)
-        self.take_in_learned(settings)
+        settings = [
+            replace(one, value=NOTHING[one.name]) if one.value is None and one.name in NOTHING else one
+            for one in self.list_read_settings()
+        ]
+        self.require_known_losses(self.recipe_setting("train_fn.loss_weights"))
+        self.remark_on_layers()
         return self.build(Recipe, settings)
 
-    def take_in_learned(self, settings: list[Setting]) -> None:
-        """Warn of the bindings of learned similarities, or count them where the interaction that reads them is refused.
-
-        gin's own operative configs hold two of them in every run, and upstream runs a chain whose interaction was
-        switched to the dot product with the others left in.
-        """
-        interaction = self.recipe_setting(INTERACTION)
-        if interaction.value == DOT_PRODUCT:
-            self.warnings += self.learned
-        elif self.learned:
-            lines = f"{len(self.learned)} more lines set one up, the first at {self.learned[0].location}"
-            settings[settings.index(interaction)] = replace(interaction, note=f"{interaction.note} ({lines})")
+    def remark_on_layers(self) -> None:
+        """Remark on linear maps of MoL: rails has them, and Meta's code puts a gated layer in their place always."""
+        for setting in map(self.recipe_setting, HIDDEN_WIDTHS if self.is_mixture else ()):
+            if setting.location is not None and setting.value in (-1, 0):  # a list has no hash
+                message = f"{setting.name} = {setting.value} is one linear map, as bailuding/rails has it"
+                self.remarks.append(
+                    Notice(location=setting.location, message=f"{message}; Meta's own code cannot run it")
+                )
 
     def list_read_settings(self) -> list[Setting]:
         """Return what the recipe reads; warn of each binding that it does not."""
@@ -285,9 +297,10 @@ class Resolver:
 
     def require_known_losses(self, weights: Setting) -> None:
         """Note a problem for each weight of a loss that no component produces."""
+        losses = sorted(AUXILIARY_LOSSES) if self.is_mixture else []
+        known = f"there are {', '.join(losses)}" if losses else "there are none"
         for name in weights.value if isinstance(weights.value, dict) else ():
-            if name not in AUXILIARY_LOSSES:
-                known = f"there are {', '.join(sorted(AUXILIARY_LOSSES))}" if AUXILIARY_LOSSES else "there are none"
+            if name not in losses:
                 self.problems.note(f"{weights.location}: {weights.name}: no auxiliary loss {shorten(name)!r} ({known})")
 
     def build_policies(self) -> tuple[ClaimPolicy, ...]:

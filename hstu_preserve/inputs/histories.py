@@ -15,6 +15,7 @@ def to_evaluation_histories(batch: Batch, device: torch.device) -> Histories:
         item_BN=torch.from_numpy(batch.item_ids).to(device),
         time_BN=torch.from_numpy(batch.timestamps).to(device),
         half_star_BN=torch.from_numpy(batch.half_stars).to(device),
+        user_B=torch.from_numpy(batch.user_ids).to(device),
     )
 
 

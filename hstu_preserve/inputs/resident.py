@@ -40,7 +40,9 @@ class ResidentEvents:
         """
         targets = locate_targets(self.sequences, users, held_out_events=0)
         lengths = np.minimum(targets - self.sequences.starts[users], max_sequence_length)
-        target_B, length_B = torch.from_numpy(np.stack([targets, lengths])).to(self.item_E.device)
+        ids = self.sequences.user_ids[users].astype(np.int64)
+        # One copy, for which the device waits once.
+        target_B, length_B, user_B = torch.from_numpy(np.stack([targets, lengths, ids])).to(self.item_E.device)
         position_N = torch.arange(max_sequence_length + output_length, device=target_B.device)
         # The target is the event after the last of the history; beyond it, nothing is read.
         is_given_BN = position_N <= length_B[:, None]
@@ -50,6 +52,7 @@ class ResidentEvents:
             item_BN=gather(self.item_E, event_BN, where=is_given_BN),
             time_BN=gather(self.time_E, event_BN, where=is_given_BN),
             half_star_BN=gather(self.half_star_E, event_BN, where=position_N < length_B[:, None]),
+            user_B=user_B,
         )
 
 

@@ -14,12 +14,14 @@ class Histories:
         item_BN: int64 item ids, 0 is padding. In training the target stands at position `length`; in evaluation 0.
         time_BN: int64 seconds; the target's time stands at position `length` in both (the request time is known).
         half_star_BN: int64, rating × 2 of each past event; 0 is padding, and unknown for the target.
+        user_B: int64 ids of the users, as the data has them; None of users without.
     """
 
     length_B: Tensor
     item_BN: Tensor
     time_BN: Tensor
     half_star_BN: Tensor
+    user_B: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

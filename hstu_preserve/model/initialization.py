@@ -5,6 +5,7 @@ model without the component does.
 
 Upstream's `reset_params` gives Xavier-normal to every weight outside the encoder and the item table, so that HSTU's
 position embedding loses the truncated normal it was made with; SASRec keeps it. The published checkpoints have it so.
+Mixture of Logits is such a part of rails' model: the bias of a gated layer, a matrix of one row there, is drawn, too.
 """
 
 from collections.abc import Callable
@@ -96,7 +97,7 @@ def list_initializers(recipe: Recipe) -> Table:
         encoder = list_tensorflow_defaults()
     else:
         encoder = list_sasrec(settings)
-    return [*list_components(recipe), *encoder]
+    return [*list_components(recipe), *list_mixture(recipe), *encoder]
 
 
 def list_components(recipe: Recipe) -> Table:
@@ -115,6 +116,19 @@ def list_components(recipe: Recipe) -> Table:
         ("compression.pooling.genre_embedding", zeros),
         ("compression.pooling.token", truncated_normal(NARROW_STD)),
         ("encoder.decay.rate", constant(rate)),
+    ]
+
+
+def list_mixture(recipe: Recipe) -> Table:
+    """Return rails' distributions for Mixture of Logits, of which one bias alone keeps torch's default."""
+    if recipe.mol is None:
+        return []
+    return [
+        ("mixture.query.contract.bias", uniform_by_fan_in(max(1, recipe.mol.query_hidden_dim))),
+        ("mixture.*.contract.bias", zeros),
+        ("mixture.*.linear.bias", zeros),
+        ("mixture.*_gate.expand.bias", zeros),
+        ("mixture.*", xavier_normal),
     ]
 
 

@@ -133,4 +133,5 @@ def shorten(histories: Histories, *, recent_len: int, generator: Generator) -> H
         item_BN=histories.item_BN.masked_fill(is_later_BN, 0),
         time_BN=histories.time_BN.masked_fill(is_later_BN, 0),
         half_star_BN=histories.half_star_BN.masked_fill(position_N >= length_B[:, None], 0),
+        user_B=histories.user_B,
     )

@@ -38,6 +38,24 @@ def sampled_softmax(
     positive_logit_T1 = (user_TD * F.embedding(positive_T, item_table)).sum(-1, keepdim=True) / temperature
     negative_TKD = F.embedding(negative_TK, item_table)
     negative_logit_TK = torch.bmm(negative_TKD, user_TD[:, :, None]).squeeze(2) / temperature
+    return softmax_of_logits(
+        positive_logit_T1,
+        negative_logit_TK,
+        positive_T=positive_T,
+        negative_TK=negative_TK,
+        adjustment_J=adjustment_J,
+    )
+
+
+def softmax_of_logits(
+    positive_logit_T1: Tensor,
+    negative_logit_TK: Tensor,
+    *,
+    positive_T: Tensor,
+    negative_TK: Tensor,
+    adjustment_J: Tensor | None,
+) -> Tensor:
+    """Return the loss of each position, whatever made the logits; for the ids see `sampled_softmax`."""
     if adjustment_J is not None:
         positive_logit_T1 = positive_logit_T1 + adjustment_J[positive_T, None]
         negative_logit_TK = negative_logit_TK + adjustment_J[negative_TK]

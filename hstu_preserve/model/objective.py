@@ -4,8 +4,8 @@ Shape suffixes: B batch, N position that the encoder reads, T supervised positio
 hard negatives, J item ids from 0 (padding) to the largest.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Generator, Tensor
@@ -14,6 +14,9 @@ from torch.utils.checkpoint import checkpoint
 from hstu_preserve.kernels.counter_draws import choose_source
 from hstu_preserve.model.histories import Histories, Tokens
 from hstu_preserve.model.input_compression import shorten
+from hstu_preserve.model.interactions.mol import MixtureOfLogits
+from hstu_preserve.model.interactions.objective import OWN_LOSSES, MixtureTerms
+from hstu_preserve.model.interactions.objective import sampled_softmax as mixture_softmax
 from hstu_preserve.model.jagged import plain_to_jagged
 from hstu_preserve.model.losses import full_softmax, sampled_softmax
 from hstu_preserve.model.negatives import draw_in_batch, draw_local, draw_pool, select_hard
@@ -125,11 +128,13 @@ class Losses:
         total: The loss that is minimised.
         main: The weighted mean of the positions' losses, without the components' own.
         load_balance: PRISM's, before its weight; None if there is none.
+        auxiliary: Those that `loss.weights` weighs, before their weights, by name.
     """
 
     total: Tensor
     main: Tensor
     load_balance: Tensor | None
+    auxiliary: Mapping[str, Tensor] = field(default_factory=dict)
 
     def detach(self) -> "Losses":
         """Return the same values without their graph."""
@@ -138,6 +143,7 @@ class Losses:
             total=self.total.detach(),
             main=self.main.detach(),
             load_balance=None if balance is None else balance.detach(),
+            auxiliary={name: value.detach() for name, value in self.auxiliary.items()},
         )
 
 
@@ -151,10 +157,24 @@ def training_losses(model: Recommender, draws: Draws, *, share: Share = WHOLE) -
     """
     encoded = model.encode(draws.histories)
     supervised = select_supervised(model, encoded.tokens, encoded.user_BND)
-    loss_T = losses_of_positions(model, encoded, supervised, draws)
+    terms: MixtureTerms | None = None
+    if model.mixture is None:
+        loss_T = losses_of_positions(model, encoded, supervised, draws)
+    else:
+        loss_T, terms = losses_of_mixture(model.mixture, model, encoded, supervised, draws)
     weight_T = weigh(model, encoded.tokens, supervised, share=share)
     main = share.contribute(loss_T if weight_T is None else loss_T * weight_T)
-    return add_own_terms(model, main, balance_experts(model, encoded, draws.histories, share=share))
+    losses = add_own_terms(model, main, balance_experts(model, encoded, draws.histories, share=share))
+    return losses if terms is None else add_auxiliary(model, losses, terms, share=share)
+
+
+def add_auxiliary(model: Recommender, losses: Losses, terms: MixtureTerms, *, share: Share) -> Losses:
+    """Return the losses together with those of the mixture that the recipe weighs."""
+    weights = model.recipe.loss.weights
+    auxiliary = {name: OWN_LOSSES[name](terms, share=share) for name in sorted(weights)}
+    # Without any, the total stays the main loss itself, which is how a shared loss knows that there is one sum to make.
+    total = sum((weights[name] * value for name, value in auxiliary.items()), start=losses.total)
+    return replace(losses, total=total, auxiliary=auxiliary)
 
 
 def add_own_terms(model: Recommender, main: Tensor, balance: Tensor | None) -> Losses:
@@ -188,6 +208,36 @@ def locate_supervised(tokens: Tokens, *, positions: int) -> Tensor:
     if tokens.num_unsupervised_B is not None:
         is_supervised_BN &= position_N >= tokens.num_unsupervised_B[:, None]
     return torch.nonzero(is_supervised_BN.flatten()).squeeze(1)
+
+
+def losses_of_mixture(
+    mixture: MixtureOfLogits, model: Recommender, encoded: Encoded, supervised: Supervised, draws: Draws
+) -> tuple[Tensor, MixtureTerms]:
+    """Return loss_T as `losses_of_positions` does, of scores that a mixture makes, and the terms of its own losses."""
+    settings, user_B = model.recipe.loss, draws.histories.user_B
+    assert user_B is not None
+    assert draws.negative_TK is not None
+    positive_T, negative_TK = supervised.positive_T, draws.negative_TK
+    user_T = user_B.index_select(0, supervised.place_T // (encoded.user_BND.shape[1] - 1))
+
+    def loss_of(user_TD: Tensor, table_JD: Tensor) -> tuple[Tensor, MixtureTerms]:
+        return mixture_softmax(
+            mixture,
+            user_TD,
+            user_T=user_T,
+            item_table=table_JD,
+            positive_T=positive_T,
+            negative_TK=negative_TK,
+            temperature=settings.temperature,
+            adjustment_J=model.popularity.adjustment_J if model.popularity else None,
+        )
+
+    if settings.activation_checkpoint:
+        found: tuple[Tensor, MixtureTerms] = checkpoint(
+            loss_of, supervised.user_TD, encoded.table_JD, use_reentrant=False
+        )
+        return found
+    return loss_of(supervised.user_TD, encoded.table_JD)
 
 
 def losses_of_positions(model: Recommender, encoded: Encoded, supervised: Supervised, draws: Draws) -> Tensor:

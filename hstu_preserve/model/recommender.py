@@ -17,6 +17,7 @@ from hstu_preserve.model.embeddings import InputEmbedding, l2_normalize, normali
 from hstu_preserve.model.histories import Histories, Tokens
 from hstu_preserve.model.hstu import HstuEncoder
 from hstu_preserve.model.input_compression import InputCompression
+from hstu_preserve.model.interactions.mol import MixtureOfLogits
 from hstu_preserve.model.items import Items
 from hstu_preserve.model.jagged import JaggedOperators, load_operators
 from hstu_preserve.model.popularity import Popularity
@@ -36,7 +37,7 @@ class Encoded:
     """A batch as the model encoded it.
 
     Attributes:
-        user_BND: The user after each token, normalised; items are scored by their dot product with it.
+        user_BND: The user after each token, normalised; items are scored by their dot product with it, or by a mixture.
         tokens: The tokens that the encoder read.
         table_JD: Item embeddings that scores are made with.
         router_weight_BLG: PRISM's gates, None without experts.
@@ -64,7 +65,7 @@ class Embedded:
 
 
 class Recommender(nn.Module):
-    """A sequential recommender that scores items by the dot product of user and item embedding.
+    """A sequential recommender that scores items by the dot product of user and item embedding, or by a mixture.
 
     Args:
         recipe: Decides every layer.
@@ -87,6 +88,7 @@ class Recommender(nn.Module):
         self.action_fusion = ActionFusion(width) if recipe.action_fusion else None
         self.compression = build_compression(recipe, items)
         self.popularity = Popularity(recipe.pop_debias, items) if recipe.pop_debias else None
+        self.mixture = MixtureOfLogits(recipe.mol, width=width) if recipe.mol else None
         self.input_embedding = (
             None
             if isinstance(settings, WINDOWED)  # they have positions of their own

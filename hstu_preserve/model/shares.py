@@ -3,6 +3,8 @@
 Shape suffixes: T rows (supervised positions or events), K any width.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 
@@ -20,6 +22,10 @@ class Share:
     def sum_squared_means(self, value_TK: Tensor) -> Tensor:
         """Return Σ_k (mean_t v_tk)²; its mean over processes, and that of its gradients, is the whole batch's."""
         return value_TK.mean(0).square().sum()
+
+    def sum_of_means(self, value_TK: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return Σ_k f(mean_t v_tk); its mean over processes, and that of its gradients, is the whole batch's."""
+        return function(value_TK.mean(0)).sum()
 
 
 WHOLE = Share()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from hstu_preserve.errors import CheckpointError, UsageError
+from hstu_preserve.model.interactions.upstream_names import NAME_RULES as MIXTURE_RULES
 from hstu_preserve.model.items import Items, items_of_shape
 from hstu_preserve.model.recommender import Recommender, sketch
 from hstu_preserve.primitives.wording import list_some
@@ -33,6 +34,7 @@ NAME_RULES = (
     (r"encoder\.layers\.(\d+)\.attention\.(in_proj_\w+|out_proj\.\w+)", r"attention_layers.\1.\2"),
     (r"encoder\.layers\.(\d+)\.feed_forward\.expand\.(weight|bias)", r"forward_layers.\1._conv1d.0.\2"),
     (r"encoder\.layers\.(\d+)\.feed_forward\.contract\.(weight|bias)", r"forward_layers.\1._conv1d.3.\2"),
+    *MIXTURE_RULES,
 )
 CONVOLUTION = re.compile(r"forward_layers\.\d+\._conv1d\.\d+\.weight")
 

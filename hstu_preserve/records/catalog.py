@@ -21,6 +21,8 @@ class Collection(StrEnum):
     """NetEase's HSTU-Tensorflow."""
     UPSTREAM = "upstream"
     """Meta's generative-recommenders: the paper's own rows."""
+    RAILS = "rails"
+    """bailuding/rails: HSTU with Mixture of Logits."""
     OWN = "own"
     """This program's authors."""
 

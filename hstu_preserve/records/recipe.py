@@ -32,6 +32,7 @@ from hstu_preserve.records.settings.components import (
     TimeDecaySettings,
 )
 from hstu_preserve.records.settings.encoders import WINDOWED, HstuTfSettings, ModelSettings
+from hstu_preserve.records.settings.interactions import MolSettings
 
 
 class Protocol(StrEnum):
@@ -63,13 +64,14 @@ class DatasetSettings(Record):
 
 
 class LossSettings(Record):
-    """What every loss shares: scores are dot products, divided by the temperature."""
+    """What every loss shares: scores are divided by the temperature."""
 
     temperature: PositiveFloat
     item_l2_norm: bool
     l2_norm_eps: PositiveFloat
     activation_checkpoint: bool
-    interaction_module_type: Literal["DotProduct"]
+    interaction_module_type: Literal["DotProduct", "MoL"]
+    """How user and item make a score: by their dot product, or by what the section `mol` says."""
     weights: dict[str, AnyFloat]
     """Weight of each auxiliary loss, by name."""
 
@@ -158,7 +160,8 @@ class EvaluationSettings(Record):
     eval_batch_size: PositiveInt
     eval_user_max_batch_size: PositiveInt | None
     """Users scored at once, where smaller than the batch."""
-    top_k_method: Literal["MIPSBruteForceTopK"]
+    top_k_method: Literal["MIPSBruteForceTopK", "MoLBruteForceTopK"]
+    """All candidates are scored, by the interaction."""
     full_eval_every_n: PositiveInt
     partial_eval_num_iters: PositiveInt
     """Batches evaluated in an epoch that is not evaluated fully."""
@@ -200,6 +203,13 @@ class Recipe(Record):
     pop_debias: PopularityDebiasing | None
     training: TrainingSettings
     evaluation: EvaluationSettings
+    mol: MolSettings | None = Field(default=None, exclude_if=lambda mol: mol is None)
+    """Mixture of Logits; absent if scores are dot products."""
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether training draws dropout masks."""
+        return self.model.has_dropout or (self.mol is not None and self.mol.has_dropout)
 
     @property
     def padded_length(self) -> int:
@@ -327,6 +337,30 @@ class Recipe(Record):
             raise ValueError("dataset.short_histories and pop_debias.mode exclude each other")
         if self.pop_debias and isinstance(self.loss, BinaryCrossEntropySettings):
             raise ValueError("pop_debias.mode needs loss.loss_module SampledSoftmaxLoss or FullSoftmaxLoss")
+        return self
+
+    @model_validator(mode="after")
+    def require_one_interaction(self) -> Self:
+        """What is trained is what ranks; what is made for dot products takes no other score."""
+        kind, method = self.loss.interaction_module_type, self.evaluation.top_k_method
+        if (self.mol is None) != (kind == "DotProduct"):
+            raise ValueError("the section mol belongs to loss.interaction_module_type 'MoL', and to no other")
+        if (method == "MoLBruteForceTopK") != (kind == "MoL"):
+            needed = "MoLBruteForceTopK" if kind == "MoL" else "MIPSBruteForceTopK"
+            raise ValueError(
+                f"evaluation.top_k_method {method} does not rank by the scores that are trained: "
+                f"loss.interaction_module_type '{kind}' needs '{needed}'"
+            )
+        if self.mol is None:
+            return self
+        if self.loss.loss_module != "SampledSoftmaxLoss":
+            raise ValueError("loss.interaction_module_type 'MoL' needs loss.loss_module SampledSoftmaxLoss")
+        if self.hard_negatives:
+            raise ValueError("hard_negatives.fraction needs loss.interaction_module_type 'DotProduct'")
+        unknown = sorted(self.loss.weights.keys() - self.mol.auxiliary_losses)
+        if unknown:
+            known = ", ".join(sorted(self.mol.auxiliary_losses))
+            raise ValueError(f"loss.weights names {unknown[0]!r}, which is no loss of this mixture (there are {known})")
         return self
 
     @model_validator(mode="after")

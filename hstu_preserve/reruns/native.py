@@ -173,7 +173,7 @@ class NativeRunner:
             NotRunnableError: It would draw others.
         """
         recorded = self.run.environment.numerics
-        if recorded is None or not self.run.recipe.model.has_dropout:
+        if recorded is None or not self.run.recipe.has_dropout:
             return
         if recorded.processes != 1:
             raise NotRunnableError(

@@ -11,7 +11,9 @@ from hstu_preserve.bundle.layout import EVENTS_FOLDER, STEPS
 from hstu_preserve.data.split import MIN_EVENTS
 from hstu_preserve.errors import ContentError
 from hstu_preserve.event_files.reader import ScalarPoint, stream_scalars
+from hstu_preserve.model.interactions.objective import OWN_LOSSES
 from hstu_preserve.primitives.wording import count, list_some, printable
+from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.reruns.opened_bundle import OpenedBundle
 from hstu_preserve.runs.evaluator import list_tags
 from hstu_preserve.training.loop import count_steps_per_epoch, learning_rate_at, select_training_events
@@ -20,7 +22,8 @@ Points = Mapping[str, Sequence[tuple[int, float]]]
 """Step or epoch, and value, of each point of a tag."""
 
 AR_LOSS, MAIN_LOSS, LOAD_BALANCE = "losses/ar_loss", "losses/main_loss", "losses/prism_load_balance"
-TAGS_OF_STEPS = (AR_LOSS, MAIN_LOSS, LOAD_BALANCE, "loss/train", "lr")
+AUXILIARY = tuple(f"losses/{name}" for name in sorted(OWN_LOSSES))
+TAGS_OF_STEPS = (AR_LOSS, MAIN_LOSS, LOAD_BALANCE, *AUXILIARY, "loss/train", "lr")
 MAX_TAG_CHARACTERS = 100
 """Of a tag in a message."""
 LOSS_SLACK = 1e-4
@@ -110,8 +113,8 @@ def expect_losses(bundle: OpenedBundle, shown: Points) -> Points:
     settings, steps = bundle.manifest.run.recipe.training, bundle.steps
     regular = [step for step in steps if step.number % settings.eval_interval == 0]
     losses = [(step.number, step.loss) for step in steps]
-    has_parts = bundle.manifest.run.recipe.prism is not None and LOAD_BALANCE in shown
-    parts = {tag: shown.get(tag, []) for tag in (MAIN_LOSS, LOAD_BALANCE)} if has_parts else {MAIN_LOSS: losses}
+    weights = weigh_parts(bundle.manifest.run.recipe, shown)
+    parts = {tag: shown.get(tag, []) for tag in (MAIN_LOSS, *weights)} if weights else {MAIN_LOSS: losses}
     points = {
         AR_LOSS: losses,
         "loss/train": [(step.number, step.loss) for step in regular],
@@ -121,19 +124,30 @@ def expect_losses(bundle: OpenedBundle, shown: Points) -> Points:
     return points if steps else {}
 
 
+def weigh_parts(recipe: Recipe, shown: Points) -> Mapping[str, float]:
+    """Return the weight that each part of the loss has beside the positions', by its tag."""
+    weights = {f"losses/{name}": weight for name, weight in recipe.loss.weights.items()} if recipe.mol else {}
+    if recipe.prism is not None and LOAD_BALANCE in shown:
+        weights[LOAD_BALANCE] = recipe.prism.load_balance_weight
+    return weights
+
+
 def require_sum(shown: Points, bundle: OpenedBundle) -> None:
     """Raise ContentError if the parts of a step's loss do not add up to it."""
-    prism = bundle.manifest.run.recipe.prism
-    if prism is None or LOAD_BALANCE not in shown:
+    weights = weigh_parts(bundle.manifest.run.recipe, shown)
+    if not weights:
         return
-    main, balance = dict(shown[MAIN_LOSS]), dict(shown[LOAD_BALANCE])
-    require_equal(f"steps of {MAIN_LOSS}", expected=len(bundle.steps), found=len(shown[MAIN_LOSS]))
-    require_equal(f"steps of {LOAD_BALANCE}", expected=len(bundle.steps), found=len(shown[LOAD_BALANCE]))
+    for tag in (MAIN_LOSS, *weights):
+        require_equal(f"steps of {tag}", expected=len(bundle.steps), found=len(shown.get(tag, [])))
+    main, parts = dict(shown[MAIN_LOSS]), {tag: dict(shown[tag]) for tag in weights}
     for step in bundle.steps:
-        total = main.get(step.number, math.nan) + prism.load_balance_weight * balance.get(step.number, math.nan)
+        values = (weights[tag] * parts[tag].get(step.number, math.nan) for tag in weights)
+        total = main.get(step.number, math.nan) + sum(values)
         is_near = abs(total - step.loss) <= LOSS_SLACK * max(1.0, abs(step.loss))
         if not is_near and to_single(total) != to_single(step.loss):  # equal if both are NaN or infinite
-            raise ContentError(f"{MAIN_LOSS}: with {LOAD_BALANCE} it is {total} at {step.number}, not {step.loss}")
+            raise ContentError(
+                f"{MAIN_LOSS}: with {list_some([*weights], at_most=3)} it is {total} at {step.number}, not {step.loss}"
+            )
 
 
 def require_points(tag: str, *, expected: Sequence[tuple[int, float]], found: Sequence[tuple[int, float]]) -> None:

@@ -92,6 +92,8 @@ class RunLogs:
         self.writer.scalar("losses/main_loss", value=event.main_loss, step=event.step, wall_time=now)
         if event.load_balance is not None:
             self.writer.scalar("losses/prism_load_balance", value=event.load_balance, step=event.step, wall_time=now)
+        for name, value in event.auxiliary.items():
+            self.writer.scalar(f"losses/{name}", value=value, step=event.step, wall_time=now)
         if event.step % interval == 0:
             self.writer.scalar("loss/train", value=event.loss, step=event.step, wall_time=now)
             self.writer.scalar("lr", value=event.learning_rate, step=event.step, wall_time=now)

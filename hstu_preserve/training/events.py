@@ -1,6 +1,7 @@
 """The events that the training loop yields: steps taken and epochs ended."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,6 +16,7 @@ class StepEvent:
         load_balance: PRISM's auxiliary loss before its weight, None if there is none.
         learning_rate: The one used.
         steps_per_epoch: Steps that an epoch has.
+        auxiliary: The losses that `loss.weights` weighs, before their weights, by name.
     """
 
     epoch: int
@@ -24,6 +26,7 @@ class StepEvent:
     load_balance: float | None
     learning_rate: float
     steps_per_epoch: int
+    auxiliary: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

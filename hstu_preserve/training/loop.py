@@ -138,6 +138,7 @@ class TrainingRun:
                     load_balance=None if losses.load_balance is None else float(losses.load_balance),
                     learning_rate=learning_rate,
                     steps_per_epoch=len(batches),
+                    auxiliary={name: float(value) for name, value in losses.auxiliary.items()},
                 )
             yield EpochEvent(epoch=epoch, batch_id=self.position.batch_id, is_last=epoch == last)
             self.position = self.position.after_epoch()

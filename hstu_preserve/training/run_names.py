@@ -1,5 +1,6 @@
 """Name a run as upstream describes it; the name is part of its event files' and checkpoints' paths."""
 
+import hashlib
 from collections.abc import Iterator
 
 from hstu_preserve.records.recipe import (
@@ -8,6 +9,10 @@ from hstu_preserve.records.recipe import (
     SampledSoftmaxSettings,
 )
 from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, ModelSettings, SasrecTfSettings
+from hstu_preserve.records.settings.interactions import MolSettings
+
+MAX_MIXTURE_CHARACTERS = 130
+"""Of a mixture's description: a file name holds 255 bytes, and encoder, loss and optimiser are in it, too."""
 
 
 def model_string(recipe: Recipe) -> str:
@@ -20,7 +25,7 @@ def model_string(recipe: Recipe) -> str:
     full_evaluation = recipe.evaluation.full_eval_every_n
     sampled = recipe.dataset.positional_sampling_ratio
     words = [
-        f"{describe_encoder(recipe.model)}_{loss.interaction_module_type}",
+        f"{describe_encoder(recipe.model)}_{describe_interaction(recipe.mol)}",
         f"{describe_loss(recipe)}{temperature}{describe_negatives(recipe)}",
         "-ac" if loss.activation_checkpoint else "",
         f"-b{training.local_batch_size}-lr{training.learning_rate}-wu{training.num_warmup_steps}",
@@ -30,6 +35,36 @@ def model_string(recipe: Recipe) -> str:
         *describe_components(recipe),
     ]
     return "".join(words)
+
+
+def describe_interaction(mol: MolSettings | None) -> str:
+    """Return rails' description of the interaction; a digest takes the place of a long one's end.
+
+    rails names the weights of the mixture's own losses, too, with colons, which no portable file name holds.
+    """
+    if mol is None:
+        return "DotProduct"
+    start = f"MoL-{mol.query_dot_product_groups}x{mol.item_dot_product_groups}x{mol.dot_product_dimension}"
+    query = f"-q{mol.query_hidden_dim}d{mol.query_dropout_rate}{mol.query_nonlinearity}"
+    item = f"-{mol.item_hidden_dim}d{mol.item_dropout_rate}{mol.item_nonlinearity}"
+    words = [
+        f"-t{mol.temperature}-d{mol.softmax_dropout_rate}{'-l2' if mol.dot_product_l2_norm else ''}",
+        query if mol.query_hidden_dim > 0 else f"-cd{mol.query_dropout_rate}",
+        item if mol.item_hidden_dim > 0 else f"-id{mol.item_dropout_rate}",
+        f"-gq{mol.gating_query_hidden_dim}-gi{mol.gating_item_hidden_dim}d{mol.gating_item_dropout_rate}",
+        f"-gqi{mol.gating_qi_hidden_dim}d{mol.gating_qi_dropout_rate}-x-{mol.gating_combination_type}",
+        *describe_uid_tables(mol),
+    ]
+    text = "".join((start, *words))
+    return text if len(text) <= MAX_MIXTURE_CHARACTERS else f"{start}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def describe_uid_tables(mol: MolSettings) -> Iterator[str]:
+    """Yield rails' words for the tables of user ids, nothing without any."""
+    if mol.uid_embedding_hash_sizes:
+        yield f"-uids{'-'.join(map(str, mol.uid_embedding_hash_sizes))}"
+        yield f"d{mol.uid_dropout_rate}" if mol.uid_dropout_rate > 0 else ""
+        yield "-el" if mol.uid_embedding_level_dropout else ""
 
 
 def describe_loss(recipe: Recipe) -> str:

@@ -5,7 +5,7 @@ users, the negatives and every other draw are those of one process, whatever the
 normalised by the whole batch's positions: a mean of the processes' means weighs their positions differently.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -62,6 +62,17 @@ class PartOfBatch(Share):
         own_K = value_TK.sum(0) * float(self.world.size * self.weight / count)
         return (2 * mean_K * own_K).sum() - mean_K.square().sum()
 
+    def sum_of_means(self, value_TK: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return Σ_k f(mean_t v_tk); its mean over processes, and that of its gradients, is the whole batch's."""
+        count = self.count(value_TK)
+        mean_K = (self.world.total(value_TK.sum(0, dtype=torch.float64) * self.weight) / count).to(value_TK.dtype)
+        own_K = value_TK.sum(0) * float(self.world.size * self.weight / count)
+        mean_K.requires_grad_()
+        total = function(mean_K).sum()
+        (slope_K,) = torch.autograd.grad(total, mean_K)
+        # The tangent at the whole batch's means: own_K is one process's share of them.
+        return total.detach() + (slope_K * (own_K - mean_K.detach())).sum()
+
 
 class SharedLoss:
     """The loss of a step, and its gradients, over all processes.
@@ -101,7 +112,8 @@ class SharedLoss:
         if own.total is own.main:
             return Losses(total=total, main=total, load_balance=None)
         balance = None if own.load_balance is None else self.average(own.load_balance)
-        return Losses(total=total, main=self.average(own.main), load_balance=balance)
+        auxiliary = {name: self.average(value) for name, value in own.auxiliary.items()}
+        return Losses(total=total, main=self.average(own.main), load_balance=balance, auxiliary=auxiliary)
 
     def average(self, value: Tensor) -> Tensor:
         """Return the mean over the processes, without a gradient."""
@@ -149,6 +161,7 @@ def take_part(model: Recommender, draws: Draws, rows: slice) -> Draws:
         item_BN=histories.item_BN[rows],
         time_BN=histories.time_BN[rows],
         half_star_BN=histories.half_star_BN[rows],
+        user_B=None if histories.user_B is None else histories.user_B[rows],
     )
     negative_TK = draws.negative_TK
     if negative_TK is not None:

@@ -132,6 +132,6 @@ def show_recipe(source: Source, *, gin_root: Path | None, settings: Sequence[str
         policies=resolution.policies,
         bundle=resolution.bundle,
         warnings=tuple(map(str, resolution.warnings)),
-        inert=tuple(map(str, resolution.inert)),
+        inert=tuple(map(str, (*resolution.inert, *resolution.remarks))),
         gin=write_gin(resolution.recipe, resolution.policies, resolution.bundle),
     )

@@ -46,3 +46,16 @@ def test_a_part_and_its_like_are_the_whole() -> None:
     torch.testing.assert_close(part.mean(value_TK[:, 0]), WHOLE.mean(value_TK[:, 0]))
     torch.testing.assert_close(part.contribute(value_TK[:, 0]), WHOLE.contribute(value_TK[:, 0]))
     torch.testing.assert_close(part.sum_squared_means(value_TK), WHOLE.sum_squared_means(value_TK))
+
+
+def test_gradients_of_a_part_and_its_like_are_the_whole_s() -> None:
+    def entropy(p: Tensor) -> Tensor:
+        return p * (p + 1e-6).log()
+
+    halves, whole = (torch.tensor([[1.0, 3.0], [5.0, 2.0], [0.5, 0.0]], requires_grad=True) for _ in range(2))
+    part = PartOfBatch(Beside(lambda own: own.detach().clone()), is_stand_in=False)
+    found, expected = part.sum_of_means(halves, entropy), WHOLE.sum_of_means(whole, entropy)
+    torch.testing.assert_close(found, expected)
+    found.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+    expected.backward()  # type: ignore[no-untyped-call]  # torch does not annotate it
+    torch.testing.assert_close(halves.grad, whole.grad)

@@ -157,11 +157,13 @@ META_ROWS: Mapping[str, str] = {
 """Meta's rows, and the file of Meta's that each one is."""
 
 TENSORFLOW = "hstu-tensorflow-ml-1m"
+RAILS = ("rails-hstu-mol-ml-1m", "rails-hstu-mol-ml-20m")
+"""HSTU-large with Mixture of Logits."""
 
 EXTENSIONS: Mapping[str, Extension] = {**EXPERIMENTS, **CONTROLS}
 FOUNDATIONS = ("foundations-sasrec-ml-1m",)
 """What HSTU-Tensorflow stands on: without a published number for the data that is here."""
-ALL_FOLDERS = (*EXPERIMENTS, *CONTROLS, *META_ROWS, TENSORFLOW)
+ALL_FOLDERS = (*EXPERIMENTS, *CONTROLS, *META_ROWS, TENSORFLOW, *RAILS)
 
 
 @dataclass(frozen=True, kw_only=True)

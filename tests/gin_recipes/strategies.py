@@ -32,6 +32,7 @@ from hstu_preserve.records.settings.components import (
     TimeDecaySettings,
 )
 from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
+from hstu_preserve.records.settings.interactions import MolSettings, Nonlinearity
 
 MAX_JSON_INTEGER = 2**53 - 1
 
@@ -238,6 +239,55 @@ def hard_negatives(draw: st.DrawFn, *, num_negatives: int, num_epochs: int) -> H
     )
 
 
+@st.composite
+def mixtures(draw: st.DrawFn) -> MolSettings:
+    """What a layer that is not there would read has its default."""
+    rates = probabilities
+    widths = st.sampled_from((-1, 0)) | positive_ints
+    nonlinearities: st.SearchStrategy[Nonlinearity] = st.sampled_from(("swiglu", "geglu"))
+    query_hidden_dim, item_hidden_dim = draw(widths), draw(widths)
+    uid_embedding_hash_sizes = draw(st.lists(positive_ints, max_size=3).map(tuple))
+    uid_dropout_rate = draw(rates) if uid_embedding_hash_sizes else 0.5
+    return MolSettings(
+        query_dot_product_groups=draw(st.integers(min_value=4, max_value=64)),
+        item_dot_product_groups=draw(st.integers(min_value=1, max_value=64)),
+        dot_product_dimension=draw(st.integers(min_value=1, max_value=2**47)),  # times 64 vectors at the most
+        dot_product_l2_norm=draw(st.booleans()),
+        temperature=draw(divisors),
+        query_hidden_dim=query_hidden_dim,
+        query_nonlinearity=draw(nonlinearities) if query_hidden_dim > 0 else "geglu",
+        query_dropout_rate=draw(rates),
+        uid_embedding_hash_sizes=uid_embedding_hash_sizes,
+        uid_dropout_rate=uid_dropout_rate,
+        uid_embedding_level_dropout=bool(uid_embedding_hash_sizes and uid_dropout_rate) and draw(st.booleans()),
+        item_hidden_dim=item_hidden_dim,
+        item_nonlinearity=draw(nonlinearities) if item_hidden_dim > 0 else "geglu",
+        item_dropout_rate=draw(rates),
+        softmax_dropout_rate=draw(rates),
+        gating_combination_type="glu_silu",
+        gating_query_hidden_dim=draw(positive_ints),
+        gating_item_hidden_dim=draw(positive_ints),
+        gating_item_dropout_rate=draw(rates),
+        gating_qi_hidden_dim=draw(widths),
+        gating_qi_dropout_rate=draw(rates),
+        eps=draw(divisors | st.just(1e-30)),
+    )
+
+
+def give_mixture(draw: st.DrawFn, recipe: Recipe) -> Recipe:
+    """Return the recipe with a mixture in place of the dot product, if it can have one."""
+    mol = draw(st.none() | mixtures())
+    if mol is None or not isinstance(recipe.loss, SampledSoftmaxSettings) or recipe.hard_negatives:
+        return recipe
+    losses = st.dictionaries(st.sampled_from(sorted(mol.auxiliary_losses)), natural_floats)
+    changes = {
+        "mol": mol,
+        "loss": recipe.loss.model_copy(update={"interaction_module_type": "MoL", "weights": draw(losses)}),
+        "evaluation": recipe.evaluation.model_copy(update={"top_k_method": "MoLBruteForceTopK"}),
+    }
+    return Recipe.model_validate({**dict(recipe), **changes})
+
+
 def pop_debiasings() -> st.SearchStrategy[LogitAdjustment | InversePropensity | PopularitySampler]:
     return (
         st.builds(LogitAdjustment, mode=st.just("logit_adjust"), alpha=natural_floats)
@@ -307,7 +357,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         rule = draw(st.none() | st.sampled_from(("floor_all", "ceil_all")))
         training = training.model_copy(update={"epoch_batches": rule})
     try:
-        return Recipe(
+        recipe = Recipe(
             dataset=dataset,
             model=model,
             prism=draw(st.none() | prisms()) if is_composable else None,
@@ -326,6 +376,7 @@ def recipes(draw: st.DrawFn) -> Recipe:
         )
     except ValidationError:
         reject()
+    return give_mixture(draw, recipe)
 
 
 @st.composite

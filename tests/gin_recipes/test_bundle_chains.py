@@ -31,6 +31,7 @@ from tests.gin_recipes.bundle_chains import (
     EXTENSIONS,
     FOUNDATIONS,
     META_ROWS,
+    RAILS,
     SAMPLE,
     SHARED,
     TENSORFLOW,
@@ -252,13 +253,13 @@ def test_a_control_goes_by_its_folder(name: str) -> None:
     assert resolve_folder(name).bundle.id == name
 
 
-@pytest.mark.parametrize("name", [*META_ROWS, TENSORFLOW])
+@pytest.mark.parametrize("name", [*META_ROWS, TENSORFLOW, *RAILS])
 def test_a_retraining_never_goes_by_a_published_results_id(name: str) -> None:
     assert resolve_folder(name).bundle.id == f"{name}-retrained"
 
 
 def test_the_catalog_knows_every_folder_but_the_controls() -> None:
-    assert {name for name in ALL_FOLDERS if name in read_catalog()} == {*EXPERIMENTS, *META_ROWS, TENSORFLOW}
+    assert {name for name in ALL_FOLDERS if name in read_catalog()} == {*EXPERIMENTS, *META_ROWS, TENSORFLOW, *RAILS}
 
 
 def test_no_shared_file_is_left_over() -> None:

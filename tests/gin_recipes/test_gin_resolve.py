@@ -6,7 +6,6 @@ import pytest
 
 from hstu_preserve.errors import RecipeError
 from hstu_preserve.gin_recipes.bindings import (
-    AUXILIARY_LOSSES,
     KNOWN_NAMES,
     RECIPE_BINDINGS,
     SWITCHES,
@@ -39,6 +38,7 @@ from hstu_preserve.records.settings.components import (
     TimeDecaySettings,
 )
 from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
+from hstu_preserve.records.settings.interactions import MolSettings
 from tests.gin_recipes.gin_texts import refuse, resolve_text
 
 
@@ -93,6 +93,7 @@ SECTIONS: dict[str, type[Record]] = {
     "action_fusion": ActionFusionSettings,
     "time_decay": TimeDecaySettings,
     "hard_negatives": HardNegativeSettings,
+    "mol": MolSettings,
 }
 
 
@@ -101,6 +102,7 @@ SECTIONS: dict[str, type[Record]] = {
 @pytest.mark.parametrize("debiasing", DEBIASINGS)
 def test_the_table_fills_every_field_of_the_recipe_once(model: str, loss: str, debiasing: str) -> None:
     chosen = {"train_fn.main_module": model, "train_fn.loss_module": loss, "pop_debias.mode": debiasing}
+    chosen["train_fn.interaction_module_type"] = "MoL"
     paths = [row.path for row in RECIPE_BINDINGS if find_unmet(row, lambda name: chosen.get(name, "on")) is None]
     records = SECTIONS | {"model": MODELS[model], "loss": LOSSES[loss], "pop_debias": DEBIASINGS[debiasing]}
     assert records.keys() == Recipe.model_fields.keys()
@@ -198,21 +200,8 @@ def test_no_weights_and_none_are_the_same(folder: Path) -> None:
             "1: train_fn.embedding_module_type: Input should be 'local' (found 'x')",
         ),
         (
-            "train_fn.interaction_module_type = 'MoL'",
-            (
-                "1: train_fn.interaction_module_type: Input should be 'DotProduct' (found 'MoL'); "
-                "learned similarities (MoL) are not supported"
-            ),
-        ),
-        (
-            (
-                "create_mol_interaction_module.temperature = 1\ntrain_fn.interaction_module_type = 'MoL'\n"
-                "x/get_similarity_function.module_type = 'MoL'"
-            ),
-            (
-                "2: train_fn.interaction_module_type: Input should be 'DotProduct' (found 'MoL'); "
-                "learned similarities (MoL) are not supported (2 more lines set one up, the first at"
-            ),
+            "train_fn.interaction_module_type = 'MLP'",
+            "1: train_fn.interaction_module_type: Input should be 'DotProduct' or 'MoL' (found 'MLP')",
         ),
         ("train_fn.main_module = 'SASRec'\nhstu_encoder.dqk = 'wide'", "2: hstu_encoder.dqk: Input should be a valid"),
         ("sasrec_encoder.ffn_dropout_rate = [1]", "1: sasrec_encoder.ffn_dropout_rate: Input should be a valid number"),
@@ -309,9 +298,8 @@ def test_a_flood_of_problems_is_cut(folder: Path) -> None:
 
 
 def test_a_weight_of_a_loss_that_nothing_produces_is_refused(folder: Path) -> None:
-    assert frozenset() == AUXILIARY_LOSSES
-    lines = refuse(folder, "\ntrain_fn.loss_weights = {'info_nce': 0.1}")
-    assert lines == ["r.gin:2: train_fn.loss_weights: no auxiliary loss 'info_nce' (there are none)"]
+    lines = refuse(folder, "\ntrain_fn.loss_weights = {'mi_loss': 0.1}")
+    assert lines == ["r.gin:2: train_fn.loss_weights: no auxiliary loss 'mi_loss' (there are none)"]
 
 
 def test_a_value_from_a_macro_is_refused_where_it_is_used(folder: Path) -> None:
@@ -447,14 +435,6 @@ def test_lines_of_learned_similarities_are_warnings_under_the_dot_product(
     told = [warning.message for warning in found.warnings]
     assert len(told) == sum(".value" not in line for line in lines.splitlines())
     assert all(message.endswith("is read only by learned similarities (MoL)") for message in told)
-
-
-@pytest.mark.parametrize("num_lines", [1, 3, 40])
-def test_a_learned_similarity_is_refused_in_one_sentence(folder: Path, num_lines: int) -> None:
-    lines = "".join(f"create_mol_interaction_module.p{n} = 1\n" for n in range(num_lines))
-    unknown, refused = refuse(folder, f"train_fn.interaction_module_type = 'MoL'\n{lines}train_fn.unknown = 1\n")
-    assert f"({num_lines} more lines set one up" in refused
-    assert "train_fn.unknown" in unknown
 
 
 @pytest.mark.parametrize(

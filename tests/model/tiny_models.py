@@ -107,6 +107,7 @@ def make_histories(
         item_BN=item_BN * is_item_BN,
         time_BN=time_BN * (position_N <= length_B[:, None]),
         half_star_BN=half_star_BN * (position_N < length_B[:, None]),
+        user_B=torch.arange(len(lengths)),
     )
 
 

@@ -43,7 +43,28 @@ input_compression.random_boundary = True
 hard_negatives.fraction = 0.5
 hard_negatives.pool_size = 32
 """
-RECIPES = {"base": LOCAL, "in-batch": IN_BATCH, "components": COMPONENTS}
+MIXTURE = """
+train_fn.sampling_strategy = 'local'
+train_fn.interaction_module_type = 'MoL'
+train_fn.top_k_method = 'MoLBruteForceTopK'
+train_fn.temperature = 1.0
+train_fn.loss_weights = {'uid_embedding_l2_norm': 0.1, 'mi_loss': 0.5}
+create_mol_interaction_module.query_dot_product_groups = 3
+create_mol_interaction_module.item_dot_product_groups = 2
+create_mol_interaction_module.dot_product_dimension = 6
+create_mol_interaction_module.temperature = 0.05
+create_mol_interaction_module.query_hidden_dim = 8
+create_mol_interaction_module.query_dropout_rate = 0.0
+create_mol_interaction_module.uid_embedding_hash_sizes = [7]
+create_mol_interaction_module.uid_dropout_rate = 0.0
+create_mol_interaction_module.item_hidden_dim = -1
+create_mol_interaction_module.item_dropout_rate = 0.0
+create_mol_interaction_module.softmax_dropout_rate = 0.0
+create_mol_interaction_module.gating_query_hidden_dim = 8
+create_mol_interaction_module.gating_item_hidden_dim = 8
+create_mol_interaction_module.gating_qi_hidden_dim = 8
+"""
+RECIPES = {"base": LOCAL, "in-batch": IN_BATCH, "components": COMPONENTS, "mixture": MIXTURE}
 """40 users in batches of 13: the last batch is one user, which the second process has no part of."""
 TOLERANCE = 1e-5
 
@@ -144,15 +165,27 @@ def require_agreement(one: Path, two: Path) -> None:
     assert verify_tree(two).ok
 
 
-@pytest.mark.parametrize("recipe", [pytest.param("base", marks=pytest.mark.slow), "in-batch", "components"])
+PARTS = {"components": {"losses/prism_load_balance"}, "mixture": {"losses/mi_loss", "losses/uid_embedding_l2_norm"}}
+"""What each recipe logs beside the main loss."""
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param("base", marks=pytest.mark.slow),
+        "in-batch",
+        "components",
+        pytest.param("mixture", marks=pytest.mark.slow),
+    ],
+)
 def test_two_processes_train_what_one_trains(recipe: str, store: Path, tmp_path: Path) -> None:
     gin = write_gin(tmp_path, recipe)
     train(gin, store=store, output=tmp_path / "one", num_processes=None)
     train(gin, store=store, output=tmp_path / "two", num_processes=2)
     require_agreement(tmp_path / "one", tmp_path / "two")
-    for tag in ("losses/main_loss", "losses/prism_load_balance"):
+    for tag in {"losses/main_loss"}.union(*PARTS.values()):
         shown = read_points(tmp_path / "one", tag=tag)
-        assert bool(shown) == (tag == "losses/main_loss" or recipe == "components")
+        assert bool(shown) == (tag == "losses/main_loss" or tag in PARTS.get(recipe, set()))
         assert read_points(tmp_path / "two", tag=tag) == pytest.approx(shown, rel=TOLERANCE)
 
 

@@ -1,9 +1,13 @@
 """Runs are named as upstream names them."""
 
+import json
+
 import pytest
 
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.training.run_names import model_string
+from hstu_preserve.training.run_names import describe_interaction, model_string
+from tests.model.foundations_golden import FOLDER
+from tests.model.interactions.tiny_mixtures import load_rails, make_mol_recipe
 from tests.training.tiny_runs import make_training_recipe
 
 HSTU = "HSTU-b2-h1-dqk50-dv50-lsilud0.2-ad0.0"
@@ -72,3 +76,33 @@ def test_the_name_says_what_differs(group: str, change: dict[str, Json], expecte
 )
 def test_the_name_of_a_sasrec_says_what_differs(change: dict[str, Json], expected: str) -> None:
     assert name_run("SASRec", model=change) == expected + LOCAL + END
+
+
+def test_the_name_of_a_mixture_is_rails() -> None:
+    rails = json.loads((FOLDER / "mol_tiny.json").read_text())
+    assert describe_interaction(load_rails().recipe(with_dropout=True).mol) == rails["name"]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"query_hidden_dim": -1}, "MoL-4x2x6-t0.05-d0.0-l2-cd0.0-id0.0-gq7-gi5d0.0-gqi9d0.0-x-glu_silu-uids11"),
+        ({"dot_product_l2_norm": False, "item_hidden_dim": 8}, "MoL-4x2x6-t0.05-d0.0-q10d0.0swiglu-8d0.0geglu-gq7"),
+        ({"uid_embedding_hash_sizes": []}, "-x-glu_silu_local"),
+        (
+            {"uid_embedding_hash_sizes": [11, 3], "uid_dropout_rate": 0.5, "uid_embedding_level_dropout": True},
+            "-x-glu_silu-uids11-3d0.5-el_local",
+        ),
+    ],
+)
+def test_the_name_of_a_mixture_says_what_differs(change: dict[str, Json], expected: str) -> None:
+    assert expected in model_string(make_mol_recipe(change, loss={"weights": {}}))
+
+
+def test_a_mixture_of_many_tables_still_fits_a_file_name() -> None:
+    names = {
+        model_string(make_mol_recipe({"query_dot_product_groups": 65, "uid_embedding_hash_sizes": [size] * 64}))
+        for size in (2**53 - 1, 2**53 - 2)
+    }
+    assert len(names) == 2
+    assert max(len(name) for name in names) < 240

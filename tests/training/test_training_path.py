@@ -14,6 +14,7 @@ from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.checkpoint import state_digest
 from hstu_preserve.training.events import EpochEvent, StepEvent
 from hstu_preserve.training.loop import TrainingRun
+from tests.model.interactions.tiny_mixtures import make_mol_recipe
 from tests.training.tiny_runs import CPU, capture, load_store, make_training_recipe
 from tests.training.tiny_runs import train as train_tiny
 
@@ -52,6 +53,7 @@ def test_two_runs_on_another_path_end_in_the_same_bits_near_the_reference_paths(
         (make_training_recipe("SASRec"), "cpu", "fast"),
         (make_training_recipe("HSTU"), "cuda", "reference"),
         (make_training_recipe("HSTU", model=BF16), "cpu", "reference"),
+        (make_mol_recipe(), "cpu", "reference"),
         (
             make_training_recipe("HSTU", loss={"loss_module": "FullSoftmaxLoss"}),
             "cpu",

@@ -77,7 +77,7 @@ def count_batch(
     score_BI.view(-1).index_fill_(0, place_E, -torch.inf)
     is_unseen_B = score_BI.gather(1, column_B.clamp(min=0)[:, None]).squeeze(1) > -torch.inf
     rankable_B = (column_B >= 0) & is_unseen_B
-    tolerance_B = None if tolerance is None else tolerance * index.typical_norm * user_BD.float().norm(dim=1)
+    tolerance_B = None if tolerance is None else index.tolerate(user_BD, tolerance)
     counts = count_in_tiles(score_BI, target_B1=target_B1, tolerance_B=tolerance_B)
 
     rank_B = torch.where(rankable_B, counts.higher_B + 1, 0)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from hstu_preserve.data.event_filter import filter_of
 from hstu_preserve.data.known_datasets import describe_borrowed_name
 from hstu_preserve.data.store import Store
 
@@ -20,7 +21,8 @@ def list_oddities(store: Store) -> tuple[str, ...]:
 
 def find_oddities(store: Store) -> Iterator[str]:
     """Yield one sentence for each oddity."""
-    if (borrowed := describe_borrowed_name(store.name, store.record.counts)) is not None:
+    event_filter = filter_of(store.record.provenance)
+    if (borrowed := describe_borrowed_name(store.name, store.record.counts, event_filter)) is not None:
         yield borrowed
     if num_users := count_users_out_of_order(store):
         yield (

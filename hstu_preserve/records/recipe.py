@@ -60,6 +60,10 @@ class DatasetSettings(Record):
     short_histories: Literal["train"] | None = Field(default=None, exclude_if=lambda rule: rule is None)
     """Users with fewer events than validation and test need are trained on whole and never evaluated, as SASRec has it;
     absent: their last events are held out like everybody's."""
+    min_user_events: PositiveInt = Field(default=1, exclude_if=lambda least: least == 1)
+    """Events that a user must have in the source, counted once over all of it; absent if nobody is left out."""
+    min_item_events: PositiveInt = Field(default=1, exclude_if=lambda least: least == 1)
+    """The same of an item."""
 
 
 class LossSettings(Record):

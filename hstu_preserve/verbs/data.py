@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hstu_preserve.bundle.destinations import require_writable
+from hstu_preserve.data.event_filter import ask_filter
 from hstu_preserve.data.known_datasets import KnownDataset, find_served_dataset
 from hstu_preserve.data.oddities import list_oddities
 from hstu_preserve.data.results import ExportedData, FetchedData, PreparedOrders
@@ -86,6 +87,8 @@ def prepare_data(
     output: str | Path,
     tie_policy: str = DEFAULT_POLICY,
     numpy_python: str | Path | None = None,
+    min_user_events: int = 1,
+    min_item_events: int = 1,
     voice: Voice = SILENT,
 ) -> StoreResult:
     """Turn a MovieLens download, or Amazon's book ratings, into a store.
@@ -98,6 +101,8 @@ def prepare_data(
             four orders leaves them as Meta's preprocessing does with that NumPy: `numpy-introsort`, `numpy-avx512-1`,
             `numpy-avx2` or `numpy-avx512-2`.
         numpy_python: Another Python, whose NumPy makes an order that ours cannot make.
+        min_user_events: Ratings that a user must have, counted once over all; users with fewer are left out.
+        min_item_events: The same of a movie; movies without a rating that stays are no candidates then.
         voice: Shows how many ratings were read, then written.
 
     Raises:
@@ -115,13 +120,21 @@ def prepare_data(
         tie_policy=TiePolicy(tie_policy),
         output=output,
         numpy_python=None if numpy_python is None else Path(numpy_python),
+        event_filter=ask_filter(min_user_events=min_user_events, min_item_events=min_item_events),
         voice=voice,
     )
     return describe(store, output)
 
 
 def prepare_every_order(
-    name: str, *, source: str | Path, output: str | Path, numpy_python: str | Path | None = None, voice: Voice = SILENT
+    name: str,
+    *,
+    source: str | Path,
+    output: str | Path,
+    numpy_python: str | Path | None = None,
+    min_user_events: int = 1,
+    min_item_events: int = 1,
+    voice: Voice = SILENT,
 ) -> PreparedOrders:
     """Turn a download into one store for each distinct order that this machine can make.
 
@@ -130,6 +143,8 @@ def prepare_every_order(
         source: As `prepare_data` takes it.
         output: The new directory of the stores, each of which bears the name of its tie policy.
         numpy_python: Another Python, whose NumPy makes orders that ours cannot make.
+        min_user_events: As `prepare_data` takes it.
+        min_item_events: As `prepare_data` takes it.
         voice: Says which order is being made, and shows how far that is.
 
     Raises:
@@ -139,8 +154,14 @@ def prepare_every_order(
     """
     source, output = Path(source), Path(output)
     require_writable(output, option="--output")
-    numpy_python = None if numpy_python is None else Path(numpy_python)
-    return write_every_order(source, name=name, output=output, numpy_python=numpy_python, voice=voice)
+    return write_every_order(
+        source,
+        name=name,
+        output=output,
+        numpy_python=None if numpy_python is None else Path(numpy_python),
+        event_filter=ask_filter(min_user_events=min_user_events, min_item_events=min_item_events),
+        voice=voice,
+    )
 
 
 def import_data(

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from hstu_preserve.verbs.evaluate import evaluate as evaluate
     from hstu_preserve.verbs.evaluate import evaluate_file as evaluate_file
     from hstu_preserve.verbs.export import export as export
+    from hstu_preserve.verbs.imports.sequences import import_sequences as import_sequences
     from hstu_preserve.verbs.keygen import keygen as keygen
     from hstu_preserve.verbs.migrate import migrate as migrate
     from hstu_preserve.verbs.pack import pack as pack
@@ -80,6 +81,7 @@ NAMES_BY_MODULE = {
     "verbs.download": ("download", "preview_download"),
     "verbs.evaluate": ("evaluate", "evaluate_file"),
     "verbs.export": ("export",),
+    "verbs.imports.sequences": ("import_sequences",),
     "verbs.keygen": ("keygen",),
     "verbs.migrate": ("migrate",),
     "verbs.pack": ("pack",),

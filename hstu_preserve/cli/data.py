@@ -1,4 +1,4 @@
-"""`data download`, `data prepare`, `data import`, `data synthesize`, `data export`, `data show`."""
+"""The commands below `data`: `download`, `prepare`, `import`, `import-sequences`, `synthesize`, `export`, `show`."""
 
 import sys
 from functools import partial
@@ -20,6 +20,10 @@ PREPARE = (
     "hstu-preserve data prepare ml-1m --from ml-1m.zip --every-order --output all",
 )
 IMPORT = ("hstu-preserve data import sasrec_format.csv --movies movies.csv --output own",)
+IMPORT_SEQUENCES = (
+    "hstu-preserve data import-sequences Video.txt --output stores/games",
+    "hstu-preserve data import-sequences log.txt.gz --name mine --min-user-events 5 --output stores/mine",
+)
 SYNTHESIZE = ("hstu-preserve data synthesize --seed 1 --output stores/made-up",)
 EXPORT = ("hstu-preserve data export stores/ml-1m --output exported",)
 SHOW = ("hstu-preserve data show stores/ml-1m",)
@@ -158,6 +162,37 @@ def import_(
 
     with spoken() as voice:
         result = import_data(csv, movies=movies, output=output, name=name, voice=voice)
+    emit(result, as_json=json)
+
+
+@app.command("import-sequences", epilog=show_examples(IMPORT_SEQUENCES))
+def import_sequences_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Lines 'user item [rating timestamp]', or reviews; may be gzip.")
+    ],
+    output: NewDirectoryOption,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The dataset. [default: recognised by its bytes]")
+    ] = None,
+    min_user_events: MinUserEventsOption = 1,
+    min_item_events: MinItemEventsOption = 1,
+    json: JsonOption = False,
+) -> None:
+    """Turn a file of one event a line into a store.
+
+    Reads 'user item', 'user item rating timestamp', and reviews of Amazon and Steam.
+    """
+    from hstu_preserve.verbs.imports.sequences import import_sequences
+
+    with spoken() as voice:
+        result = import_sequences(
+            file,
+            output=output,
+            name=name,
+            min_user_events=min_user_events,
+            min_item_events=min_item_events,
+            voice=voice,
+        )
     emit(result, as_json=json)
 
 

@@ -18,8 +18,8 @@ def require_what_is_read(recipe: Recipe, store: Store) -> None:
     reader = find_time_reader(recipe)
     if reader is not None and store.record.provenance.times == "order":
         raise DataMismatchError(
-            f"{reader}, and {store.name} has no times: {store.record.provenance.source} tells the order of events only; "
-            f"take data with times, or a recipe that reads none ({TIMELESS_MODELS})"
+            f"{reader}, and {store.name} has no times: {store.record.provenance.source} tells the order only; take "
+            f" data with times, or a recipe that reads none ({TIMELESS_MODELS})"
         )
     if recipe.action_fusion is not None and not store.half_stars.any():
         raise DataMismatchError(

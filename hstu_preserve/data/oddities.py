@@ -58,3 +58,13 @@ def describe_item_rows(store: Store) -> str:
         f"the item table has {store.max_item_id + 1:,} rows, one for each id up to the largest "
         f"({store.max_item_id:,}), for {len(store.candidate_ids):,} candidates"
     )
+
+
+def describe_repeats(store: Store) -> tuple[str, ...]:
+    """Return that users meet items again, if some do: in the data of published sequences nobody does."""
+    owners = np.repeat(np.arange(store.num_users), np.diff(store.offsets))
+    pairs = np.sort(owners * (store.max_item_id + 1) + store.item_ids)
+    num_repeats = int((pairs[1:] == pairs[:-1]).sum())
+    if not num_repeats:
+        return ()
+    return (f"{num_repeats:,} of {len(pairs):,} events repeat an item that the user has already; they are kept",)

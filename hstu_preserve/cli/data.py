@@ -158,7 +158,7 @@ def import_(
 
     The order of events is kept.
     """
-    from hstu_preserve.verbs.data import import_data
+    from hstu_preserve.verbs.imports.sasrec_format import import_data
 
     with spoken() as voice:
         result = import_data(csv, movies=movies, output=output, name=name, voice=voice)

@@ -14,7 +14,6 @@ from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.raw_data.every_order import write_every_order
 from hstu_preserve.raw_data.fetching import fetch_zip
 from hstu_preserve.raw_data.preparation import prepare_published
-from hstu_preserve.raw_data.sasrec_format import import_sasrec_format
 from hstu_preserve.raw_data.sasrec_writing import list_reading_problems, locate_upstream, write_sasrec_format
 from hstu_preserve.records.downloads import DigestKind
 from hstu_preserve.records.results import StoreResult
@@ -162,33 +161,6 @@ def prepare_every_order(
         event_filter=ask_filter(min_user_events=min_user_events, min_item_events=min_item_events),
         voice=voice,
     )
-
-
-def import_data(
-    csv: str | Path,
-    *,
-    output: str | Path,
-    movies: str | Path | None = None,
-    name: str | None = None,
-    voice: Voice = SILENT,
-) -> StoreResult:
-    """Turn an existing `sasrec_format.csv` into a store, its order of events kept.
-
-    Args:
-        csv: As upstream's preprocessing wrote it.
-        output: The new directory.
-        movies: Upstream's processed `movies.csv`, or MovieLens' own; None takes the rated items as candidates, and
-            ids that count from 0 are shifted by one.
-        name: The dataset's name; None takes the published edition of the same counts.
-        voice: Shows how many ratings were written.
-
-    Raises:
-        ContentError: A malformed line or cell.
-    """
-    csv, output = Path(csv), Path(output)
-    movies = None if movies is None else Path(movies)
-    require_writable(output, option="--output")
-    return describe(import_sasrec_format(csv, movies=movies, name=name, output=output, voice=voice), output)
 
 
 def synthesize_data(

@@ -83,7 +83,7 @@ def choose_events(parts: Iterable[Ratings], *, event_filter: EventFilter, name: 
     frequent_users = users.list_frequent(event_filter.min_user_events)
     frequent_items = items.list_frequent(event_filter.min_item_events)
     if not len(frequent_users) or not len(frequent_items):
-        raise ContentError(f"{name}: nothing is left of its users and items{event_filter.options}; ask for fewer")
+        raise ContentError(f"{name}: no rating is left with{event_filter.options}; ask for fewer")
     return Selection(
         users=frequent_users,
         items=frequent_items,

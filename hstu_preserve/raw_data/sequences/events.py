@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.wording import printable
@@ -77,7 +77,7 @@ def read_events(file: LineFile) -> Iterator[Event]:
         raise ContentError(f"{file.label}: holds no events")
 
 
-def refuse(line: Line, reason: str, *, file: LineFile) -> None:
+def refuse(line: Line, reason: str, *, file: LineFile) -> NoReturn:
     """Raise ContentError that names file and line, and quotes the line."""
     found = printable(line.content[:MAX_QUOTED_CHARACTERS].decode("latin-1"))
     raise ContentError(f"{file.label}, line {line.number}: {reason} (found '{found}')")
@@ -94,6 +94,8 @@ def find_parser(text: str) -> Parser:
         for known in (AMAZON, STEAM):
             if known.user in fields:
                 return partial(parse_review, known=known)
+        raise ValueError(FORMS)
+    if text.lstrip().startswith(("<", "[")):  # a page of a server, or a list in JSON
         raise ValueError(FORMS)
     if HEADER.match(text.strip()):
         raise ValueError("a header, not an event; remove the line")

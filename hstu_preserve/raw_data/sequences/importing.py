@@ -76,7 +76,7 @@ def import_sequence_file(
         for part in numbering.number(show_reading(file, activity="reading events", voice=voice)):
             runs.add(part)
         if not runs.num_events:
-            raise ContentError(f"{file.label}: nothing is left of its users and items{event_filter.options}")
+            raise ContentError(f"{file.label}: no event is left with{event_filter.options}; ask for fewer")
         name = name or (content.published.name if content.published else UNNAMED)
         origin = describe_origin(file, content, name=name, event_filter=event_filter)
         record = stream_arrays(

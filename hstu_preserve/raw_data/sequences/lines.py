@@ -10,15 +10,16 @@ from io import BufferedReader
 from pathlib import Path
 
 from hstu_preserve.errors import ContentError
-from hstu_preserve.primitives.file_kinds import BEGINNING_BYTES, describe_beginning
+from hstu_preserve.primitives.file_kinds import BEGINNING_BYTES, REPACK, SIGNATURES, describe_beginning
 from hstu_preserve.primitives.files import open_stream
 from hstu_preserve.primitives.text import find_other_encoding
 from hstu_preserve.raw_data.sources import ByteReader, read_line_blocks
 
+OTHER_FILES = tuple(SIGNATURES)
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_GROWTH = 200
 """Of what gzip compressed: text of events shrinks to a tenth; deflate's own bound is 1,032."""
-FREE_BYTES = 2**26
+FREE_BYTES = 2**23
 """That may come out of a file of any size."""
 
 
@@ -124,8 +125,11 @@ class LineFile:
         if beginning.startswith(GZIP_MAGIC):
             yield BoundedGunzip(raw, label=self.label)
             return
-        if not beginning or (b"\0" in beginning and find_other_encoding(beginning) is None):
-            raise ContentError(f"{self.label}: expected lines of events, found {describe_beginning(beginning)}")
+        if not beginning or beginning.startswith(OTHER_FILES):
+            found = describe_beginning(beginning).replace(REPACK, "unpack it")
+            raise ContentError(f"{self.label}: expected lines of events, found {found}")
+        if b"\0" in beginning and find_other_encoding(beginning) is None:
+            raise ContentError(f"{self.label}: holds NUL bytes, which no text has; save it as UTF-8")
         hashed = HashedFile(raw, size=self.path.stat().st_size)
         yield hashed
         self.git_blob = hashed.git_blob

@@ -11,10 +11,10 @@ class Filtered(Protocol):
     """What says how its data was filtered: a recipe's dataset, or the provenance of a store."""
 
     @property
-    def min_user_events(self) -> int: ...  # noqa: D102  # the names say it
+    def min_user_events(self) -> int | None: ...  # noqa: D102  # the names say it
 
     @property
-    def min_item_events(self) -> int: ...  # noqa: D102
+    def min_item_events(self) -> int | None: ...  # noqa: D102
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,12 @@ KEEP_ALL = EventFilter()
 
 def filter_of(filtered: Filtered) -> EventFilter:
     """Return the filter that a record tells."""
-    return EventFilter(min_user_events=filtered.min_user_events, min_item_events=filtered.min_item_events)
+    return EventFilter(min_user_events=filtered.min_user_events or 1, min_item_events=filtered.min_item_events or 1)
+
+
+def tell_least(least: int) -> int | None:
+    """Return how a record tells the least number of events: not at all if it leaves nothing out."""
+    return least if least > 1 else None
 
 
 def ask_filter(*, min_user_events: int, min_item_events: int) -> EventFilter:

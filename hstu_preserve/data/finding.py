@@ -147,7 +147,7 @@ def require_filter(store: Store, settings: DatasetSettings, *, path: Path) -> No
     if wanted != found:
         raise DataMismatchError(
             f"{path}: holds {store.name} {found.words}, the recipe is for data {wanted.words} ({USER_FILTER_BINDING} = "
-            f"{wanted.min_user_events}, {ITEM_FILTER_BINDING} = {wanted.min_item_events}); "
+            f"{settings.min_user_events}, {ITEM_FILTER_BINDING} = {settings.min_item_events}); "
             f"{advise(settings.name, wanted)}"
         )
 

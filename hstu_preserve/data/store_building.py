@@ -6,7 +6,7 @@ from typing import Literal, NoReturn
 import numpy as np
 
 from hstu_preserve.data.arrays import AnyArray, Int32Array, Int64Array, Uint8Array
-from hstu_preserve.data.event_filter import KEEP_ALL, EventFilter
+from hstu_preserve.data.event_filter import KEEP_ALL, EventFilter, tell_least
 from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.errors import ContentError
@@ -76,8 +76,8 @@ def describe_store(
             tied_events=tied_events,
             redistributable=origin.redistributable,
             notice=origin.notice,
-            min_user_events=origin.event_filter.min_user_events,
-            min_item_events=origin.event_filter.min_item_events,
+            min_user_events=tell_least(origin.event_filter.min_user_events),
+            min_item_events=tell_least(origin.event_filter.min_item_events),
             times=origin.times,
         ),
     )

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import Sha256, sha256_of_bytes
 from hstu_preserve.primitives.json_values import Json
-from hstu_preserve.primitives.numbers import PositiveInt
+from hstu_preserve.primitives.numbers import LeastEvents
 from hstu_preserve.records.record import Record, SchemaVersion
 
 
@@ -71,9 +71,9 @@ class StoreProvenance(Record):
     redistributable: bool
     notice: str
     """Terms of use, in one sentence."""
-    min_user_events: PositiveInt = Field(default=1, exclude_if=lambda least: least == 1)
+    min_user_events: LeastEvents | None = Field(default=None, exclude_if=lambda least: least is None)
     """Events that a user has in the source at the least, counted once over all of it; absent if nobody was left out."""
-    min_item_events: PositiveInt = Field(default=1, exclude_if=lambda least: least == 1)
+    min_item_events: LeastEvents | None = Field(default=None, exclude_if=lambda least: least is None)
     """The same of an item."""
     times: Literal["order"] | None = Field(default=None, exclude_if=lambda times: times is None)
     """`order` if the source has no times: an event's place in its user's sequence stands for one; absent otherwise."""

@@ -100,7 +100,7 @@ def test_no_command_is_named_that_does_not_know_the_data(name: str) -> None:
     )
 
 
-def write_filtered(folder: Path, *, least: int) -> Path:
+def write_filtered(folder: Path, *, least: int | None) -> Path:
     """Write the store as if users and items with fewer events had been left out of its source."""
     provenance = STORE.record.provenance.model_copy(update={"min_user_events": least, "min_item_events": least})
     write_store(replace(STORE, record=STORE.record.model_copy(update={"provenance": provenance})), folder)
@@ -108,7 +108,7 @@ def write_filtered(folder: Path, *, least: int) -> Path:
 
 
 def test_a_store_of_another_filter_is_refused_and_the_command_for_the_right_one_is_named(tmp_path: Path) -> None:
-    whole, filtered = write_filtered(tmp_path / "whole", least=1), write_filtered(tmp_path / "filtered", least=5)
+    whole, filtered = write_filtered(tmp_path / "whole", least=None), write_filtered(tmp_path / "filtered", least=5)
     plain = make_recipe(dataset={"name": STORE.name}).dataset
     wanted = plain.model_copy(update={"min_user_events": 5, "min_item_events": 5})
     assert find_store_for_recipe(plain, whole).fingerprint == find_store_for_recipe(wanted, filtered).fingerprint
@@ -122,10 +122,10 @@ def test_a_store_of_another_filter_is_refused_and_the_command_for_the_right_one_
 
 def test_the_store_of_the_recipes_filter_is_found_among_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(STORES_VARIABLE, str(tmp_path))
-    for least in (1, 5):
+    for least in (None, 5):
         write_filtered(tmp_path / str(least), least=least)
     settings = make_recipe(dataset={"name": STORE.name}).dataset
-    for least in (1, 5):
+    for least in (None, 5):
         wanted = settings.model_copy(update={"min_user_events": least, "min_item_events": least})
         assert find_store_for_recipe(wanted, None).record.provenance.min_user_events == least
     with pytest.raises(UnavailableError, match="no store with dataset synthetic of users with at least 4 events and"):

@@ -145,7 +145,7 @@ def find_known_dataset(name: str) -> KnownDataset:
     Raises:
         UnknownNameError: There is no such edition; the message lists the known names.
     """
-    if name in GENERATED:
+    if name in GENERATED or name in REVIEWS:
         raise UnknownNameError(kind="dataset", name=name, known=(), hint=advise(name))
     if name not in KNOWN_DATASETS:
         hint = (

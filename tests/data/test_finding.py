@@ -137,3 +137,5 @@ def test_reviews_are_named_with_the_command_that_imports_them(name: str) -> None
     said = advise(name)
     assert f"import-sequences {REVIEWS[name]} --name {name} --min-user-events 5 --min-item-events 5" in said
     assert FILTERED_DATA[name].file_name in said
+    with pytest.raises(UnknownNameError, match="import-sequences"):
+        find_known_dataset(name)

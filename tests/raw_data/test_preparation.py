@@ -81,8 +81,8 @@ def test_only_the_item_id_policy_is_independent_of_file_order(latest_small: Path
 @pytest.fixture
 def tiny_ml_1m(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of ml-1m's layout, with the counts that are then published of it."""
-    counts = {"num_users": 3, "num_rated_items": 3, "num_candidates": 3, "num_ratings": 6, "zip_md5": None}
-    monkeypatch.setitem(known_datasets.KNOWN_DATASETS, "ml-1m", replace(KNOWN_DATASETS["ml-1m"], **counts))
+    tiny = replace(KNOWN_DATASETS["ml-1m"], num_users=3, num_rated_items=3, num_candidates=3, num_ratings=6)
+    monkeypatch.setitem(known_datasets.KNOWN_DATASETS, "ml-1m", tiny)
     layout = Layout.DOUBLE_COLON
     return write_layout(tmp_path / "raw", layout=layout, ratings=format_ratings(FILTERED_ROWS, layout=layout))
 

@@ -43,10 +43,10 @@ def show(*runs: ListedRun) -> list[str]:
 def test_runs_of_several_kinds_in_one_list_are_each_marked() -> None:
     full = list_one("full", ndcg10=0.1, kind=None)
     said = show(full, list_one("drawn", ndcg10=0.5, kind=SAMPLED), list_one("none", ndcg10=None, kind=None))
-    line_of = {line.split()[0]: line.strip() for line in said if line.split()}
+    line_of = {line.split()[0]: " ".join(line.split()) for line in said if line.split()}
     assert "evaluation" in line_of["run"]
-    assert line_of["full"].endswith(f"0.1000   {EvaluationKind.WINDOW.words}")
-    assert line_of["drawn"].endswith(f"0.5000   {SAMPLED.words}")
+    assert line_of["full"].endswith(f"0.1000 {EvaluationKind.WINDOW.words}")
+    assert line_of["drawn"].endswith(f"0.5000 {SAMPLED.words}")
     assert line_of["none"].endswith("–")
     assert f"{NOT_COMPARABLE}." in {line.strip() for line in said}
     assert not any("evaluation" in line for line in show(full))

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from hstu_preserve.verbs.compare import compare as compare
     from hstu_preserve.verbs.data import download_data as download_data
     from hstu_preserve.verbs.data import export_data as export_data
-    from hstu_preserve.verbs.data import import_data as import_data
     from hstu_preserve.verbs.data import prepare_data as prepare_data
     from hstu_preserve.verbs.data import prepare_every_order as prepare_every_order
     from hstu_preserve.verbs.data import show_data as show_data
@@ -43,6 +42,8 @@ if TYPE_CHECKING:
     from hstu_preserve.verbs.evaluate import evaluate as evaluate
     from hstu_preserve.verbs.evaluate import evaluate_file as evaluate_file
     from hstu_preserve.verbs.export import export as export
+    from hstu_preserve.verbs.imports.sasrec_format import import_data as import_data
+    from hstu_preserve.verbs.imports.sequences import import_sequences as import_sequences
     from hstu_preserve.verbs.keygen import keygen as keygen
     from hstu_preserve.verbs.migrate import migrate as migrate
     from hstu_preserve.verbs.pack import pack as pack
@@ -69,7 +70,6 @@ NAMES_BY_MODULE = {
     "verbs.data": (
         "download_data",
         "export_data",
-        "import_data",
         "prepare_data",
         "prepare_every_order",
         "show_data",
@@ -80,6 +80,8 @@ NAMES_BY_MODULE = {
     "verbs.download": ("download", "preview_download"),
     "verbs.evaluate": ("evaluate", "evaluate_file"),
     "verbs.export": ("export",),
+    "verbs.imports.sasrec_format": ("import_data",),
+    "verbs.imports.sequences": ("import_sequences",),
     "verbs.keygen": ("keygen",),
     "verbs.migrate": ("migrate",),
     "verbs.pack": ("pack",),

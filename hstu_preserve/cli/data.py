@@ -1,6 +1,7 @@
-"""`data download`, `data prepare`, `data import`, `data synthesize`, `data export`, `data show`."""
+"""The commands below `data`: `download`, `prepare`, `import`, `import-sequences`, `synthesize`, `export`, `show`."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,9 +20,18 @@ PREPARE = (
     "hstu-preserve data prepare ml-1m --from ml-1m.zip --every-order --output all",
 )
 IMPORT = ("hstu-preserve data import sasrec_format.csv --movies movies.csv --output own",)
+IMPORT_SEQUENCES = (
+    "hstu-preserve data import-sequences Video.txt --output stores/games",
+    "hstu-preserve data import-sequences log.txt.gz --name mine --min-user-events 5 --output stores/mine",
+)
 SYNTHESIZE = ("hstu-preserve data synthesize --seed 1 --output stores/made-up",)
 EXPORT = ("hstu-preserve data export stores/ml-1m --output exported",)
 SHOW = ("hstu-preserve data show stores/ml-1m",)
+
+MinUserEventsOption = Annotated[
+    int, typer.Option("--min-user-events", metavar="N", help="Leave out users with fewer, counted once over all.")
+]
+MinItemEventsOption = Annotated[int, typer.Option("--min-item-events", metavar="N", help="The same of items.")]
 
 app = typer.Typer(
     cls=GroupedCommands,
@@ -102,6 +112,8 @@ def prepare(
             "--numpy-python", metavar="EXE", help="Another Python, whose NumPy makes an order that ours cannot."
         ),
     ] = None,
+    min_user_events: MinUserEventsOption = 1,
+    min_item_events: MinItemEventsOption = 1,
     json: JsonOption = False,
 ) -> None:
     """Turn a download of MovieLens or Amazon into a store.
@@ -112,18 +124,16 @@ def prepare(
 
     if every_order and tie_policy is not None:
         raise UsageError(f"--every-order and --tie-policy {tie_policy}: choose one of them")
+    prepare_it = prepare_every_order if every_order else partial(prepare_data, tie_policy=tie_policy or DEFAULT_POLICY)
     with spoken() as voice:
-        result = (
-            prepare_every_order(name, source=source, output=output, numpy_python=numpy_python, voice=voice)
-            if every_order
-            else prepare_data(
-                name,
-                source=source,
-                output=output,
-                tie_policy=tie_policy or DEFAULT_POLICY,
-                numpy_python=numpy_python,
-                voice=voice,
-            )
+        result = prepare_it(
+            name,
+            source=source,
+            output=output,
+            numpy_python=numpy_python,
+            min_user_events=min_user_events,
+            min_item_events=min_item_events,
+            voice=voice,
         )
     emit(result, as_json=json)
 
@@ -148,10 +158,41 @@ def import_(
 
     The order of events is kept.
     """
-    from hstu_preserve.verbs.data import import_data
+    from hstu_preserve.verbs.imports.sasrec_format import import_data
 
     with spoken() as voice:
         result = import_data(csv, movies=movies, output=output, name=name, voice=voice)
+    emit(result, as_json=json)
+
+
+@app.command("import-sequences", epilog=show_examples(IMPORT_SEQUENCES))
+def import_sequences_(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Lines 'user item [rating timestamp]', or reviews; may be gzip.")
+    ],
+    output: NewDirectoryOption,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="The dataset. [default: recognised by its bytes]")
+    ] = None,
+    min_user_events: MinUserEventsOption = 1,
+    min_item_events: MinItemEventsOption = 1,
+    json: JsonOption = False,
+) -> None:
+    """Turn a file of one event a line into a store.
+
+    Reads 'user item', 'user item rating timestamp', and reviews of Amazon and Steam.
+    """
+    from hstu_preserve.verbs.imports.sequences import import_sequences
+
+    with spoken() as voice:
+        result = import_sequences(
+            file,
+            output=output,
+            name=name,
+            min_user_events=min_user_events,
+            min_item_events=min_item_events,
+            voice=voice,
+        )
     emit(result, as_json=json)
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from hstu_preserve.data.event_filter import filter_of
 from hstu_preserve.data.known_datasets import advise
 from hstu_preserve.data.store import RECORD_NAME, Store, open_store, verify_store
 from hstu_preserve.errors import (
@@ -23,6 +24,7 @@ from hstu_preserve.records.store import StoreRecord
 STORES_VARIABLE = "HSTU_PRESERVE_DATA"
 DATASET_BINDING = "train_fn.dataset_name"
 """The gin name of a recipe's dataset, for a message that names the line to change."""
+USER_FILTER_BINDING, ITEM_FILTER_BINDING = "data.min_user_events", "data.min_item_events"
 
 
 def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store:
@@ -33,13 +35,14 @@ def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store
         data: The store, or None for a search in the folder that HSTU_PRESERVE_DATA names.
 
     Raises:
-        DataMismatchError: Another dataset, another fingerprint than the recipe pins, or arrays that were changed.
+        DataMismatchError: Another dataset, another fingerprint than the recipe pins, data of another filter, or arrays
+            that were changed.
         UnavailableError: No store was named and none was found.
     """
     path = data or search_stores(
-        lambda record: record.name == settings.name and settings.fingerprint in {None, record.fingerprint},
-        wanted=f"dataset {settings.name}",
-        advice=advise(settings.name),
+        lambda record: is_wanted(record, settings),
+        wanted=f"dataset {settings.name}{describe_filter(settings)}",
+        advice=advise(settings.name, filter_of(settings)),
     )
     store = open_pinned_store(settings, path)
     if store.name != settings.name:
@@ -50,15 +53,29 @@ def find_store_for_recipe(settings: DatasetSettings, data: Path | None) -> Store
     return store
 
 
+def is_wanted(record: StoreRecord, settings: DatasetSettings) -> bool:
+    """Whether a store is of the recipe's name, filter and fingerprint."""
+    is_pinned = settings.fingerprint in {None, record.fingerprint}
+    return record.name == settings.name and is_pinned and filter_of(record.provenance) == filter_of(settings)
+
+
+def describe_filter(settings: DatasetSettings) -> str:
+    """Return what a recipe's filter leaves, to follow a name; nothing if there is none."""
+    wanted = filter_of(settings)
+    return "" if wanted.keeps_all else f" {wanted.words}"
+
+
 def open_pinned_store(settings: DatasetSettings, path: Path) -> Store:
     """Return the store at `path`, whatever its name; every array is hashed, since a result will name the fingerprint.
 
     Raises:
-        DataMismatchError: Another fingerprint than the recipe pins, or an array that was changed.
+        DataMismatchError: Another fingerprint than the recipe pins, data of another filter, or an array that was
+            changed.
     """
     store = open_store(path)
     if settings.fingerprint is not None:
         require_fingerprint(store, settings.fingerprint, path=path)
+    require_filter(store, settings, path=path)
     verify_store(store, place=path)
     return store
 
@@ -121,6 +138,17 @@ def require_fingerprint(store: Store, expected: str, *, path: Path) -> None:
         raise DataMismatchError(
             f"{path}: other data than the recipe or bundle names (expected fingerprint {expected}, "
             f"found {store.fingerprint} of {store.name}, ties {store.record.provenance.tie_policy.value})"
+        )
+
+
+def require_filter(store: Store, settings: DatasetSettings, *, path: Path) -> None:
+    """Raise DataMismatchError if other users and items were left out of a store than the recipe says."""
+    wanted, found = filter_of(settings), filter_of(store.record.provenance)
+    if wanted != found:
+        raise DataMismatchError(
+            f"{path}: holds {store.name} {found.words}, the recipe is for data {wanted.words} ({USER_FILTER_BINDING} = "
+            f"{settings.min_user_events}, {ITEM_FILTER_BINDING} = {settings.min_item_events}); "
+            f"{advise(settings.name, wanted)}"
         )
 
 

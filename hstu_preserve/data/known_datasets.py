@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from hstu_preserve.data.event_filter import KEEP_ALL, EventFilter
+from hstu_preserve.data.filtered_data import REVIEWS, advise_import, find_filtered
 from hstu_preserve.errors import ContentError, UnknownNameError, UsageError
 
 
@@ -143,10 +145,13 @@ def find_known_dataset(name: str) -> KnownDataset:
     Raises:
         UnknownNameError: There is no such edition; the message lists the known names.
     """
-    if name in GENERATED:
+    if name in GENERATED or name in REVIEWS:
         raise UnknownNameError(kind="dataset", name=name, known=(), hint=advise(name))
     if name not in KNOWN_DATASETS:
-        hint = f"known are {', '.join(PUBLISHED_NAMES)}; other data comes in with 'hstu-preserve data import'"
+        hint = (
+            f"known are {', '.join(PUBLISHED_NAMES)}; other data comes in with 'hstu-preserve data import' or "
+            "'hstu-preserve data import-sequences'"
+        )
         raise UnknownNameError(kind="dataset", name=name, known=PUBLISHED_NAMES, hint=hint)
     return KNOWN_DATASETS[name]
 
@@ -166,8 +171,10 @@ def find_served_dataset(name: str) -> KnownDataset:
     return find_known_dataset(name)
 
 
-def advise(name: str) -> str:
+def advise(name: str, event_filter: EventFilter = KEEP_ALL) -> str:
     """Return, as one sentence, how a store of that name is made."""
+    if name in REVIEWS:
+        return advise_import(name)
     if name == AMAZON_BOOKS.name:
         return (
             f"'hstu-preserve data import CSV --name {name} --output DIR' makes one of Meta's sasrec_format.csv; "
@@ -177,13 +184,17 @@ def advise(name: str) -> str:
         check = "no md5 is known for it" if dataset.zip_md5 is None else f"its md5 must be {dataset.zip_md5}"
         return (
             f"'hstu-preserve data download {name}' fetches {name}.zip (its terms are on {dataset.page_url}; {check}), "
-            f"then 'hstu-preserve data prepare {name} --from {name}.zip --output {name}' makes one"
+            f"then 'hstu-preserve data prepare {name} --from {name}.zip{event_filter.options} --output "
+            f"{name}{'' if event_filter.keeps_all else '-filtered'}' makes one"
         )
     if name == "synthetic":
         return "'hstu-preserve data synthesize --seed S --output DIR' makes one"
     if name in GENERATED:
         return f"{GENERATED[name]}, and no command here makes a store of it; ml-20m is what it was generated from"
-    return f"'hstu-preserve data import CSV --name {name} --output DIR' makes one of a sasrec_format.csv"
+    return (
+        f"'hstu-preserve data import CSV --name {name} --output DIR' makes one of a sasrec_format.csv, "
+        f"'hstu-preserve data import-sequences FILE --name {name}{event_filter.options} --output DIR' of other files"
+    )
 
 
 class Counts(Protocol):
@@ -202,36 +213,52 @@ class Counts(Protocol):
     def num_ratings(self) -> int: ...  # noqa: D102
 
 
-def describe_borrowed_name(name: str, counts: Counts) -> str | None:
+def describe_borrowed_name(name: str, counts: Counts, event_filter: EventFilter = KEEP_ALL) -> str | None:
     """Return how data that bears a published name differs from what was published; None if it does not."""
     if name == AMAZON_BOOKS.name and counts.num_candidates != AMAZON_BOOKS.num_candidates:
         return (
             f"not the {name} of Meta's code, which has {AMAZON_BOOKS.num_candidates:,} items; "
             f"this has {counts.num_candidates:,}"
         )
-    if name not in KNOWN_DATASETS:
-        return None
-    differences = list_count_differences(counts, dataset=KNOWN_DATASETS[name])
+    differences = list_published_differences(name, counts, event_filter)
     return f"not the published {name} ({'; '.join(differences)})" if differences else None
 
 
-def require_published_counts(counts: Counts, *, dataset: KnownDataset) -> None:
-    """Raise ContentError naming every count that differs from the published one."""
-    differences = list_count_differences(counts, dataset=dataset)
+def require_published_counts(counts: Counts, *, dataset: KnownDataset, event_filter: EventFilter = KEEP_ALL) -> None:
+    """Raise ContentError naming every count that differs from the published one; a filter's may not be known."""
+    differences = list_published_differences(dataset.name, counts, event_filter)
     if differences:
         raise ContentError(f"{dataset.name}: not the published data ({'; '.join(differences)})")
 
 
+def list_published_differences(name: str, counts: Counts, event_filter: EventFilter) -> list[str]:
+    """Return one line for each count that is published under a name, after that filter, and differs."""
+    if (filtered := find_filtered(name, event_filter)) is not None:
+        return list_differing(
+            ("users", counts.num_users, filtered.num_users),
+            ("rated items", counts.num_rated_items, filtered.num_items),
+            ("candidates", counts.num_candidates, filtered.num_items),
+            ("ratings", counts.num_ratings, filtered.num_ratings),
+        )
+    if name not in KNOWN_DATASETS or not event_filter.keeps_all:
+        return []
+    return list_count_differences(counts, dataset=KNOWN_DATASETS[name])
+
+
 def list_count_differences(counts: Counts, *, dataset: KnownDataset) -> list[str]:
     """Return one line for each count that is published and differs."""
-    pairs = (
+    return list_differing(
         ("users", counts.num_users, dataset.num_users),
         ("rated items", counts.num_rated_items, dataset.num_rated_items),
         ("candidates", counts.num_candidates, dataset.num_candidates),
         ("ratings", counts.num_ratings, dataset.num_ratings),
     )
+
+
+def list_differing(*counts: tuple[str, int, int | None]) -> list[str]:
+    """Return one line for each count (what, found, expected) that is expected and differs."""
     return [
         f"expected {expected:,} {what}, found {found:,}"
-        for what, found, expected in pairs
+        for what, found, expected in counts
         if expected is not None and found != expected
     ]

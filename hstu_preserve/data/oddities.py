@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from hstu_preserve.data.event_filter import filter_of
 from hstu_preserve.data.known_datasets import describe_borrowed_name
 from hstu_preserve.data.store import Store
 
@@ -20,7 +21,8 @@ def list_oddities(store: Store) -> tuple[str, ...]:
 
 def find_oddities(store: Store) -> Iterator[str]:
     """Yield one sentence for each oddity."""
-    if (borrowed := describe_borrowed_name(store.name, store.record.counts)) is not None:
+    event_filter = filter_of(store.record.provenance)
+    if (borrowed := describe_borrowed_name(store.name, store.record.counts, event_filter)) is not None:
         yield borrowed
     if num_users := count_users_out_of_order(store):
         yield (
@@ -56,3 +58,13 @@ def describe_item_rows(store: Store) -> str:
         f"the item table has {store.max_item_id + 1:,} rows, one for each id up to the largest "
         f"({store.max_item_id:,}), for {len(store.candidate_ids):,} candidates"
     )
+
+
+def describe_repeats(store: Store) -> tuple[str, ...]:
+    """Return that users meet items again, if some do: in the data of published sequences nobody does."""
+    owners = np.repeat(np.arange(store.num_users), np.diff(store.offsets))
+    pairs = np.sort(owners * (store.max_item_id + 1) + store.item_ids)
+    num_repeats = int((pairs[1:] == pairs[:-1]).sum())
+    if not num_repeats:
+        return ()
+    return (f"{num_repeats:,} of {len(pairs):,} events repeat an item that the user has already; they are kept",)

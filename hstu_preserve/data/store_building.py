@@ -1,11 +1,12 @@
 """Arrange, check and describe ratings and a movie table as the arrays of a store."""
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import numpy as np
 
 from hstu_preserve.data.arrays import AnyArray, Int32Array, Int64Array, Uint8Array
+from hstu_preserve.data.event_filter import KEEP_ALL, EventFilter, tell_least
 from hstu_preserve.data.movie_table import MovieTable
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.errors import ContentError
@@ -31,6 +32,10 @@ class Origin:
     redistributable: bool
     notice: str
     """Terms of use, in one sentence."""
+    event_filter: EventFilter = KEEP_ALL
+    """Which users and items were left out for want of events."""
+    times: Literal["order"] | None = None
+    """`order` if there are no times, and places stand for them."""
 
 
 def refuse_no_ratings(name: str) -> NoReturn:
@@ -71,6 +76,9 @@ def describe_store(
             tied_events=tied_events,
             redistributable=origin.redistributable,
             notice=origin.notice,
+            min_user_events=tell_least(origin.event_filter.min_user_events),
+            min_item_events=tell_least(origin.event_filter.min_item_events),
+            times=origin.times,
         ),
     )
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from hstu_preserve.compute.determinism import draw_order
 from hstu_preserve.compute.world import ALONE, World
+from hstu_preserve.data.fitness import require_what_is_read
 from hstu_preserve.data.split import Part, count_held_out_events, find_evaluated_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import ContentError, DivergedError
@@ -55,10 +56,12 @@ def evaluate_model(
     Raises:
         ContentError: No user has enough events, weights of the model are NaN or infinite, or there are fewer items than
             a sampled kind draws.
+        DataMismatchError: The recipe reads times or ratings, and there are none.
         LostProcessError: Another process is gone.
     """
     require_finite(model)
     recipe, num_candidates = model.recipe, len(model.candidate_I)
+    require_what_is_read(recipe, store)
     require_enough_candidates(recipe, num_candidates=num_candidates, data_name=store.name)
     held_out = count_held_out_events(recipe.dataset.protocol, part=part)
     eligible = require_eligible_users(store, recipe, part=part)

@@ -187,6 +187,8 @@ RECIPE_BINDINGS = (
     RecipeBinding("data.fingerprint", path="dataset.fingerprint", default=None),
     RecipeBinding("data.candidates", path="dataset.candidates", default="all"),
     RecipeBinding("data.short_histories", path="dataset.short_histories", default=None),
+    RecipeBinding("data.min_user_events", path="dataset.min_user_events", default=None),
+    RecipeBinding("data.min_item_events", path="dataset.min_item_events", default=None),
     RecipeBinding("training.optimizer", path="training.optimizer", default="AdamW"),
     RecipeBinding("training.user_sampling", path="training.user_sampling", default="shuffled"),
     RecipeBinding("training.patience", path="training.patience", default=None),

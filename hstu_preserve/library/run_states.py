@@ -16,6 +16,7 @@ from hstu_preserve.primitives.archive_names import ARCHIVE_SUFFIXES
 from hstu_preserve.primitives.files import open_stream, read_small, refuse_unreadable
 from hstu_preserve.primitives.metric_names import EPOCH_TAG
 from hstu_preserve.primitives.strict_json import strict_loads
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.manifest import MANIFEST_NAME, Manifest, RunRecord
 from hstu_preserve.records.runs import CurvePoint, ListedRun, RunListing, RunState, ShownRun
 
@@ -179,6 +180,7 @@ def describe_unfinished(shown: ShownRun) -> ListedRun:
         epochs_done=max((point.epoch + 1 for point in shown.curve), default=0),
         num_epochs=shown.run.recipe.training.num_epochs,
         ndcg10=curve[-1].value if curve else None,
+        kind=find_other_kind(shown.run) if curve else None,
         resume=shown.resume,
         problem=None,
     )
@@ -202,9 +204,16 @@ def describe_sealed(path: Path, stored: StoredManifest) -> ListedRun:
         epochs_done=epochs if results is None else len(results.epochs),
         num_epochs=manifest.run.recipe.training.num_epochs,
         ndcg10=claimed if results is None else results.final.metrics[USUAL_METRIC],
+        kind=find_other_kind(manifest.run),
         resume=None,
         problem=None,
     )
+
+
+def find_other_kind(run: RunRecord) -> EvaluationKind | None:
+    """Return the kind of evaluation of a run's numbers unless it is Meta's."""
+    kind = run.recipe.evaluation.effective_kind
+    return None if kind is EvaluationKind.WINDOW else kind
 
 
 def describe_other(

@@ -9,6 +9,7 @@ from hstu_preserve.pages.outcomes import SIGNS, TONES, choose_decider
 from hstu_preserve.pages.parts import describe_part
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.claim import Claim
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.manifest import Manifest
 from hstu_preserve.records.verdict import Rung
 from hstu_preserve.report.archives_table import describe_recorded, find, read_facts, shorten
@@ -72,13 +73,21 @@ def describe_row(judged: Judged, *, anchor: str) -> tuple[Cell, ...]:
         Cell(text=f"{SIGNS[tone]} {outcome}", tone=tone),
         Cell(text=said[0] if said[0] == said[1] else f"{said[0]} ({said[1]})", anchor=anchor),
         *plain_row(
-            spell(recorded.get("reported")) if claim is None else f"{claim.value:.4f} ({claim.policy.metric})",
+            spell(recorded.get("reported")) if claim is None else f"{claim.value:.4f} ({name_metric(judged, claim)})",
             describe_own(recorded) if claim is None else compare_own(judged, claim),
             describe_found(judged, claim, evaluated),
             ", ".join(filter(None, (describe_data(judged, evaluated), describe_runner(judged, evaluated)))) or NOTHING,
             " · ".join(dict.fromkeys(f"{SIGNS[TONES[one.outcome]]} {one.rung.value}" for one in reproduction.verdicts)),
         ),
     )
+
+
+def name_metric(judged: Judged, claim: Claim) -> str:
+    """Return the metric of a claim, and its kind of evaluation unless that is Meta's: rows may be of several kinds."""
+    metric = claim.policy.metric
+    evaluation = judged.manifest.run.recipe.evaluation if isinstance(judged.manifest, Manifest) else None
+    kind = EvaluationKind.WINDOW if evaluation is None else claim.policy.find_kind(evaluation)
+    return metric if kind is EvaluationKind.WINDOW else f"{metric}, {kind.words}"
 
 
 def spell(value: object) -> str:

@@ -9,6 +9,8 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 PositiveShare = Annotated[float, Field(gt=0.0, le=1.0, allow_inf_nan=False)]
 OpenShare = Annotated[float, Field(gt=0.0, lt=1.0, allow_inf_nan=False)]
 PositiveInt = Annotated[int, Field(ge=1)]
+LeastEvents = Annotated[int, Field(ge=2)]
+"""That a user or item must have; one event is what every user and item has."""
 NaturalInt = Annotated[int, Field(ge=0)]
 NumBlocks = Annotated[int, Field(ge=1, le=1_024)]
 """Of an encoder: each is built by a step of Python, before any size is compared."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hstu_preserve.data.event_filter import KEEP_ALL, EventFilter
 from hstu_preserve.data.results import PreparedOrder, PreparedOrders
 from hstu_preserve.data.store import Store, require_empty
 from hstu_preserve.errors import UnavailableError
@@ -17,7 +18,13 @@ from hstu_preserve.records.store import NUMPY_POLICIES, PREPARED_POLICIES, TiePo
 
 
 def write_every_order(
-    source: Path, *, name: str, output: Path, numpy_python: Path | None = None, voice: Voice = SILENT
+    source: Path,
+    *,
+    name: str,
+    output: Path,
+    numpy_python: Path | None = None,
+    event_filter: EventFilter = KEEP_ALL,
+    voice: Voice = SILENT,
 ) -> PreparedOrders:
     """Turn a download into one store for each order, in folders of `output` that bear the policies' names.
 
@@ -28,6 +35,7 @@ def write_every_order(
         name: The data set.
         output: The new directory, whole or not there at all.
         numpy_python: Another Python whose NumPy may sort.
+        event_filter: Which users and items stay.
         voice: Says which order is being made, and shows how far that is.
 
     Raises:
@@ -53,6 +61,7 @@ def write_every_order(
                 tie_policy=policy,
                 output=folder / policy.value,
                 numpy_python=numpy_python if policy in NUMPY_POLICIES else None,
+                event_filter=event_filter,
                 voice=voice,
             )
             orders.append(describe_order(store, made, policy=policy, path=output / policy.value))

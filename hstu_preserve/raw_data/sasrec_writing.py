@@ -111,6 +111,7 @@ def find_obstacles(store: Store) -> Iterator[str]:
         return iter(("it has no ratings",))
     longest = int(np.diff(store.offsets).max())
     laws = {
+        "events have times": store.record.provenance.times is None,
         "ratings are 0.5 to 5": lies_within(store.half_stars, 1, MAX_HALF_STARS),
         f"user ids are 0 to {MAX_ID}": lies_within(store.user_ids, 0, MAX_ID),
         f"times have at most {MAX_DIGITS} digits": lies_within(store.timestamps, 0, 10**MAX_DIGITS - 1),

@@ -16,6 +16,14 @@ from hstu_preserve.primitives.text import NotUtf8Error, drop_mark
 BLOCK_BYTES = 2**20
 
 
+class ByteReader(Protocol):
+    """Whatever gives bytes one after the other."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most `size`; none at the end."""
+        ...
+
+
 class Source(Protocol):
     """Named files, wherever they lie."""
 
@@ -122,7 +130,7 @@ def open_source(path: Path, *, zip_md5: str | None) -> Iterator[Source]:
             yield ZipSource(archive=archive, name=path.name, md5=found)
 
 
-def read_line_blocks(stream: IO[bytes], *, label: str) -> Iterator[bytes]:
+def read_line_blocks(stream: ByteReader, *, label: str) -> Iterator[bytes]:
     r"""Yield the stream in blocks of whole lines, each line ending in a single `\n`, without a byte order mark.
 
     Args:

@@ -23,6 +23,8 @@ class Collection(StrEnum):
     """Meta's generative-recommenders: the paper's own rows."""
     RAILS = "rails"
     """bailuding/rails: HSTU with Mixture of Logits."""
+    FOUNDATIONS = "foundations"
+    """Papers that HSTU's field stands on, under evaluations of their own."""
     OWN = "own"
     """This program's authors."""
 

@@ -14,6 +14,7 @@ from hstu_preserve.primitives.numbers import (
     SMALLEST_FLOOR,
     SMALLEST_SCALE,
     AnyFloat,
+    LeastEvents,
     NaturalInt,
     NonNegativeFloat,
     PositiveFloat,
@@ -61,6 +62,10 @@ class DatasetSettings(Record):
     short_histories: Literal["train"] | None = Field(default=None, exclude_if=lambda rule: rule is None)
     """Users with fewer events than validation and test need are trained on whole and never evaluated, as SASRec has it;
     absent: their last events are held out like everybody's."""
+    min_user_events: LeastEvents | None = Field(default=None, exclude_if=lambda least: least is None)
+    """Events that a user must have in the source, counted once over all of it; absent if nobody is left out."""
+    min_item_events: LeastEvents | None = Field(default=None, exclude_if=lambda least: least is None)
+    """The same of an item."""
 
 
 class LossSettings(Record):

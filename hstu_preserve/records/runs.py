@@ -3,9 +3,12 @@
 from enum import StrEnum
 from pathlib import Path
 
+from pydantic import Field
+
 from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.numbers import NaturalInt, Share
 from hstu_preserve.records.claim import MetricName
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.manifest import RunRecord
 from hstu_preserve.records.record import Record
 
@@ -63,6 +66,8 @@ class ListedRun(Record):
     num_epochs: NaturalInt | None
     ndcg10: Share | None
     """Of the final evaluation, or of the last epoch so far; None if it is not known without unpacking."""
+    kind: EvaluationKind | None = Field(default=None, exclude_if=lambda kind: kind is None)
+    """The kind of evaluation of `ndcg10`; absent if it is Meta's, or if there is no number."""
     resume: str | None
     """What goes on with it, to be typed; None if it cannot or need not go on."""
     problem: str | None

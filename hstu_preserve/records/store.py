@@ -1,13 +1,14 @@
 """Record prepared data (`store.json`): its arrays, its fingerprint and where it came from."""
 
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import Sha256, sha256_of_bytes
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.primitives.numbers import LeastEvents
 from hstu_preserve.records.record import Record, SchemaVersion
 
 
@@ -19,7 +20,7 @@ class TiePolicy(StrEnum):
     ITEM_ID = "item_id"
     """Ascending item id: independent of file order."""
     IMPORTED = "imported"
-    """The order of an existing `sasrec_format.csv`."""
+    """The order of a file that says no more: a `sasrec_format.csv`, or lines without times."""
     NUMPY_INTROSORT = "numpy-introsort"
     """As `argsort(kind="quicksort")` of NumPy up to 1.24, or without vector instructions, sorts the whole file."""
     NUMPY_AVX512_1 = "numpy-avx512-1"
@@ -70,6 +71,12 @@ class StoreProvenance(Record):
     redistributable: bool
     notice: str
     """Terms of use, in one sentence."""
+    min_user_events: LeastEvents | None = Field(default=None, exclude_if=lambda least: least is None)
+    """Events that a user has in the source at the least, counted once over all of it; absent if nobody was left out."""
+    min_item_events: LeastEvents | None = Field(default=None, exclude_if=lambda least: least is None)
+    """The same of an item."""
+    times: Literal["order"] | None = Field(default=None, exclude_if=lambda times: times is None)
+    """`order` if the source has no times: an event's place in its user's sequence stands for one; absent otherwise."""
 
 
 class StoreRecord(Record):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from hstu_preserve.data.event_filter import EventFilter, filter_of
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS
 from hstu_preserve.hub.card_data import CardResult, write_card_data
 from hstu_preserve.records.catalog import CatalogEntry
@@ -201,7 +202,7 @@ def describe_run(bundle: DescribedBundle, manifest: Manifest) -> list[str]:
         *describe_reconstruction(run.recipe, bundle.entry),
         list_facts(describe_file(bundle) | facts | describe_data(run.data)),
         f"Citation:\n\n{quote_lines(run.bundle.citation)}",
-        *describe_absence(run.data),
+        *describe_absence(run.data, filter_of(run.recipe.dataset)),
     ]
 
 
@@ -241,24 +242,26 @@ def describe_data(data: DataReference) -> dict[str, str]:
     }
 
 
-def describe_absence(data: DataReference) -> list[str]:
+def describe_absence(data: DataReference, event_filter: EventFilter) -> list[str]:
     """Return the data notice for data that may not be redistributed: how to obtain it."""
     if data.redistributable:
         return []
     notice = "**Data notice.** The data is not here and not in the bundle: its terms do not allow redistribution. "
-    return [f"{notice}Get it from its publisher{describe_preparation(data)}"]
+    return [f"{notice}Get it from its publisher{describe_preparation(data, event_filter)}"]
 
 
-def describe_preparation(data: DataReference) -> str:
+def describe_preparation(data: DataReference, event_filter: EventFilter) -> str:
     """Return the end of the data notice: the command that makes the same store from a download, if it is known."""
     if data.name not in KNOWN_DATASETS:
         return " and prepare a store with this fingerprint."
     if data.tie_policy not in PREPARED_POLICIES:
         return (
-            f" ({GROUPLENS}); the order of events was imported from an existing `sasrec_format.csv`, which "
-            "`hstu-preserve data import` takes. Only a store with this fingerprint serves."
+            f" ({GROUPLENS}); the order of events was imported from an existing file: a `sasrec_format.csv`, which "
+            "`hstu-preserve data import` takes, or another, which `hstu-preserve data import-sequences` takes. Only a "
+            "store with this fingerprint serves."
         )
     command = f"hstu-preserve data prepare {data.name} --from {data.name}.zip --tie-policy {data.tie_policy}"
+    command += event_filter.options
     ending = f"({GROUPLENS}) and prepare it; the store must have this fingerprint"
     return f" {ending}:\n\n```\n{command} --output stores/{data.name}\n```"
 

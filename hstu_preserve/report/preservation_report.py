@@ -21,6 +21,7 @@ HEADINGS = {
     Collection.TENSORFLOW: "HSTU-Tensorflow",
     Collection.UPSTREAM: "The paper's rows",
     Collection.RAILS: "rails: HSTU with Mixture of Logits",
+    Collection.FOUNDATIONS: "The foundations",
     Collection.OWN: "Our own",
 }
 PREAMBLE = """\

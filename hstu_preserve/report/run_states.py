@@ -7,6 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from hstu_preserve.primitives.wording import count, printable
+from hstu_preserve.records.evaluation_kind import NOT_COMPARABLE, EvaluationKind
 from hstu_preserve.records.runs import ListedRun, RunListing, RunState, ShownRun
 from hstu_preserve.report.curves import PlottedCurve
 from hstu_preserve.report.tables import list_fields, new_table
@@ -58,19 +59,24 @@ def describe_state(record: ShownRun) -> str:
 
 
 def describe_runs(record: RunListing) -> RenderableType:
-    """Return the runs of a folder, one line each, and below them what goes on with the unfinished ones."""
-    table = new_table("run", "state", "seed", "epochs", "ndcg@10")
-    for column in table.columns[1:]:
+    """Return the runs of a folder, one line each, and below them what goes on with the unfinished ones.
+
+    If numbers are of another kind of evaluation than Meta's, each says its kind.
+    """
+    has_kinds = any(run.kind is not None for run in record.runs)
+    table = new_table("run", "state", "seed", "epochs", "ndcg@10", *(["evaluation"] if has_kinds else []))
+    for column in table.columns[1:5]:
         column.no_wrap = True
-    for column in table.columns[2:]:
+    for column in table.columns[2:5]:
         column.justify = "right"
     for run in record.runs:
         name = Text(
             printable(str(run.path.relative_to(record.path))) if run.path != record.path else printable(str(run.path))
         )
         state = Text(run.state.value, style=STYLES[run.state])
-        table.add_row(name, state, *list_figures(run))
-    below = [line for run in record.runs for line in list_remarks(run)]
+        table.add_row(name, state, *list_figures(run), *([describe_kind(run)] if has_kinds else []))
+    below: list[RenderableType] = [Text(f"{NOT_COMPARABLE}.", style="dim")] if has_kinds else []
+    below += [line for run in record.runs for line in list_remarks(run)]
     if record.left_out:
         below.append(Text(f"and {record.left_out} more", style="dim"))
     return Group(table, *below)
@@ -84,6 +90,11 @@ def list_figures(run: ListedRun) -> tuple[str, str, str]:
         epochs,
         NOTHING if run.ndcg10 is None else f"{run.ndcg10:.4f}",
     )
+
+
+def describe_kind(run: ListedRun) -> str:
+    """Return the kind of evaluation of a run's number."""
+    return NOTHING if run.ndcg10 is None else (run.kind or EvaluationKind.WINDOW).words
 
 
 def list_remarks(run: ListedRun) -> Iterator[RenderableType]:

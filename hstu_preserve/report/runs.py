@@ -3,6 +3,7 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from hstu_preserve.data.event_filter import filter_of
 from hstu_preserve.data.results import ExportedData, FetchedData, PreparedOrders
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.evaluation import EvaluationRecord
@@ -45,6 +46,8 @@ def describe_store(record: StoreResult) -> RenderableType:
             "rated items": f"{counts.num_rated_items:,}",
             "candidates": f"{counts.num_candidates:,}, ids up to {counts.max_item_id:,}",
             "ratings": f"{counts.num_ratings:,}",
+            **({} if filter_of(origin).keeps_all else {"filter": filter_of(origin).words}),
+            **({"times": "none; an event's place in its sequence stands for one"} if origin.times else {}),
             "ties": f"{origin.tied_events:,} events at the time of the one before; {origin.tie_policy.value} order",
             "source": origin.source + (f" (md5 {origin.source_md5})" if origin.source_md5 else ""),
             "terms": origin.notice,

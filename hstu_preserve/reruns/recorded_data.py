@@ -5,6 +5,7 @@ import numpy as np
 from hstu_preserve.bundle.deep_checks import require_equal
 from hstu_preserve.bundle.layout import DATA_FOLDER, RANKS
 from hstu_preserve.data.batches import locate_targets
+from hstu_preserve.data.event_filter import filter_of
 from hstu_preserve.data.known_datasets import KNOWN_DATASETS, require_published_counts
 from hstu_preserve.data.split import Part, count_held_out_events, find_evaluated_users
 from hstu_preserve.data.store import Store
@@ -27,7 +28,8 @@ def check_data(bundle: OpenedBundle) -> str:
     require_equal("data of the results", expected=reference.fingerprint, found=bundle.results.final.data_fingerprint)
     require_equal("include_data", expected=run.bundle.include_data, found=reference.included)
     if reference.name in KNOWN_DATASETS:
-        require_published_counts(count_as_store(reference), dataset=KNOWN_DATASETS[reference.name])
+        known, event_filter = KNOWN_DATASETS[reference.name], filter_of(run.recipe.dataset)
+        require_published_counts(count_as_store(reference), dataset=known, event_filter=event_filter)
     store = bundle.store
     if store is None:
         require_equal(f"files in {DATA_FOLDER}/", expected=[], found=bundle.list_files_in(DATA_FOLDER))

@@ -7,6 +7,7 @@ from hstu_preserve.bundle.layout import CONFIG_FOLDER, GENERATED_NAMES, METRICS
 from hstu_preserve.bundle.tree import read_tree_manifest, record_files, seal
 from hstu_preserve.compute.machine import describe_environment, describe_numerics, find_running_code
 from hstu_preserve.compute.training_path import choose_training_path
+from hstu_preserve.data.fitness import require_what_is_read
 from hstu_preserve.data.split import Part, count_held_out_events, find_evaluated_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
@@ -73,13 +74,15 @@ def refer_to(record: StoreRecord, *, included: bool) -> DataReference:
 
 
 def require_claimable(resolution: Resolution, *, store: Store) -> None:
-    """Require, before the first step, that the claimed metrics will have values.
+    """Require, before the first step, that the data has what is read, and that the claimed metrics will have values.
 
     Raises:
         UsageError: One would be a mean over nobody.
+        DataMismatchError: The recipe reads times or ratings, and there are none.
         ContentError: A sampled evaluation draws more items than there are.
     """
     recipe, counts = resolution.recipe, store.record.counts
+    require_what_is_read(recipe, store)
     num_candidates = counts.num_candidates if recipe.dataset.candidates == "all" else counts.num_rated_items
     require_enough_candidates(recipe, num_candidates=num_candidates, data_name=store.name)
     protocol = recipe.dataset.protocol

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from hstu_preserve.bundle.destinations import require_writable
+from hstu_preserve.data.event_filter import ask_filter
 from hstu_preserve.data.known_datasets import KnownDataset, find_served_dataset
 from hstu_preserve.data.oddities import list_oddities
 from hstu_preserve.data.results import ExportedData, FetchedData, PreparedOrders
@@ -13,7 +14,6 @@ from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.raw_data.every_order import write_every_order
 from hstu_preserve.raw_data.fetching import fetch_zip
 from hstu_preserve.raw_data.preparation import prepare_published
-from hstu_preserve.raw_data.sasrec_format import import_sasrec_format
 from hstu_preserve.raw_data.sasrec_writing import list_reading_problems, locate_upstream, write_sasrec_format
 from hstu_preserve.records.downloads import DigestKind
 from hstu_preserve.records.results import StoreResult
@@ -86,6 +86,8 @@ def prepare_data(
     output: str | Path,
     tie_policy: str = DEFAULT_POLICY,
     numpy_python: str | Path | None = None,
+    min_user_events: int = 1,
+    min_item_events: int = 1,
     voice: Voice = SILENT,
 ) -> StoreResult:
     """Turn a MovieLens download, or Amazon's book ratings, into a store.
@@ -98,6 +100,8 @@ def prepare_data(
             four orders leaves them as Meta's preprocessing does with that NumPy: `numpy-introsort`, `numpy-avx512-1`,
             `numpy-avx2` or `numpy-avx512-2`.
         numpy_python: Another Python, whose NumPy makes an order that ours cannot make.
+        min_user_events: Ratings that a user must have, counted once over all; users with fewer are left out.
+        min_item_events: The same of a movie; movies without a rating that stays are no candidates then.
         voice: Shows how many ratings were read, then written.
 
     Raises:
@@ -115,13 +119,21 @@ def prepare_data(
         tie_policy=TiePolicy(tie_policy),
         output=output,
         numpy_python=None if numpy_python is None else Path(numpy_python),
+        event_filter=ask_filter(min_user_events=min_user_events, min_item_events=min_item_events),
         voice=voice,
     )
     return describe(store, output)
 
 
 def prepare_every_order(
-    name: str, *, source: str | Path, output: str | Path, numpy_python: str | Path | None = None, voice: Voice = SILENT
+    name: str,
+    *,
+    source: str | Path,
+    output: str | Path,
+    numpy_python: str | Path | None = None,
+    min_user_events: int = 1,
+    min_item_events: int = 1,
+    voice: Voice = SILENT,
 ) -> PreparedOrders:
     """Turn a download into one store for each distinct order that this machine can make.
 
@@ -130,6 +142,8 @@ def prepare_every_order(
         source: As `prepare_data` takes it.
         output: The new directory of the stores, each of which bears the name of its tie policy.
         numpy_python: Another Python, whose NumPy makes orders that ours cannot make.
+        min_user_events: As `prepare_data` takes it.
+        min_item_events: As `prepare_data` takes it.
         voice: Says which order is being made, and shows how far that is.
 
     Raises:
@@ -139,35 +153,14 @@ def prepare_every_order(
     """
     source, output = Path(source), Path(output)
     require_writable(output, option="--output")
-    numpy_python = None if numpy_python is None else Path(numpy_python)
-    return write_every_order(source, name=name, output=output, numpy_python=numpy_python, voice=voice)
-
-
-def import_data(
-    csv: str | Path,
-    *,
-    output: str | Path,
-    movies: str | Path | None = None,
-    name: str | None = None,
-    voice: Voice = SILENT,
-) -> StoreResult:
-    """Turn an existing `sasrec_format.csv` into a store, its order of events kept.
-
-    Args:
-        csv: As upstream's preprocessing wrote it.
-        output: The new directory.
-        movies: Upstream's processed `movies.csv`, or MovieLens' own; None takes the rated items as candidates, and
-            ids that count from 0 are shifted by one.
-        name: The dataset's name; None takes the published edition of the same counts.
-        voice: Shows how many ratings were written.
-
-    Raises:
-        ContentError: A malformed line or cell.
-    """
-    csv, output = Path(csv), Path(output)
-    movies = None if movies is None else Path(movies)
-    require_writable(output, option="--output")
-    return describe(import_sasrec_format(csv, movies=movies, name=name, output=output, voice=voice), output)
+    return write_every_order(
+        source,
+        name=name,
+        output=output,
+        numpy_python=None if numpy_python is None else Path(numpy_python),
+        event_filter=ask_filter(min_user_events=min_user_events, min_item_events=min_item_events),
+        voice=voice,
+    )
 
 
 def synthesize_data(

@@ -78,6 +78,7 @@ def test_nothing_is_replaced_or_added_to_a_run(
         ["keygen", "--output"],
         ["data", "synthesize", "--seed", "1", "--output"],
         ["data", "import", "secret", "--movies", "secret", "--output"],
+        ["data", "import-sequences", "secret", "--output"],
         ["train", "sample-hstu-synthetic", "--data", "run/data", "--output"],
     ],
     ids=lambda command: " ".join(command[:2]),

@@ -1,13 +1,20 @@
 """Which store a recipe or bundle gets, and what is said where there is none."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hstu_preserve.data.finding import STORES_VARIABLE, find_store_for_recipe, open_store_for_bundle
+from hstu_preserve.data.filtered_data import FILTERED_DATA, REVIEWS
+from hstu_preserve.data.finding import (
+    STORES_VARIABLE,
+    find_store_for_recipe,
+    open_pinned_store,
+    open_store_for_bundle,
+)
 from hstu_preserve.data.known_datasets import PUBLISHED_NAMES, advise, find_known_dataset
 from hstu_preserve.data.store import write_store
-from hstu_preserve.errors import ContentError, UnavailableError, UnknownNameError
+from hstu_preserve.errors import ContentError, DataMismatchError, UnavailableError, UnknownNameError
 from hstu_preserve.records.manifest import DataReference
 from tests.data.stores_in_memory import synthesize
 from tests.factories import make_recipe
@@ -91,3 +98,44 @@ def test_no_command_is_named_that_does_not_know_the_data(name: str) -> None:
         or "generated" in advise(name)
         or "generates" in advise(name)
     )
+
+
+def write_filtered(folder: Path, *, least: int | None) -> Path:
+    """Write the store as if users and items with fewer events had been left out of its source."""
+    provenance = STORE.record.provenance.model_copy(update={"min_user_events": least, "min_item_events": least})
+    write_store(replace(STORE, record=STORE.record.model_copy(update={"provenance": provenance})), folder)
+    return folder
+
+
+def test_a_store_of_another_filter_is_refused_and_the_command_for_the_right_one_is_named(tmp_path: Path) -> None:
+    whole, filtered = write_filtered(tmp_path / "whole", least=None), write_filtered(tmp_path / "filtered", least=5)
+    plain = make_recipe(dataset={"name": STORE.name}).dataset
+    wanted = plain.model_copy(update={"min_user_events": 5, "min_item_events": 5})
+    assert find_store_for_recipe(plain, whole).fingerprint == find_store_for_recipe(wanted, filtered).fingerprint
+    with pytest.raises(DataMismatchError, match=r"holds synthetic of all users .*data.min_user_events = 5, .* = 5\)"):
+        find_store_for_recipe(wanted, whole)
+    with pytest.raises(DataMismatchError, match="with at least 5 events, counted once, the recipe is for data of all"):
+        open_pinned_store(plain, filtered)
+    with pytest.raises(DataMismatchError, match=r"data prepare ml-1m --from ml-1m.zip --min-user-events 5 --min-item"):
+        open_pinned_store(wanted.model_copy(update={"name": "ml-1m"}), whole)
+
+
+def test_the_store_of_the_recipes_filter_is_found_among_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(STORES_VARIABLE, str(tmp_path))
+    for least in (None, 5):
+        write_filtered(tmp_path / str(least), least=least)
+    settings = make_recipe(dataset={"name": STORE.name}).dataset
+    for least in (None, 5):
+        wanted = settings.model_copy(update={"min_user_events": least, "min_item_events": least})
+        assert find_store_for_recipe(wanted, None).record.provenance.min_user_events == least
+    with pytest.raises(UnavailableError, match="no store with dataset synthetic of users with at least 4 events and"):
+        find_store_for_recipe(settings.model_copy(update={"min_user_events": 4}), None)
+
+
+@pytest.mark.parametrize("name", REVIEWS)
+def test_reviews_are_named_with_the_command_that_imports_them(name: str) -> None:
+    said = advise(name)
+    assert f"import-sequences {REVIEWS[name]} --name {name} --min-user-events 5 --min-item-events 5" in said
+    assert FILTERED_DATA[name].file_name in said
+    with pytest.raises(UnknownNameError, match="import-sequences"):
+        find_known_dataset(name)

@@ -161,8 +161,19 @@ RAILS = ("rails-hstu-mol-ml-1m", "rails-hstu-mol-ml-20m")
 """HSTU-large with Mixture of Logits."""
 
 EXTENSIONS: Mapping[str, Extension] = {**EXPERIMENTS, **CONTROLS}
-FOUNDATIONS = ("foundations-sasrec-ml-1m",)
-"""What HSTU-Tensorflow stands on: without a published number for the data that is here."""
+FOUNDATIONS = (
+    "foundations-sasrec-ml-1m",
+    "foundations-sasrec-amzn-games",
+    "foundations-sasrec-amzn-beauty",
+    "foundations-sasrec-steam",
+)
+"""What HSTU-Tensorflow stands on, under evaluations of their own."""
+FOUNDATION_ROWS: Mapping[str, str] = {
+    "foundations-sasrec-ml-1m": "icdm-sasrec-ml-1m",
+    "foundations-sasrec-amzn-games": "icdm-sasrec-amzn-games",
+    "foundations-sasrec-amzn-beauty": "icdm-sasrec-amzn-beauty",
+}
+"""Those that claim a margin around a published number, and its row of the catalog."""
 ALL_FOLDERS = (*EXPERIMENTS, *CONTROLS, *META_ROWS, TENSORFLOW, *RAILS)
 
 

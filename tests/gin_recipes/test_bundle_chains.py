@@ -29,6 +29,7 @@ from tests.gin_recipes.bundle_chains import (
     CONTROLS,
     EXPERIMENTS,
     EXTENSIONS,
+    FOUNDATION_ROWS,
     FOUNDATIONS,
     META_ROWS,
     RAILS,
@@ -80,14 +81,37 @@ def test_a_folder_holds_its_entry_file_and_its_readme(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FOUNDATIONS)
-def test_a_foundation_has_its_own_kind_of_evaluation_and_claims_no_margin(name: str) -> None:
+def test_a_foundation_has_its_own_kind_of_evaluation(name: str) -> None:
     resolution = resolve_folder(name)
     assert (resolution.warnings, resolution.inert) == ((), ())
     assert resolution.recipe.evaluation.effective_kind is EvaluationKind.SAMPLED_UNSEEN
-    assert {policy.margin for policy in resolution.policies} == {None}
     assert (BUNDLES / name / "README.md").read_text("utf-8").startswith(f"# {name}\n")
     assert name not in read_catalog()
     assert find_gin(name).samefile(entry_of(name))
+
+
+@pytest.mark.parametrize("name", FOUNDATIONS)
+def test_a_foundation_claims_the_margin_of_its_row_in_the_catalog(name: str) -> None:
+    resolution, row = resolve_folder(name), FOUNDATION_ROWS.get(name)
+    headline, *others = resolution.policies
+    assert {policy.margin for policy in others} == {None}
+    if row is None:
+        assert headline.margin is None
+        return
+    entry = read_catalog()[row]
+    published = entry.find_claim("ndcg@10")
+    assert published is not None
+    assert (headline.metric, headline.margin, headline.spread) == ("ndcg@10", published.margin, published.spread)
+    assert headline.find_kind(resolution.recipe.evaluation) is entry.kind
+    assert resolution.recipe.dataset.name == entry.dataset
+    assert f"{published.value:.4f}" in (BUNDLES / name / "README.md").read_text("utf-8")
+
+
+def test_sasrecs_recipes_differ_in_data_window_dropout_and_users_alone() -> None:
+    ml_1m, *others = (resolve_folder(name).recipe for name in FOUNDATIONS if "-sasrec-" in name)
+    assert (ml_1m.dataset.min_user_events, ml_1m.dataset.min_item_events) == (5, 5)
+    allowed = {"dataset.name", "dataset.max_sequence_length", "model.dropout_rate", "evaluation.max_users"}
+    assert [list_differences(ml_1m, other) for other in others] == [allowed] * 3
 
 
 @every_folder
@@ -263,7 +287,7 @@ def test_the_catalog_knows_every_folder_but_the_controls() -> None:
 
 
 def test_no_shared_file_is_left_over() -> None:
-    used = {file for name in ALL_FOLDERS for file, _ in read_chain(entry_of(name), root=None).files}
+    used = {file for name in (*ALL_FOLDERS, *FOUNDATIONS) for file, _ in read_chain(entry_of(name), root=None).files}
     shared = {path.relative_to(BUNDLES).as_posix() for path in SHARED.rglob("*.gin")}
     assert shared == {file for file in used if file.startswith(f"{SHARED.name}/")}
 

@@ -12,8 +12,8 @@ from hstu_preserve.cli.main import main
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.training.checkpoint import read_checkpoint, write_checkpoint
-from hstu_preserve.verbs.data import import_data
 from hstu_preserve.verbs.evaluate import evaluate_file
+from hstu_preserve.verbs.imports.sasrec_format import import_data
 from hstu_preserve.verbs.train import train
 from tests.runs.crashing import find, write_gin
 from tests.runs.tiny_run import tiny_gin

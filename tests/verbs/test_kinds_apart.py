@@ -131,6 +131,13 @@ def test_one_checkpoint_is_shown_under_every_kind_each_in_a_table_of_its_own(fol
     assert "sampled: unknown kind of evaluation; did you mean" in capsys.readouterr().err
 
 
+def test_a_list_of_runs_says_the_kind_of_each(folder: Path, capsys: Capture) -> None:
+    assert main(["list", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines if SAMPLED.words in line} == {"sampled", "some"}
+    assert {line.split()[0] for line in lines if EvaluationKind.WINDOW.words in line} == {"full"}
+
+
 def test_sampling_from_too_few_items_stops_before_the_first_step(folder: Path, tmp_path: Path, capsys: Capture) -> None:
     synthesize_data(seed=5, num_users=20, num_items=60, num_ratings=300, output=tmp_path / "store")
     arguments = ["--data", str(tmp_path / "store"), "--output", str(tmp_path / "run"), "--device", "cpu"]

@@ -1,0 +1,1 @@
+"""Import data of other forms than the ones that `verbs.data` knows."""

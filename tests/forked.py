@@ -26,7 +26,7 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["fbgemm_gpu", "tensorboard.compat.proto.event_pb2", "tests.forked_preload"])
 THREADS = "OMP_NUM_THREADS"
 FORKED_CHANGES = (
-    *("HF_", "HSTU_", "NO_PROXY", THREADS),
+    *("HF_", "HSTU_", "NO_PROXY", THREADS, "RANK", "WORLD_SIZE", "MASTER_"),
     *("PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONFAULTHANDLER", "PYTEST_"),
 )
 """How variables begin that the program reads itself, so that one that was forked reads them as one that was started."""
@@ -177,6 +177,18 @@ def run_program(
         raise
     out, err = process.read()
     return subprocess.CompletedProcess(process.args, code, out, err)
+
+
+def run_in_words(
+    *arguments: str | bytes,
+    program: str = PROGRAM,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command as `run_program` does, and return what it printed as text."""
+    process = start_program(*arguments, program=program, cwd=cwd, environment=environment)
+    out, err = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.wait(), out, err)
 
 
 def can_be_forked(environment: Mapping[str, str]) -> bool:

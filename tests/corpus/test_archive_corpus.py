@@ -94,8 +94,17 @@ def test_an_archive_gets_its_verdict_and_writes_nothing_elsewhere(
 HEAVY = ("bomb", "8-megabytes", "of-a-megabyte", "quadratic", "huge", "deep-paths", "20000", "2-to-63")
 
 
+SLOW = ("pax-quadratic-many-times",)
+"""More of what another case does once."""
+
+
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if any(word in case.id for word in HEAVY)], ids=lambda case: case.id
+    "case",
+    [
+        pytest.param(case, id=case.id, marks=[pytest.mark.slow] if case.id in SLOW else [])
+        for case in CASES
+        if any(word in case.id for word in HEAVY)
+    ],
 )
 def test_a_heavy_archive_takes_little_memory(case: Case, honest: list[Piece], scratch: Path) -> None:
     stream = BytesIO(generate(case, honest, scratch))

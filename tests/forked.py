@@ -28,6 +28,7 @@ CONTEXT.set_forkserver_preload(["fbgemm_gpu", "tensorboard.compat.proto.event_pb
 THREADS = "OMP_NUM_THREADS"
 FORKED_CHANGES = (
     *("HF_", "HSTU_", "NO_PROXY", THREADS, "RANK", "WORLD_SIZE", "MASTER_"),
+    "ATEN_CPU_CAPABILITY",  # which torch reads at its first operation
     *("PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE", "PYTHONFAULTHANDLER", "PYTEST_"),
 )
 """How variables begin that the program reads itself, so that one that was forked reads them as one that was started."""

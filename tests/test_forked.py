@@ -9,6 +9,8 @@ from tests.forked import can_be_forked, run_in_words, start_program
 LOOKING = """
 import json, os, sys
 from huggingface_hub import constants
+torch = sys.modules["torch"]
+assert torch.backends.cpu.get_cpu_capability() == "DEFAULT"
 print(json.dumps([sys.argv[1:], os.getcwd(), constants.ENDPOINT, "tests.forked_preload" in sys.modules]))
 print("said", file=sys.stderr)
 sys.exit(7)
@@ -17,7 +19,7 @@ sys.exit(7)
 
 def test_a_forked_program_has_its_own_surroundings_and_finds_everything_imported(tmp_path: Path) -> None:
     """The fork server leaves out in silence what it cannot import; then each program would import it anew."""
-    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9"}
+    environment = {**os.environ, "HF_ENDPOINT": "http://127.0.0.1:9", "ATEN_CPU_CAPABILITY": "default"}
     result = run_in_words("one", "two", program=LOOKING, cwd=tmp_path, environment=environment)
     assert json.loads(result.stdout) == [["one", "two"], str(tmp_path.resolve()), "http://127.0.0.1:9", True]
     assert (result.returncode, result.stderr) == (7, "said\n")

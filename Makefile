@@ -37,8 +37,8 @@ test: lint docs  ## lint, build the docs, run all tests but the slow ones
 test-fast: lint  ## lint, then the tests that take seconds: before a commit
 	$(PYTEST) $(FAST_TESTS)
 
-test-slow: .venv/.installed-for-tests  ## run the tests that take minutes
-	$(PYTEST) -m slow
+test-slow: .venv/.installed-for-tests  ## run the tests that take minutes, and property tests with more examples
+	$(PYTEST) -m 'slow or hypothesis' --hypothesis-profile=thorough
 
 docs: .venv/.installed-for-tests  ## build the documentation into build/docs; a warning is an error
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --doctree-dir build/doctrees docs build/docs

@@ -20,8 +20,10 @@ for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGXCPU):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
 
-# Machines that run other work beside the tests are slow now and then; that is no failure.
-settings.register_profile("repository", deadline=None)
+# Machines that run other work beside the tests are slow now and then; that is no failure. Each run draws other
+# examples, so that many runs see many of them; `make test-slow` takes hypothesis's own number of examples.
+settings.register_profile("repository", deadline=None, max_examples=30)
+settings.register_profile("thorough", deadline=None, max_examples=100)
 settings.load_profile("repository")
 
 

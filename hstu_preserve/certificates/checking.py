@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from hstu_preserve.bundle.tree import read_at_most
 from hstu_preserve.certificates.envelopes import STATEMENT_PAYLOAD_TYPE, Line, decode_base64, read_lines
-from hstu_preserve.certificates.statements import read_predicate, read_statement
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.byte_sources import ByteSource
 from hstu_preserve.primitives.files import CHUNK_BYTES
@@ -102,6 +101,8 @@ def describe_line(line: Line, *, trusted: "TrustedKey | None", source: str) -> A
     if line.payloadType != STATEMENT_PAYLOAD_TYPE:
         kind = line.payloadType
         return Attestation(signature=signature, keyids=keyids, subject=None, predicate_type=kind, result=None)
+    from hstu_preserve.certificates.statements import read_predicate, read_statement  # most bundles have none
+
     statement = read_statement(line.content, source=source)
     found = read_predicate(statement, source=source)
     about = Attestation(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, Field
 
-from hstu_preserve.certificates.statements import LenientRecord
+from hstu_preserve.certificates.lenient import LenientRecord
 from hstu_preserve.errors import ContentError
 from hstu_preserve.primitives.strict_json import strict_loads
 

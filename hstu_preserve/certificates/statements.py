@@ -7,16 +7,15 @@ As that specification asks, a reader passes over fields that it does not know.
 
 import re
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal
 
-from pydantic import ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue
 
-from hstu_preserve.errors import ContentError
+from hstu_preserve.certificates.lenient import LenientRecord
 from hstu_preserve.primitives.canonical_json import canonical_dumps
 from hstu_preserve.primitives.digests import Sha256, sha256_of_bytes
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.primitives.strict_json import strict_loads
-from hstu_preserve.primitives.validation import describe_validation_error
 from hstu_preserve.records.manifest import MANIFEST_NAME, AnyManifest, CodeReference, Manifest
 from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import Reproduction
@@ -30,24 +29,6 @@ HEX_DIGEST = re.compile("[0-9a-f]{64}")
 MAX_VALUES = 100_000
 """Of one statement's JSON."""
 PASSED_OUTCOMES = frozenset({Outcome.REPRODUCED_BITWISE, Outcome.REPRODUCED_NUMERIC, Outcome.REPRODUCED_STATISTICAL})
-
-
-class LenientRecord(Record):
-    """A record of somebody else's form, of which only the known fields are read."""
-
-    model_config = ConfigDict(extra="ignore", serialize_by_alias=True, populate_by_name=True)
-
-    @classmethod
-    def from_value(cls, value: Json, *, source: str) -> Self:
-        """Return the record that a JSON value is.
-
-        Raises:
-            ContentError: It lacks a field, or one has another type.
-        """
-        try:
-            return cls.model_validate_json(canonical_dumps(value))
-        except ValidationError as error:
-            raise ContentError(f"{source}: {describe_validation_error(error)}") from None
 
 
 class Descriptor(LenientRecord):

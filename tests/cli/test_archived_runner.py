@@ -2,10 +2,7 @@
 
 import hashlib
 import json
-import os
 import signal
-import subprocess
-import sys
 import tarfile
 import time
 from dataclasses import dataclass
@@ -18,6 +15,7 @@ from hstu_preserve.archived.code import describe_code
 from hstu_preserve.archived.process_groups import list_states
 from hstu_preserve.cli.main import main
 from tests.archived.strangers import COPY_OUTPUT, GINS, WEIGHTS, write_checkpoint, write_code, write_events
+from tests.forked import start_program
 
 EVALUATED = {"eval_epoch/ndcg@10": 0.0806, "eval_epoch/mrr": 0.0625}
 EPOCH = 4
@@ -188,8 +186,7 @@ def test_an_interrupt_ends_every_process_and_keeps_the_reason(handed: Handed, tm
     group = tmp_path / "group"
     text = f"import os, time\nos.fork()\nopen({str(group)!r}, 'w').write(str(os.getpgid(0)))\ntime.sleep(600)\n"
     write_code(handed.code, text)
-    command = [sys.executable, "-m", "hstu_preserve", *handed.arguments()]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ)
+    process = start_program(*handed.arguments())
     while not group.exists() or not group.read_text():
         assert process.poll() is None
         time.sleep(0.05)

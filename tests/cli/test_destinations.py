@@ -1,10 +1,7 @@
 """What a command writes replaces nothing, adds to no run, bundle or store, and is refused before the work."""
 
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from hstu_preserve.pages.markdown_report import MARK
 from hstu_preserve.primitives.shipped import shipped_directory
 from hstu_preserve.verbs.unpack import unpack
 from tests.conftest import ROOT
+from tests.forked import start_program
 
 Capture = pytest.CaptureFixture[str]
 
@@ -142,8 +140,7 @@ def test_a_report_with_a_failed_verification_exits_3_and_names_it(folder: Path, 
 
 
 def test_an_interrupted_reproduction_leaves_nothing_that_keeps_the_same_command_from_running(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hstu_preserve", "reproduce", "sample", "--rung", "training", "--output", "again"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=os.environ, stderr=subprocess.PIPE, text=True)
+    process = start_program("reproduce", "sample", "--rung", "training", "--output", "again", cwd=tmp_path)
     while process.poll() is None and not any(tmp_path.glob(".again.*.tmp/retrained/results/steps.jsonl")):
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)

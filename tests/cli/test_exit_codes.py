@@ -444,6 +444,6 @@ run()
 
 def test_an_error_is_said_although_the_process_is_terminated_on_its_way_out(tmp_path: Path) -> None:
     """As torchrun does to the process that failed, once another one has ended for want of it."""
-    command = [sys.executable, "-c", TERMINATED_ON_THE_WAY_OUT, "unpack", "sample", "--output", "tree"]
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, check=False)
+    arguments = ("unpack", "sample", "--output", "tree")
+    result = run_program(*arguments, program=TERMINATED_ON_THE_WAY_OUT, cwd=tmp_path)
     require_clean_failure(result, exit_code=143, says="error: the disk is full")

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from hstu_preserve.primitives.temporaries import MARK
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.unpack import unpack
+from tests.forked import Forked, run_program, start_program
 from tests.runs.tiny_run import tiny_gin
 
 SLOWLY = """
@@ -50,16 +49,10 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return unpack("sample", output=tmp_path_factory.mktemp("sample") / "run").path
 
 
-def start_packing(tree: Path, folder: Path, *, program: str = PACKING) -> subprocess.Popen[str]:
+def start_packing(tree: Path, folder: Path, *, program: str = PACKING) -> Forked:
     """Begin to pack, and return once the unfinished file is there."""
     before = set(folder.glob(f".p.tar.gz.*{MARK}"))
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "pack", str(tree), "--output", "p.tar.gz"],
-        cwd=folder,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = start_program("pack", str(tree), "--output", "p.tar.gz", program=program, cwd=folder)
     while not set(folder.glob(f".p.tar.gz.*{MARK}")) - before:
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
@@ -104,16 +97,14 @@ def test_what_is_ignored_at_the_start_stays_ignored(tree: Path, tmp_path: Path) 
 def test_a_training_saves_first(number: signal.Signals, tmp_path: Path) -> None:
     synthesize_data(seed=5, num_users=40, num_items=80, num_ratings=1000, output=tmp_path / "store")
     (tmp_path / "x.gin").write_text(tiny_gin(sampling_strategy="local", num_epochs=100_000, local_batch_size=16))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "hstu_preserve", "train", "x.gin", "--data", "store", "--output", "run"],
+    process = start_program(
+        *("train", "x.gin", "--data", "store", "--output", "run"),
         cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        environment={**os.environ, "OMP_NUM_THREADS": "1"},
     )
-    assert process.stderr is not None
-    while not process.stderr.readline().startswith("epoch 0 "):
+    while b"\nepoch 0 " not in b"\n" + process.read()[1]:
         assert process.poll() is None
+        time.sleep(0.01)
     process.send_signal(number)
     _, said = process.communicate(timeout=600)
     assert process.returncode == CODES[number], said
@@ -124,8 +115,7 @@ def test_a_training_saves_first(number: signal.Signals, tmp_path: Path) -> None:
 
 def test_of_two_that_write_one_file_at_once_the_second_says_so(tree: Path, tmp_path: Path) -> None:
     second = start_packing(tree, tmp_path, program=SLOWLY.format(ending="os.path.exists('p.tar.gz')"))
-    command = [sys.executable, "-m", "hstu_preserve", "pack", str(tree), "--output", "p.tar.gz"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    run_program("pack", str(tree), "--output", "p.tar.gz", cwd=tmp_path).check_returncode()
     written = (tmp_path / "p.tar.gz").stat()
     _, said = second.communicate(timeout=600)
     assert (second.returncode, said) == (2, "error: p.tar.gz: came into being meanwhile; nothing was written over it\n")
@@ -140,8 +130,7 @@ def test_what_a_killed_command_left_is_cleared_by_the_next(tree: Path, tmp_path:
     theirs.write_text("precious")
     living = start_packing(tree, tmp_path)  # which clears what the killed one left, and is not cleared itself
     assert len(list(tmp_path.glob(f".p.tar.gz.*{MARK}"))) == 1
-    command = [sys.executable, "-m", "hstu_preserve", "pack", str(tree), "--output", "p.tar.gz"]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    run_program("pack", str(tree), "--output", "p.tar.gz", cwd=tmp_path).check_returncode()
     assert len(list(tmp_path.glob(f".p.tar.gz.*{MARK}"))) == 1
     living.terminate()
     living.communicate(timeout=600)

@@ -12,6 +12,7 @@ import pytest
 
 from hstu_preserve.library.targets import SAMPLE_BUNDLE
 from hstu_preserve.primitives.shipped import shipped_directory
+from tests.forked import run_program
 
 COMMAND = [sys.executable, "-W", "error", "-m", "hstu_preserve"]
 NO_TEXT = b"caf\xe9.tar.gz"
@@ -83,7 +84,7 @@ def nameless(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("verb", ["verify", "show", "reproduce"])
 def test_json_is_utf8_whatever_the_name_of_a_file(verb: str, nameless: Path) -> None:
-    result = subprocess.run([*COMMAND, verb, NO_TEXT, "--json"], cwd=nameless, capture_output=True, check=False)
+    result = run_program(verb, NO_TEXT, "--json", cwd=nameless)
     assert result.returncode == 0, result.stderr
     assert result.stderr == b""
     record = json.loads(result.stdout.decode("utf-8"))
@@ -95,7 +96,7 @@ def test_json_is_utf8_whatever_the_name_of_a_file(verb: str, nameless: Path) -> 
     "arguments", [["verify", NO_TEXT], ["report", NO_TEXT], ["reproduce", NO_TEXT, "--output", "d"]]
 )
 def test_a_name_that_is_no_text_is_shown_with_escapes(arguments: list[str | bytes], nameless: Path) -> None:
-    result = subprocess.run([*COMMAND, *arguments], cwd=nameless, capture_output=True, check=False)
+    result = run_program(*arguments, cwd=nameless)
     assert result.returncode == 0, result.stderr
     written = [path.read_text() for path in nameless.rglob("*") if path.suffix in {".md", ".json"}]
     # Markdown writes a backslash as an entity, JSON writes two of them.

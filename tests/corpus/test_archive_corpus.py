@@ -4,8 +4,6 @@ import os
 import resource
 import signal
 import stat
-import subprocess
-import sys
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from tests.bundle.archives import Piece, compress, join, read_pieces, verify_tar
 from tests.corpus.archives.generators import GENERATORS
 from tests.corpus.cases import Case, read_cases
 from tests.factories import make_sealed_run
+from tests.forked import run_program
 
 CASES = read_cases("archives")
 MAX_SECONDS = 20.0
@@ -95,8 +94,17 @@ def test_an_archive_gets_its_verdict_and_writes_nothing_elsewhere(
 HEAVY = ("bomb", "8-megabytes", "of-a-megabyte", "quadratic", "huge", "deep-paths", "20000", "2-to-63")
 
 
+SLOW = ("pax-quadratic-many-times",)
+"""More of what another case does once."""
+
+
 @pytest.mark.parametrize(
-    "case", [case for case in CASES if any(word in case.id for word in HEAVY)], ids=lambda case: case.id
+    "case",
+    [
+        pytest.param(case, id=case.id, marks=[pytest.mark.slow] if case.id in SLOW else [])
+        for case in CASES
+        if any(word in case.id for word in HEAVY)
+    ],
 )
 def test_a_heavy_archive_takes_little_memory(case: Case, honest: list[Piece], scratch: Path) -> None:
     stream = BytesIO(generate(case, honest, scratch))
@@ -194,12 +202,6 @@ def test_a_place_that_cannot_be_written_is_an_error(honest: list[Piece]) -> None
             unpack(BytesIO(content), destination=Path(parent) / "out")
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-m", "hstu_preserve", *arguments], cwd=cwd, capture_output=True, check=False, timeout=600
-    )
-
-
 def first_of_each_finding() -> list[Case]:
     """One case for each expected word: every class of failure once."""
     chosen: dict[str, Case] = {}
@@ -214,7 +216,7 @@ def test_each_class_of_failure_exits_3_without_a_traceback(case: Case, honest: l
     (scratch / "bundle.tar.gz").write_bytes(generate(case, honest, scratch))
     before = snapshot(scratch)
     for verb in ("verify", "unpack"):
-        result = run(verb, "bundle.tar.gz", cwd=scratch)
+        result = run_program(verb, "bundle.tar.gz", cwd=scratch)
         assert result.returncode == 3, result.stderr
         assert b"Traceback" not in result.stderr
         assert any(word.encode() in result.stdout + result.stderr for word in case.finding[0].split("|"))
@@ -246,8 +248,8 @@ sys.exit(main(sys.argv[1:]))
 def test_an_interrupt_midway_leaves_nothing(honest: list[Piece], scratch: Path) -> None:
     (scratch / "bundle.tar.gz").write_bytes(compress(join(honest)))
     before = snapshot(scratch)
-    command = [sys.executable, "-B", "-c", INTERRUPTED_MIDWAY, "unpack", "bundle.tar.gz", "--output", "out"]
-    result = subprocess.run(command, cwd=scratch, capture_output=True, timeout=600, check=False)
+    arguments = ("unpack", "bundle.tar.gz", "--output", "out")
+    result = run_program(*arguments, program=INTERRUPTED_MIDWAY, cwd=scratch)
     assert result.stdout in {b"3 files\n", b"4 files\n"}  # the bundle and some of its members
     assert result.returncode in {130, -signal.SIGINT}
     assert b"Traceback" not in result.stderr

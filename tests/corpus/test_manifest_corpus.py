@@ -22,8 +22,9 @@ from tests.bundle.archives import compress, join, read_pieces
 from tests.corpus.archives.generators import assemble
 from tests.corpus.cases import Case, read_cases
 from tests.corpus.manifests.generators import GENERATORS
-from tests.corpus.test_archive_corpus import run, snapshot
+from tests.corpus.test_archive_corpus import snapshot
 from tests.factories import make_sealed_run
+from tests.forked import run_program
 
 CASES = read_cases("manifests")
 MAX_SECONDS = 20.0
@@ -99,7 +100,7 @@ def test_each_class_of_manifest_exits_3_without_a_traceback(class_name: str, hon
     make_tree(manifest, honest, tmp_path / "tree")
     before = snapshot(tmp_path)
     for arguments in (["verify", "bundle.tar.gz", "tree"], ["unpack", "bundle.tar.gz"]):
-        result = run(*arguments, cwd=tmp_path)
+        result = run_program(*arguments, cwd=tmp_path)
         assert result.returncode == 3, result.stderr
         assert b"Traceback" not in result.stderr
     assert snapshot(tmp_path) == before

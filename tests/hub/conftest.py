@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.forked import can_be_forked, run_program
+from tests.forked import PATIENCE_SECONDS, PROGRAM, Forked, can_be_forked, run_program, start_program
 from tests.hub.local_hub import LocalHub
 
 TOKEN = "hf_reader_of_the_local_hub"
@@ -25,12 +25,12 @@ def hub() -> Iterator[LocalHub]:
 
 
 NOTING_WAITS = """
-import os, threading
+import threading
 wait = threading.Event.wait
 
 def note(self, timeout=None):
     if timeout is not None:
-        with open(os.environ["NOTED_WAITS"], "a") as file:
+        with open({noted!r}, "a") as file:
             print(timeout, file=file)
     return wait(self, timeout)
 
@@ -44,17 +44,15 @@ class Program:
 
     folder: Path
     environment: dict[str, str]
+    text: str = PROGRAM
+    """Its text, if it is another one than the console script's."""
     prefix: tuple[str, ...] = ()
     """A command that runs the program, as one without root's power over other people's files."""
 
-    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [*self.prefix, sys.executable, "-W", "error", "-m", "hstu_preserve", *arguments],
-            cwd=self.folder,
-            env={**self.environment, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+    def start(self, *arguments: str, **environment: str) -> Forked:
+        """Begin a command, forked."""
+        variables = {**self.environment, **environment}
+        return start_program(*arguments, program=self.text, cwd=self.folder, environment=variables)
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         found = self.complete(arguments, {**self.environment, **environment})
@@ -66,10 +64,12 @@ class Program:
     def complete(self, arguments: tuple[str, ...], environment: dict[str, str]) -> "subprocess.CompletedProcess[bytes]":
         """Run the program to its end, forked where that is the same."""
         if not self.prefix and can_be_forked(environment):
-            return run_program(*arguments, cwd=self.folder, environment=environment)
-        process = self.start(*arguments, **environment)
-        out, err = process.communicate(timeout=600)
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+            return run_program(*arguments, program=self.text, cwd=self.folder, environment=environment)
+        assert self.text == PROGRAM
+        command = [*self.prefix, sys.executable, "-W", "error", "-m", "hstu_preserve", *arguments]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, check=False, timeout=PATIENCE_SECONDS
+        )
 
     def run_json(self, *arguments: str, **environment: str) -> Any:
         result = self.run(*arguments, "--json", **environment)
@@ -80,16 +80,9 @@ class Program:
 
         How long it takes says nothing on a machine that does other work beside it.
         """
-        folder = self.folder.parent / "noting"
-        folder.mkdir()
-        (folder / "sitecustomize.py").write_text(NOTING_WAITS)
-        noted = folder / "waits"
+        noted = self.folder.parent / "waits"
         noted.touch()
-        places = (str(folder), self.environment.get("PYTHONPATH"))
-        self.environment |= {
-            "NOTED_WAITS": str(noted),
-            "PYTHONPATH": os.pathsep.join(place for place in places if place),
-        }
+        self.text = NOTING_WAITS.format(noted=str(noted)) + self.text
         return noted
 
     @property

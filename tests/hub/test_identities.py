@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-import hstu_preserve
 from hstu_preserve.bundle.verification import read_stored_manifest
 from hstu_preserve.errors import VerificationError
 from hstu_preserve.hub.cache import Cache
@@ -20,6 +18,7 @@ from hstu_preserve.library.repository import Repository
 from hstu_preserve.library.targets import SAMPLE_BUNDLE
 from hstu_preserve.library.vouching import Expectation
 from hstu_preserve.primitives.shipped import shipped_directory
+from tests.forked import PROGRAM
 from tests.hub.conftest import REPOSITORY, Program
 from tests.hub.local_hub import LocalHub
 from tests.hub.repositories import StoredFile
@@ -64,13 +63,20 @@ def test_what_was_fetched_before_the_catalog_named_it_is_compared_too(published:
         obtain(published, NAME, ANOTHER)
 
 
+ELSEWHERE = """
+from pathlib import Path
+from hstu_preserve.primitives import shipped
+shipped.PACKAGE = Path({package!r})
+"""
+"""The package as if it lay in another checkout."""
+
+
 @pytest.fixture
 def catalogued(hub: LocalHub, program: Program, tmp_path: Path) -> Path:
-    """A checkout of the program of its own; returns the catalog's file of one experiment."""
-    site = tmp_path / "checkout"
-    shutil.copytree(Path(hstu_preserve.__file__).parent, site / "hstu_preserve")
+    """The program beside a catalog of its own; returns the catalog's file of one experiment."""
+    site = tmp_path / "site"
     shutil.copytree(shipped_directory("manifests"), site / "manifests")
-    program.environment["PYTHONPATH"] = str(site) + os.pathsep + program.environment.get("PYTHONPATH", "")
+    program.text = ELSEWHERE.format(package=str(site / "package")) + PROGRAM
     hub.add(REPOSITORY, {NAME: SAMPLE})
     return site / "manifests" / f"{ID}.json"
 

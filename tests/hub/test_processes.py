@@ -1,19 +1,16 @@
 """What only a process of its own can show: kills, interrupts, timeouts, full disks, a machine without network."""
 
 import hashlib
-import os
 import random
-import resource
-import select
 import signal
-import subprocess
-import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.forked import PROGRAM
 from tests.hub.conftest import REPOSITORY, TOKEN, Program
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub, User
@@ -89,7 +86,7 @@ def test_an_interrupt_ends_at_once_and_keeps_what_arrived(
     process.send_signal(number)
     _, err = process.communicate(timeout=600)
     assert process.returncode == exit_code
-    assert b"Traceback" not in err
+    assert "Traceback" not in err
     assert program.files == {}
     assert program.run("download", ID).returncode == 0
 
@@ -101,20 +98,14 @@ def test_a_stalled_connection_is_taken_up_again(published: LocalHub, program: Pr
     assert published.count_sent(STORAGE) <= len(BUNDLE) + 1_000_000
 
 
-def test_a_full_disk_is_told_and_what_arrived_is_kept(published: LocalHub, program: Program) -> None:
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+FILE_LIMIT = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+"""
 
-    result = subprocess.run(
-        [sys.executable, "-m", "hstu_preserve", "download", ID],
-        cwd=program.folder,
-        env={**program.environment, "PYTHONDONTWRITEBYTECODE": "1"},
-        preexec_fn=limit,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+
+def test_a_full_disk_is_told_and_what_arrived_is_kept(published: LocalHub, program: Program) -> None:
+    result = replace(program, text=FILE_LIMIT + PROGRAM).run("download", ID)
     assert result.returncode == 4
     assert "cannot be written" in result.stdout
     assert program.files == {}
@@ -226,10 +217,9 @@ def test_several_at_once_share_the_list_of_the_repository(published: LocalHub, p
         assert all(process.poll() is None for process in processes)
         time.sleep(0.01)
     have_all_asked.set()
-    errors = [process.stderr for process in processes if process.stderr is not None]
-    waiting, _, _ = select.select(errors, [], [], 600)
-    assert waiting
-    assert b"waiting for it" in os.read(waiting[0].fileno(), 10_000)
+    while not any(b"waiting for it" in process.read()[1] for process in processes):
+        assert any(process.poll() is None for process in processes)
+        time.sleep(0.01)
     is_waited_for.set()
     said = [process.communicate(timeout=600) for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, said

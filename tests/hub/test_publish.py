@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,6 +22,7 @@ from hstu_preserve.verbs.signing import sign
 from tests.certificates.certified import certify
 from tests.corpus.legacy.generators import build, read_cases
 from tests.factories import TINY_RUN, make_manifest, make_run_record, write_files
+from tests.forked import run_in_words
 from tests.hub.conftest import Program
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import User
@@ -113,14 +112,7 @@ print(json.dumps(heard))
 
 
 def test_a_caller_hears_how_much_is_verified_and_published(hub: WritingHub, publisher: Program) -> None:
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", SCRIPT],
-        cwd=publisher.folder,
-        env=publisher.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = run_in_words(program=SCRIPT, cwd=publisher.folder, environment=publisher.environment)
     size = SAMPLE.stat().st_size
     expected = [["verifying", 0, 1], ["verifying", 1, 1], ["publishing", 0, size], ["publishing", size, size]]
     assert json.loads(result.stdout) == expected, result.stderr
@@ -445,7 +437,7 @@ def test_a_push_between_listing_and_commit_is_not_overwritten(hub: WritingHub, p
     is_pushed.set()
     _, err = process.communicate(timeout=600)
     assert process.returncode == 4
-    assert b"somebody pushed meanwhile" in err
+    assert "somebody pushed meanwhile" in err
     assert set(hub.list_files(REPOSITORY)) == {"theirs.txt"}
 
 
@@ -518,7 +510,7 @@ def test_what_was_pushed_before_somebody_s_card_appeared_is_named(hub: WritingHu
     hub.add(REPOSITORY, {CARD: b"# Theirs\n"})
     is_there.set()
     _, err = process.communicate(timeout=600)
-    told = " ".join(err.decode().split())
+    told = " ".join(err.split())
     assert process.returncode == 2, told
     assert "written by somebody else" in told
     assert f"pushed before that, and there to stay: a.tar.gz (commit {commit})" in told

@@ -146,7 +146,7 @@ def test_a_commit_in_between_changes_nothing(hub: LocalHub, program: Program, fi
     hub.add(REPOSITORY, dict.fromkeys(files, b"another content"))
     out, err = process.communicate(timeout=600)
     assert process.returncode == 0, out + err
-    assert commit in out.decode()
+    assert commit in out
     assert program.files == {name: files[name] for name in files if name not in {"README.md", CODE_NAME}}
 
 

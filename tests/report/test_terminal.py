@@ -1,8 +1,6 @@
 """Every result record has a text, and colours never reach a pipe."""
 
 import re
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from hstu_preserve.records.verification import Verification, VerificationReport
 from hstu_preserve.report.terminal import render
 from hstu_preserve.verbs.show import show
 from hstu_preserve.verbs.verify import verify
+from tests.forked import run_program
 
 PARTS = {ListedExperiment, results.Capability, results.Difference, results.PublishedBundle}
 """Records that stand inside others and are not printed alone."""
@@ -42,9 +41,8 @@ def test_every_result_record_has_a_text(record: type[Record]) -> None:
 
 def test_no_escape_sequence_reaches_a_pipe(tmp_path: Path) -> None:
     for command in (["list"], ["show", "sample"], ["verify", "sample"], ["doctor"], ["--help"]):
-        result = subprocess.run(
-            [sys.executable, "-m", "hstu_preserve", *command], cwd=tmp_path, capture_output=True, check=True
-        )
+        result = run_program(*command, cwd=tmp_path)
+        result.check_returncode()
         assert b"\x1b" not in result.stdout + result.stderr
 
 

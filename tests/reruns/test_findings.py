@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import torch
 from hstu_preserve.cli.main import main
 from hstu_preserve.verbs.train import train
 from hstu_preserve.verbs.unpack import unpack
+from tests.forked import run_in_words
 from tests.record_values import make_claim
 from tests.reruns.lies import Forgery, perturb
 from tests.runs.crashing import write_gin
@@ -31,9 +30,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def reproduce_elsewhere(root: Path) -> tuple[int, dict[str, Any]]:
     """Evaluate again in a process with other vector instructions."""
-    command = [sys.executable, "-m", "hstu_preserve", "reproduce", str(root), "--device", "cpu", "--json"]
     environment = {**os.environ, "ATEN_CPU_CAPABILITY": OTHER_CAPABILITY}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = run_in_words("reproduce", str(root), "--device", "cpu", "--json", environment=environment)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout)
 

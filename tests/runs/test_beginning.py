@@ -3,8 +3,6 @@
 import errno
 import fcntl
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.lock import hold
 from hstu_preserve.verbs.train import train
+from tests.forked import PROGRAM, Forked, start_program
 from tests.runs.crashing import CrashError, list_tree
 from tests.runs.crashing import write_gin as write_small_gin
 
@@ -128,7 +127,6 @@ def test_every_folder_of_a_run_and_its_copy_of_the_data_are_put_on_the_disk(
     assert any(name.startswith(f".{RECORD_NAME}.") for name in copied)
 
 
-COMMAND = [sys.executable, "-m", "hstu_preserve", "train"]
 TOGETHER = """
 import sys, time
 from pathlib import Path
@@ -148,19 +146,16 @@ run()
 """
 
 
-def start(
-    gin: Path, *, store: Path, output: Path, command: list[str], last: tuple[str, ...] = ()
-) -> subprocess.Popen[str]:
+def start(gin: Path, *, store: Path, output: Path, program: str = PROGRAM, last: tuple[str, ...] = ()) -> Forked:
     arguments = [str(gin), "--data", str(store), "--output", str(output), "--device", "cpu", *last]
-    return subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return start_program("train", *arguments, program=program)
 
 
 def test_of_two_commands_that_both_found_the_output_empty_one_trains(store: Path, tmp_path: Path) -> None:
     gin = write_gin(tmp_path)
     signs = [tmp_path / "one", tmp_path / "two"]
-    command = [sys.executable, "-c", TOGETHER, "train"]
     processes = [
-        start(gin, store=store, output=tmp_path / "run", command=command, last=(f"{own}:{other}",))
+        start(gin, store=store, output=tmp_path / "run", program=TOGETHER, last=(f"{own}:{other}",))
         for own, other in (signs, signs[::-1])
     ]
     said = {process.wait(timeout=600): process.communicate()[1] for process in processes}
@@ -175,7 +170,7 @@ def test_nothing_is_written_into_an_output_that_another_process_holds(
 ) -> None:
     output = tmp_path / "run"
     with hold(output, voice=Voice(say=pytest.fail)):
-        process = start(write_gin(tmp_path), store=store, output=output, command=COMMAND, last=last)
+        process = start(write_gin(tmp_path), store=store, output=output, last=last)
         _, said = process.communicate(timeout=600)
     assert (process.returncode, "another process is training into it" in said) == (2, True), said
     assert not list(output.iterdir())

@@ -21,9 +21,10 @@ from hstu_preserve.event_files.reader import read_scalars
 from hstu_preserve.verbs.data import prepare_data, synthesize_data
 from hstu_preserve.verbs.evaluate import evaluate
 from hstu_preserve.verbs.reproduce import reproduce
+from tests.forked import run_in_words
 from tests.runs.killing import summarize
 from tests.runs.tiny_run import tiny_gin
-from tests.runs.trainings_together import PATIENCE_SECONDS
+from tests.runs.trainings_together import PATIENCE_SECONDS, find_free_port, finish_all, start_process
 
 LOCAL = 'train_fn.sampling_strategy = "local"\n'
 IN_BATCH = 'train_fn.sampling_strategy = "in-batch"\nprism.variant = "film"\n'
@@ -97,15 +98,15 @@ def start(
     *,
     store: Path,
     output: Path,
-    num_processes: int | None,
+    num_processes: int,
     last: tuple[str, ...] = (),
     program: tuple[str, ...] = ("-m", "hstu_preserve"),
 ) -> subprocess.Popen[str]:
-    """Begin a training, by torchrun where a number of processes is given."""
+    """Begin a training by torchrun."""
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(num_processes)]
     command = [
         sys.executable,
-        *(torchrun if num_processes else []),
+        *torchrun,
         *(*program, "train", str(gin), "--data", str(store), "--output", str(output), "--device", "cpu"),
         *last,
     ]
@@ -131,7 +132,7 @@ def list_children(parent: int) -> list[int]:
     return [int(pid) for path in Path(f"/proc/{parent}/task").glob("*/children") for pid in path.read_text().split()]
 
 
-def train(gin: Path, *, store: Path, output: Path, num_processes: int | None, last: tuple[str, ...] = ()) -> str:
+def train(gin: Path, *, store: Path, output: Path, num_processes: int, last: tuple[str, ...] = ()) -> str:
     """Train to the end and return what was said on stderr."""
     shown, said = finish(process := start(gin, store=store, output=output, num_processes=num_processes, last=last))
     assert process.returncode == 0, said
@@ -152,6 +153,22 @@ def read_points(run: Path, *, tag: str) -> list[float]:
 
 def load_ranks(run: Path) -> UserRanks:
     return read_ranks((run / RANKS).read_bytes(), source=RANKS)
+
+
+def train_in_two(gin: Path, *, store: Path, output: Path) -> None:
+    """Train in two processes that know of each other as torchrun tells them."""
+    arguments = ("train", str(gin), "--data", str(store), "--output", str(output), "--device", "cpu")
+    port = find_free_port()
+    ended = finish_all([start_process(*arguments, rank=rank, size=2, port=port) for rank in range(2)])
+    assert [one.code for one in ended] == [0, 0], [one.said for one in ended]
+    assert [one.shown.count("identity") for one in ended] == [1, 0], "each process has spoken"
+
+
+def train_in_one(gin: Path, *, store: Path, output: Path) -> None:
+    """Train in one process."""
+    arguments = ("train", str(gin), "--data", str(store), "--output", str(output), "--device", "cpu")
+    result = run_in_words(*arguments, environment={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert result.returncode == 0, result.stderr
 
 
 def require_agreement(one: Path, two: Path) -> None:
@@ -180,8 +197,8 @@ PARTS = {"components": {"losses/prism_load_balance"}, "mixture": {"losses/mi_los
 )
 def test_two_processes_train_what_one_trains(recipe: str, store: Path, tmp_path: Path) -> None:
     gin = write_gin(tmp_path, recipe)
-    train(gin, store=store, output=tmp_path / "one", num_processes=None)
-    train(gin, store=store, output=tmp_path / "two", num_processes=2)
+    train_in_one(gin, store=store, output=tmp_path / "one")
+    train_in_two(gin, store=store, output=tmp_path / "two")
     require_agreement(tmp_path / "one", tmp_path / "two")
     for tag in {"losses/main_loss"}.union(*PARTS.values()):
         shown = read_points(tmp_path / "one", tag=tag)
@@ -193,14 +210,14 @@ def test_two_processes_train_what_one_trains(recipe: str, store: Path, tmp_path:
 def test_two_processes_train_what_one_trains_on_real_data(latest_small: Path, tmp_path: Path) -> None:
     prepare_data("ml-latest-small", source=latest_small, output=tmp_path / "store")
     gin = write_gin(tmp_path, dataset="ml-latest-small")
-    train(gin, store=tmp_path / "store", output=tmp_path / "one", num_processes=None)
+    train_in_one(gin, store=tmp_path / "store", output=tmp_path / "one")
     train(gin, store=tmp_path / "store", output=tmp_path / "two", num_processes=2)
     require_agreement(tmp_path / "one", tmp_path / "two")
 
 
 def test_one_process_of_torchrun_is_a_run_on_its_own(store: Path, tmp_path: Path) -> None:
     gin = write_gin(tmp_path, dropout=0.2)
-    train(gin, store=store, output=tmp_path / "one", num_processes=None)
+    train_in_one(gin, store=store, output=tmp_path / "one")
     train(gin, store=store, output=tmp_path / "torchrun", num_processes=1)
     assert summarize(tmp_path / "torchrun") == summarize(tmp_path / "one")
 
@@ -234,7 +251,7 @@ def has_steps(run: Path) -> bool:
 def test_a_run_that_lost_a_process_goes_on_to_the_same_bits(store: Path, tmp_path: Path) -> None:
     """What the one that is left notices first is chance: the silence of the other, or torchrun's SIGTERM."""
     gin = write_gin(tmp_path, dropout=0.2, num_epochs=30)
-    train(gin, store=store, output=tmp_path / "whole", num_processes=2)
+    train_in_two(gin, store=store, output=tmp_path / "whole")
     run = tmp_path / "run"
     often = ("--checkpoint-minutes", "0")  # after every step, each of which is then on the disk
     process = start(gin, store=store, output=run, num_processes=2, last=often)
@@ -250,8 +267,8 @@ def test_a_run_that_lost_a_process_goes_on_to_the_same_bits(store: Path, tmp_pat
     assert list((run / CHECKPOINT_FOLDER).iterdir())
     assert not (run / METRICS).exists()
     before = (run / STEPS).read_bytes()
-    refused = start(gin, store=store, output=run, num_processes=None, last=("--resume",))
-    _, said_of_one = finish(refused)
+    refused = run_in_words("train", str(gin), "--data", str(store), "--output", str(run), "--resume")
+    said_of_one = refused.stderr
     assert (refused.returncode, "processes: 2 then, 1 now" in said_of_one) == (2, True), said_of_one
     assert (run / STEPS).read_bytes() == before
     assert "resuming from" in train(gin, store=store, output=run, num_processes=2, last=("--resume",))

@@ -5,8 +5,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +36,7 @@ from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.evaluate import evaluate_file
 from hstu_preserve.verbs.reproduce import reproduce
 from hstu_preserve.verbs.train import train
+from tests.forked import run_in_words, start_program
 from tests.runs.crashing import CrashError, crash_after, find, list_names, list_tree, resume, write_gin
 from tests.runs.killing import summarize
 
@@ -368,20 +367,15 @@ run()
 """
 
 
-def start(arguments: list[str], *, prefix: tuple[str, ...] = ("-m", "hstu_preserve")) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *prefix, "train", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
 def test_a_full_disk_ends_a_run_with_4_and_leaves_what_was_there(
     crashed: Path, store: Path, undisturbed: dict[str, object]
 ) -> None:
     before = list_tree(crashed / CHECKPOINT_FOLDER)
     arguments = [str(crashed.parent / "experiment.gin"), "--data", str(store), "--output", str(crashed), "--resume"]
-    process = start([*arguments, "--checkpoint-minutes", "0"], prefix=("-c", FILE_LIMIT.format(limit=40_000)))
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == 4, errors
+    arguments += ["--checkpoint-minutes", "0"]
+    result = run_in_words("train", *arguments, program=FILE_LIMIT.format(limit=40_000))
+    errors = result.stderr
+    assert result.returncode == 4, errors
     assert "cannot be written" in errors
     assert "Traceback" not in errors
     assert list_tree(crashed / CHECKPOINT_FOLDER) == before
@@ -392,10 +386,10 @@ def test_a_full_disk_ends_a_run_with_4_and_leaves_what_was_there(
 @pytest.mark.parametrize("limit", [6_000, 60_000])
 def test_a_disk_that_the_logs_fill_ends_a_run_with_4(limit: int, store: Path, tmp_path: Path) -> None:
     gin = write_gin(tmp_path, "train_fn.num_epochs = 100000\n")
-    prefix = ("-c", FILE_LIMIT.format(limit=limit))
-    process = start([str(gin), "--data", str(store), "--output", str(tmp_path / "run")], prefix=prefix)
-    _, errors = process.communicate(timeout=600)
-    assert process.returncode == 4, errors
+    arguments = [str(gin), "--data", str(store), "--output", str(tmp_path / "run")]
+    result = run_in_words("train", *arguments, program=FILE_LIMIT.format(limit=limit))
+    errors = result.stderr
+    assert result.returncode == 4, errors
     assert "events.out.tfevents" in errors
     assert "cannot be written" in errors
     assert "Traceback" not in errors
@@ -435,18 +429,18 @@ def test_a_signal_saves_the_run_before_it_is_left(
     """Also where whoever read its messages is gone, as `tee` is once it had the same SIGINT."""
     gin = write_gin(tmp_path, "train_fn.num_epochs = 100000\n")
     arguments = [str(gin), "--data", str(store), "--output", str(tmp_path / "run"), "--device", "cpu"]
-    process = start(arguments)
+    reading, writing = os.pipe()
+    heard = None if is_heard else writing
+    process = start_program("train", *arguments, stdout=heard, stderr=heard)
     steps = tmp_path / "run" / STEPS
     deadline = time.monotonic() + 600
     while not (steps.exists() and steps.stat().st_size) and time.monotonic() < deadline:
         time.sleep(0.05)
-    if not is_heard:
-        for stream in (process.stdout, process.stderr):
-            assert stream is not None
-            stream.close()
+    for descriptor in (reading, writing):  # from now on nobody reads
+        os.close(descriptor)
     os.kill(process.pid, number)
-    errors = process.communicate(timeout=600)[1] if is_heard else ""
-    assert process.wait(timeout=600) == code, errors
+    _, errors = process.communicate()
+    assert process.wait() == code, errors
     assert ("--resume" in errors) is is_heard
     assert "Traceback" not in errors
     (saved,) = (path for path in (tmp_path / "run" / CHECKPOINT_FOLDER).iterdir() if "_step" in path.name)

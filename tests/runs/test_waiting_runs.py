@@ -15,6 +15,7 @@ import pytest
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, STEPS
 from hstu_preserve.verbs.data import synthesize_data
+from tests.forked import Forked
 from tests.runs.tiny_run import tiny_gin
 from tests.runs.trainings_together import Ended, find_free_port, finish_all, start_process
 
@@ -36,14 +37,11 @@ def write_gin(folder: Path, *, num_epochs: int) -> Path:
     return path
 
 
-def read_until(process: subprocess.Popen[str], words: str) -> None:
-    """Read what a process says until it has said some words, a regular expression."""
-    said = ""
-    assert process.stderr is not None
-    while not re.search(words, said):
-        line = process.stderr.readline()
-        assert line, f"it ended with {process.wait()}:\n{said}"
-        said += line
+def read_until(process: Forked, words: str) -> None:
+    """Wait until a process has said some words, a regular expression."""
+    while not re.search(words, said := process.read()[1].decode()):
+        assert process.poll() is None, f"it ended with {process.wait()}:\n{said}"
+        time.sleep(0.01)
 
 
 def test_a_signal_ends_the_wait_for_processes_that_never_come(store: Path, tmp_path: Path) -> None:
@@ -86,11 +84,10 @@ def has_steps(run: Path) -> bool:
 
 @pytest.mark.parametrize(("hung", "number", "code"), [(1, signal.SIGTERM, 143), (0, signal.SIGINT, 130)])
 def test_a_hung_partner_is_named_and_left(hung: int, number: int, code: int, store: Path, tmp_path: Path) -> None:
-    program, run, port = tmp_path / "impatient.py", tmp_path / "run", find_free_port()
-    program.write_text(IMPATIENT)
+    run, port = tmp_path / "run", find_free_port()
     gin = str(write_gin(tmp_path, num_epochs=100_000))
     arguments = ("train", gin, "--data", str(store), "--output", str(run), "--checkpoint-minutes", "0")
-    processes = [start_process(*arguments, rank=rank, size=2, port=port, program=(str(program),)) for rank in range(2)]
+    processes = [start_process(*arguments, rank=rank, size=2, port=port, program=IMPATIENT) for rank in range(2)]
     while not has_steps(run):
         assert all(process.poll() is None for process in processes), finish_all(processes)
         time.sleep(0.01)
@@ -127,7 +124,7 @@ def list_threads():
 sys.setswitchinterval(1000)  # a thread that wants Python's lock gets it only from one that blocks
 kept = []
 try:
-    with join_world(torch.device("cpu"), say=str) as world:
+    with join_world(torch.device("cpu"), say=lambda _: None) as world:
         while "pt_gloo_runloop" not in list_threads():  # it names itself once it runs
             time.sleep(0.01)
         model = torch.nn.Linear(64, 64)
@@ -148,12 +145,11 @@ print("left")
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are found by /proc")
 @pytest.mark.parametrize("ending", [[], ["by an error"]], ids=["at the end", "by an error"])
-def test_no_thread_of_the_group_outlives_it(ending: list[str], tmp_path: Path) -> None:
+def test_no_thread_of_the_group_outlives_it(ending: list[str]) -> None:
     """One that did would free what it sent when Python has ended, or be joined by whoever holds Python's lock."""
-    program, port = tmp_path / "program.py", find_free_port()
-    program.write_text(LEAVING_THE_GROUP)
+    port = find_free_port()
     for ended in finish_all(
-        [start_process(*ending, rank=rank, size=2, port=port, program=(str(program),)) for rank in range(2)]
+        [start_process(*ending, rank=rank, size=2, port=port, program=LEAVING_THE_GROUP) for rank in range(2)]
     ):
         assert (ended.code, ended.shown) == (0, "left\n"), ended.said
 

@@ -4,17 +4,17 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.forked import PROGRAM, Forked, start_program
+
 PATIENCE_SECONDS = 3600
 """What takes longer hangs. On two cores with six others at work such a training took 45 s at most, and 15 minutes where
 the system gave the others nearly all of them."""
 PATIENCE_WITH_THE_OTHERS_SECONDS = 600
-PROGRAM = ("-m", "hstu_preserve")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,20 +34,15 @@ def find_free_port() -> int:
 
 
 def start_process(
-    *arguments: str, rank: int, size: int, port: int, address: str = "127.0.0.1", program: tuple[str, ...] = PROGRAM
-) -> subprocess.Popen[str]:
+    *arguments: str, rank: int, size: int, port: int, address: str = "127.0.0.1", program: str = PROGRAM
+) -> Forked:
     """Begin one process of a training, as torchrun would."""
     numbers = {"RANK": str(rank), "WORLD_SIZE": str(size), "MASTER_ADDR": address, "MASTER_PORT": str(port)}
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", *program, *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1", **numbers},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1", **numbers}
+    return start_program(*arguments, program=program, environment=environment)
 
 
-def finish_all(processes: list[subprocess.Popen[str]]) -> list[Ended]:
+def finish_all(processes: list[Forked]) -> list[Ended]:
     """Wait for the end of all; of a hang, say where each process that is left stands."""
     ended: list[Ended] = []
     patience_seconds = PATIENCE_SECONDS
@@ -59,11 +54,11 @@ def finish_all(processes: list[subprocess.Popen[str]]) -> list[Ended]:
             pytest.fail("\n".join(["a hang", *dumps, *(f"{one.code}: {one.said}" for one in ended)]))
         if process.returncode:  # the others may wait for it: not as long as for one that trains
             patience_seconds = min(patience_seconds, PATIENCE_WITH_THE_OTHERS_SECONDS)
-        ended.append(Ended(code=process.returncode, shown=shown, said=said))
+        ended.append(Ended(code=process.wait(), shown=shown, said=said))
     return ended
 
 
-def dump(process: subprocess.Popen[str]) -> str:
+def dump(process: Forked) -> str:
     """Return where the threads of a process stand, in the system's words and in Python's; it ends thereby."""
     tasks = []
     for task in sorted(Path(f"/proc/{process.pid}/task").glob("*")):

@@ -1,6 +1,5 @@
 """Every case of the checkpoint corpus is judged as it says, and no payload ever runs."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from hstu_preserve.errors import CheckpointError
 from hstu_preserve.training.checkpoint import read_checkpoint
 from hstu_preserve.verbs.data import synthesize_data
 from tests.corpus.checkpoints.generators import Case, count_cases, load_cases
+from tests.forked import run_program
 
 CASES = load_cases()
 REFUSED = [case for case in CASES if case.verdict == "refused"]
@@ -118,14 +118,7 @@ SOUND_OTHERWISE = [case for case in ONE_PER_CLASS if case not in DAMAGED]
 def test_the_command_line_exits_3_with_one_sentence(case: Case, workplace: Path, tmp_path: Path) -> None:
     path = write_case(case, tmp_path)
     options = ["--gin", str(workplace / "tiny.gin"), "--data", str(workplace / "store"), "--device", "cpu"]
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "hstu_preserve", "evaluate", "--checkpoint", str(path), *options],
-        cwd=tmp_path,
-        env=dict(os.environ),
-        capture_output=True,
-        check=False,
-        timeout=600,
-    )
+    result = run_program("evaluate", "--checkpoint", str(path), *options, cwd=tmp_path)
     said = result.stderr.decode()
     assert result.returncode == 3, said
     assert "Traceback" not in said

@@ -1,8 +1,5 @@
 """A checkpoint from which training could not go on as it went on then is refused, and what is missing is named."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from hstu_preserve.training.checkpoint import read_checkpoint
 from hstu_preserve.training.resumability import require_resumable
 from hstu_preserve.verbs.unpack import unpack
 from tests.corpus.checkpoints.resumable import Case, edit_checkpoint, load_cases
+from tests.forked import run_in_words
 
 CASES = load_cases()
 REFUSED = [case for case in CASES if case.verdict == "refused"]
@@ -61,15 +59,7 @@ def test_verify_deep_exits_3_and_names_what_is_missing(case: Case, tree: Path) -
     manifest = read_tree_manifest(tree).manifest
     edit_checkpoint(tree / manifest.checkpoint, case)
     seal(tree, manifest=manifest.model_copy(update={"contents": record_files(tree)}))
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "hstu_preserve", "verify", "--deep", str(tree)],
-        cwd=tree.parent,
-        env=dict(os.environ),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    result = run_in_words("verify", "--deep", str(tree), cwd=tree.parent)
     assert result.returncode == 3, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     (line,) = [line for line in result.stdout.splitlines() if "FAILED checkpoints" in line]

@@ -5,7 +5,6 @@ import json
 import os
 import random
 import subprocess
-import sys
 import tarfile
 import tracemalloc
 from collections.abc import Callable
@@ -50,6 +49,7 @@ from tests.corpus.legacy.generators import (
     read_cases,
     squeeze,
 )
+from tests.forked import run_in_words
 from tests.legacy.migrating import migrate_archive as migrate
 from tests.listening import Listener
 from tools.schemas import generate_schema
@@ -107,18 +107,6 @@ def read_original_files(archive: Path) -> dict[str, bytes]:
         return {name: stream.read() for name, stream in found if stream is not None and name != "._."}
 
 
-def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "hstu_preserve", *arguments],
-        cwd=cwd,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-
-
 @pytest.mark.parametrize("case", ACCEPTED, ids=lambda case: case.id)
 def test_what_is_accepted_comes_back_byte_for_byte(case: Case, tmp_path: Path) -> None:
     archive, bundle, tree = build(case, folder=tmp_path), tmp_path / "b.tar.gz", tmp_path / "tree"
@@ -148,7 +136,7 @@ def test_what_is_refused_is_not_migrated_and_leaves_nothing(case: Case, tmp_path
 def test_a_hostile_archive_exits_3_for_a_user(case: Case, tmp_path: Path) -> None:
     archive = build(case, folder=tmp_path)
     before = snapshot(tmp_path)
-    result = run("migrate", archive.name, "--output", "b.tar.gz", cwd=tmp_path)
+    result = run_in_words("migrate", archive.name, "--output", "b.tar.gz", cwd=tmp_path)
     assert result.returncode == 3, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     assert result.stderr.startswith("error: ")
@@ -314,18 +302,18 @@ def test_what_is_no_legacy_archive_is_a_usage_error(tmp_path: Path) -> None:
     }
     for (target, says), exit_code in attempts.items():
         output = "b.tar.gz" if "exists" in says else "new.tar.gz"
-        result = run("migrate", target, "--output", output, cwd=tmp_path)
+        result = run_in_words("migrate", target, "--output", output, cwd=tmp_path)
         assert (result.returncode, result.stdout) == (exit_code, ""), result.stderr
         assert says in result.stderr
         assert "Traceback" not in result.stderr
-    result = run("migrate", "iter8-exp4-SOTA.tar.gz", "--output", "nowhere/new.tar.gz", cwd=tmp_path)
+    result = run_in_words("migrate", "iter8-exp4-SOTA.tar.gz", "--output", "nowhere/new.tar.gz", cwd=tmp_path)
     assert (result.returncode, "nowhere: no such directory" in result.stderr) == (2, True)
     assert snapshot(tmp_path) == before
 
 
 def test_the_record_is_printed_whole_and_talk_goes_elsewhere(tmp_path: Path) -> None:
     make(tmp_path, manifest="list", md5_list="table")
-    result = run("migrate", "iter8-exp4-SOTA.tar.gz", "--json", cwd=tmp_path)
+    result = run_in_words("migrate", "iter8-exp4-SOTA.tar.gz", "--json", cwd=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     record = json.loads(result.stdout)
     assert record.pop("ok") is True
@@ -478,7 +466,7 @@ def test_what_needs_a_run_says_that_there_is_none(verb: list[str], form: str, bu
         unpack(bundle, output=tmp_path / "tree")
         bundle = tmp_path / "tree"
     before = snapshot(tmp_path)
-    result = run(verb[0], str(bundle), *verb[1:], cwd=tmp_path)
+    result = run_in_words(verb[0], str(bundle), *verb[1:], cwd=tmp_path)
     assert (result.returncode, result.stdout) == (2, "")
     assert "migrated from the legacy archive exp.tar.gz" in result.stderr
     assert "Traceback" not in result.stderr

@@ -24,6 +24,7 @@ from hstu_preserve.signing.signer import read_trusted_key, signature_path
 from hstu_preserve.verbs.keygen import keygen
 from hstu_preserve.verbs.signing import sign
 from hstu_preserve.verbs.unpack import unpack
+from tests.forked import run_program
 
 VARIABLE = "HSTU_PRESERVE_PASSPHRASE"
 
@@ -182,8 +183,7 @@ def test_the_command_line_takes_the_passphrase_from_a_file_or_the_environment(
 def test_without_a_terminal_nothing_waits_for_a_passphrase(bundle: Path, tmp_path: Path) -> None:
     key = keygen(tmp_path / "locked", passphrase="open sesame").path
     for arguments in (["sign", str(bundle), "--key", str(key)], ["keygen", "--output", "new", "--passphrase"]):
-        command = [sys.executable, "-W", "error", "-m", "hstu_preserve", *arguments]
-        result = subprocess.run(command, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        result = run_program(*arguments, cwd=tmp_path)
         assert result.returncode == 2
         assert b"no terminal" in result.stderr
         assert b"Traceback" not in result.stderr

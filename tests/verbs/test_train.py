@@ -1,10 +1,7 @@
 """A run directory: what is fixed before the first step, what is logged, which epoch is reported."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -27,6 +24,7 @@ from hstu_preserve.training.checkpoint import read_checkpoint
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.evaluate import evaluate
 from hstu_preserve.verbs.train import train
+from tests.forked import start_program
 from tests.runs.tiny_run import tiny_gin
 
 GIN = tiny_gin(sampling_strategy="local", learning_rate=0.01, num_epochs=6, local_batch_size=32, eval_interval=4)
@@ -199,14 +197,13 @@ def test_an_interrupted_training_leaves_no_half_written_file(
     number: signal.Signals, exit_code: int, store: Path, tmp_path: Path
 ) -> None:
     gin = write_gin(tmp_path, "train_fn.num_epochs = 100000\n")
-    command = [sys.executable, "-m", "hstu_preserve", "train", str(gin), "--data", str(store), "--output", "run"]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, env=os.environ.copy())
+    process = start_program("train", str(gin), "--data", str(store), "--output", "run", cwd=tmp_path)
     deadline = time.monotonic() + 600
     while not (tmp_path / "run" / STEPS).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(number)
     _, errors = process.communicate(timeout=600)
-    assert process.returncode == exit_code, errors.decode()
-    assert b"Traceback" not in errors
+    assert process.returncode == exit_code, errors
+    assert "Traceback" not in errors
     assert not list(tmp_path.rglob("*.tmp"))
     assert not (tmp_path / "run" / "MANIFEST.json").exists()

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.reruns.compared_runs import find_runs
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.train import train, train_seeds
+from tests.forked import Forked, start_program
 from tests.runs.tiny_run import tiny_gin
 
 GIN = tiny_gin(sampling_strategy="local", learning_rate=0.01, num_epochs=2, local_batch_size=32)
@@ -168,15 +167,9 @@ def test_a_claim_goes_on_listing_the_seeds_behind_its_number(folder: Path, tmp_p
     assert listed_claims(folder, output) == [(42, 43), (43, 42)]
 
 
-def start(folder: Path, output: Path) -> subprocess.Popen[str]:
+def start(folder: Path, output: Path) -> Forked:
     words = command(folder, output, "--set", "train_fn.num_epochs = 8", "--checkpoint-minutes", "0")
-    return subprocess.Popen(
-        [sys.executable, "-m", "hstu_preserve", *words],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start_program(*words, environment={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def cut(folder: Path, output: Path, *, seed: int, number: int) -> tuple[int, str]:
@@ -191,7 +184,7 @@ def cut(folder: Path, output: Path, *, seed: int, number: int) -> tuple[int, str
         time.sleep(0.01)
     process.send_signal(number)
     _, error = process.communicate(timeout=600)
-    return process.returncode, error
+    return process.wait(), error
 
 
 def test_a_study_that_was_killed_and_stopped_goes_on_to_the_same_bits(folder: Path, tmp_path: Path) -> None:

@@ -1,9 +1,6 @@
 """Every legacy archive that a person might hold, or forge: the verdict of both profiles, and nothing ever written."""
 
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +27,7 @@ from tests.corpus.legacy.generators import (
     count_cases,
     read_cases,
 )
+from tests.forked import run_in_words
 
 CASES = read_cases()
 FIRST_OF_CLASS = list({case.kind: case for case in reversed(CASES) if not case.limits}.values())
@@ -81,15 +79,7 @@ def test_a_bomb_is_not_read_to_its_end(case: Case, tmp_path: Path) -> None:
 def test_each_class_ends_with_its_exit_code_for_a_user(case: Case, tmp_path: Path) -> None:
     archive = build(case, folder=tmp_path)
     before = snapshot(tmp_path)
-    result = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "hstu_preserve", "verify", archive.name],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
+    result = run_in_words("verify", archive.name, cwd=tmp_path)
     assert result.returncode == case.exit_code, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     assert case.says in result.stdout

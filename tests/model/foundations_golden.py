@@ -48,21 +48,24 @@ class Golden:
     def window(self, name: str) -> Histories:
         """Return the users of a batch or an evaluation, left-aligned."""
         item_BT = self.tensors[f"{name}/seq"].long()
+        time_BT = self.tensors.get(f"{name}/time_seq", torch.zeros_like(item_BT))
         length_B = (item_BT != 0).sum(1)
-        item_BN = torch.zeros(len(length_B), self.length + 1, dtype=torch.int64)
+        item_BN, time_BN = torch.zeros(2, len(length_B), self.length + 1, dtype=torch.int64)
         for user, length in enumerate(length_B.tolist()):
             item_BN[user, :length] = item_BT[user, self.length - length :]
+            time_BN[user, :length] = time_BT[user, self.length - length :]
         nothing_BN = torch.zeros_like(item_BN)
-        return Histories(length_B=length_B, item_BN=item_BN, time_BN=nothing_BN, half_star_BN=nothing_BN)
+        return Histories(length_B=length_B, item_BN=item_BN, time_BN=time_BN, half_star_BN=nothing_BN)
 
     def batch(self, number: int) -> Draws:
-        """Return a batch of the code's sampler, with its targets and negatives."""
+        """Return a batch of the code's sampler with its targets, and with its negatives if the loss reads them."""
         histories, name = self.window(f"batch{number}"), f"batch{number}"
         last_B1 = self.tensors[f"{name}/pos"].long()[:, -1:]
         histories.item_BN.scatter_(1, histories.length_B[:, None], last_B1)
         is_event_BT = self.tensors[f"{name}/seq"] != 0
         negative_T1 = self.tensors[f"{name}/neg"].long()[is_event_BT][:, None]
-        return Draws(histories=histories, negative_TK=negative_T1, pool_P=None, own_BH=None)
+        negative_TK = negative_T1 if "sasrec" in self.about["system"] else None
+        return Draws(histories=histories, negative_TK=negative_TK, pool_P=None, own_BH=None)
 
     def make_model(self, recipe: Recipe, weights: dict[str, Tensor]) -> Recommender:
         """Return a model with these weights in our names, dropout off."""
@@ -100,8 +103,8 @@ def load_golden(name: str) -> Golden:
     return Golden(tensors=tensors, about=json.loads((FOLDER / f"{name}.json").read_text()))
 
 
-def give_masks(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have dropout use the golden masks in their order, whichever module asks."""
+def give_masks(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tensor]:
+    """Have dropout use the golden masks in their order, whichever module asks, and return those that are left."""
     masks: Iterator[Tensor] = (golden.tensors[f"dropout/mask/{k}"] for k in range(len(golden.about["dropout_masks"])))
 
     def drop(x: Tensor, rate: float, training: bool) -> Tensor:
@@ -110,6 +113,7 @@ def give_masks(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
             mask = mask.reshape(x.shape[1], -1, *mask.shape[1:]).transpose(0, 1)
         assert training
         assert mask.shape == x.shape
-        return x * mask / (1 - rate)
+        return x * (mask / (1 - rate))
 
     monkeypatch.setattr(torch.nn.functional, "dropout", drop)
+    return masks

@@ -38,7 +38,14 @@ from hstu_preserve.records.settings.components import (
     PrismSettings,
     TimeDecaySettings,
 )
-from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
+from hstu_preserve.records.settings.encoders import (
+    FparecSettings,
+    HstuSettings,
+    HstuTfSettings,
+    SasrecSettings,
+    SasrecTfSettings,
+    TisasrecSettings,
+)
 from tests.gin_recipes.gin_texts import refuse, resolve_text
 
 
@@ -73,6 +80,8 @@ MODELS: dict[str, type[Record]] = {
     "SASRec": SasrecSettings,
     "HSTU-TF": HstuTfSettings,
     "SASRec-TF": SasrecTfSettings,
+    "TiSASRec": TisasrecSettings,
+    "FPARec": FparecSettings,
 }
 LOSSES: dict[str, type[Record]] = {
     "SampledSoftmaxLoss": SampledSoftmaxSettings,
@@ -187,11 +196,11 @@ def test_no_weights_and_none_are_the_same(folder: Path) -> None:
         ("train_fn.loss_weights = {1: 2}", "1: train_fn.loss_weights: a key must be text, found 1"),
         (
             "train_fn.main_module = 'GRU'",
-            "1: train_fn.main_module: should be 'HSTU', 'HSTU-TF', 'SASRec' or 'SASRec-TF' (found 'GRU')",
+            "1: train_fn.main_module: should be 'FPARec', 'HSTU', 'HSTU-TF', 'SASRec', 'SASRec-TF' or 'TiSASRec' (found 'GRU')",
         ),
         (
             "train_fn.main_module = ['HSTU']",
-            "1: train_fn.main_module: should be 'HSTU', 'HSTU-TF', 'SASRec' or 'SASRec-TF' (found ['HSTU'])",
+            "1: train_fn.main_module: should be 'FPARec', 'HSTU', 'HSTU-TF', 'SASRec', 'SASRec-TF' or 'TiSASRec' (found ['HSTU'])",
         ),
         (
             "train_fn.embedding_module_type = 'x'",

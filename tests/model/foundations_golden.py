@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.items import items_of_shape
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
@@ -66,6 +67,24 @@ class Golden:
         negative_T1 = self.tensors[f"{name}/neg"].long()[is_event_BT][:, None]
         negative_TK = negative_T1 if "sasrec" in self.about["system"] else None
         return Draws(histories=histories, negative_TK=negative_TK, pool_P=None, own_BH=None)
+
+    def read_rows(self) -> Sequences:
+        """Return the users' events as the code's data file has them: TiSASRec's filtered once, renumbered, sorted."""
+        rows = self.tensors["data/rows"].numpy()
+        if rows.shape[1] > 2:
+            user_counts, item_counts = np.bincount(rows[:, 0]), np.bincount(rows[:, 1])
+            rows = rows[(user_counts[rows[:, 0]] >= 5) & (item_counts[rows[:, 1]] >= 5)]
+            rows[:, 0], rows[:, 1] = (np.unique(rows[:, k], return_inverse=True)[1] + 1 for k in range(2))
+        time = rows[:, 3] if rows.shape[1] > 2 else np.arange(len(rows))
+        order = np.lexsort((time, rows[:, 0]))
+        user_ids, counts = np.unique(rows[:, 0], return_counts=True)
+        return Sequences(
+            user_ids=user_ids.astype(np.int32),
+            offsets=np.concatenate([[0], counts.cumsum()]),
+            item_ids=rows[order, 1].astype(np.int32),
+            half_stars=np.zeros(len(rows), dtype=np.int8),
+            timestamps=time[order],
+        )
 
     def make_model(self, recipe: Recipe, weights: dict[str, Tensor]) -> Recommender:
         """Return a model with these weights in our names, dropout off."""

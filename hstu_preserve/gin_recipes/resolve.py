@@ -57,12 +57,14 @@ from hstu_preserve.records.settings.components import (
     PrismSettings,
     TimeDecaySettings,
 )
+from hstu_preserve.records.settings.encoders import FparecSettings
 
 RECORDS_WITH_IDLE_FIELDS: Mapping[str, type[Record]] = {
     "prism": PrismSettings,
     "input_compression": InputCompressionSettings,
     "time_decay": TimeDecaySettings,
     "pop_debias": PopularitySampler,
+    "model": FparecSettings,
 }
 """By section."""
 

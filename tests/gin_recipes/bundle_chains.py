@@ -8,6 +8,7 @@ from pathlib import Path
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.settings.components import (
     HardNegativeSettings,
@@ -159,7 +160,12 @@ META_ROWS: Mapping[str, str] = {
 TENSORFLOW = "hstu-tensorflow-ml-1m"
 
 EXTENSIONS: Mapping[str, Extension] = {**EXPERIMENTS, **CONTROLS}
-FOUNDATIONS = ("foundations-sasrec-ml-1m",)
+FOUNDATIONS: Mapping[str, EvaluationKind] = {
+    "foundations-sasrec-ml-1m": EvaluationKind.SAMPLED_UNSEEN,
+    "foundations-tisasrec-ml-1m": EvaluationKind.SAMPLED_UNKNOWN,
+    "foundations-fparec-ml-1m": EvaluationKind.UNFILTERED,
+    "foundations-parec-ml-1m": EvaluationKind.UNFILTERED,
+}
 """What HSTU-Tensorflow stands on: without a published number for the data that is here."""
 ALL_FOLDERS = (*EXPERIMENTS, *CONTROLS, *META_ROWS, TENSORFLOW)
 

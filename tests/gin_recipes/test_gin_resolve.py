@@ -83,6 +83,7 @@ MODELS: dict[str, type[Record]] = {
     "TiSASRec": TisasrecSettings,
     "FPARec": FparecSettings,
 }
+ALL_MODELS = "'HSTU', 'HSTU-TF', 'SASRec', 'SASRec-TF', 'TiSASRec' or 'FPARec'"
 LOSSES: dict[str, type[Record]] = {
     "SampledSoftmaxLoss": SampledSoftmaxSettings,
     "FullSoftmaxLoss": FullSoftmaxSettings,
@@ -196,11 +197,11 @@ def test_no_weights_and_none_are_the_same(folder: Path) -> None:
         ("train_fn.loss_weights = {1: 2}", "1: train_fn.loss_weights: a key must be text, found 1"),
         (
             "train_fn.main_module = 'GRU'",
-            "1: train_fn.main_module: should be 'FPARec', 'HSTU', 'HSTU-TF', 'SASRec', 'SASRec-TF' or 'TiSASRec' (found 'GRU')",
+            f"1: train_fn.main_module: should be {ALL_MODELS} (found 'GRU')",
         ),
         (
             "train_fn.main_module = ['HSTU']",
-            "1: train_fn.main_module: should be 'FPARec', 'HSTU', 'HSTU-TF', 'SASRec', 'SASRec-TF' or 'TiSASRec' (found ['HSTU'])",
+            f"1: train_fn.main_module: should be {ALL_MODELS} (found ['HSTU'])",
         ),
         (
             "train_fn.embedding_module_type = 'x'",

@@ -21,6 +21,8 @@ class Collection(StrEnum):
     """NetEase's HSTU-Tensorflow."""
     UPSTREAM = "upstream"
     """Meta's generative-recommenders: the paper's own rows."""
+    FOUNDATIONS = "foundations"
+    """Papers that HSTU's field stands on, under evaluations of their own."""
     OWN = "own"
     """This program's authors."""
 

@@ -20,6 +20,7 @@ HEADINGS = {
     Collection.ARCHIVE: 'The archive "HSTU iter7+iter8 preservation"',
     Collection.TENSORFLOW: "HSTU-Tensorflow",
     Collection.UPSTREAM: "The paper's rows",
+    Collection.FOUNDATIONS: "The foundations",
     Collection.OWN: "Our own",
 }
 PREAMBLE = """\

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from hstu_preserve.model.windowed.attention import LAYER_NORM_EPS
 from hstu_preserve.model.windowed.window import move_to_window
-from hstu_preserve.records.settings.encoders import EncoderSettings
 
 Map = Callable[[Tensor], Tensor]
 
@@ -54,19 +53,20 @@ class PositionedEncoder(nn.Module):
     """Positions, input dropout, layers and a last norm, in a window of T positions.
 
     Args:
-        settings: Decide width and dropout.
         layers: Each takes x_BTD and is_event_BT (bool), and gives x_BTD.
         length: T.
+        width: D.
+        dropout_rate: Of the input.
     """
 
-    def __init__(self, settings: EncoderSettings, layers: Iterable[nn.Module], *, length: int) -> None:
+    def __init__(self, layers: Iterable[nn.Module], *, length: int, width: int, dropout_rate: float) -> None:
         super().__init__()
         self.length = length
-        self.scale = math.sqrt(settings.item_embedding_dim)
-        self.dropout_rate = settings.dropout_rate
-        self.position_weight = nn.Parameter(torch.empty(length, settings.item_embedding_dim))
+        self.scale = math.sqrt(width)
+        self.dropout_rate = dropout_rate
+        self.position_weight = nn.Parameter(torch.empty(length, width))
         self.layers = nn.ModuleList(layers)
-        self.output_norm = nn.LayerNorm(settings.item_embedding_dim, eps=LAYER_NORM_EPS)
+        self.output_norm = nn.LayerNorm(width, eps=LAYER_NORM_EPS)
 
     def forward(self, embedding_BND: Tensor, length_B: Tensor, item_BN: Tensor, time_BN: Tensor) -> Tensor:
         """Return encoded_BND, left-aligned as the input: the state after each event, zero elsewhere.

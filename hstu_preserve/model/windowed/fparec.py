@@ -107,7 +107,12 @@ class FparecEncoder(PositionedEncoder):
     """
 
     def __init__(self, settings: FparecSettings, *, max_sequence_length: int) -> None:
-        super().__init__(settings, list_layers(settings, length=max_sequence_length), length=max_sequence_length)
+        super().__init__(
+            list_layers(settings, length=max_sequence_length),
+            length=max_sequence_length,
+            width=settings.item_embedding_dim,
+            dropout_rate=settings.dropout_rate,
+        )
 
 
 def list_layers(settings: FparecSettings, *, length: int) -> list[nn.Module]:

@@ -45,4 +45,9 @@ class SasrecTfEncoder(PositionedEncoder):
 
     def __init__(self, settings: SasrecTfSettings, *, max_sequence_length: int) -> None:
         layers = (SasrecTfLayer(settings) for _ in range(settings.num_blocks))
-        super().__init__(settings, layers, length=max_sequence_length)
+        super().__init__(
+            layers,
+            length=max_sequence_length,
+            width=settings.item_embedding_dim,
+            dropout_rate=settings.dropout_rate,
+        )

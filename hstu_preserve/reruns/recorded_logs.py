@@ -110,8 +110,7 @@ def expect_losses(bundle: OpenedBundle, shown: Points) -> Points:
     settings, steps = bundle.manifest.run.recipe.training, bundle.steps
     regular = [step for step in steps if step.number % settings.eval_interval == 0]
     losses = [(step.number, step.loss) for step in steps]
-    has_parts = bundle.manifest.run.recipe.prism is not None and LOAD_BALANCE in shown
-    parts = {tag: shown.get(tag, []) for tag in (MAIN_LOSS, LOAD_BALANCE)} if has_parts else {MAIN_LOSS: losses}
+    parts = {tag: shown.get(tag, []) for tag in list_parts(bundle, shown)} or {MAIN_LOSS: losses}
     points = {
         AR_LOSS: losses,
         "loss/train": [(step.number, step.loss) for step in regular],
@@ -121,9 +120,31 @@ def expect_losses(bundle: OpenedBundle, shown: Points) -> Points:
     return points if steps else {}
 
 
+def list_parts(bundle: OpenedBundle, shown: Points) -> tuple[str, ...]:
+    """Return the tags of a loss's parts, none if it has one part: itself."""
+    recipe = bundle.manifest.run.recipe
+    if recipe.prism is not None and LOAD_BALANCE in shown:
+        return (MAIN_LOSS, LOAD_BALANCE)
+    return () if recipe.training.embedding_l2 is None else (MAIN_LOSS,)
+
+
+def require_penalty(shown: Points, bundle: OpenedBundle) -> None:
+    """Raise ContentError if a step's loss is less with the norm of the tables than without it, or has no part."""
+    points = shown.get(MAIN_LOSS, [])
+    require_equal(f"steps of {MAIN_LOSS}", expected=len(bundle.steps), found=len(points))
+    main = dict(points)
+    for step in bundle.steps:
+        value = main.get(step.number, math.nan)
+        is_less = value <= step.loss + LOSS_SLACK * max(1.0, abs(step.loss))
+        if not is_less and to_single(value) != to_single(step.loss):  # equal if both are NaN or infinite
+            raise ContentError(f"{MAIN_LOSS}: without a penalty it is {value} at {step.number}, with it {step.loss}")
+
+
 def require_sum(shown: Points, bundle: OpenedBundle) -> None:
     """Raise ContentError if the parts of a step's loss do not add up to it."""
     prism = bundle.manifest.run.recipe.prism
+    if bundle.manifest.run.recipe.training.embedding_l2 is not None:
+        require_penalty(shown, bundle)
     if prism is None or LOAD_BALANCE not in shown:
         return
     main, balance = dict(shown[MAIN_LOSS]), dict(shown[LOAD_BALANCE])

@@ -8,16 +8,17 @@ K factors.
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hstu_preserve.model.windowed.attention import LAYER_NORM_EPS, attend_to_filled
-from hstu_preserve.model.windowed.block import PositionedEncoder, feed_forward
+from hstu_preserve.model.windowed.block import Map, PositionedEncoder, feed_forward
 from hstu_preserve.records.settings.encoders import FparecSettings
 
-ACTIVATIONS = {"relu": F.relu, "gelu": F.gelu}
+ACTIVATIONS: Mapping[str, Map] = {"relu": F.relu, "gelu": F.gelu}
 
 
 class FactorizedScores(nn.Module):

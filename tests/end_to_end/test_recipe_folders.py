@@ -147,8 +147,10 @@ def test_a_foundation_is_resumed_and_trained_again_to_the_bit(
 ) -> None:
     gin = shrink(name, dataset=open_store(sparse_data).name, work=tmp_path)
     on_data = ["--data", str(sparse_data), "--device", "cpu"]
-    often = ["--set", "train_fn.save_ckpt_every_n = 1"]
-    assert main(["train", str(gin), *on_data, *often, "--output", str(tmp_path / "run")]) == 0
+    changed = [
+        word for one in ("save_ckpt_every_n = 1", "max_sequence_length = 60") for word in ("--set", f"train_fn.{one}")
+    ]
+    assert main(["train", str(gin), *on_data, *changed, "--output", str(tmp_path / "run")]) == 0
     capsys.readouterr()
     rungs = [word for rung in ("evaluation", "resume", "training") for word in ("--rung", rung)]
     main(["reproduce", str(tmp_path / "run"), *on_data, *rungs, "--json"])

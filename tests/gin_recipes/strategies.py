@@ -157,7 +157,7 @@ def tisasrec_models(draw: st.DrawFn) -> TisasrecSettings:
 @st.composite
 def fparec_models(draw: st.DrawFn) -> FparecSettings:
     num_heads = draw(st.integers(min_value=1, max_value=64))
-    attention = draw(st.sampled_from(("factorized", "full")))
+    attention: Literal["factorized", "full"] = draw(st.sampled_from(("factorized", "full")))
     return FparecSettings(
         item_embedding_dim=num_heads * draw(st.integers(min_value=1, max_value=4096)),
         dropout_rate=draw(probabilities),

@@ -72,10 +72,9 @@ class Restated:
     def score(self, layer: str, head: int, part: slice, x: Array, q: Array, intervals: npt.NDArray[np.int64]) -> Array:
         if self.settings.kind == "FPARec":
             if self.settings.attention == "full":
-                return self.weights[f"{layer}.scores.score"][head]
+                return np.asarray(self.weights[f"{layer}.scores.score"][head])
             rows, columns = (self.weights[f"{layer}.scores.{name}_factor"][head] for name in ("query", "key"))
-            product: Array = rows @ columns.T
-            return product
+            return np.asarray(rows @ columns.T)
         query, key = self.map(f"{layer}.query", q)[:, part], self.map(f"{layer}.key", x)[:, part]
         score: Array = query @ key.T
         if self.settings.kind == "TiSASRec":

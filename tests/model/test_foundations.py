@@ -31,8 +31,14 @@ from tests.model.foundations_golden import Golden, give_masks, load_golden
 from tests.model.foundations_restated import Restated
 
 TAGS = ("init", "after3", "random")
-NEAR = {"abs": 1e-6, "rel": 3e-7}
-"""Or three units of float32's last place: a mean over positions is a sum, which either code makes in its own order."""
+
+
+def near(expected: float | list[float]) -> Any:
+    """Return what is equal within 1e-6, or within three units of float32's last place.
+
+    A mean over positions is a sum, which either code makes in an order of its own.
+    """
+    return pytest.approx(expected, abs=1e-6, rel=3e-7)
 
 
 @pytest.fixture(params=GOLDEN_FILES)
@@ -78,14 +84,14 @@ def test_every_state_on_the_way_is_the_references(golden: Golden) -> None:
 @pytest.mark.parametrize("tag", TAGS)
 def test_the_loss_and_every_gradient_are_the_references(golden: Golden, tag: str) -> None:
     model = load_model(golden, tag)
-    assert backpropagate(model, golden) == pytest.approx(golden.tensors[f"{tag}/loss"].item(), **NEAR)
+    assert backpropagate(model, golden) == near(golden.tensors[f"{tag}/loss"].item())
     require_gradients(model, rename(golden, golden.variables(tag, "grad")))
 
 
 def test_dropout_falls_where_and_when_the_references_does(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
     model = load_model(golden, "random", dropout_rate=golden.arguments["dropout_rate"]).train()
     masks = give_masks(golden, monkeypatch)
-    assert backpropagate(model, golden) == pytest.approx(golden.tensors["dropout/loss"].item(), **NEAR)
+    assert backpropagate(model, golden) == near(golden.tensors["dropout/loss"].item())
     require_gradients(model, rename(golden, golden.variables("dropout", "grad")))
     assert next(masks, None) is None
 
@@ -103,7 +109,7 @@ def test_the_weights_after_one_and_three_steps_are_the_references(golden: Golden
             if not name.endswith(KEY_BIAS):
                 found = model.get_parameter(name).detach()
                 torch.testing.assert_close(found, value, atol=1e-6, rtol=0, msg=f"{tag} {name}")
-    assert losses == pytest.approx(golden.tensors["steps/losses"].tolist(), **NEAR)
+    assert losses == near(golden.tensors["steps/losses"].tolist())
 
 
 # What no golden file has

@@ -66,8 +66,10 @@ class Restated:
                     y[i, part] = sum(p[j] * self.add_relations(value, intervals, i, j) for j in range(self.length))
         y = y + q
         if settings.kind != "FPARec":
-            return self.run_net(layer, "attended_norm", y) * is_event[:, None]
-        return self.run_net(f"encoder.layers.{2 * block + 1}", "norm", y) * is_event[:, None] if is_split else y
+            return np.asarray(self.run_net(layer, "attended_norm", y) * is_event[:, None])
+        if is_split:
+            y = np.asarray(self.run_net(f"encoder.layers.{2 * block + 1}", "norm", y) * is_event[:, None])
+        return y
 
     def score(self, layer: str, head: int, part: slice, x: Array, q: Array, intervals: npt.NDArray[np.int64]) -> Array:
         if self.settings.kind == "FPARec":

@@ -178,7 +178,7 @@ def change_last_item(golden: Golden, tag: str) -> Tensor:
     place_B1 = histories.length_B[:, None] - 1
     other_BN = histories.item_BN.scatter(1, place_B1, histories.item_BN.gather(1, place_B1) % 30 + 1)
     with torch.no_grad():
-        moved_BN = (model(replace(histories, item_BN=other_BN)) - model(histories)).abs().amax(2)
+        moved_BN: Tensor = (model(replace(histories, item_BN=other_BN)) - model(histories)).abs().amax(2)
     assert moved_BN.gather(1, place_B1).min() > 1e-3
     return moved_BN.scatter(1, place_B1, 0.0)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.compute.tf32 import rounding_to_tf32
 from hstu_preserve.data.batches import Batch, assemble_batch
+from hstu_preserve.data.own_times import tell_times
 from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.data.split import find_eligible_users
 from hstu_preserve.evaluation.metrics import place_ties
@@ -126,6 +127,7 @@ def rerank(
         device: Where the model lives.
     """
     users = users[np.isin(users, find_eligible_users(events, held_out_events=setting.held_out_events))]
+    events = tell_times(events, model.recipe)
     size = model.recipe.evaluation.eval_batch_size
     kind = TYPES[setting.number_format]
     with arithmetic(setting, device=device):

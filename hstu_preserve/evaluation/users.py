@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 
 from hstu_preserve.data.batches import Batch, assemble_batch
+from hstu_preserve.data.own_times import tell_times
 from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import DivergedError
@@ -69,13 +70,14 @@ def rank_users(
         ContentError: A sampled kind has nothing to draw for a user.
     """
     recipe = model.recipe
+    events = tell_times(store, recipe)
     steps = steps or Steps(encode=partial(encode_users, model), rank=rank_batch, is_checked=lambda _: False)
     model.eval()
     with torch.no_grad():
         index = make_index(model, model.candidate_I, max_item_id=store.max_item_id)
         for number, start in enumerate(range(0, len(users), recipe.evaluation.eval_batch_size)):
             users_B = users[start : start + recipe.evaluation.eval_batch_size]
-            batch = assemble_evaluation_batch(recipe, store, users_B, held_out_events=held_out_events)
+            batch = assemble_evaluation_batch(recipe, events, users_B, held_out_events=held_out_events)
             histories = to_evaluation_histories(batch, device)
             user_BD = steps.encode(histories)
             if not bool(user_BD.isfinite().all()):  # else each user would be a silent miss
@@ -86,7 +88,7 @@ def rank_users(
                 rank_as,
                 recipe.evaluation.effective_kind,
                 user_BD,
-                chosen=ChosenUsers(events=store, users=users_B, batch=batch, held_out_events=held_out_events),
+                chosen=ChosenUsers(events=events, users=users_B, batch=batch, held_out_events=held_out_events),
                 index=index,
                 recipe=recipe,
                 tolerance=tolerance,
@@ -186,10 +188,10 @@ def join(batch: Batch, ranks: BatchRanks, *, is_checked: bool = True) -> RankedB
     )
 
 
-def assemble_evaluation_batch(recipe: Recipe, store: Store, users: UserIndices, *, held_out_events: int) -> Batch:
+def assemble_evaluation_batch(recipe: Recipe, events: Sequences, users: UserIndices, *, held_out_events: int) -> Batch:
     """Return the users' histories and targets, padded as the recipe says."""
     return assemble_batch(
-        store,
+        events,
         users,
         held_out_events=held_out_events,
         max_sequence_length=recipe.dataset.max_sequence_length,

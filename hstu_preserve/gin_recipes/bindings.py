@@ -12,7 +12,7 @@ from hstu_preserve.primitives.json_values import Json
 
 MODEL = "train_fn.main_module"
 LOSS = "train_fn.loss_module"
-MODELS = ("HSTU", "HSTU-TF", "SASRec", "SASRec-TF")
+MODELS = ("HSTU", "HSTU-TF", "SASRec", "SASRec-TF", "TiSASRec", "FPARec")
 UNION_TAGS = frozenset(
     {*MODELS, "SampledSoftmaxLoss", "FullSoftmaxLoss", "BinaryCrossEntropyLoss", "logit_adjust", "ips", "pop_sampler"}
 )
@@ -39,6 +39,8 @@ HSTU = Condition(MODEL, ("HSTU",))
 SASREC = Condition(MODEL, ("SASRec",))
 HSTU_TF = Condition(MODEL, ("HSTU-TF",))
 SASREC_TF = Condition(MODEL, ("SASRec-TF",))
+TISASREC = Condition(MODEL, ("TiSASRec",))
+FPAREC = Condition(MODEL, ("FPARec",))
 SAMPLED = Condition(LOSS, ("SampledSoftmaxLoss",))
 FULL = Condition(LOSS, ("FullSoftmaxLoss",))
 CROSS_ENTROPY = Condition(LOSS, ("BinaryCrossEntropyLoss",))
@@ -102,6 +104,7 @@ NOTHING_COMPRESSED = Condition("input_compression.ratio", (1,))
 MEANS_BY_AGE = Condition("time_decay.where", ("pool",))
 NO_EXPONENT = Condition("time_decay.mode", ("power", "exp"))
 NONE_BY_POPULARITY = Condition("pop_debias.mix", (0,))
+NOT_FACTORIZED = Condition("fparec_encoder.attention", ("full",))
 
 MOL_SELECTOR = "create_mol_interaction_module"
 UID_TABLES = f"{MOL_SELECTOR}.uid_embedding_hash_sizes"
@@ -203,6 +206,18 @@ RECIPE_BINDINGS = (
     RecipeBinding("hstu_tf_encoder.padding_from", path="model.padding_from", default="sequence", read_if=HSTU_TF),
     RecipeBinding("sasrec_tf_encoder.num_blocks", path="model.num_blocks", default=2, read_if=SASREC_TF),
     RecipeBinding("sasrec_tf_encoder.num_heads", path="model.num_heads", default=1, read_if=SASREC_TF),
+    RecipeBinding("tisasrec_encoder.num_blocks", path="model.num_blocks", default=2, read_if=TISASREC),
+    RecipeBinding("tisasrec_encoder.num_heads", path="model.num_heads", default=1, read_if=TISASREC),
+    RecipeBinding("tisasrec_encoder.time_span", path="model.time_span", default=256, read_if=TISASREC),
+    RecipeBinding("fparec_encoder.num_blocks", path="model.num_blocks", default=2, read_if=FPAREC),
+    RecipeBinding("fparec_encoder.num_heads", path="model.num_heads", default=1, read_if=FPAREC),
+    RecipeBinding("fparec_encoder.attention", path="model.attention", default="factorized", read_if=FPAREC),
+    RecipeBinding(
+        "fparec_encoder.factors", path="model.factors", default=40, read_if=FPAREC, idle_if=(NOT_FACTORIZED,)
+    ),
+    RecipeBinding("fparec_encoder.ffn_hidden_dim", path="model.ffn_hidden_dim", default=50, read_if=FPAREC),
+    RecipeBinding("fparec_encoder.ffn_activation_fn", path="model.ffn_activation_fn", default="relu", read_if=FPAREC),
+    RecipeBinding("fparec_encoder.feed_forward", path="model.feed_forward", default="after_blocks", read_if=FPAREC),
     RecipeBinding("prism.variant", path="prism.variant", default="none"),
     RecipeBinding("prism.features", path="prism.features", default=["genres", "year"]),
     RecipeBinding("prism.side_dim", path="prism.side_dim", default=32),

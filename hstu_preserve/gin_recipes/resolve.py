@@ -59,6 +59,7 @@ from hstu_preserve.records.settings.components import (
     PrismSettings,
     TimeDecaySettings,
 )
+from hstu_preserve.records.settings.encoders import FparecSettings
 from hstu_preserve.records.settings.interactions import MolSettings
 
 RECORDS_WITH_IDLE_FIELDS: Mapping[str, type[Record]] = {
@@ -67,6 +68,7 @@ RECORDS_WITH_IDLE_FIELDS: Mapping[str, type[Record]] = {
     "time_decay": TimeDecaySettings,
     "pop_debias": PopularitySampler,
     "mol": MolSettings,
+    "model": FparecSettings,
 }
 """By section."""
 NOTHING: Mapping[str, Json] = {"train_fn.loss_weights": {}, UID_TABLES: []}

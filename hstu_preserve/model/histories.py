@@ -12,7 +12,8 @@ class Histories:
     Attributes:
         length_B: int64, events of history per user; the position of the target is `length`.
         item_BN: int64 item ids, 0 is padding. In training the target stands at position `length`; in evaluation 0.
-        time_BN: int64 seconds; the target's time stands at position `length` in both (the request time is known).
+        time_BN: int64 seconds, or units of `data.own_times` if the model reads these; the target's time stands at
+            position `length` in both (the request time is known).
         half_star_BN: int64, rating × 2 of each past event; 0 is padding, and unknown for the target.
         user_B: int64 ids of the users, as the data has them; None of users without.
     """

@@ -16,10 +16,11 @@ from torch import Generator, Tensor, nn
 
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
+from hstu_preserve.records.settings.encoders import FOUNDATIONS, HstuSettings, HstuTfSettings, SasrecSettings
 
 NARROW_STD = 0.02
 TF_BIAS_STD = 0.01  # HSTU-Tensorflow's, of its two attention biases
+FPAREC_SCORE_STD = 0.01  # of attention to positions, as a parameter or as a product of two factors
 TRUNCATION = 2.0  # upstream's truncated_normal, in standard deviations
 
 Initializer = Callable[[Tensor, Generator], object]
@@ -29,6 +30,15 @@ def truncated_normal(std: float) -> Initializer:
     """Normal with the given std, cut at two standard deviations."""
     bound = TRUNCATION * std
     return lambda x, generator: nn.init.trunc_normal_(x, std=std, a=-bound, b=bound, generator=generator)
+
+
+def normal_product(std: float) -> Initializer:
+    """Cut normal for both factors of a product, its terms along the last axis, so that the product has the std."""
+
+    def fill(x: Tensor, generator: Generator) -> None:
+        truncated_normal((std / x.shape[-1] ** 0.5) ** 0.5)(x, generator)
+
+    return fill
 
 
 def normal(x: Tensor, generator: Generator) -> None:
@@ -93,7 +103,7 @@ def list_initializers(recipe: Recipe) -> Table:
         encoder = list_hstu(settings)
     elif isinstance(settings, HstuTfSettings):
         encoder = list_hstu_tf()
-    elif isinstance(settings, SasrecTfSettings):
+    elif isinstance(settings, FOUNDATIONS):
         encoder = list_tensorflow_defaults()
     else:
         encoder = list_sasrec(settings)
@@ -178,8 +188,13 @@ def list_hstu_tf() -> Table:
 
 
 def list_tensorflow_defaults() -> Table:
-    """Return TensorFlow 1's defaults, as in SASRec as published; ids that no item has count in the table's fans."""
+    """Return TensorFlow 1's defaults, as in SASRec, TiSASRec and FPARec as published, whose scores have their own.
+
+    Ids that no item has count in the table's fans.
+    """
     return [
+        ("*.scores.*_factor", normal_product(FPAREC_SCORE_STD)),
+        ("*.scores.score", truncated_normal(FPAREC_SCORE_STD)),
         ("*norm.weight", constant(1.0)),
         ("*norm.bias", zeros),
         ("*.bias", zeros),

@@ -24,12 +24,11 @@ from hstu_preserve.model.popularity import Popularity
 from hstu_preserve.model.prism import Prism
 from hstu_preserve.model.sasrec import SasrecEncoder
 from hstu_preserve.model.time_decay import AgeWeight, TimeDecay
-from hstu_preserve.model.windowed.hstu_tf import HstuTfEncoder
-from hstu_preserve.model.windowed.sasrec import SasrecTfEncoder
+from hstu_preserve.model.windowed import building
 from hstu_preserve.records.recipe import Recipe
-from hstu_preserve.records.settings.encoders import WINDOWED, HstuSettings, HstuTfSettings, SasrecTfSettings
+from hstu_preserve.records.settings.encoders import WINDOWED, HstuSettings, SasrecSettings
 
-Encoder = HstuEncoder | SasrecEncoder | HstuTfEncoder | SasrecTfEncoder
+Encoder = HstuEncoder | SasrecEncoder | building.WindowEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,12 +180,10 @@ class Recommender(nn.Module):
 def build_encoder(recipe: Recipe, *, operators: JaggedOperators) -> Encoder:
     """Return the recipe's encoder."""
     settings, decay = recipe.model, recipe.time_decay
-    if isinstance(settings, HstuTfSettings):
-        return HstuTfEncoder(settings, max_sequence_length=recipe.dataset.max_sequence_length)
-    if isinstance(settings, SasrecTfSettings):
-        return SasrecTfEncoder(settings, max_sequence_length=recipe.dataset.max_sequence_length)
-    if not isinstance(settings, HstuSettings):
+    if isinstance(settings, SasrecSettings):
         return SasrecEncoder(settings, padded_length=recipe.padded_length)
+    if not isinstance(settings, HstuSettings):
+        return building.build_window_encoder(settings, length=recipe.dataset.max_sequence_length)
     return HstuEncoder(
         settings,
         padded_length=recipe.padded_length,

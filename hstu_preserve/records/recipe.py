@@ -32,7 +32,7 @@ from hstu_preserve.records.settings.components import (
     PrismSettings,
     TimeDecaySettings,
 )
-from hstu_preserve.records.settings.encoders import WINDOWED, HstuTfSettings, ModelSettings
+from hstu_preserve.records.settings.encoders import FOUNDATIONS, WINDOWED, ModelSettings
 from hstu_preserve.records.settings.interactions import MolSettings
 
 
@@ -145,7 +145,7 @@ class TrainingSettings(Record):
     patience: PositiveInt | None
     """Epochs without a better validation metric after which training stops; None trains to the end."""
     embedding_l2: PositiveFloat | None = Field(default=None, exclude_if=lambda factor: factor is None)
-    """λ of λ·Σw² over the tables of items and positions, which joins the loss; absent if nothing does."""
+    """λ of λ·Σw² over the tables of items, positions and intervals, which joins the loss; absent if nothing does."""
     epoch_batches: Literal["floor_all", "ceil_all"] | None = Field(default=None, exclude_if=lambda rule: rule is None)
     """Batches of an epoch: all users of the data by the batch, rounded; absent: the trained ones, rounded up."""
 
@@ -330,10 +330,8 @@ class Recipe(Record):
     def require_what_the_foundations_need(self) -> Self:
         """Tables are penalised by name; batches are counted by all users if users are drawn again."""
         training = self.training
-        if training.embedding_l2 is not None and (
-            not isinstance(self.model, WINDOWED) or isinstance(self.model, HstuTfSettings)
-        ):
-            raise ValueError("training.embedding_l2 needs model.kind SASRec-TF")
+        if training.embedding_l2 is not None and not isinstance(self.model, FOUNDATIONS):
+            raise ValueError("training.embedding_l2 needs model.kind SASRec-TF, TiSASRec or FPARec")
         if training.epoch_batches is not None and training.user_sampling != "with_replacement":
             raise ValueError("training.epoch_batches needs training.user_sampling 'with_replacement'")
         if self.dataset.short_histories and self.dataset.protocol is not Protocol.VALIDATED:

@@ -110,11 +110,13 @@ def expect_curve(bundle: OpenedBundle) -> Points:
 
 def expect_losses(bundle: OpenedBundle, shown: Points) -> Points:
     """Return the points of every recorded step; those of parts of the loss, which only these files keep, as shown."""
-    settings, steps = bundle.manifest.run.recipe.training, bundle.steps
+    recipe, steps = bundle.manifest.run.recipe, bundle.steps
+    settings = recipe.training
     regular = [step for step in steps if step.number % settings.eval_interval == 0]
     losses = [(step.number, step.loss) for step in steps]
-    weights = weigh_parts(bundle.manifest.run.recipe, shown)
-    parts = {tag: shown.get(tag, []) for tag in (MAIN_LOSS, *weights)} if weights else {MAIN_LOSS: losses}
+    weights = weigh_parts(recipe, shown)
+    has_parts = bool(weights) or recipe.training.embedding_l2 is not None
+    parts = {tag: shown.get(tag, []) for tag in (MAIN_LOSS, *weights)} if has_parts else {MAIN_LOSS: losses}
     points = {
         AR_LOSS: losses,
         "loss/train": [(step.number, step.loss) for step in regular],
@@ -132,9 +134,23 @@ def weigh_parts(recipe: Recipe, shown: Points) -> Mapping[str, float]:
     return weights
 
 
+def require_penalty(shown: Points, bundle: OpenedBundle) -> None:
+    """Raise ContentError if a step's loss is less with the norm of the tables than without it, or has no part."""
+    points = shown.get(MAIN_LOSS, [])
+    require_equal(f"steps of {MAIN_LOSS}", expected=len(bundle.steps), found=len(points))
+    main = dict(points)
+    for step in bundle.steps:
+        value = main.get(step.number, math.nan)
+        is_less = value <= step.loss + LOSS_SLACK * max(1.0, abs(step.loss))
+        if not is_less and to_single(value) != to_single(step.loss):  # equal if both are NaN or infinite
+            raise ContentError(f"{MAIN_LOSS}: without a penalty it is {value} at {step.number}, with it {step.loss}")
+
+
 def require_sum(shown: Points, bundle: OpenedBundle) -> None:
     """Raise ContentError if the parts of a step's loss do not add up to it."""
     weights = weigh_parts(bundle.manifest.run.recipe, shown)
+    if bundle.manifest.run.recipe.training.embedding_l2 is not None:
+        require_penalty(shown, bundle)
     if not weights:
         return
     for tag in (MAIN_LOSS, *weights):

@@ -21,6 +21,7 @@ from hstu_preserve.compute.memory import require_memory
 from hstu_preserve.compute.training_path import find_possible_path
 from hstu_preserve.compute.world import ALONE, World
 from hstu_preserve.data.batches import assemble_batch, list_item_ids
+from hstu_preserve.data.own_times import tell_times
 from hstu_preserve.data.sequences import Sequences, look_until, mask_remaining_events, select_events
 from hstu_preserve.data.split import Part, bound_training, count_held_out_events, find_eligible_users, find_short
 from hstu_preserve.data.store import Store
@@ -57,7 +58,7 @@ class TrainingRun:
 
     Args:
         recipe: All settings that decide the result.
-        store: The data; the events that the protocol holds out are never read.
+        store: The data; of the events that the protocol holds out, nothing is read but TiSASRec's unit of time.
         device: Where the model lives.
         world: The processes that train it together.
         path: How steps are computed, as the run's environment records it; `fast` is for a CPU, and elsewhere the
@@ -88,7 +89,7 @@ class TrainingRun:
         path = find_possible_path(path, recipe, device=device)
         self.optimizer = make_optimizer(recipe, self.model.parameters(), is_fused=path != "reference")
         self.loss = SharedLoss(self.model, world, losses=LOSSES[path])
-        self.events = select_training_events(store, recipe)
+        self.events = select_training_events(tell_times(store, recipe), recipe)
         self.all_events = leave_out_held_out_events(store, recipe)
         # A processor reads them where they are; to a GPU each batch would be copied, and the copy waited for.
         self.resident = ResidentEvents(self.events, device) if device.type == "cuda" else None
@@ -260,22 +261,22 @@ def describe_need(recipe: Recipe) -> str:
     return f"at least {least} events under the protocol '{recipe.dataset.protocol.value}'{left}"
 
 
-def leave_out_held_out_events(store: Store, recipe: Recipe) -> Sequences:
+def leave_out_held_out_events(sequences: Sequences, recipe: Recipe) -> Sequences:
     """Return every event that the protocol does not hold out from training."""
-    return look_until(store, bounds=bound_training(store, recipe.dataset))
+    return look_until(sequences, bounds=bound_training(sequences, recipe.dataset))
 
 
-def select_training_events(store: Store, recipe: Recipe) -> Sequences:
+def select_training_events(sequences: Sequences, recipe: Recipe) -> Sequences:
     """Return the events that training may see: without those the protocol holds out, and a share of the rest.
 
     Upstream draws `positional_sampling_ratio` once per loader worker; here it is drawn once per run.
     """
     ratio = recipe.dataset.positional_sampling_ratio
     if ratio == 1:
-        return leave_out_held_out_events(store, recipe)
+        return leave_out_held_out_events(sequences, recipe)
     held_out = count_held_out_events(recipe.dataset.protocol, part=Part.TRAINING)
-    mask = mask_remaining_events(store, held_out_events=held_out)
-    mask |= np.repeat(find_short(store, recipe.dataset), store.lengths)
+    mask = mask_remaining_events(sequences, held_out_events=held_out)
+    mask |= np.repeat(find_short(sequences, recipe.dataset), sequences.lengths)
     generator = make_generator(recipe.training.random_seed, "positional_sampling")
-    mask &= torch.rand(store.num_events, generator=generator).numpy() < ratio
-    return select_events(store, mask=mask)
+    mask &= torch.rand(sequences.num_events, generator=generator).numpy() < ratio
+    return select_events(sequences, mask=mask)

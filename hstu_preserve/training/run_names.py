@@ -8,7 +8,15 @@ from hstu_preserve.records.recipe import (
     Recipe,
     SampledSoftmaxSettings,
 )
-from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, ModelSettings, SasrecTfSettings
+from hstu_preserve.records.settings.encoders import (
+    FparecSettings,
+    HstuSettings,
+    HstuTfSettings,
+    ModelSettings,
+    SasrecSettings,
+    SasrecTfSettings,
+    TisasrecSettings,
+)
 from hstu_preserve.records.settings.interactions import MolSettings
 
 MAX_MIXTURE_CHARACTERS = 130
@@ -102,28 +110,38 @@ def describe_components(recipe: Recipe) -> Iterator[str]:
 
 
 def describe_encoder(settings: ModelSettings) -> str:
-    """Return upstream's `debug_str` of the encoder, and one in its manner for HSTU-TF."""
+    """Return upstream's `debug_str` of the encoder, and one in its manner for encoders that upstream does not have."""
     if isinstance(settings, HstuSettings):
         return (
             f"HSTU-b{settings.num_blocks}-h{settings.num_heads}-dqk{settings.dqk}-dv{settings.dv}"
             f"-l{settings.linear_activation}d{settings.linear_dropout_rate}-ad{settings.attn_dropout_rate}"
         )
-    if isinstance(settings, HstuTfSettings):
+    if isinstance(settings, SasrecSettings):
+        norm = "l2" if settings.user_embedding_norm == "l2_norm" else "ln"
         return (
-            f"HSTU-TF-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
-            f"-d{settings.dropout_rate}-{settings.padding_from}"
+            f"SASRec-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
+            f"-posi_d{settings.dropout_rate}-{norm}"
+            f"-ffn{settings.ffn_hidden_dim}-{settings.ffn_activation_fn}-d{settings.ffn_dropout_rate}"
         )
-    if isinstance(settings, SasrecTfSettings):
-        return (
-            f"SASRec-TF-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
-            f"-d{settings.dropout_rate}"
-        )
-    norm = "l2" if settings.user_embedding_norm == "l2_norm" else "ln"
     return (
-        f"SASRec-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
-        f"-posi_d{settings.dropout_rate}-{norm}"
-        f"-ffn{settings.ffn_hidden_dim}-{settings.ffn_activation_fn}-d{settings.ffn_dropout_rate}"
+        f"{settings.kind}-d{settings.item_embedding_dim}-b{settings.num_blocks}-h{settings.num_heads}"
+        f"-d{settings.dropout_rate}{describe_own_settings(settings)}"
     )
+
+
+def describe_own_settings(settings: HstuTfSettings | SasrecTfSettings | TisasrecSettings | FparecSettings) -> str:
+    """Return what one encoder of a window has and the others have not."""
+    match settings:
+        case HstuTfSettings():
+            return f"-{settings.padding_from}"
+        case SasrecTfSettings():
+            return ""
+        case TisasrecSettings():
+            return f"-ts{settings.time_span}"
+        case FparecSettings():
+            factors = settings.factors if settings.attention == "factorized" else ""
+            net = f"ffn{settings.ffn_hidden_dim}-{settings.ffn_activation_fn}-{settings.feed_forward}"
+            return f"-{settings.attention}{factors}-{net}"
 
 
 def format_whole(value: float) -> str:

@@ -29,8 +29,8 @@ from tests.gin_recipes.bundle_chains import (
     resolve_folder,
 )
 
-QUICK = ("iter8-exp4-SOTA", TENSORFLOW, "foundations-sasrec-ml-1m")
-"""One with the archive's components, and those that share nothing with it."""
+QUICK = ("iter8-exp4-SOTA", TENSORFLOW, "foundations-sasrec-ml-1m", "foundations-tisasrec-ml-1m")
+"""One with the archive's components, and some that share nothing with it."""
 REAL = (*EXPERIMENTS, BASE, TENSORFLOW)
 NUM_EPOCHS = 2
 WIDTH = 32
@@ -49,6 +49,14 @@ OF_A_MIXTURE = {"loss.num_negatives"}
 def little_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("stores") / "little"
     synthesize_data(seed=1, num_users=24, num_items=400, num_ratings=3_000, output=store)
+    return store
+
+
+@pytest.fixture(scope="module")
+def sparse_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which nobody has rated so much that no item is left to draw."""
+    store = tmp_path_factory.mktemp("stores") / "sparse"
+    synthesize_data(seed=1, num_users=24, num_items=400, num_ratings=1_000, output=store)
     return store
 
 
@@ -122,9 +130,10 @@ def test_the_little_data_is_long_enough_to_be_compressed(little_data: Path) -> N
 
 @pytest.mark.parametrize("name", QUICK)
 def test_a_recipe_folder_goes_through_the_whole_loop(
-    name: str, little_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, little_data: Path, sparse_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    require_whole_loop(name, store=little_data, work=tmp_path, capsys=capsys)
+    store = sparse_data if name in FOUNDATIONS else little_data
+    require_whole_loop(name, store=store, work=tmp_path, capsys=capsys)
 
 
 @pytest.mark.slow
@@ -141,3 +150,22 @@ def test_recipe_folders_go_through_the_whole_loop_on_real_movielens(
     name: str, real_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     require_whole_loop(name, store=real_data, work=tmp_path, capsys=capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FOUNDATIONS)
+def test_a_foundation_is_resumed_and_trained_again_to_the_bit(
+    name: str, sparse_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gin = shrink(name, dataset=open_store(sparse_data).name, work=tmp_path)
+    on_data = ["--data", str(sparse_data), "--device", "cpu"]
+    changed = [
+        word for one in ("save_ckpt_every_n = 1", "max_sequence_length = 60") for word in ("--set", f"train_fn.{one}")
+    ]
+    assert main(["train", str(gin), *on_data, *changed, "--output", str(tmp_path / "run")]) == 0
+    capsys.readouterr()
+    rungs = [word for rung in ("evaluation", "resume", "training") for word in ("--rung", rung)]
+    main(["reproduce", str(tmp_path / "run"), *on_data, *rungs, "--json"])
+    outcomes = {one["rung"]: one["outcome"] for one in json.loads(capsys.readouterr().out)["verdicts"]}
+    for rung in ("evaluation", "resume", "training"):
+        assert outcomes[f"{rung}-bitwise"] == "REPRODUCED_BITWISE", rung

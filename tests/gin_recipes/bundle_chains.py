@@ -8,6 +8,7 @@ from pathlib import Path
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import Resolution, resolve
 from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.records.settings.components import (
     HardNegativeSettings,
@@ -161,12 +162,15 @@ RAILS = ("rails-hstu-mol-ml-1m", "rails-hstu-mol-ml-20m")
 """HSTU-large with Mixture of Logits."""
 
 EXTENSIONS: Mapping[str, Extension] = {**EXPERIMENTS, **CONTROLS}
-FOUNDATIONS = (
-    "foundations-sasrec-ml-1m",
-    "foundations-sasrec-amzn-games",
-    "foundations-sasrec-amzn-beauty",
-    "foundations-sasrec-steam",
-)
+FOUNDATIONS: Mapping[str, EvaluationKind] = {
+    "foundations-sasrec-ml-1m": EvaluationKind.SAMPLED_UNSEEN,
+    "foundations-sasrec-amzn-games": EvaluationKind.SAMPLED_UNSEEN,
+    "foundations-sasrec-amzn-beauty": EvaluationKind.SAMPLED_UNSEEN,
+    "foundations-sasrec-steam": EvaluationKind.SAMPLED_UNSEEN,
+    "foundations-tisasrec-ml-1m": EvaluationKind.SAMPLED_UNKNOWN,
+    "foundations-fparec-ml-1m": EvaluationKind.UNFILTERED,
+    "foundations-parec-ml-1m": EvaluationKind.UNFILTERED,
+}
 """What HSTU-Tensorflow stands on, under evaluations of their own."""
 FOUNDATION_ROWS: Mapping[str, str] = {
     "foundations-sasrec-ml-1m": "icdm-sasrec-ml-1m",

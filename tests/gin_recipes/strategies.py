@@ -31,7 +31,17 @@ from hstu_preserve.records.settings.components import (
     SideFeature,
     TimeDecaySettings,
 )
-from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
+from hstu_preserve.records.settings.encoders import (
+    FOUNDATIONS,
+    WINDOWED,
+    FparecSettings,
+    HstuSettings,
+    HstuTfSettings,
+    ModelSettings,
+    SasrecSettings,
+    SasrecTfSettings,
+    TisasrecSettings,
+)
 from hstu_preserve.records.settings.interactions import MolSettings, Nonlinearity
 
 MAX_JSON_INTEGER = 2**53 - 1
@@ -128,6 +138,47 @@ def sasrec_tf_models(draw: st.DrawFn) -> SasrecTfSettings:
         num_blocks=draw(block_counts),
         num_heads=num_heads,
     )
+
+
+@st.composite
+def tisasrec_models(draw: st.DrawFn) -> TisasrecSettings:
+    return TisasrecSettings(
+        item_embedding_dim=draw(positive_ints),
+        dropout_rate=draw(probabilities),
+        user_embedding_norm="none",
+        gr_output_length=draw(natural_ints),
+        main_module_bf16=False,
+        kind="TiSASRec",
+        num_blocks=draw(block_counts),
+        num_heads=1,
+        time_span=draw(positive_ints),
+    )
+
+
+@st.composite
+def fparec_models(draw: st.DrawFn) -> FparecSettings:
+    num_heads = draw(st.integers(min_value=1, max_value=64))
+    attention: Literal["factorized", "full"] = draw(st.sampled_from(("factorized", "full")))
+    return FparecSettings(
+        item_embedding_dim=num_heads * draw(st.integers(min_value=1, max_value=4096)),
+        dropout_rate=draw(probabilities),
+        user_embedding_norm="none",
+        gr_output_length=draw(natural_ints),
+        main_module_bf16=False,
+        kind="FPARec",
+        num_blocks=draw(block_counts),
+        num_heads=num_heads,
+        attention=attention,
+        factors=draw(positive_ints) if attention == "factorized" else 40,  # else not read: the default
+        ffn_hidden_dim=draw(positive_ints),
+        ffn_activation_fn=draw(st.sampled_from(("relu", "gelu"))),
+        feed_forward=draw(st.sampled_from(("after_blocks", "per_block"))),
+    )
+
+
+def models() -> st.SearchStrategy[ModelSettings]:
+    upstreams = hstu_models() | sasrec_models()
+    return upstreams | hstu_tf_models() | sasrec_tf_models() | tisasrec_models() | fparec_models()
 
 
 def cross_entropies() -> st.SearchStrategy[BinaryCrossEntropySettings]:
@@ -343,15 +394,15 @@ def evaluations() -> st.SearchStrategy[EvaluationSettings]:
 @st.composite
 def recipes(draw: st.DrawFn) -> Recipe:
     """Recipes of every component; what contradicts itself is left out, most of it before it is made."""
-    dataset, model = draw(datasets()), draw(hstu_models() | sasrec_models() | hstu_tf_models() | sasrec_tf_models())
+    dataset, model = draw(datasets()), draw(models())
     loss = draw(sampled_losses() | full_losses() | cross_entropies())
-    is_composable = model.kind not in {"HSTU-TF", "SASRec-TF"}
+    is_composable = not isinstance(model, WINDOWED)
     is_local = isinstance(loss, SampledSoftmaxSettings) and loss.sampling_strategy == "local"
     is_validated = dataset.protocol is Protocol.VALIDATED
     decay = draw(st.none() | time_decays()) if is_composable else None
     pools_by_age = decay is not None and decay.where == "pool"
     training = draw(trainings(patience=st.none() | positive_ints if is_validated else st.none()))
-    if model.kind == "SASRec-TF":
+    if isinstance(model, FOUNDATIONS):
         training = training.model_copy(update={"embedding_l2": draw(st.none() | positive_floats)})
     if training.user_sampling == "with_replacement":
         rule = draw(st.none() | st.sampled_from(("floor_all", "ceil_all")))

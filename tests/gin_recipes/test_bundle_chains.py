@@ -10,7 +10,6 @@ from hstu_preserve.gin_recipes.reader import BindingStatement, parse, read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import read_catalog
 from hstu_preserve.records.claim import ClaimPolicy, SelectionRule
-from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import (
     DatasetSettings,
     EvaluationSettings,
@@ -84,7 +83,7 @@ def test_a_folder_holds_its_entry_file_and_its_readme(name: str) -> None:
 def test_a_foundation_has_its_own_kind_of_evaluation(name: str) -> None:
     resolution = resolve_folder(name)
     assert (resolution.warnings, resolution.inert) == ((), ())
-    assert resolution.recipe.evaluation.effective_kind is EvaluationKind.SAMPLED_UNSEEN
+    assert resolution.recipe.evaluation.effective_kind is FOUNDATIONS[name]
     assert (BUNDLES / name / "README.md").read_text("utf-8").startswith(f"# {name}\n")
     assert name not in read_catalog()
     assert find_gin(name).samefile(entry_of(name))

@@ -37,7 +37,14 @@ from hstu_preserve.records.settings.components import (
     PrismSettings,
     TimeDecaySettings,
 )
-from hstu_preserve.records.settings.encoders import HstuSettings, HstuTfSettings, SasrecSettings, SasrecTfSettings
+from hstu_preserve.records.settings.encoders import (
+    FparecSettings,
+    HstuSettings,
+    HstuTfSettings,
+    SasrecSettings,
+    SasrecTfSettings,
+    TisasrecSettings,
+)
 from hstu_preserve.records.settings.interactions import MolSettings
 from tests.gin_recipes.gin_texts import refuse, resolve_text
 
@@ -73,7 +80,10 @@ MODELS: dict[str, type[Record]] = {
     "SASRec": SasrecSettings,
     "HSTU-TF": HstuTfSettings,
     "SASRec-TF": SasrecTfSettings,
+    "TiSASRec": TisasrecSettings,
+    "FPARec": FparecSettings,
 }
+ALL_MODELS = "'HSTU', 'HSTU-TF', 'SASRec', 'SASRec-TF', 'TiSASRec' or 'FPARec'"
 LOSSES: dict[str, type[Record]] = {
     "SampledSoftmaxLoss": SampledSoftmaxSettings,
     "FullSoftmaxLoss": FullSoftmaxSettings,
@@ -189,11 +199,11 @@ def test_no_weights_and_none_are_the_same(folder: Path) -> None:
         ("train_fn.loss_weights = {1: 2}", "1: train_fn.loss_weights: a key must be text, found 1"),
         (
             "train_fn.main_module = 'GRU'",
-            "1: train_fn.main_module: should be 'HSTU', 'HSTU-TF', 'SASRec' or 'SASRec-TF' (found 'GRU')",
+            f"1: train_fn.main_module: should be {ALL_MODELS} (found 'GRU')",
         ),
         (
             "train_fn.main_module = ['HSTU']",
-            "1: train_fn.main_module: should be 'HSTU', 'HSTU-TF', 'SASRec' or 'SASRec-TF' (found ['HSTU'])",
+            f"1: train_fn.main_module: should be {ALL_MODELS} (found ['HSTU'])",
         ),
         (
             "train_fn.embedding_module_type = 'x'",

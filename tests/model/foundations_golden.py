@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from hstu_preserve.data.sequences import Sequences
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.model.items import items_of_shape
 from hstu_preserve.model.jagged import PLAIN_OPERATORS
@@ -48,21 +49,42 @@ class Golden:
     def window(self, name: str) -> Histories:
         """Return the users of a batch or an evaluation, left-aligned."""
         item_BT = self.tensors[f"{name}/seq"].long()
+        time_BT = self.tensors.get(f"{name}/time_seq", torch.zeros_like(item_BT))
         length_B = (item_BT != 0).sum(1)
-        item_BN = torch.zeros(len(length_B), self.length + 1, dtype=torch.int64)
+        item_BN, time_BN = torch.zeros(2, len(length_B), self.length + 1, dtype=torch.int64)
         for user, length in enumerate(length_B.tolist()):
             item_BN[user, :length] = item_BT[user, self.length - length :]
+            time_BN[user, :length] = time_BT[user, self.length - length :]
         nothing_BN = torch.zeros_like(item_BN)
-        return Histories(length_B=length_B, item_BN=item_BN, time_BN=nothing_BN, half_star_BN=nothing_BN)
+        return Histories(length_B=length_B, item_BN=item_BN, time_BN=time_BN, half_star_BN=nothing_BN)
 
     def batch(self, number: int) -> Draws:
-        """Return a batch of the code's sampler, with its targets and negatives."""
+        """Return a batch of the code's sampler with its targets, and with its negatives if the loss reads them."""
         histories, name = self.window(f"batch{number}"), f"batch{number}"
         last_B1 = self.tensors[f"{name}/pos"].long()[:, -1:]
         histories.item_BN.scatter_(1, histories.length_B[:, None], last_B1)
         is_event_BT = self.tensors[f"{name}/seq"] != 0
         negative_T1 = self.tensors[f"{name}/neg"].long()[is_event_BT][:, None]
-        return Draws(histories=histories, negative_TK=negative_T1, pool_P=None, own_BH=None)
+        negative_TK = negative_T1 if "sasrec" in self.about["system"] else None
+        return Draws(histories=histories, negative_TK=negative_TK, pool_P=None, own_BH=None)
+
+    def read_rows(self) -> Sequences:
+        """Return the users' events as the code's data file has them: TiSASRec's filtered once, renumbered, sorted."""
+        rows = self.tensors["data/rows"].numpy()
+        if rows.shape[1] > 2:
+            user_counts, item_counts = np.bincount(rows[:, 0]), np.bincount(rows[:, 1])
+            rows = rows[(user_counts[rows[:, 0]] >= 5) & (item_counts[rows[:, 1]] >= 5)]
+            rows[:, 0], rows[:, 1] = (np.unique(rows[:, k], return_inverse=True)[1] + 1 for k in range(2))
+        time = rows[:, 3] if rows.shape[1] > 2 else np.arange(len(rows))
+        order = np.lexsort((time, rows[:, 0]))
+        user_ids, counts = np.unique(rows[:, 0], return_counts=True)
+        return Sequences(
+            user_ids=user_ids.astype(np.int32),
+            offsets=np.concatenate([[0], counts.cumsum()]),
+            item_ids=rows[order, 1].astype(np.int32),
+            half_stars=np.zeros(len(rows), dtype=np.int8),
+            timestamps=time[order],
+        )
 
     def make_model(self, recipe: Recipe, weights: dict[str, Tensor]) -> Recommender:
         """Return a model with these weights in our names, dropout off."""
@@ -100,8 +122,8 @@ def load_golden(name: str) -> Golden:
     return Golden(tensors=tensors, about=json.loads((FOLDER / f"{name}.json").read_text()))
 
 
-def give_masks(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have dropout use the golden masks in their order, whichever module asks."""
+def give_masks(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tensor]:
+    """Have dropout use the golden masks in their order, whichever module asks, and return those that are left."""
     masks: Iterator[Tensor] = (golden.tensors[f"dropout/mask/{k}"] for k in range(len(golden.about["dropout_masks"])))
 
     def drop(x: Tensor, rate: float, training: bool) -> Tensor:
@@ -110,6 +132,7 @@ def give_masks(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
             mask = mask.reshape(x.shape[1], -1, *mask.shape[1:]).transpose(0, 1)
         assert training
         assert mask.shape == x.shape
-        return x * mask / (1 - rate)
+        return x * (mask / (1 - rate))
 
     monkeypatch.setattr(torch.nn.functional, "dropout", drop)
+    return masks

@@ -6,7 +6,8 @@ import pytest
 
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.training.run_names import describe_interaction, model_string
-from tests.model.foundations_golden import FOLDER
+from tests.model.foundation_models import make_foundation_recipe
+from tests.model.foundations_golden import FOLDER, load_golden
 from tests.model.interactions.tiny_mixtures import load_rails, make_mol_recipe
 from tests.training.tiny_runs import make_training_recipe
 
@@ -76,6 +77,19 @@ def test_the_name_says_what_differs(group: str, change: dict[str, Json], expecte
 )
 def test_the_name_of_a_sasrec_says_what_differs(change: dict[str, Json], expected: str) -> None:
     assert name_run("SASRec", model=change) == expected + LOCAL + END
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("sasrec_tiny", "SASRec-TF-d12-b2-h2-d0.5_DotProduct_unseen_bce-b"),
+        ("tisasrec_tiny", "TiSASRec-d12-b2-h1-d0.5-ts40_DotProduct_unseen_bce-b"),
+        ("fparec_tiny", "FPARec-d12-b2-h2-d0.5-factorized4-ffn14-relu-after_blocks_DotProduct_full_fs-b"),
+        ("parec_tiny", "FPARec-d12-b2-h2-d0.5-full-ffn14-relu-after_blocks_DotProduct_full_fs-b"),
+    ],
+)
+def test_the_name_of_a_foundation_says_what_its_encoder_is(file: str, expected: str) -> None:
+    assert model_string(make_foundation_recipe(load_golden(file), dropout_rate=0.5)).startswith(expected)
 
 
 def test_the_name_of_a_mixture_is_rails() -> None:

@@ -18,7 +18,7 @@ def attend_to_filled(score_BHTS: Tensor, x_BTD: Tensor, query_BTD: Tensor) -> Te
     queries in its norm. The norm of a padded row is its learned shift, so that it is empty before the first step only.
 
     Args:
-        score_BHTS: Of queries and keys, already divided.
+        score_BHTS: Of queries and keys, already divided; of one row if the scores are the same for all users.
         x_BTD: The layer's input, zero where padded.
         query_BTD: Its norm.
     """

@@ -10,7 +10,13 @@ from torch import Generator, Tensor, nn
 
 from hstu_preserve.errors import ContentError
 
-TABLES = ("item_embedding.weight", "encoder.position_weight")
+TABLES = frozenset(
+    {
+        "item_embedding.weight",
+        "encoder.position_weight",
+        *(f"encoder.{kind}_{role}" for kind in ("position", "time") for role in ("key", "value")),  # TiSASRec's
+    }
+)
 """The parameters whose norm is penalised, the items' padding row included: the reference's variable has one."""
 
 
@@ -75,5 +81,6 @@ def find_own(candidate_I: Tensor, own_BH: Tensor) -> Tensor:
 
 
 def sum_squares(model: nn.Module) -> Tensor:
-    """Return Σw² over the tables of items and positions."""
-    return torch.stack([model.get_parameter(name).square().sum() for name in TABLES]).sum()
+    """Return Σw² over the tables of items, positions and intervals that the model has."""
+    tables = [parameter for name, parameter in model.named_parameters() if name in TABLES]
+    return torch.stack([table.square().sum() for table in tables]).sum()

@@ -117,16 +117,68 @@ class SasrecTfSettings(EncoderSettings):
     @model_validator(mode="after")
     def require_divisible_width(self) -> Self:
         """The width is split evenly over the heads, and the last norm is the encoder's own."""
+        require_own_norm(self)
         require_divisible(self.item_embedding_dim, self.num_heads)
-        if self.user_embedding_norm != "none":
-            raise ValueError("SASRec-TF has user_embedding_norm none only")
-        if self.main_module_bf16:
-            raise ValueError("SASRec-TF has no main_module_bf16")
         return self
 
 
-WINDOWED = (HstuTfSettings, SasrecTfSettings)
+class TisasrecSettings(EncoderSettings):
+    """TiSASRec (Li, Wang and McAuley, WSDM 2020), by JiachengLi1995/TiSASRec: SASRec with intervals of time."""
+
+    kind: Literal["TiSASRec"]
+    num_blocks: NumBlocks
+    num_heads: PositiveInt
+    """1: the authors' code reshapes what it attends to as if there were one head."""
+    time_span: PositiveInt
+    """The longest interval that has an embedding of its own, in the user's unit of time; longer ones share the last."""
+
+    @model_validator(mode="after")
+    def require_one_head(self) -> Self:
+        """More heads have no meaning that anybody published."""
+        require_own_norm(self)
+        if self.num_heads != 1:
+            raise ValueError(f"TiSASRec has one head only, found num_heads {self.num_heads}; leave it out")
+        return self
+
+
+class FparecSettings(EncoderSettings):
+    """FPARec and PARec (Luo et al., arXiv:2407.02793), by NetEase-Media/FPARec: attention to positions alone."""
+
+    kind: Literal["FPARec"]
+    num_blocks: NumBlocks
+    num_heads: PositiveInt
+    attention: Literal["factorized", "full"]
+    """Whether the score of two positions is a product of two vectors (FPARec) or a parameter of its own (PARec)."""
+    factors: PositiveInt
+    """Width of those vectors; a full table of scores has none."""
+    ffn_hidden_dim: PositiveInt
+    ffn_activation_fn: Literal["relu", "gelu"]
+    """GELU is the exact one."""
+    feed_forward: Literal["after_blocks", "per_block"]
+    """One feed-forward net after all blocks, as the code was released, or one in each block, as in SASRec. With several
+    blocks the former lets a training state depend on later events, its label among them."""
+
+    @model_validator(mode="after")
+    def require_divisible_width(self) -> Self:
+        """The width is split evenly over the heads, and the last norm is the encoder's own."""
+        require_own_norm(self)
+        require_divisible(self.item_embedding_dim, self.num_heads)
+        return self
+
+
+Foundation = SasrecTfSettings | TisasrecSettings | FparecSettings
+
+
+def require_own_norm(settings: Foundation) -> None:
+    """Raise ValueError unless the encoder's own norm is the last one, in single precision."""
+    if settings.user_embedding_norm != "none":
+        raise ValueError(f"{settings.kind} has user_embedding_norm none only")
+    if settings.main_module_bf16:
+        raise ValueError(f"{settings.kind} has no main_module_bf16")
+
+
+FOUNDATIONS = (SasrecTfSettings, TisasrecSettings, FparecSettings)
+"""What HSTU-Tensorflow stands on: encoders whose tables may be penalised, and whose last norm is their own."""
+WINDOWED = (HstuTfSettings, *FOUNDATIONS)
 """The encoders that read a window with positions of its own, and take no component."""
-ModelSettings = Annotated[
-    HstuSettings | SasrecSettings | HstuTfSettings | SasrecTfSettings, Field(discriminator="kind")
-]
+ModelSettings = Annotated[HstuSettings | SasrecSettings | HstuTfSettings | Foundation, Field(discriminator="kind")]

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from hstu_preserve.verbs.reproduce import reproduce as reproduce
     from hstu_preserve.verbs.show import show as show
     from hstu_preserve.verbs.signing import sign as sign
+    from hstu_preserve.verbs.train import preview_training as preview_training
     from hstu_preserve.verbs.train import train as train
     from hstu_preserve.verbs.train import train_seed_of_plan as train_seed_of_plan
     from hstu_preserve.verbs.train import train_seeds as train_seeds
@@ -88,7 +89,7 @@ NAMES_BY_MODULE = {
     "verbs.reproduce": ("reproduce",),
     "verbs.show": ("show",),
     "verbs.signing": ("sign",),
-    "verbs.train": ("train", "train_seed_of_plan", "train_seeds"),
+    "verbs.train": ("preview_training", "train", "train_seed_of_plan", "train_seeds"),
     "verbs.unpack": ("unpack",),
     "verbs.verify": ("verify",),
 }

@@ -14,6 +14,7 @@ from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import Diagnosis, ReportResult, ShownEntry
 from hstu_preserve.records.verification import Verification, VerificationReport
 from hstu_preserve.report import bundles, catalog, legacy, reproduction, run_states, runs, studies
+from hstu_preserve.report.costs.rehearsals import describe_rehearsal
 from hstu_preserve.report.downloads import list_download
 from hstu_preserve.report.lines import Line
 from hstu_preserve.report.tables import list_fields, new_table
@@ -53,6 +54,7 @@ DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
     studies.describe_comparison,
     studies.describe_trained_seeds,
     studies.describe_recipe_diff,
+    describe_rehearsal,
 )
 for described in DESCRIBED_ELSEWHERE:
     render.register(described)

@@ -11,6 +11,7 @@ from hstu_preserve.library.catalog import list_chains
 from hstu_preserve.library.targets import looks_like_path
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
+from hstu_preserve.records.costs import Rehearsal
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.plan import Plan
@@ -54,13 +55,44 @@ def train(
         ContentError: No user has enough events to be trained on, or the loss became NaN or infinite.
         UnavailableError: No torch, no such device, no data, or the output cannot be written.
     """
-    output, data, gin_root = Path(output), as_path(data), as_path(gin_root)
-    chain = read_changed_chain(find_gin(gin), root=gin_root, settings=settings)
+    plan = make_plan(gin, data=data, gin_root=gin_root, settings=settings, device=device)
+    return train_chain(plan, output=Path(output), durability=durability, voice=voice)
+
+
+def preview_training(
+    gin: str | Path,
+    *,
+    output: str | Path | None = None,
+    num_seeds: int = 1,
+    data: str | Path | None = None,
+    gin_root: str | Path | None = None,
+    settings: Sequence[str] = (),
+    device: str = "auto",
+    voice: Voice = SILENT,
+) -> Rehearsal:
+    """Return what `train` or `train_seeds` would cost, from three steps that are taken now; nothing is written.
+
+    Takes the arguments of `train`, and raises what it raises before its first step.
+
+    Args:
+        output: Must not be in use if it is named.
+        num_seeds: How many trainings would follow each other.
+    """
+    from hstu_preserve.rehearsals.dry_run import rehearse
+
+    plan = make_plan(gin, data=data, gin_root=gin_root, settings=settings, device=device)
+    return rehearse(plan, target=str(gin), output=as_path(output), num_seeds=num_seeds, voice=voice)
+
+
+def make_plan(
+    gin: str | Path, *, data: str | Path | None, gin_root: str | Path | None, settings: Sequence[str], device: str
+) -> Plan:
+    """Return what `train` trains."""
+    chain = read_changed_chain(find_gin(gin), root=as_path(gin_root), settings=settings)
     resolution = resolve(chain)
     require_read(resolution)
-    store = find_store_for_recipe(resolution.recipe.dataset, data)
-    plan = Plan(chain=chain, resolution=resolution, store=store, device=device)
-    return train_chain(plan, output=output, durability=durability, voice=voice)
+    store = find_store_for_recipe(resolution.recipe.dataset, as_path(data))
+    return Plan(chain=chain, resolution=resolution, store=store, device=device)
 
 
 def train_seeds(
@@ -104,11 +136,11 @@ def train_seeds(
     recipe = resolution.recipe
     store = find_store_for_recipe(recipe.dataset, data)
 
-    def make_plan(seed: int) -> Plan:
+    def plan_seed(seed: int) -> Plan:
         chain = read_changed_chain(entry, root=gin_root, settings=settings, seed=seed)
         return Plan(chain=chain, resolution=resolve(chain), store=store, device=device)
 
-    runs = plan_runs(recipe.training.random_seed, num_seeds=num_seeds, output=output, make_plan=make_plan)
+    runs = plan_runs(recipe.training.random_seed, num_seeds=num_seeds, output=output, make_plan=plan_seed)
     return train_runs(runs, output=output, durability=durability, voice=voice)
 
 

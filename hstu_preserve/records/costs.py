@@ -1,0 +1,53 @@
+"""Record what a training costs: measured on a few steps and extrapolated, or estimated before any step."""
+
+from pydantic import Field
+
+from hstu_preserve.primitives.digests import Sha256
+from hstu_preserve.primitives.numbers import NaturalInt, NonNegativeFloat, PositiveFloat, PositiveInt
+from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.record import Record
+
+
+class Rehearsal(Record):
+    """What `train --dry-run` measured of a recipe on its data, and what the whole training follows to be."""
+
+    target: str
+    """The gin file or id."""
+    data_name: str
+    data_fingerprint: Sha256
+    recipe_sha256: Sha256
+    num_parameters: PositiveInt
+    """Numbers that are trained, the item table's rows among them."""
+    num_users: PositiveInt
+    """That are trained on."""
+    num_epochs: PositiveInt
+    steps_per_epoch: PositiveInt
+    num_steps: PositiveInt
+    """Of one training."""
+    num_seeds: PositiveInt = 1
+    """How many trainings are asked for, one after the other."""
+    step_seconds: tuple[NonNegativeFloat, ...] = Field(min_length=1)
+    """Of each step that was taken."""
+    evaluated_users: NaturalInt
+    """That one training ranks, each as often as it is."""
+    users_per_second: PositiveFloat
+    """At which users were ranked."""
+    peak_memory_bytes: PositiveInt
+    """Of the GPU if there is one, else the largest of this process since its start."""
+    checkpoint_bytes: PositiveInt
+    """Of one checkpoint: weights and the optimizer's state."""
+    training_seconds: NonNegativeFloat
+    """Of the steps of all trainings, extrapolated."""
+    evaluation_seconds: NonNegativeFloat
+    """Of their evaluations, extrapolated."""
+    may_end_early: bool
+    """Whether the recipe ends once no epoch is better, so that the times are the most it takes."""
+    basis: str
+    """What the times are extrapolated from."""
+    environment: EnvironmentRecord
+    warnings: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of all trainings with their evaluations."""
+        return self.training_seconds + self.evaluation_seconds

@@ -51,3 +51,37 @@ class Rehearsal(Record):
     def seconds(self) -> float:
         """Of all trainings with their evaluations."""
         return self.training_seconds + self.evaluation_seconds
+
+
+class RecipeCost(Record):
+    """What a recipe is estimated to cost, steps and evaluations of one training."""
+
+    id: str
+    dataset: str
+    num_weights: PositiveInt
+    """That are trained; small components are left out."""
+    num_steps: PositiveInt
+    evaluated_users: NaturalInt
+    """That the training ranks, each as often as it is."""
+    memory_bytes: PositiveInt
+    """On a processor."""
+    seconds: NonNegativeFloat | None
+    """On this machine's processor, evaluations included; None if this machine cannot train."""
+    gpu_memory_bytes: PositiveInt
+    gpu_seconds_low: NonNegativeFloat
+    """On the GPU, of the steps alone: between this and the next."""
+    gpu_seconds_high: NonNegativeFloat
+    command: str
+    """What trains it, to be typed."""
+
+
+class CostTable(Record):
+    """Estimates of what the recipes cost that come with the program; nothing of it was measured on their data."""
+
+    recipes: tuple[RecipeCost, ...]
+    gpu: str
+    """The GPU's name."""
+    probe_seconds: PositiveFloat | None
+    """Of the step that was measured here; None if this machine cannot train."""
+    basis: tuple[str, ...]
+    """What the figures are extrapolated from, and how far they may be off."""

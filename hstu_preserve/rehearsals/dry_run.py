@@ -179,10 +179,8 @@ def warn_of_other_work(measured: Measured, *, device: torch.device) -> list[str]
     """Return a warning if the steps waited for other processes more than they computed."""
     if device.type != "cpu" or measured.core_share >= LEAST_SHARE:
         return []
-    return [
-        f"the machine is busy: this process had {measured.core_share:.0%} of one core while it was measured, so that all "
-        "times here are too long for an idle machine"
-    ]
+    had = f"{measured.core_share:.0%} of one core"
+    return [f"the machine is busy: this process had {had}, so that all times here are too long for an idle one"]
 
 
 def describe_basis(measured: Measured, *, plan: Plan) -> str:

@@ -72,11 +72,8 @@ def preview_training(
 ) -> Rehearsal:
     """Return what `train` or `train_seeds` would cost, from three steps that are taken now; nothing is written.
 
-    Takes the arguments of `train`, and raises what it raises before its first step.
-
-    Args:
-        output: Must not be in use if it is named.
-        num_seeds: How many trainings would follow each other.
+    The other arguments are those of `train`, which raises the same before its first step. An `output` that is named
+    must not be in use; `num_seeds` trainings would follow each other.
     """
     from hstu_preserve.rehearsals.dry_run import rehearse
 

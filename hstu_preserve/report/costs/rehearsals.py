@@ -25,9 +25,10 @@ def describe_rehearsal(record: Rehearsal) -> RenderableType:
     }
     most = "at most " if record.may_end_early else ""
     seeds = f" for {count(record.num_seeds, 'seed')}" if record.num_seeds > 1 else ""
+    users = f"{record.evaluated_users:,} users a seed"
     follows = {
         "training": f"{most}{describe_duration(record.training_seconds)}",
-        "evaluations": f"{most}{describe_duration(record.evaluation_seconds)} ({record.evaluated_users:,} users a seed)",
+        "evaluations": f"{most}{describe_duration(record.evaluation_seconds)} ({users})",
         "together": f"{most}{describe_duration(record.seconds)}{seeds}",
     }
     basis = Text(printable(f"extrapolated from {record.basis}. Nothing was written."), style="dim")

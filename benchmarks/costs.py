@@ -1,0 +1,203 @@
+"""What a training step of each recipe takes over a fixed probe, and its memory: what `doctor` estimates costs from.
+
+Usage: python -m benchmarks.costs [--only ID,...] [--rounds N]
+
+Every recipe steps in turns with the probe of `rehearsals.probe`, in a process of its own, on one thread and by
+processor time, so that other work on the machine counts little; made-up histories, as long as those of the
+recipe's data, and as many items. The batch is 16; the own batch of a few recipes says how far that carries. Users
+are ranked by the trained model's own path. Memory is the largest of a process that takes two steps
+of that batch. Writes `benchmarks/results/costs.json`. `--fit` measures nothing: it fits `costs.machines` to the record,
+and prints the coefficients and how far they are from what was measured, each recipe left out of its own fit.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.machine import machine_facts
+from hstu_preserve.compute.determinism import repeatable_arithmetic
+from hstu_preserve.costs.data_shapes import DataShape, find_shape
+from hstu_preserve.costs.machines import PROBE_BATCH, PROBE_ITEMS
+from hstu_preserve.data.split import Part
+from hstu_preserve.data.store import Store
+from hstu_preserve.evaluation.one_evaluation import evaluate_model
+from hstu_preserve.evaluation.paths import choose_ranking_path
+from hstu_preserve.gin_recipes.reader import read_chain
+from hstu_preserve.gin_recipes.resolve import resolve
+from hstu_preserve.library.catalog import list_chains
+from hstu_preserve.primitives.voice import Progress, Voice
+from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.rehearsals.probe import NUM_EVENTS, make_probe
+from hstu_preserve.training.loop import TrainingRun
+from tests.data.stores_in_memory import synthesize
+
+RESULT = Path(__file__).with_name("results") / "costs.json"
+SMALL_BATCH = 16
+RANKED = 8
+"""Users that are ranked at once; the first batch of three is not counted."""
+WHOLE = ("paper-hstu-ml-1m", "sample-hstu-synthetic")
+"""Recipes whose steps are timed with their own batch, too."""
+MEGABYTE = 1e6
+
+
+def main() -> None:
+    """Measure, record and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="ids, separated by commas; the others stay as recorded")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--time", help="step this recipe and the probe in turns; prints JSON")
+    parser.add_argument("--memory", help="take steps of this recipe as it is; prints JSON")
+    parser.add_argument("--batch", type=int, default=SMALL_BATCH)
+    options = parser.parse_args()
+    if options.time:
+        print(json.dumps(time_in_turns(options.time, batch=options.batch, rounds=options.rounds)))
+    elif options.memory:
+        print(json.dumps(measure_memory(options.memory, batch=options.batch)))
+    else:
+        record([one for one in options.only.split(",") if one] or sorted(list_chains()), rounds=options.rounds)
+
+
+def record(ids: list[str], *, rounds: int) -> None:
+    """Measure the recipes, each in processes of its own, and write after each."""
+    content = json.loads(RESULT.read_text()) if RESULT.exists() else {"recipes": {}}
+    for recipe_id in ids:
+        own = read_recipe(recipe_id).training.local_batch_size
+        batches = sorted({min(SMALL_BATCH, own), *([own] if recipe_id in WHOLE else [])})
+        steps = [run("--time", recipe_id, "--batch", str(batch), "--rounds", str(rounds)) for batch in batches]
+        content["recipes"][recipe_id] = {
+            "steps": steps,
+            "memory": run("--memory", recipe_id, "--batch", str(min(SMALL_BATCH, own))),
+        }
+        print(recipe_id, json.dumps(content["recipes"][recipe_id]), flush=True)
+        content["command"] = f"python -m benchmarks.costs --rounds {rounds}"
+        content["machine"] = machine_facts()
+        RESULT.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def run(*arguments: str) -> dict[str, Any]:
+    """Return the figures that a process of its own prints."""
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.costs", *arguments]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    figures: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return figures
+
+
+def read_recipe(recipe_id: str, *, batch: int | None = None) -> Recipe:
+    """Return a recipe with another batch, whose hard negatives begin with the first epoch."""
+    recipe = resolve(read_chain(list_chains()[recipe_id], root=None)).recipe
+    hard = recipe.hard_negatives
+    training = recipe.training.model_copy(update={"local_batch_size": batch or recipe.training.local_batch_size})
+    evaluation = recipe.evaluation.model_copy(update={"eval_batch_size": RANKED})
+    return recipe.model_copy(
+        update={
+            "training": training,
+            "evaluation": evaluation,
+            "hard_negatives": hard and hard.model_copy(update={"warmup_epochs": 0}),
+        }
+    )
+
+
+def make_store(recipe: Recipe) -> Store:
+    """Return made-up data with histories as long as those of the recipe's data, and as many items, for one batch."""
+    shape = find_shape(recipe.dataset.name)
+    assert shape is not None
+    users = max(recipe.training.local_batch_size, 3 * RANKED)
+    events = round(users * shape.mean(1, most=10**9))
+    return synthesize(seed=1, num_users=users, num_items=shape.num_items, num_ratings=events)
+
+
+def describe_store(store: Store, *, num_users: int) -> dict[str, Any]:
+    """Return the sizes of the data that a step was taken on, as `read_shape` takes them."""
+    tenths = [float(part.mean()) for part in np.array_split(np.sort(store.lengths[:num_users] - 1), 10)]
+    return {"items": len(store.candidate_ids), "rows": store.max_item_id + 1, "tenths": tenths}
+
+
+def read_shape(figures: dict[str, Any]) -> DataShape:
+    """Return the shape of the data that a step was taken on."""
+    return DataShape(
+        num_users=1, num_items=figures["items"], num_rows=figures["rows"], lengths=tuple(figures["tenths"])
+    )
+
+
+def time_in_turns(recipe_id: str, *, batch: int, rounds: int) -> dict[str, Any]:
+    """Return the processor time of a step, and of ranking a user, over that of a step of the probe."""
+    torch.set_num_threads(1)
+    recipe = read_recipe(recipe_id, batch=batch)
+    store = make_store(recipe)
+    with repeatable_arithmetic(tf32=False):
+        training = TrainingRun(recipe, store, device=torch.device("cpu"), path="fast")
+        probe = make_probe(
+            synthesize(seed=1, num_users=PROBE_BATCH, num_items=PROBE_ITEMS, num_ratings=PROBE_BATCH * NUM_EVENTS)
+        )
+        users = training.users[:batch]
+        taken: list[tuple[float, float]] = []
+        for number in range(1 + rounds):
+            start = time.process_time()
+            training.take_step(users, epoch=0, step=number)
+            middle = time.process_time()
+            probe.take_step(probe.users, epoch=0, step=number)
+            taken.append((middle - start, time.process_time() - middle))
+        ranking = time_ranking(training, store)
+    probe_seconds = statistics.median(one for _, one in taken[1:])
+    return {
+        "batch": batch,
+        "data": describe_store(store, num_users=batch),
+        "probe_seconds": round(probe_seconds, 4),
+        "step_over_probe": round(statistics.median(step / one for step, one in taken[1:]), 3),
+        "user_over_probe": round(ranking / probe_seconds, 5),
+    }
+
+
+def time_ranking(training: TrainingRun, store: Store) -> float:
+    """Return the processor seconds of ranking a user; the first batch, which is ranked in two ways, is left out."""
+    marks: list[tuple[int, float]] = []
+
+    def mark(progress: Progress) -> None:
+        marks.append((progress.completed, time.process_time()))
+
+    evaluate_model(
+        training.model,
+        store,
+        part=Part.TEST,
+        epoch=0,
+        num_batches=3,
+        ranking_path=choose_ranking_path("cpu"),
+        voice=Voice(show=mark),
+    )
+    (first, start), (last, end) = marks[0], marks[-1]
+    return (end - start) / (last - first)
+
+
+def measure_memory(recipe_id: str, *, batch: int) -> dict[str, Any]:
+    """Return the peak memory of this process after two steps of the recipe with that batch."""
+    recipe = read_recipe(recipe_id, batch=batch)
+    store = make_store(recipe)
+    before = read_peak()
+    with repeatable_arithmetic(tf32=False):
+        training = TrainingRun(recipe, store, device=torch.device("cpu"), path="fast")
+        for number in range(2):
+            training.take_step(training.users[:batch], epoch=0, step=number)
+    return {
+        "batch": batch,
+        "data": describe_store(store, num_users=batch),
+        "peak_megabytes": round(read_peak()),
+        "of_it_before_the_model": round(before),
+    }
+
+
+def read_peak() -> float:
+    """Return the most memory of this process so far, in megabytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
+
+
+if __name__ == "__main__":
+    main()

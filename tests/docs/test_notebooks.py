@@ -1,4 +1,4 @@
-"""The notebooks: committed without outputs, plain Python, and of functions that exist; run whole by `make test-slow`."""
+"""The notebooks: committed without outputs, plain Python, of functions that exist; `make test-slow` runs them."""
 
 import ast
 import inspect
@@ -56,7 +56,7 @@ def test_its_links_lead_to_files_and_its_page_includes_it(notebook: Path) -> Non
     assert f"/{notebook.stem}.md" in notebook.with_suffix(".md").read_text(encoding="utf-8")
 
 
-def test_a_cell_shows_what_it_prints_and_the_value_of_its_last_line(tmp_path: Path) -> None:
+def test_a_cell_shows_what_it_prints_and_the_value_of_its_last_line() -> None:
     cells = [
         Cell(is_code=True, source="x = 1\nprint('one')\nx + 1"),
         Cell(is_code=False, source="words"),
@@ -69,7 +69,7 @@ def test_a_cell_shows_what_it_prints_and_the_value_of_its_last_line(tmp_path: Pa
     assert third.startswith("<table><caption>CatalogListing")
 
 
-def test_a_cell_that_fails_ends_the_run_and_names_the_notebook(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_cell_that_fails_ends_the_run() -> None:
     with pytest.raises(ZeroDivisionError):
         list(run_cells([Cell(is_code=True, source="1 / 0")], name="x"))
 

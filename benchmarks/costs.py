@@ -2,7 +2,7 @@
 
 Usage: python -m benchmarks.costs [--only ID,...] [--rounds N]
 
-Every recipe steps in turns with the probe of `rehearsals.probe`, in a process of its own, on one thread and by
+Every recipe steps in turns with the probe of `rehearsals.probe`, on one thread and by
 processor time, so that other work on the machine counts little; made-up histories, as long as those of the
 recipe's data, and as many items. The batch is 16; the own batch of a few recipes says how far that carries. Users
 are ranked by the trained model's own path. Memory is the largest of a process that takes two steps
@@ -17,16 +17,21 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.optimize import nnls
 
 from benchmarks.machine import machine_facts
 from hstu_preserve.compute.determinism import repeatable_arithmetic
+from hstu_preserve.costs import machines
 from hstu_preserve.costs.data_shapes import DataShape, find_shape
+from hstu_preserve.costs.estimates import GIGA
 from hstu_preserve.costs.machines import PROBE_BATCH, PROBE_ITEMS
+from hstu_preserve.costs.work import FORWARD_AND_BACKWARD, count_work
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.one_evaluation import evaluate_model
@@ -46,6 +51,15 @@ RANKED = 8
 """Users that are ranked at once; the first batch of three is not counted."""
 WHOLE = ("paper-hstu-ml-1m", "sample-hstu-synthetic")
 """Recipes whose steps are timed with their own batch, too."""
+HELD = (
+    *WHOLE,
+    "paper-hstu-ml-20m",
+    "iter8-exp4-SOTA",
+    "paper-sasrec-ml-20m",
+    "hstu-tensorflow-ml-1m",
+    "iter7-exp5-l700",
+)
+"""Recipes whose memory is measured."""
 MEGABYTE = 1e6
 
 
@@ -54,12 +68,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="ids, separated by commas; the others stay as recorded")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--time", help="step this recipe and the probe in turns; prints JSON")
     parser.add_argument("--memory", help="take steps of this recipe as it is; prints JSON")
+    parser.add_argument("--fit", action="store_true", help="fit the factors to the record, and print them")
     parser.add_argument("--batch", type=int, default=SMALL_BATCH)
     options = parser.parse_args()
-    if options.time:
-        print(json.dumps(time_in_turns(options.time, batch=options.batch, rounds=options.rounds)))
+    if options.fit:
+        fit()
     elif options.memory:
         print(json.dumps(measure_memory(options.memory, batch=options.batch)))
     else:
@@ -67,16 +81,15 @@ def main() -> None:
 
 
 def record(ids: list[str], *, rounds: int) -> None:
-    """Measure the recipes, each in processes of its own, and write after each."""
+    """Measure the recipes, memory in processes of its own, and write after each."""
     content = json.loads(RESULT.read_text()) if RESULT.exists() else {"recipes": {}}
     for recipe_id in ids:
         own = read_recipe(recipe_id).training.local_batch_size
         batches = sorted({min(SMALL_BATCH, own), *([own] if recipe_id in WHOLE else [])})
-        steps = [run("--time", recipe_id, "--batch", str(batch), "--rounds", str(rounds)) for batch in batches]
-        content["recipes"][recipe_id] = {
-            "steps": steps,
-            "memory": run("--memory", recipe_id, "--batch", str(min(SMALL_BATCH, own))),
-        }
+        steps = [time_in_turns(recipe_id, batch=batch, rounds=rounds) for batch in batches]
+        content["recipes"][recipe_id] = {"steps": steps}
+        if recipe_id in HELD:
+            content["recipes"][recipe_id]["memory"] = run("--memory", recipe_id, "--batch", str(batches[0]))
         print(recipe_id, json.dumps(content["recipes"][recipe_id]), flush=True)
         content["command"] = f"python -m benchmarks.costs --rounds {rounds}"
         content["machine"] = machine_facts()
@@ -197,6 +210,91 @@ def measure_memory(recipe_id: str, *, batch: int) -> dict[str, Any]:
 def read_peak() -> float:
     """Return the most memory of this process so far, in megabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What was measured, and the work that it should follow from.
+
+    Attributes:
+        name: Of the recipe, and its batch.
+        kinds: Of work, each in the unit of its factor.
+        measured: In the unit of all factors' products.
+    """
+
+    name: str
+    kinds: list[float]
+    measured: float
+
+
+def list_steps() -> list[Observation]:
+    """Return the recorded steps and the kinds of work that `StepRates` has."""
+    observations = []
+    for recipe_id, figures in json.loads(RESULT.read_text())["recipes"].items():
+        for step in figures["steps"]:
+            work = count_work(read_recipe(recipe_id, batch=step["batch"]), read_shape(step["data"]))
+            kinds = [work.products / GIGA, work.pairs / GIGA, work.drawn / GIGA, work.weights / GIGA, 1.0]
+            name = f"{recipe_id}, batch {step['batch']}"
+            observations.append(Observation(name=name, kinds=kinds, measured=step["step_over_probe"]))
+    return observations
+
+
+def list_rankings() -> list[Observation]:
+    """Return the recorded rankings and the kinds of work that `RankingRates` has."""
+    observations = []
+    for recipe_id, figures in json.loads(RESULT.read_text())["recipes"].items():
+        step = figures["steps"][0]
+        recipe = read_recipe(recipe_id, batch=1)
+        work = count_work(recipe, read_shape(step["data"]))
+        scores = recipe.model.item_embedding_dim * step["data"]["items"]
+        kinds = [work.products / FORWARD_AND_BACKWARD / GIGA, work.pairs / GIGA, scores / GIGA, 1.0]
+        observations.append(Observation(name=recipe_id, kinds=kinds, measured=step["user_over_probe"]))
+    return observations
+
+
+def list_memory() -> list[Observation]:
+    """Return the recorded memory beyond what the weights take, and the kinds of work that `MemoryRates` has."""
+    observations = []
+    for recipe_id, figures in json.loads(RESULT.read_text())["recipes"].items():
+        if (memory := figures.get("memory")) is None:
+            continue
+        recipe = read_recipe(recipe_id, batch=memory["batch"])
+        work = count_work(recipe, read_shape(memory["data"]))
+        drawn = work.drawn / recipe.model.item_embedding_dim
+        kinds = [work.weights, work.activations, drawn, work.pairs if work.is_padded else 0.0, 1e6]
+        observations.append(
+            Observation(name=recipe_id, kinds=[one / 1e6 for one in kinds], measured=memory["peak_megabytes"])
+        )
+    return observations
+
+
+def solve(observations: list[Observation]) -> list[float]:
+    """Return the factors that are not negative and whose relative errors are least in square."""
+    rows = np.array([[kind / one.measured for kind in one.kinds] for one in observations])
+    factors, _ = nnls(rows, np.ones(len(rows)))
+    return [float(factor) for factor in factors]
+
+
+def apply(factors: list[float], observation: Observation) -> float:
+    """Return the relative error of the factors for an observation."""
+    return sum(a * b for a, b in zip(factors, observation.kinds, strict=True)) / observation.measured - 1
+
+
+def list_errors() -> dict[str, float]:
+    """Return the relative error of each recorded step by the factors that the program has."""
+    rates = machines.CPU_STEP
+    factors = [rates.products, rates.pairs, rates.drawn, rates.weights, rates.step]
+    return {one.name: apply(factors, one) for one in list_steps()}
+
+
+def fit() -> None:
+    """Print the factors, and the error of each observation, left out of the fit and not."""
+    for title, observations in (("step", list_steps()), ("user", list_rankings()), ("memory", list_memory())):
+        print(title, [round(factor, 6) for factor in solve(observations)])
+        factors = solve(observations)
+        for one in observations:
+            others = solve([other for other in observations if other is not one])
+            print(f"  {one.name:45} {one.measured:10.4f} {apply(factors, one):+6.0%} {apply(others, one):+6.0%}")
 
 
 if __name__ == "__main__":

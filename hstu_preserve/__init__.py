@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hstu_preserve.library.listing import list_experiments as list_experiments
     from hstu_preserve.library.run_states import list_runs as list_runs
     from hstu_preserve.library.wanted import Wanted as Wanted
+    from hstu_preserve.rehearsals.dry_run import preview_training as preview_training
     from hstu_preserve.retraining.asked import Retraining as Retraining
     from hstu_preserve.verbs.compare import compare as compare
     from hstu_preserve.verbs.data import download_data as download_data
@@ -52,7 +53,6 @@ if TYPE_CHECKING:
     from hstu_preserve.verbs.reproduce import reproduce as reproduce
     from hstu_preserve.verbs.show import show as show
     from hstu_preserve.verbs.signing import sign as sign
-    from hstu_preserve.verbs.train import preview_training as preview_training
     from hstu_preserve.verbs.train import train as train
     from hstu_preserve.verbs.train import train_seed_of_plan as train_seed_of_plan
     from hstu_preserve.verbs.train import train_seeds as train_seeds
@@ -64,6 +64,7 @@ NAMES_BY_MODULE = {
     "legacy.verification": ("verify_legacy",),
     "library.listing": ("list_experiments",),
     "library.wanted": ("Wanted",),
+    "rehearsals.dry_run": ("preview_training",),
     "retraining.asked": ("Retraining",),
     "library.run_states": ("list_runs",),
     "verbs.compare": ("compare",),
@@ -89,7 +90,7 @@ NAMES_BY_MODULE = {
     "verbs.reproduce": ("reproduce",),
     "verbs.show": ("show",),
     "verbs.signing": ("sign",),
-    "verbs.train": ("preview_training", "train", "train_seed_of_plan", "train_seeds"),
+    "verbs.train": ("train", "train_seed_of_plan", "train_seeds"),
     "verbs.unpack": ("unpack",),
     "verbs.verify": ("verify",),
 }

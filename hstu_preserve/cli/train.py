@@ -91,7 +91,7 @@ def command(
     from hstu_preserve.rehearsals.asked import require_output, require_rehearsable
     from hstu_preserve.retraining.asked import choose_planned
     from hstu_preserve.runs.durability import Durability
-    from hstu_preserve.verbs.train import preview_training, train, train_seed_of_plan, train_seeds
+    from hstu_preserve.verbs.train import train, train_seed_of_plan, train_seeds
 
     others = {"--set": settings, "--seeds": seeds, "--gin-root": gin_root}
     planned = choose_planned(gin, plan=plan, seed=seed, others=[name for name, value in others.items() if value])
@@ -102,6 +102,8 @@ def command(
         several = train if seeds is None else partial(train_seeds, num_seeds=seeds)
         run = partial(several, gin or "", gin_root=gin_root, settings=tuple(settings or ()))
     if dry_run:
+        from hstu_preserve.rehearsals.dry_run import preview_training
+
         require_rehearsable({"--plan": planned is not None, "--resume": resume})
         run = partial(preview_training, gin or "", num_seeds=seeds or 1, gin_root=gin_root, settings=settings or ())
     else:

@@ -3,6 +3,7 @@
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -18,12 +19,14 @@ from hstu_preserve.data.split import Part, find_evaluated_users
 from hstu_preserve.errors import UsageError
 from hstu_preserve.evaluation.one_evaluation import evaluate_model
 from hstu_preserve.evaluation.paths import choose_ranking_path
-from hstu_preserve.primitives.voice import Progress, Voice
+from hstu_preserve.primitives.given_paths import as_path
+from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.costs import Rehearsal
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.runs.beginning import require_unused
 from hstu_preserve.runs.plan import Plan
+from hstu_preserve.runs.planning import make_plan
 from hstu_preserve.runs.sealing import require_claimable, require_includable
 from hstu_preserve.runs.training import require_trainable
 from hstu_preserve.training.loop import TrainingRun
@@ -54,6 +57,26 @@ class Measured:
     users_per_second: float
     peak_bytes: int
     environment: EnvironmentRecord
+
+
+def preview_training(
+    gin: str | Path,
+    *,
+    output: str | Path | None = None,
+    num_seeds: int = 1,
+    data: str | Path | None = None,
+    gin_root: str | Path | None = None,
+    settings: Sequence[str] = (),
+    device: str = "auto",
+    voice: Voice = SILENT,
+) -> Rehearsal:
+    """Return what `train` or `train_seeds` would cost, from three steps that are taken now; nothing is written.
+
+    The other arguments are those of `train`, which raises the same before its first step. An `output` that is named
+    must not be in use; `num_seeds` trainings would follow each other.
+    """
+    plan = make_plan(gin, data=data, gin_root=gin_root, settings=settings, device=device)
+    return rehearse(plan, target=str(gin), output=as_path(output), num_seeds=num_seeds, voice=voice)
 
 
 def rehearse(plan: Plan, *, target: str, output: Path | None, num_seeds: int, voice: Voice) -> Rehearsal:

@@ -4,17 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hstu_preserve.data.finding import find_store_for_recipe
-from hstu_preserve.errors import UnknownNameError
 from hstu_preserve.gin_recipes.overlay import read_changed_chain, require_read
 from hstu_preserve.gin_recipes.resolve import resolve
-from hstu_preserve.library.catalog import list_chains
-from hstu_preserve.library.targets import looks_like_path
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
-from hstu_preserve.records.costs import Rehearsal
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.plan import Plan
+from hstu_preserve.runs.planning import find_gin, make_plan
 from hstu_preserve.runs.seeds import plan_runs, train_runs
 from hstu_preserve.runs.training import train_chain
 from hstu_preserve.studies.results import TrainedSeeds
@@ -57,39 +54,6 @@ def train(
     """
     plan = make_plan(gin, data=data, gin_root=gin_root, settings=settings, device=device)
     return train_chain(plan, output=Path(output), durability=durability, voice=voice)
-
-
-def preview_training(
-    gin: str | Path,
-    *,
-    output: str | Path | None = None,
-    num_seeds: int = 1,
-    data: str | Path | None = None,
-    gin_root: str | Path | None = None,
-    settings: Sequence[str] = (),
-    device: str = "auto",
-    voice: Voice = SILENT,
-) -> Rehearsal:
-    """Return what `train` or `train_seeds` would cost, from three steps that are taken now; nothing is written.
-
-    The other arguments are those of `train`, which raises the same before its first step. An `output` that is named
-    must not be in use; `num_seeds` trainings would follow each other.
-    """
-    from hstu_preserve.rehearsals.dry_run import rehearse
-
-    plan = make_plan(gin, data=data, gin_root=gin_root, settings=settings, device=device)
-    return rehearse(plan, target=str(gin), output=as_path(output), num_seeds=num_seeds, voice=voice)
-
-
-def make_plan(
-    gin: str | Path, *, data: str | Path | None, gin_root: str | Path | None, settings: Sequence[str], device: str
-) -> Plan:
-    """Return what `train` trains."""
-    chain = read_changed_chain(find_gin(gin), root=as_path(gin_root), settings=settings)
-    resolution = resolve(chain)
-    require_read(resolution)
-    store = find_store_for_recipe(resolution.recipe.dataset, as_path(data))
-    return Plan(chain=chain, resolution=resolution, store=store, device=device)
 
 
 def train_seeds(
@@ -182,18 +146,3 @@ def train_seed_of_plan(
         durability=durability,
         voice=voice,
     )
-
-
-def find_gin(gin: str | Path) -> Path:
-    """Return the gin file that a path names, or the chain of an id that comes with the program.
-
-    Raises:
-        UnknownNameError: Neither; the nearest ids are offered.
-    """
-    path = Path(gin)
-    if path.exists() or looks_like_path(str(gin)):
-        return path
-    chains = list_chains()
-    if str(gin) not in chains:
-        raise UnknownNameError(kind="gin file or id", name=str(gin), known=chains)
-    return chains[str(gin)]

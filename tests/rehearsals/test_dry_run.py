@@ -4,13 +4,22 @@ import json
 from pathlib import Path
 
 import jsonschema
+import numpy as np
+import numpy.typing as npt
 import pytest
+import torch
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS
 from hstu_preserve.cli.main import main
+from hstu_preserve.compute.machine import describe_environment
+from hstu_preserve.model.objective import Losses
 from hstu_preserve.records.evaluation import ResultsRecord
+from hstu_preserve.rehearsals.dry_run import Measured, time_steps, warn_of_other_work
+from hstu_preserve.training.loop import TrainingRun
 from hstu_preserve.verbs.data import synthesize_data
-from hstu_preserve.verbs.train import preview_training, train
+from hstu_preserve.verbs.train import train
+from tests.data.stores_in_memory import synthesize
+from tests.factories import make_recipe
 from tests.runs.tiny_run import tiny_gin
 from tools.schemas import generate_schema
 
@@ -75,21 +84,28 @@ def test_what_training_refuses_is_refused(folder: Path, tmp_path: Path, capsys: 
     assert "--output: missing" in capsys.readouterr().err
 
 
-def test_hard_negatives_are_measured_as_they_are_once_they_began(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from hstu_preserve.training.loop import TrainingRun
+def test_hard_negatives_are_measured_as_they_are_once_they_began() -> None:
+    class Watched(TrainingRun):
+        epochs: list[int]
 
-    epochs = []
-    monkeypatch.setattr(TrainingRun, "take_step", spy_on(TrainingRun.take_step, epochs))
-    hard = ("hard_negatives.fraction = 0.5", "hard_negatives.pool_size = 8", "hard_negatives.warmup_epochs = 1")
-    preview_training(folder / "mine.gin", data=folder / "store", device="cpu", settings=hard)
-    assert epochs == [1, 1, 1]
+        def take_step(self, users: npt.NDArray[np.int64], *, epoch: int, step: int) -> tuple[Losses, float]:
+            self.epochs = [*getattr(self, "epochs", []), epoch]
+            return super().take_step(users, epoch=epoch, step=step)
+
+    recipe = make_recipe(hard_negatives={"warmup_epochs": 1})
+    store = synthesize(seed=1, num_users=40, num_items=50, num_ratings=400)
+    training = Watched(recipe, store, device=torch.device("cpu"))
+    assert len(time_steps(training)) == 3
+    assert training.epochs == [1, 1, 1]
 
 
-def spy_on(take_step: object, epochs: list[int]) -> object:
-    def spy(self: object, users: object, *, epoch: int, step: int) -> object:
-        epochs.append(epoch)
-        return take_step(self, users, epoch=epoch, step=step)  # type: ignore[operator]
-
-    return spy
+def test_a_busy_machine_is_named() -> None:
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    environment = describe_environment(None)
+    idle, busy = (
+        Measured(step_seconds=(1.0,), core_share=share, users_per_second=1.0, peak_bytes=1, environment=environment)
+        for share in (0.95, 0.2)
+    )
+    assert warn_of_other_work(idle, device=cpu) == []
+    assert "20% of one core" in warn_of_other_work(busy, device=cpu)[0]
+    assert warn_of_other_work(busy, device=gpu) == []

@@ -24,6 +24,7 @@ from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.costs import Rehearsal
 from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.rehearsals.busyness import CoreShare, describe_other_work
 from hstu_preserve.runs.beginning import require_unused
 from hstu_preserve.runs.plan import Plan
 from hstu_preserve.runs.planning import make_plan
@@ -36,8 +37,6 @@ NUM_BATCHES = 3
 """Of users that are ranked; the first one's time is left out, since it is ranked in two ways on a CPU."""
 COPIES_OF_A_WEIGHT = 3
 """In a checkpoint: itself and Adam's two moments."""
-LEAST_SHARE = 0.6
-"""Of one core's time, which a process on an idle machine has nearly all of."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,11 +105,11 @@ def rehearse(plan: Plan, *, target: str, output: Path | None, num_seeds: int, vo
         path = choose_training_path(plan.recipe, device=device)
         training = TrainingRun(plan.recipe, plan.store, device=device, path=path)
         numerics = describe_numerics(device, dtype=plan.recipe.model.dtype)
-        start, processor_start = time.perf_counter(), time.process_time()
+        share = CoreShare()
         step_seconds = tuple(time_steps(training))
         measured = Measured(
             step_seconds=step_seconds,
-            core_share=(time.process_time() - processor_start) / max(time.perf_counter() - start, 1e-9),
+            core_share=share.measure(),
             users_per_second=measure_ranking(training, plan),
             peak_bytes=measure_peak_bytes(device),
             environment=describe_environment(numerics, training_path=path),
@@ -173,6 +172,7 @@ def extrapolate(measured: Measured, *, training: TrainingRun, plan: Plan, target
     num_steps = training.steps_per_epoch * recipe.training.num_epochs
     users = len(find_evaluated_users(plan.store, recipe.dataset, part=Part.TEST))
     evaluated = count_evaluated_users(recipe, num_users=users)
+    busy = describe_other_work(measured.core_share) if training.device.type == "cpu" else None
     return Rehearsal(
         target=target,
         data_name=plan.store.name,
@@ -194,16 +194,8 @@ def extrapolate(measured: Measured, *, training: TrainingRun, plan: Plan, target
         may_end_early=recipe.training.patience is not None,
         basis=describe_basis(measured, plan=plan),
         environment=measured.environment,
-        warnings=(*plan.warnings, *warn_of_other_work(measured, device=training.device)),
+        warnings=(*plan.warnings, *([] if busy is None else [busy])),
     )
-
-
-def warn_of_other_work(measured: Measured, *, device: torch.device) -> list[str]:
-    """Return a warning if the steps waited for other processes more than they computed."""
-    if device.type != "cpu" or measured.core_share >= LEAST_SHARE:
-        return []
-    had = f"{measured.core_share:.0%} of one core"
-    return [f"the machine is busy: this process had {had}, so that all times here are too long for an idle one"]
 
 
 def describe_basis(measured: Measured, *, plan: Plan) -> str:

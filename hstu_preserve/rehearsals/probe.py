@@ -1,6 +1,7 @@
 """The probe: one small training step whose time says how fast this machine is."""
 
 import time
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -13,6 +14,7 @@ from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
 from hstu_preserve.primitives.temporary_folders import scratch_folder
 from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.rehearsals.busyness import CoreShare
 from hstu_preserve.synthetic.stores import write_synthetic_store
 from hstu_preserve.training.loop import TrainingRun
 
@@ -21,8 +23,21 @@ NUM_EVENTS = 100
 NUM_STEPS = 3
 
 
-def measure_probe() -> float:
-    """Return the seconds of a step of the probe on this machine's processor: of a few, the fastest after the first."""
+@dataclass(frozen=True, kw_only=True)
+class Probe:
+    """What a step of the probe took on this machine's processor.
+
+    Attributes:
+        seconds: Of a few steps after the first, the fastest.
+        core_share: Of one core's time that this process had meanwhile.
+    """
+
+    seconds: float
+    core_share: float
+
+
+def measure_probe() -> Probe:
+    """Return what a step of the probe takes here."""
     with scratch_folder() as folder, repeatable_arithmetic(tf32=False):
         store = write_synthetic_store(
             folder / "probe",
@@ -33,11 +48,12 @@ def measure_probe() -> float:
         )
         training = make_probe(store)
         seconds = []
+        share = CoreShare()
         for step in range(1 + NUM_STEPS):
             start = time.perf_counter()
             training.take_step(training.users, epoch=0, step=step)
             seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+    return Probe(seconds=min(seconds[1:]), core_share=share.measure())
 
 
 def make_probe(store: Store) -> TrainingRun:

@@ -16,6 +16,7 @@ from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
 from hstu_preserve.records.costs import CostTable, RecipeCost
 from hstu_preserve.records.recipe import Recipe
+from hstu_preserve.rehearsals.busyness import describe_other_work
 
 
 def estimate_recipes(*, can_train: bool) -> CostTable:
@@ -27,11 +28,12 @@ def estimate_recipes(*, can_train: bool) -> CostTable:
     Raises:
         UnavailableError: There is no memory for the measured step, or no place for its data.
     """
-    probe_seconds = None
+    probe_seconds, busy = None, None
     if can_train:
         from hstu_preserve.rehearsals.probe import measure_probe  # needs torch
 
-        probe_seconds = measure_probe()
+        probe = measure_probe()
+        probe_seconds, busy = probe.seconds, describe_other_work(probe.core_share)
     recipes = {name: resolve(read_chain(path, root=None)).recipe for name, path in sorted(list_chains().items())}
     shapes = {name: find_shape(recipe.dataset.name) for name, recipe in recipes.items()}
     return CostTable(
@@ -42,7 +44,7 @@ def estimate_recipes(*, can_train: bool) -> CostTable:
         ),
         gpu=H100.gpu,
         probe_seconds=probe_seconds,
-        basis=tuple(describe_basis(probe_seconds)),
+        basis=(*describe_basis(probe_seconds), *([] if busy is None else [busy])),
     )
 
 

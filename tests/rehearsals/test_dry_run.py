@@ -11,10 +11,10 @@ import torch
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, METRICS
 from hstu_preserve.cli.main import main
-from hstu_preserve.compute.machine import describe_environment
 from hstu_preserve.model.objective import Losses
 from hstu_preserve.records.evaluation import ResultsRecord
-from hstu_preserve.rehearsals.dry_run import Measured, time_steps, warn_of_other_work
+from hstu_preserve.rehearsals.busyness import describe_other_work
+from hstu_preserve.rehearsals.dry_run import time_steps
 from hstu_preserve.training.loop import TrainingRun
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.train import train
@@ -100,12 +100,5 @@ def test_hard_negatives_are_measured_as_they_are_once_they_began() -> None:
 
 
 def test_a_busy_machine_is_named() -> None:
-    cpu, gpu = torch.device("cpu"), torch.device("cuda")
-    environment = describe_environment(None)
-    idle, busy = (
-        Measured(step_seconds=(1.0,), core_share=share, users_per_second=1.0, peak_bytes=1, environment=environment)
-        for share in (0.95, 0.2)
-    )
-    assert warn_of_other_work(idle, device=cpu) == []
-    assert "20% of one core" in warn_of_other_work(busy, device=cpu)[0]
-    assert warn_of_other_work(busy, device=gpu) == []
+    assert describe_other_work(0.95) is None
+    assert "20% of one core" in str(describe_other_work(0.2))

@@ -30,22 +30,13 @@ def count_steps(recipe: Recipe, data: DataShape) -> int:
 
 def estimate_step(work: StepWork, rates: StepRates) -> float:
     """Return how many steps of the probe one step of that work takes on a processor."""
-    parts = (
-        work.products * rates.products,
-        work.pairs * rates.pairs,
-        work.drawn * rates.drawn,
-        work.weights * rates.weights,
-    )
-    return sum(parts) / GIGA + rates.step
+    return (work.products * rates.products + work.drawn * rates.drawn) / GIGA + rates.step
 
 
-def estimate_user(work: StepWork, recipe: Recipe, data: DataShape, rates: RankingRates) -> float:
-    """Return how many steps of the probe it takes to rank one user on a processor."""
-    batch = recipe.training.local_batch_size
-    forward = work.products / FORWARD_AND_BACKWARD / batch
-    scores = recipe.model.item_embedding_dim * data.num_items
-    parts = (forward * rates.products, work.pairs / batch * rates.pairs, scores * rates.scores)
-    return sum(parts) / GIGA + rates.user
+def estimate_user(work: StepWork, *, batch: int, rates: RankingRates) -> float:
+    """Return how many steps of the probe it takes to rank one of the users of a step on a processor."""
+    forward = work.products / FORWARD_AND_BACKWARD
+    return (forward * rates.products + work.pairs * rates.pairs) / batch / GIGA + rates.user
 
 
 def estimate_seconds(recipe: Recipe, data: DataShape, *, probe_seconds: float) -> float:
@@ -58,7 +49,8 @@ def estimate_seconds(recipe: Recipe, data: DataShape, *, probe_seconds: float) -
     """
     work = count_work(recipe, data)
     steps = count_steps(recipe, data) * estimate_step(work, CPU_STEP)
-    users = count_evaluated_users(recipe, num_users=data.num_users) * estimate_user(work, recipe, data, CPU_RANKING)
+    a_user = estimate_user(work, batch=recipe.training.local_batch_size, rates=CPU_RANKING)
+    users = count_evaluated_users(recipe, num_users=data.num_users) * a_user
     return (steps + users) * probe_seconds
 
 

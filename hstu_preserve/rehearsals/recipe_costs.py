@@ -82,8 +82,9 @@ def describe_basis(probe_seconds: float | None) -> list[str]:
     here = "here: PyTorch cannot train on this machine, so no time is given"
     if probe_seconds is not None:
         here = (
-            f"here: from one small step that took {probe_seconds:.3g} s just now, evaluations included; steps of most "
-            f"recipes were {TYPICAL_ERROR:.0%} off where they were measured, the worst {WORST_ERROR:.0%}"
+            f"here: from one small step that took {probe_seconds:.3g} s just now, evaluations included; "
+            f"its factors miss measured steps by {TYPICAL_ERROR:.0%}, one of 700 events by {WORST_ERROR:.0%}; "
+            "of most recipes none was"
         )
     there = (
         f"on the {H100.gpu}: from one measured step of {PROBE_RECIPE} ({H100.seconds} s); steps alone, since "

@@ -86,17 +86,17 @@ def test_what_training_refuses_is_refused(folder: Path, tmp_path: Path, capsys: 
 
 def test_hard_negatives_are_measured_as_they_are_once_they_began() -> None:
     class Watched(TrainingRun):
-        epochs: list[int]
+        seen: list[int]
 
         def take_step(self, users: npt.NDArray[np.int64], *, epoch: int, step: int) -> tuple[Losses, float]:
-            self.epochs = [*getattr(self, "epochs", []), epoch]
+            self.seen = [*getattr(self, "seen", []), epoch]
             return super().take_step(users, epoch=epoch, step=step)
 
     recipe = make_recipe(hard_negatives={"warmup_epochs": 1})
     store = synthesize(seed=1, num_users=40, num_items=50, num_ratings=400)
     training = Watched(recipe, store, device=torch.device("cpu"))
     assert len(time_steps(training)) == 3
-    assert training.epochs == [1, 1, 1]
+    assert training.seen == [1, 1, 1]
 
 
 def test_a_busy_machine_is_named() -> None:

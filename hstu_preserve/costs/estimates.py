@@ -104,7 +104,6 @@ def compare_work(recipe: Recipe, data: DataShape, *, base: Recipe) -> tuple[floa
         padded.products / measured.products,
         padded.pairs / measured.pairs,
         padded.activations / measured.activations,
-        padded.drawn / measured.drawn,
     )
 
 

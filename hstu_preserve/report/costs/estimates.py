@@ -41,6 +41,8 @@ def list_cells(one: RecipeCost) -> tuple[str, ...]:
 
 
 def describe_hours(seconds: float) -> str:
-    """Return hours with two digits."""
+    """Return hours with two digits, no fewer than a hundredth of one."""
     hours = seconds / HOUR
+    if hours < 0.01:
+        return "0.01"
     return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"

@@ -291,7 +291,7 @@ def list_errors() -> dict[str, float]:
 def find_error_of_long() -> float:
     """Return the relative error for a step of 700 events over one of 200, as `benchmarks.components` measured both."""
     recorded = json.loads(COMPONENTS.read_text())
-    measured = recorded[f"{LONG}, batch 128"]["step_seconds"] / recorded["BASE"]["step_seconds"]
+    measured: float = recorded[f"{LONG}, batch 128"]["step_seconds"] / recorded["BASE"]["step_seconds"]
     full = DataShape(num_users=1, num_items=26_744, num_rows=26_745, lengths=(10_000.0,))
     longer, base = (
         estimate_step(count_work(read_recipe(recipe_id, batch=batch), full), machines.CPU_STEP)

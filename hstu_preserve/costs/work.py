@@ -63,6 +63,7 @@ def count_work(recipe: Recipe, data: DataShape) -> StepWork:
     events = batch * data.mean(1, most=recipe.dataset.max_sequence_length)
     encoded = batch * data.mean(1, most=recipe.encoded_length)
     supervised = encoded if recipe.is_compressed else events
+    pairs: float
     if layer.is_padded:
         pairs = batch * recipe.padded_length**2
     else:

@@ -40,7 +40,8 @@ test-fast: lint  ## lint, then the tests that take seconds: before a commit
 test-slow: .venv/.installed-for-tests  ## run the tests that take minutes, and property tests with more examples
 	$(PYTEST) -m 'slow or hypothesis' --hypothesis-profile=thorough
 
-docs: .venv/.installed-for-tests  ## build the documentation into build/docs; a warning is an error
+docs: .venv/.installed-for-tests  ## run the notebooks, build the documentation into build/docs; a warning is an error
+	$(BIN)/python -m tools.notebooks build/notebooks
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --nitpicky --doctree-dir build/doctrees docs build/docs
 
 bench: .venv/.installed-for-tests  ## time the whole loop on ml-latest-small

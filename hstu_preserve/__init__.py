@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hstu_preserve.library.listing import list_experiments as list_experiments
     from hstu_preserve.library.run_states import list_runs as list_runs
     from hstu_preserve.library.wanted import Wanted as Wanted
+    from hstu_preserve.rehearsals.dry_run import preview_training as preview_training
     from hstu_preserve.retraining.asked import Retraining as Retraining
     from hstu_preserve.verbs.compare import compare as compare
     from hstu_preserve.verbs.data import download_data as download_data
@@ -64,6 +65,7 @@ NAMES_BY_MODULE = {
     "legacy.verification": ("verify_legacy",),
     "library.listing": ("list_experiments",),
     "library.wanted": ("Wanted",),
+    "rehearsals.dry_run": ("preview_training",),
     "retraining.asked": ("Retraining",),
     "library.run_states": ("list_runs",),
     "verbs.compare": ("compare",),

@@ -14,6 +14,7 @@ from hstu_preserve.gin_recipes.differences import RecipeDiff
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records import results
 from hstu_preserve.records.catalog import CatalogEntry
+from hstu_preserve.records.costs import Rehearsal
 from hstu_preserve.records.downloads import DownloadReport
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.failure import Failure
@@ -45,6 +46,7 @@ PRINTED_RECORDS: dict[str, type[Record]] = {
     "publish-result": results.PublishResult,
     "report-result": results.ReportResult,
     "recipe-diff": RecipeDiff,
+    "rehearsal": Rehearsal,
     "reproduction": results.Reproduction,
     "run-listing": RunListing,
     "shown-bundle": results.ShownBundle,

@@ -10,6 +10,7 @@ from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
+from hstu_preserve.records.costs import CostTable
 from hstu_preserve.records.environment import EnvironmentRecord
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.evaluation_kind import EvaluationKind
@@ -309,3 +310,5 @@ class Diagnosis(Record):
 
     environment: EnvironmentRecord
     capabilities: tuple[Capability, ...]
+    costs: CostTable | None = Field(default=None, exclude_if=lambda costs: costs is None)
+    """What recipes cost; absent if nobody asked."""

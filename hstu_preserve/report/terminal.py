@@ -14,6 +14,8 @@ from hstu_preserve.records.record import Record
 from hstu_preserve.records.results import Diagnosis, ReportResult, ShownEntry
 from hstu_preserve.records.verification import Verification, VerificationReport
 from hstu_preserve.report import bundles, catalog, legacy, reproduction, run_states, runs, studies
+from hstu_preserve.report.costs.estimates import describe_costs
+from hstu_preserve.report.costs.rehearsals import describe_rehearsal
 from hstu_preserve.report.downloads import list_download
 from hstu_preserve.report.lines import Line
 from hstu_preserve.report.tables import list_fields, new_table
@@ -53,6 +55,7 @@ DESCRIBED_ELSEWHERE: tuple[Callable[..., RenderableType], ...] = (
     studies.describe_comparison,
     studies.describe_trained_seeds,
     studies.describe_recipe_diff,
+    describe_rehearsal,
 )
 for described in DESCRIBED_ELSEWHERE:
     render.register(described)
@@ -113,4 +116,5 @@ def render_diagnosis(record: Diagnosis) -> RenderableType:
         table.add_row(mark, one.name, escape(one.detail), escape(one.advice or ""))
     packages = ", ".join(f"{name} {version}" for name, version in record.environment.packages.items())
     machine = f"{record.environment.python} on {record.environment.platform} ({record.environment.machine})"
-    return Group(list_fields({"machine": machine, "packages": packages}), table)
+    costs = [] if record.costs is None else [describe_costs(record.costs)]
+    return Group(list_fields({"machine": machine, "packages": packages}), table, *costs)

@@ -16,6 +16,8 @@ from hstu_preserve.records.environment import NumericsRecord
 from hstu_preserve.records.results import Capability, Diagnosis
 
 TORCH_PAIRS = "torch 2.13 goes with fbgemm-gpu 1.8"
+ESTIMATED = "memory and hours, here and on a GPU, are estimated"
+COSTS = "hstu-preserve doctor --costs"
 AUTHOR_MODULES = ("torch", "fbgemm_gpu", "gin", "absl", "pandas", "tensorboard")
 AUTHOR_ENVIRONMENT = (
     "in an environment of its own with Python 3.11: pip install torch==2.7.1 fbgemm-gpu==1.2.0 torchrec gin-config "
@@ -24,8 +26,14 @@ AUTHOR_ENVIRONMENT = (
 """The archive was made with torch 2.7.1+cu128."""
 
 
-def doctor() -> Diagnosis:
-    """Return a check of each feature on this machine; nothing is changed and nothing is downloaded."""
+def doctor(*, costs: bool = False) -> Diagnosis:
+    """Return a check of each feature on this machine; nothing is changed and nothing is downloaded.
+
+    Args:
+        costs: Whether the cost of the recipes is estimated, too, from one step that is measured now.
+    """
+    from hstu_preserve.rehearsals.recipe_costs import estimate_recipes
+
     numerics = find_numerics()
     capabilities = (
         Capability(name="list, show, verify, pack, unpack", is_available=True, detail="need no PyTorch", advice=None),
@@ -35,8 +43,10 @@ def doctor() -> Diagnosis:
         check_stores(),
         check_author_code(),
         check_temporary_files(),
+        Capability(name="costs of the recipes", is_available=True, detail=ESTIMATED, advice=None if costs else COSTS),
     )
-    return Diagnosis(environment=describe_environment(numerics), capabilities=capabilities)
+    table = estimate_recipes(can_train=capabilities[1].is_available) if costs else None
+    return Diagnosis(environment=describe_environment(numerics), capabilities=capabilities, costs=table)
 
 
 def check_torch(numerics: NumericsRecord | None) -> Capability:

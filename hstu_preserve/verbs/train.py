@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hstu_preserve.data.finding import find_store_for_recipe
-from hstu_preserve.errors import UnknownNameError
 from hstu_preserve.gin_recipes.overlay import read_changed_chain, require_read
 from hstu_preserve.gin_recipes.resolve import resolve
-from hstu_preserve.library.catalog import list_chains
-from hstu_preserve.library.targets import looks_like_path
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Voice
 from hstu_preserve.records.results import TrainingResult
 from hstu_preserve.runs.durability import Durability
 from hstu_preserve.runs.plan import Plan
+from hstu_preserve.runs.planning import find_gin, make_plan
 from hstu_preserve.runs.seeds import plan_runs, train_runs
 from hstu_preserve.runs.training import train_chain
 from hstu_preserve.studies.results import TrainedSeeds
@@ -54,13 +52,8 @@ def train(
         ContentError: No user has enough events to be trained on, or the loss became NaN or infinite.
         UnavailableError: No torch, no such device, no data, or the output cannot be written.
     """
-    output, data, gin_root = Path(output), as_path(data), as_path(gin_root)
-    chain = read_changed_chain(find_gin(gin), root=gin_root, settings=settings)
-    resolution = resolve(chain)
-    require_read(resolution)
-    store = find_store_for_recipe(resolution.recipe.dataset, data)
-    plan = Plan(chain=chain, resolution=resolution, store=store, device=device)
-    return train_chain(plan, output=output, durability=durability, voice=voice)
+    plan = make_plan(gin, data=data, gin_root=gin_root, settings=settings, device=device)
+    return train_chain(plan, output=Path(output), durability=durability, voice=voice)
 
 
 def train_seeds(
@@ -104,11 +97,11 @@ def train_seeds(
     recipe = resolution.recipe
     store = find_store_for_recipe(recipe.dataset, data)
 
-    def make_plan(seed: int) -> Plan:
+    def plan_seed(seed: int) -> Plan:
         chain = read_changed_chain(entry, root=gin_root, settings=settings, seed=seed)
         return Plan(chain=chain, resolution=resolve(chain), store=store, device=device)
 
-    runs = plan_runs(recipe.training.random_seed, num_seeds=num_seeds, output=output, make_plan=make_plan)
+    runs = plan_runs(recipe.training.random_seed, num_seeds=num_seeds, output=output, make_plan=plan_seed)
     return train_runs(runs, output=output, durability=durability, voice=voice)
 
 
@@ -153,18 +146,3 @@ def train_seed_of_plan(
         durability=durability,
         voice=voice,
     )
-
-
-def find_gin(gin: str | Path) -> Path:
-    """Return the gin file that a path names, or the chain of an id that comes with the program.
-
-    Raises:
-        UnknownNameError: Neither; the nearest ids are offered.
-    """
-    path = Path(gin)
-    if path.exists() or looks_like_path(str(gin)):
-        return path
-    chains = list_chains()
-    if str(gin) not in chains:
-        raise UnknownNameError(kind="gin file or id", name=str(gin), known=chains)
-    return chains[str(gin)]

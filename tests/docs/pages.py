@@ -29,7 +29,7 @@ NEEDS = {"hub", "gpu", "movielens", "amazon", "slurm", "installation"}
 FIGURES_DIFFER = "output, figures may differ"
 WRAPPED = "output, wrapped"
 OUTPUTS = {"output", FIGURES_DIFFER, WRAPPED}
-LANGUAGES = {"sh", "python", "text", "json", "yaml", "{eval-rst}", "{toctree}"}
+LANGUAGES = {"sh", "python", "text", "json", "yaml", "{eval-rst}", "{toctree}", "{include}"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from hstu_preserve.records.recipe import (
     TrainingSettings,
 )
 from hstu_preserve.records.settings.encoders import HstuTfSettings
-from hstu_preserve.verbs.train import find_gin
+from hstu_preserve.runs.planning import find_gin
 from tests.gin_recipes.bundle_chains import (
     ALL_FOLDERS,
     BASE,

@@ -9,7 +9,7 @@ from hstu_preserve.errors import UnknownNameError
 from hstu_preserve.library.catalog import list_chains
 from hstu_preserve.library.targets import resolve_target
 from hstu_preserve.primitives.shipped import shipped_directory
-from hstu_preserve.verbs.train import find_gin
+from hstu_preserve.runs.planning import find_gin
 
 RECIPE = "control-base-ic"
 

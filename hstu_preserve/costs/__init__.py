@@ -1,0 +1,1 @@
+"""Estimates what a training costs from its recipe, before any step is taken. Pure."""

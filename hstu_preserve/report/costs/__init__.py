@@ -1,0 +1,1 @@
+"""Text of what trainings cost, for a terminal or a pipe."""

@@ -10,7 +10,7 @@ TIMED_MODELS = {
     "TiSASRec": "its attention is by time",
 }
 """The encoders that read when an event happened, and what for."""
-TIMELESS_MODELS = "train_fn.main_module = 'SASRec' and 'SASRec-TF' read none"
+TIMELESS_MODELS = "train_fn.main_module = 'SASRec', 'SASRec-TF' and 'FPARec' read none"
 
 
 def require_what_is_read(recipe: Recipe, store: Store) -> None:
@@ -19,7 +19,7 @@ def require_what_is_read(recipe: Recipe, store: Store) -> None:
     if reader is not None and store.record.provenance.times == "order":
         raise DataMismatchError(
             f"{reader}, and {store.name} has no times: {store.record.provenance.source} tells the order only; take "
-            f" data with times, or a recipe that reads none ({TIMELESS_MODELS})"
+            f"data with times, or a recipe that reads none ({TIMELESS_MODELS})"
         )
     if recipe.action_fusion is not None and not store.half_stars.any():
         raise DataMismatchError(

@@ -14,8 +14,8 @@ from hstu_preserve.gin_recipes.differences import RecipeDiff
 from hstu_preserve.primitives.json_values import Json
 from hstu_preserve.records import results
 from hstu_preserve.records.catalog import CatalogEntry
-from hstu_preserve.records.costs import Rehearsal
 from hstu_preserve.records.downloads import DownloadReport
+from hstu_preserve.records.estimates.costs import Rehearsal
 from hstu_preserve.records.evaluation import ResultsRecord
 from hstu_preserve.records.failure import Failure
 from hstu_preserve.records.legacy.shown import ShownLegacy

@@ -14,7 +14,7 @@ from hstu_preserve.cli.voice import spoken
 from hstu_preserve.errors import ContentError
 
 if TYPE_CHECKING:
-    from hstu_preserve.records.costs import Rehearsal
+    from hstu_preserve.records.estimates.costs import Rehearsal
     from hstu_preserve.records.results import TrainingResult
     from hstu_preserve.studies.results import TrainedSeeds
 

@@ -10,8 +10,8 @@ from hstu_preserve.primitives.digests import Sha256
 from hstu_preserve.primitives.wording import printable
 from hstu_preserve.records.catalog import CatalogEntry
 from hstu_preserve.records.claim import Claim, ClaimPolicy
-from hstu_preserve.records.costs import CostTable
 from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.estimates.costs import CostTable
 from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
 from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.legacy.migration import LegacySource, Statement

@@ -22,8 +22,8 @@ from hstu_preserve.evaluation.paths import choose_ranking_path
 from hstu_preserve.primitives.given_paths import as_path
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.primitives.wording import count
-from hstu_preserve.records.costs import Rehearsal
 from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.estimates.costs import Rehearsal
 from hstu_preserve.rehearsals.busyness import CoreShare, describe_other_work
 from hstu_preserve.runs.beginning import require_unused
 from hstu_preserve.runs.plan import Plan

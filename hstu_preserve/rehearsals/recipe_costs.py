@@ -14,7 +14,7 @@ from hstu_preserve.costs.work import count_work
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
-from hstu_preserve.records.costs import CostTable, RecipeCost
+from hstu_preserve.records.estimates.costs import CostTable, RecipeCost
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.rehearsals.busyness import describe_other_work
 

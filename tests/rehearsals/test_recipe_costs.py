@@ -7,7 +7,7 @@ import pytest
 
 from hstu_preserve.cli.main import main
 from hstu_preserve.library.catalog import list_chains
-from hstu_preserve.records.costs import CostTable
+from hstu_preserve.records.estimates.costs import CostTable
 from hstu_preserve.rehearsals.recipe_costs import estimate_recipes
 from tools.schemas import generate_schema
 

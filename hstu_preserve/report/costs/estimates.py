@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from hstu_preserve.records.costs import CostTable, RecipeCost
+from hstu_preserve.records.estimates.costs import CostTable, RecipeCost
 from hstu_preserve.report.costs.rehearsals import describe_bytes
 from hstu_preserve.report.tables import new_table
 

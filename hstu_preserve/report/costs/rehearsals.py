@@ -4,8 +4,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from hstu_preserve.primitives.wording import count, describe_duration, printable
-from hstu_preserve.records.costs import Rehearsal
 from hstu_preserve.records.environment import EnvironmentRecord
+from hstu_preserve.records.estimates.costs import Rehearsal
 from hstu_preserve.report.tables import describe_numerics, list_fields, list_warnings
 
 

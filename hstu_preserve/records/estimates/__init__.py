@@ -1,0 +1,1 @@
+"""What work is expected to cost: estimated, never measured whole."""

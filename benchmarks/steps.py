@@ -2,7 +2,8 @@
 
 Meta's code is measured as its trainer runs it ("as shipped": anomaly detection on, the allocator as it is) and
 flattered (anomaly detection off, an allocator that keeps its pages). `--reference` names a checkout of
-generative-recommenders, which needs fbgemm. Peak memory is that of a process which takes three steps of one kind.
+generative-recommenders, which needs fbgemm. Peak memory is that of a process which takes three steps of one kind. The
+roofline is `benchmarks.roofline`'s: the least that a step's work takes at the limits measured in the same process.
 """
 
 import argparse
@@ -23,8 +24,10 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.components import LONG, read_recipe
+from benchmarks.gpu_stages import measure_batches
 from benchmarks.machine import machine_facts
 from benchmarks.peer import Peer
+from benchmarks.roofline import count_work, measure_ceilings
 from benchmarks.scoreboard import replace_between
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.data.batches import assemble_batch
@@ -50,6 +53,9 @@ ALLOCATORS: dict[str, dict[str, str]] = {
 WARM_UP = 2
 NUM_BATCHES = 4
 MEGABYTE = 1e6
+CPU = torch.device("cpu")
+CEILING_WIDTH = 2048
+"""Of the matrices that the processor's limits are measured with: far too large for its caches."""
 ML_20M = "ml-20m base"
 
 
@@ -146,7 +152,7 @@ class Bench:
 
     def make_ours(self, path: TrainingPath, *, recipe: Recipe | None = None) -> Step:
         """Return our step on a batch: assembling it, drawing negatives, loss, gradients and optimizer."""
-        training = TrainingRun(recipe or self.recipe, self.store, device=torch.device("cpu"), path=path)
+        training = TrainingRun(recipe or self.recipe, self.store, device=CPU, path=path)
 
         def step(number: int) -> None:
             with repeatable_arithmetic(tf32=False):
@@ -154,9 +160,15 @@ class Bench:
 
         return step
 
+    def count_least_seconds(self) -> float:
+        """Return what a step of the shape takes at the least, at this machine's limits, which are measured now."""
+        training = TrainingRun(self.recipe, self.store, device=CPU)
+        size = measure_batches(training, start=0, count=NUM_BATCHES)
+        return measure_ceilings(CPU, width=CEILING_WIDTH).seconds(count_work(self.recipe, size))
+
     def make_peer(self, reference: Path, *, anomaly_detection: bool) -> Step:
         """Return Meta's step on the same batch, which was assembled before."""
-        training = TrainingRun(self.recipe, self.store, device=torch.device("cpu"))
+        training = TrainingRun(self.recipe, self.store, device=CPU)
         batches = [self.assemble(training, choose_users(training, number)) for number in range(NUM_BATCHES)]
         peer = Peer(reference, self.recipe, candidates=training.model.candidate_I)
 
@@ -206,7 +218,8 @@ def list_steps(bench: Bench, *, reference: Path | None) -> dict[str, Step]:
 
 def time_in_turns(name: str, *, reference: Path | None, rounds: int) -> dict[str, Any]:
     """Return the median seconds of each kind of step, taken in turns, and the median ratio to our fast one."""
-    steps = list_steps(Bench(name), reference=reference)
+    bench = Bench(name)
+    steps = list_steps(bench, reference=reference)
     seconds: dict[str, list[float]] = {kind: [] for kind in steps}
     for number in range(WARM_UP + rounds):
         for kind, step in steps.items():
@@ -221,6 +234,7 @@ def time_in_turns(name: str, *, reference: Path | None, rounds: int) -> dict[str
             kind: round(statistics.median(one / ours for one, ours in zip(values, taken["fast"], strict=True)), 2)
             for kind, values in taken.items()
         },
+        "roofline_seconds": round(bench.count_least_seconds(), 4),
     }
 
 
@@ -244,6 +258,7 @@ def list_lines(shapes: dict[str, Any]) -> list[str]:
     columns = (
         "shape",
         "fast path",
+        "roofline",
         "reference path",
         "Meta's, as shipped",
         "Meta's, flattered",
@@ -265,6 +280,7 @@ def describe(name: str, figures: dict[str, Any]) -> str:
     cells = [
         name if base is None else f"{name} ({1 / base:.2f} x BASE)",
         f"{plain['seconds']['fast']:.3f} s; {tuned['seconds']['fast']:.3f} s",
+        describe_roofline(plain),
         tell(plain, "reference path"),
         tell(plain, "peer with anomaly detection"),
         tell(tuned, "peer"),
@@ -272,6 +288,12 @@ def describe(name: str, figures: dict[str, Any]) -> str:
         memory.get("peer", ""),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def describe_roofline(figures: dict[str, Any]) -> str:
+    """Return the least seconds of a step, and their share of our fast one's."""
+    least: float = figures["roofline_seconds"]
+    return f"{least:.3f} s ({least / figures['seconds']['fast']:.0%})"
 
 
 def tell(figures: dict[str, Any], kind: str) -> str:

@@ -22,7 +22,7 @@ PREPARE = (
 IMPORT = ("hstu-preserve data import sasrec_format.csv --movies movies.csv --output own",)
 IMPORT_SEQUENCES = (
     "hstu-preserve data import-sequences Video.txt --output stores/games",
-    "hstu-preserve data import-sequences log.txt.gz --name mine --min-user-events 5 --output stores/mine",
+    "hstu-preserve data import-sequences log.txt.gz --name mine --output mine",
 )
 SYNTHESIZE = ("hstu-preserve data synthesize --seed 1 --output stores/made-up",)
 EXPORT = ("hstu-preserve data export stores/ml-1m --output exported",)

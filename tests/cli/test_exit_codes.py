@@ -178,7 +178,7 @@ def test_a_gin_file_is_refused_in_plain_words_and_named(content: bytes, says: st
 
 
 def test_an_address_that_is_no_url_is_refused_at_once(tmp_path: Path) -> None:
-    result = run("download", "iter8-exp4-SOTA", cwd=tmp_path, HF_ENDPOINT="foo", HF_HUB_OFFLINE="")
+    result = run_anew("download", "iter8-exp4-SOTA", cwd=tmp_path, HF_ENDPOINT="foo", HF_HUB_OFFLINE="")
     require_clean_failure(result, exit_code=4, says="HF_ENDPOINT=foo: no URL")
 
 

@@ -48,7 +48,7 @@ def test_every_published_result_has_its_page_and_its_row(files: dict[str, bytes]
     for one in read_catalog():
         assert f'href="results/{one}.html">{one}</a>' in index
         assert f"results/{one}.html" in files
-    assert "? None of 19 published results was judged here" in index
+    assert f"? None of {len(read_catalog())} published results was judged here" in index
     assert 'href="judged/1.html"' in index
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hstu_preserve.costs.data_shapes import DataShape
 from hstu_preserve.records.recipe import FullSoftmaxSettings, Recipe, SampledSoftmaxSettings
-from hstu_preserve.records.settings.encoders import HstuSettings, SasrecSettings
+from hstu_preserve.records.settings.encoders import FparecSettings, HstuSettings, SasrecSettings, TisasrecSettings
 
 FORWARD_AND_BACKWARD = 3
 """Products of a step for each one of the forward pass: two gradients each."""
@@ -54,6 +54,11 @@ class LayerShape:
     channels: float
     heads: int
     is_padded: bool
+
+
+def is_counted(recipe: Recipe) -> bool:
+    """Whether the counts are of all that a step does: a mixture's, TiSASRec's and FPARec's own work has none."""
+    return recipe.mol is None and not isinstance(recipe.model, TisasrecSettings | FparecSettings)
 
 
 def count_work(recipe: Recipe, data: DataShape) -> StepWork:

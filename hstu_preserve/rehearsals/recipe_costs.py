@@ -10,7 +10,7 @@ from hstu_preserve.costs.estimates import (
 )
 from hstu_preserve.costs.evaluations import count_evaluated_users
 from hstu_preserve.costs.machines import H100, PROBE_RECIPE, TYPICAL_ERROR, WORST_ERROR
-from hstu_preserve.costs.work import count_work
+from hstu_preserve.costs.work import count_work, is_counted
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
@@ -36,16 +36,19 @@ def estimate_recipes(*, can_train: bool) -> CostTable:
         probe_seconds, busy = probe.seconds, describe_other_work(probe.core_share)
     recipes = {name: resolve(read_chain(path, root=None)).recipe for name, path in sorted(list_chains().items())}
     shapes = {name: find_shape(recipe.dataset.name) for name, recipe in recipes.items()}
-    left_out = [name for name, shape in shapes.items() if shape is None]
+    counted = {name: shape for name, shape in shapes.items() if shape is not None and is_counted(recipes[name])}
     return CostTable(
         recipes=tuple(
             estimate_recipe(name, recipes[name], shape, probe_seconds=probe_seconds, base=recipes[PROBE_RECIPE])
-            for name, shape in shapes.items()
-            if shape is not None
+            for name, shape in counted.items()
         ),
         gpu=H100.gpu,
         probe_seconds=probe_seconds,
-        basis=(*describe_basis(probe_seconds), *describe_left_out(left_out), *([] if busy is None else [busy])),
+        basis=(
+            *describe_basis(probe_seconds),
+            *describe_left_out(sorted(recipes.keys() - counted.keys())),
+            *([] if busy is None else [busy]),
+        ),
     )
 
 
@@ -80,9 +83,11 @@ def estimate_recipe(
 
 def describe_left_out(names: list[str]) -> list[str]:
     """Return which recipes have no line and why, in a sentence; nothing if each has one."""
-    return (
-        [f"left out, since the size of their data is not known before it is here: {', '.join(names)}"] if names else []
-    )
+    if not names:
+        return []
+    return [
+        f"left out, since their work is not counted, or nothing here knows the size of their data: {', '.join(names)}"
+    ]
 
 
 def describe_basis(probe_seconds: float | None) -> list[str]:

@@ -291,7 +291,9 @@ def describe(name: str, figures: dict[str, Any]) -> str:
 
 
 def describe_roofline(figures: dict[str, Any]) -> str:
-    """Return the least seconds of a step, and their share of our fast one's."""
+    """Return the least seconds of a step, and their share of our fast one's; nothing of figures from before."""
+    if "roofline_seconds" not in figures:
+        return ""
     least: float = figures["roofline_seconds"]
     return f"{least:.3f} s ({least / figures['seconds']['fast']:.0%})"
 

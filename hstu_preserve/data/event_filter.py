@@ -35,7 +35,7 @@ class EventFilter:
         if self.keeps_all:
             return "of all users and items"
         users, items = count(self.min_user_events, "event"), count(self.min_item_events, "event")
-        return f"of users with at least {users} and items with at least {items}, counted once"
+        return f"of users with at least {users} and items with at least {items} (counted once)"
 
     @property
     def options(self) -> str:

@@ -92,4 +92,6 @@ def explain_certificates(error: OSError) -> str:
 def advise_network() -> str:
     """Return what to look at if a server cannot be reached; the settings that choose the way there are named."""
     names = list_set((ENDPOINT, *PROXIES))
-    return "check the network" + (f", and what {' and '.join(names)} names" if names else "")
+    return "check the network" + (
+        f", and what {' and '.join(names)} {'name' if names[1:] else 'names'}" if names else ""
+    )

@@ -114,7 +114,7 @@ def test_a_store_of_another_filter_is_refused_and_the_command_for_the_right_one_
     assert find_store_for_recipe(plain, whole).fingerprint == find_store_for_recipe(wanted, filtered).fingerprint
     with pytest.raises(DataMismatchError, match=r"holds synthetic of all users .*data.min_user_events = 5, .* = 5\)"):
         find_store_for_recipe(wanted, whole)
-    with pytest.raises(DataMismatchError, match="with at least 5 events, counted once, the recipe is for data of all"):
+    with pytest.raises(DataMismatchError, match=r"at least 5 events \(counted once\), the recipe is for data of all"):
         open_pinned_store(plain, filtered)
     with pytest.raises(DataMismatchError, match=r"data prepare ml-1m --from ml-1m.zip --min-user-events 5 --min-item"):
         open_pinned_store(wanted.model_copy(update={"name": "ml-1m"}), whole)

@@ -222,7 +222,7 @@ def test_the_command_says_what_the_store_holds_and_warns_of_repeated_items(
     assert main([*arguments, "--min-user-events", "2", "--name", "mine"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "1 of 3 events repeat an item" in said
-    assert "filter of users with at least 2 events and items with at least 1 event, counted once" in said
+    assert "filter of users with at least 2 events and items with at least 1 event (counted once)" in said
     assert "times none; an event's place" in said
     assert main([*arguments, "--min-user-events", "0"]) == 2
     assert "--min-user-events 0: must be at least 1" in capsys.readouterr().err

@@ -36,9 +36,9 @@ def tell_times(sequences: Sequences, recipe: Recipe) -> Sequences:
 def count_own_units(sequences: Sequences) -> Int64Array:
     """Return each event's time [E]: 1 for the user's first event, and one more for each of the user's units since.
 
-    A unit is the smallest time between two of the user's neighbouring events, 1 second if all are at once; half a unit
-    is rounded to the even one. JiachengLi1995/TiSASRec at 0e831e1 (`util.py`) takes both from the whole sequence, so
-    that training knows whether a held-out event stood nearer than any other: its leak, which is kept.
+    A unit is the smallest time between two of the user's neighbouring events; events that are all at once are all at 1.
+    Half a unit is rounded to the even one. JiachengLi1995/TiSASRec at 0e831e1 (`util.py`) takes both from the whole
+    sequence, so that training knows whether a held-out event stood nearer than any other: its leak, which is kept.
     """
     assert not isinstance(sequences, Beginnings)
     times, owner = sequences.timestamps, np.repeat(np.arange(sequences.num_users), sequences.lengths)
@@ -47,6 +47,5 @@ def count_own_units(sequences: Sequences) -> Int64Array:
     first, unit = (np.full(sequences.num_users, NEVER) for _ in range(2))
     np.minimum.at(first, owner, times)
     np.minimum.at(unit, owner[1:][is_gap], gaps[is_gap])
-    unit[unit == NEVER] = 1
     counted: Int64Array = np.rint((times - first[owner]) / unit[owner]).clip(-LARGEST, LARGEST).astype(np.int64) + 1
     return counted

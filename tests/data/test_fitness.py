@@ -30,6 +30,7 @@ def without_times(store: Store) -> Store:
     [
         (make_recipe(), "train_fn.main_module 'HSTU' reads times"),
         (resolve_folder("hstu-tensorflow-ml-1m").recipe, "train_fn.main_module 'HSTU-TF' reads times"),
+        (resolve_folder("foundations-tisasrec-ml-1m").recipe, "train_fn.main_module 'TiSASRec' reads times"),
         (make_recipe(time_decay={}), "time_decay.mode 'power' reads times"),
     ],
 )
@@ -39,7 +40,7 @@ def test_a_recipe_that_reads_times_refuses_data_without_them_by_the_gin_name(rec
         require_what_is_read(recipe, without_times(STORE))
 
 
-@pytest.mark.parametrize("name", ["paper-sasrec-ml-1m", "foundations-sasrec-ml-1m"])
+@pytest.mark.parametrize("name", ["paper-sasrec-ml-1m", "foundations-sasrec-ml-1m", "foundations-fparec-ml-1m"])
 def test_a_recipe_that_reads_none_takes_it(name: str) -> None:
     require_what_is_read(resolve_folder(name).recipe, without_times(STORE))
 

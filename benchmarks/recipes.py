@@ -21,7 +21,7 @@ import multiprocessing
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,8 @@ SAME_HERE = {
     "paper-sasrec-ml-20m": "paper-sasrec-ml-1m at this shape",
 }
 """Recipes that the small shape makes equal to another one, which is run in their stead."""
+OTHER_KINDS = ("foundations-", "rails-")
+"""Recipes of other kinds of evaluation, or of other data: `benchmarks.kinds` compares them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +108,8 @@ def main() -> None:
         prepare_data(DATASET, source=renumber(source, options.work / "renumbered"), output=store)
     chosen = {BASE, *options.only.split(",")} if options.only else None
     ids = [one for one in list_recipes() if chosen is None or one in chosen]
-    tasks = [make_task(one, seed=seed, work=options.work, store=store) for seed in range(options.seeds) for one in ids]
+    seeds = range(options.seeds)
+    tasks = [make_task(one, seed=seed, work=options.work, store=store, shrink=shrink) for seed in seeds for one in ids]
     run_tasks([task for task in tasks if not is_done(task)], minutes=options.minutes)
     finished = [one for one in ids if all(is_done(task) for task in tasks if task.recipe_id == one)]
     if BASE not in finished:
@@ -139,13 +142,14 @@ def write_csv(path: Path, header: list[str], rows: list[list[str]]) -> None:
 
 
 def list_recipes() -> list[str]:
-    """Return the ids of `bundles/`, BASE first, without those that the small shape makes equal to another one."""
+    """Return the ids of `bundles/`, BASE first, without those that another benchmark or another recipe stands for."""
     ids = sorted(folder.parent.name for folder in BUNDLES.glob("*/config"))
-    return [BASE, *(one for one in ids if one not in {BASE, "sample-hstu-synthetic", *SAME_HERE})]
+    left_out = {BASE, "sample-hstu-synthetic", *SAME_HERE}
+    return [BASE, *(one for one in ids if one not in left_out and not one.startswith(OTHER_KINDS))]
 
 
-def make_task(recipe_id: str, *, seed: int, work: Path, store: Path) -> Task:
-    """Write the small recipe as one flat gin file."""
+def make_task(recipe_id: str, *, seed: int, work: Path, store: Path, shrink: Callable[..., Recipe]) -> Task:
+    """Write the small recipe, as `shrink` makes it of the whole one and the seed, as one flat gin file."""
     chain = BUNDLES / recipe_id / "config" / f"{recipe_id}.gin"
     resolution = resolve(read_chain(chain, root=BUNDLES))
     gin = work / "gin" / f"{recipe_id}-{seed}.gin"
@@ -159,6 +163,7 @@ def make_task(recipe_id: str, *, seed: int, work: Path, store: Path) -> Task:
                 "margin": None,
                 "margin_derivation": None,
                 "seeds": (seed,),
+                "evaluation": recipe.evaluation.kind,
             }
         )
         for policy in resolution.policies
@@ -181,6 +186,11 @@ def shrink(recipe: Recipe, *, seed: int) -> Recipe:
         },
         "evaluation": {"full_eval_every_n": 1},
     }
+    return change(recipe, changed)
+
+
+def change(recipe: Recipe, changed: Mapping[str, dict[str, Json]]) -> Recipe:
+    """Return the recipe with other settings, by section and name; what does not fit together is refused."""
     value = recipe.to_json_value()
     assert isinstance(value, dict)
     for section, settings in changed.items():

@@ -1,0 +1,217 @@
+"""HSTU-TensorFlow's foundations and HSTU + MoL beside BASE on ml-latest-small, under every kind of evaluation.
+
+Usage: python -m benchmarks.kinds --data FOLDER [--work FOLDER] [--seeds N] [--minutes M]
+       python -m benchmarks.kinds --again
+
+FOLDER holds `ml-latest-small/`; without it HSTU_PRESERVE_MOVIELENS is asked. The question is whether models keep their
+order from kind to kind, so that all else is equal: one store (no user or movie left out), the rated movies as
+candidates, a window of the last 50 events (what a model reads is what BASE's kind filters), D = 50, 2 blocks of 1 head,
+batches of 16 users, protocol `validated`, at most 60 epochs. Each training keeps the epoch that is the best on
+validation under BASE's kind, and ends after 10 epochs without a better one. Losses, negatives, optimizers, dropout and
+learning rates are each recipe's own. The checkpoint that is kept is then evaluated under every kind.
+
+A training that is done stays in the work folder, so that a run that was cut goes on. Writes
+`benchmarks/results/kinds.json` and the table in `benchmarks/README.md`; with --again nothing is trained, and the table
+is written anew from the recorded values.
+"""
+
+import argparse
+import json
+import os
+from collections.abc import Mapping
+from itertools import combinations
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from benchmarks.machine import machine_facts
+from benchmarks.recipes import BASE, DATASET, Task, change, is_done, make_task, renumber, run_tasks
+from benchmarks.scoreboard import replace_between
+from hstu_preserve.bundle.layout import METRICS
+from hstu_preserve.data.store import open_store
+from hstu_preserve.primitives.json_values import Json
+from hstu_preserve.records.evaluation import EvaluationRecord, ResultsRecord
+from hstu_preserve.records.evaluation_kind import EvaluationKind
+from hstu_preserve.records.recipe import Protocol, Recipe
+from hstu_preserve.records.settings.encoders import FparecSettings, HstuSettings, ModelSettings, SasrecSettings
+from hstu_preserve.studies.over_seeds import OverSeeds, summarize
+from hstu_preserve.verbs.data import prepare_data
+from hstu_preserve.verbs.evaluate import evaluate
+
+RESULT = Path(__file__).with_name("results") / "kinds.json"
+MODELS = {
+    BASE: "HSTU (BASE)",
+    "paper-sasrec-ml-1m": "SASRec, as Meta trains it",
+    "rails-hstu-mol-ml-1m": "HSTU + MoL",
+    "foundations-sasrec-ml-1m": "SASRec, as published",
+    "foundations-tisasrec-ml-1m": "TiSASRec",
+    "foundations-fparec-ml-1m": "FPARec, as released",
+    "foundations-parec-ml-1m": "PARec, as released",
+}
+METRIC = "ndcg@10"
+NUM_USERS = 610
+"""Of ml-latest-small: rails has as many user embeddings as ml-1m has users."""
+WINDOW = 50
+WIDTH = 50
+BATCH_SIZE = 16
+NUM_EPOCHS = 60
+EVALUATED_EVERY = 2
+PATIENCE = 10
+BEGIN, END = "<!-- kinds: begin -->", "<!-- kinds: end -->"
+Values: TypeAlias = dict[str, dict[int, float]]
+"""The metric by recipe and seed."""
+
+
+def main() -> None:
+    """Train what is not trained yet, evaluate, record and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HSTU_PRESERVE_MOVIELENS", "absent")))
+    parser.add_argument("--work", type=Path, default=Path("benchmarks/work/kinds"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=90.0, help="start no training after that many")
+    parser.add_argument("--again", action="store_true", help="train nothing; write the table anew")
+    options = parser.parse_args()
+    if not options.again:
+        measure(options.data / DATASET, options.work, num_seeds=options.seeds, minutes=options.minutes)
+    print(write_table(json.loads(RESULT.read_text())))
+
+
+def measure(source: Path, work: Path, *, num_seeds: int, minutes: float) -> None:
+    """Train, evaluate under every kind, and record."""
+    if not source.is_dir():
+        raise SystemExit(f"{source}: no such folder; name the one that holds {DATASET}/ with --data")
+    store = work / "store"
+    if not store.exists():
+        prepare_data(DATASET, source=renumber(source, work / "renumbered"), output=store)
+    seeds = range(num_seeds)
+    tasks = [make_task(one, seed=seed, work=work, store=store, shrink=shrink) for seed in seeds for one in MODELS]
+    run_tasks([task for task in tasks if not is_done(task)], minutes=minutes)
+    if unfinished := [f"{task.recipe_id} seed {task.seed}" for task in tasks if not is_done(task)]:
+        raise SystemExit(f"not finished: {', '.join(unfinished)}; run the same command again")
+    content = {
+        "command": f"python -m benchmarks.kinds --seeds {num_seeds}",
+        "dataset": DATASET,
+        "fingerprint of the renumbered data": open_store(store).fingerprint,
+        "protocol": Protocol.VALIDATED.value,
+        "candidates": "rated",
+        "selected under": EvaluationKind.WINDOW.value,
+        "shape": {"width": WIDTH, "window": WINDOW, "batch": BATCH_SIZE, "epochs": NUM_EPOCHS, "patience": PATIENCE},
+        "recipes": {one: describe_runs([task for task in tasks if task.recipe_id == one]) for one in MODELS},
+        "machine": machine_facts(),
+    }
+    RESULT.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def shrink(recipe: Recipe, *, seed: int) -> Recipe:
+    """Return the recipe with the shape, the data and the selection that all of them share; the rest is its own."""
+    changed: dict[str, dict[str, Json]] = {
+        "dataset": {
+            "name": DATASET,
+            "fingerprint": None,
+            "protocol": Protocol.VALIDATED.value,
+            "max_sequence_length": WINDOW,
+            "candidates": "rated",
+            "min_user_events": None,
+            "min_item_events": None,
+        },
+        "model": {"item_embedding_dim": WIDTH, "num_heads": 1, "num_blocks": 2} | list_widths(recipe.model),
+        "training": {
+            "random_seed": seed,
+            "num_epochs": NUM_EPOCHS,
+            "patience": PATIENCE,
+            "local_batch_size": BATCH_SIZE,
+            "save_ckpt_every_n": NUM_EPOCHS,
+        },
+        "evaluation": {"full_eval_every_n": EVALUATED_EVERY, "filter_all_seen": False, "kind": None},
+    }
+    if recipe.mol is not None:
+        changed["mol"] = {"uid_embedding_hash_sizes": [NUM_USERS]}
+    return change(recipe, changed)
+
+
+def list_widths(settings: ModelSettings) -> dict[str, Json]:
+    """Return the widths that an encoder has beside the embedding's."""
+    if isinstance(settings, HstuSettings):
+        return {"dqk": WIDTH, "dv": WIDTH}
+    if isinstance(settings, SasrecSettings | FparecSettings):
+        return {"ffn_hidden_dim": WIDTH}
+    return {}
+
+
+def describe_runs(tasks: list[Task]) -> dict[str, object]:
+    """Return what a recipe's trainings gave under each kind, seed by seed."""
+    results = [ResultsRecord.from_json((task.output / METRICS).read_bytes(), source=METRICS) for task in tasks]
+    return {
+        "seeds": [task.seed for task in tasks],
+        "best epoch": [result.final.epoch for result in results],
+        "core_seconds": [float((task.output.parent / f"{task.output.name}.seconds").read_text()) for task in tasks],
+        "kinds": join_kinds([evaluate_every_kind(task) for task in tasks]),
+    }
+
+
+def evaluate_every_kind(task: Task) -> tuple[EvaluationRecord, ...]:
+    """Return the kept checkpoint's test evaluation under each kind."""
+    result = evaluate(task.output, data=task.store, device="cpu", also=("all",))
+    return (result.evaluation, *result.also)
+
+
+def join_kinds(runs: list[tuple[EvaluationRecord, ...]]) -> dict[str, dict[str, list[float | None]]]:
+    """Return two metrics by kind, one value for each run."""
+    return {
+        kind.value: {
+            metric: [one.metrics[metric] for run in runs for one in run if one.effective_kind is kind]
+            for metric in ("ndcg@10", "hr@10")
+        }
+        for kind in EvaluationKind
+    }
+
+
+def write_table(content: Mapping[str, Any]) -> str:
+    """Put the table and what follows from it in their place, and return them."""
+    by_kind = {kind: summarize_kind(content["recipes"], kind) for kind in EvaluationKind}
+    return replace_between((BEGIN, END), [*list_rows(by_kind), "", *list_changes(by_kind)])
+
+
+def summarize_kind(recipes: Mapping[str, Mapping[str, Any]], kind: EvaluationKind) -> dict[str, OverSeeds]:
+    """Return every recipe over its seeds under one kind, compared with BASE."""
+    values: Values = {
+        one: dict(zip(figures["seeds"], figures["kinds"][kind.value][METRIC], strict=True))
+        for one, figures in recipes.items()
+    }
+    return summarize(values, baseline=BASE)[0]
+
+
+def list_rows(by_kind: Mapping[EvaluationKind, Mapping[str, OverSeeds]]) -> list[str]:
+    """Return the table: a model's NDCG@10 and its place under each kind, in the order of BASE's kind."""
+    places = {kind: order(found) for kind, found in by_kind.items()}
+    lines = [f"| NDCG@10, place | {' | '.join(kind.words for kind in by_kind)} |", "|---" * (len(by_kind) + 1) + "|"]
+    for one in places[EvaluationKind.WINDOW]:
+        cells = [
+            f"{found[one].mean:.3f} ± {found[one].half_width or 0:.3f}, {places[kind].index(one) + 1}"
+            for kind, found in by_kind.items()
+        ]
+        lines.append(f"| {MODELS[one]} | {' | '.join(cells)} |")
+    return lines
+
+
+def order(found: Mapping[str, OverSeeds]) -> list[str]:
+    """Return the recipes, the best mean first."""
+    return sorted(found, key=lambda one: -found[one].mean)
+
+
+def list_changes(by_kind: Mapping[EvaluationKind, Mapping[str, OverSeeds]]) -> list[str]:
+    """Return a line for each kind: which pairs of models it orders otherwise than BASE's kind does."""
+    lines = []
+    first = by_kind[EvaluationKind.WINDOW]
+    for kind, found in by_kind.items():
+        if kind is EvaluationKind.WINDOW:
+            continue
+        pairs = [(one, other) for one, other in combinations(order(first), 2) if found[one].mean < found[other].mean]
+        named = [f"{MODELS[other]} before {MODELS[one]}" for one, other in pairs]
+        num_pairs = len(first) * (len(first) - 1) // 2
+        said = f": {'; '.join(named)}" if named else ""
+        lines.append(f"* {kind.words}: {len(pairs)} of {num_pairs} pairs are in another order{said}.")
+    return lines
+
+
+if __name__ == "__main__":
+    main()

@@ -70,14 +70,9 @@ def draw_candidates(
     excluded = list_excluded(recipe, kind, sequences, users, held_out_events=held_out_events)
     rows = []
     for user_id, own in zip(batch.user_ids.tolist(), excluded, strict=True):
+        require_left_to_draw(kind, own, user_id=user_id, num_candidates=len(candidates))
         generator = make_generator(recipe.training.random_seed, "sampled_candidates", part.value, user_id)
-        is_allowed = ~np.isin(candidates, own)
-        if not is_allowed.any():
-            raise ContentError(
-                f"eval.kind {kind.value}: user {user_id} has every one of the {count(len(candidates), 'candidate')}, "
-                "so that none is left to draw; evaluate another kind"
-            )
-        rows.append(candidates[draw_allowed(is_allowed, generator=generator)])
+        rows.append(candidates[draw_allowed(~np.isin(candidates, own), generator=generator)])
     return np.concatenate([batch.target_ids[:, None], np.stack(rows)], axis=1)
 
 
@@ -110,4 +105,27 @@ def require_enough_candidates(recipe: Recipe, *, num_candidates: int, data_name:
             f"eval.kind {kind.value}: {data_name} has {count(num_candidates, 'candidate')} "
             f"(data.candidates '{recipe.dataset.candidates}'), and the target and {NUM_SAMPLED} more are ranked; "
             "evaluate a full kind"
+        )
+
+
+def require_drawable(
+    recipe: Recipe, sequences: Sequences, users: Int64Array, *, num_candidates: int, part: Part
+) -> None:
+    """Raise ContentError if nothing is left to draw for one of the users that a sampled evaluation will rank."""
+    kind = recipe.evaluation.effective_kind
+    if not kind.is_sampled:
+        return
+    held_out_events = count_held_out_events(recipe.dataset.protocol, part=part)
+    busy = users[sequences.lengths[users] >= num_candidates]
+    excluded = list_excluded(recipe, kind, sequences, busy, held_out_events=held_out_events)
+    for user_id, own in zip(sequences.user_ids[busy].tolist(), excluded, strict=True):
+        require_left_to_draw(kind, own, user_id=user_id, num_candidates=num_candidates)
+
+
+def require_left_to_draw(kind: EvaluationKind, own: AnyArray, *, user_id: int, num_candidates: int) -> None:
+    """Raise ContentError if a user's excluded items, each of which is a candidate, are all that there are."""
+    if len(own) >= num_candidates and len(np.unique(own)) == num_candidates:
+        raise ContentError(
+            f"eval.kind {kind.value}: user {user_id} has every one of the {count(num_candidates, 'candidate')}, "
+            "so that none is left to draw; evaluate another kind"
         )

@@ -11,8 +11,9 @@ from hstu_preserve.data.fitness import require_what_is_read
 from hstu_preserve.data.split import Part, count_held_out_events, find_evaluated_users
 from hstu_preserve.data.store import Store
 from hstu_preserve.errors import UsageError
-from hstu_preserve.evaluation.kinds import require_enough_candidates
+from hstu_preserve.evaluation.kinds import require_drawable, require_enough_candidates
 from hstu_preserve.evaluation.metrics import LIKED_HALF_STARS
+from hstu_preserve.evaluation.one_evaluation import take_sample
 from hstu_preserve.gin_recipes.resolve import Resolution
 from hstu_preserve.primitives.files import read_bytes
 from hstu_preserve.primitives.metric_names import LIKED_SUFFIX
@@ -79,7 +80,7 @@ def require_claimable(resolution: Resolution, *, store: Store) -> None:
     Raises:
         UsageError: One would be a mean over nobody.
         DataMismatchError: The recipe reads times or ratings, and there are none.
-        ContentError: A sampled evaluation draws more items than there are.
+        ContentError: A sampled evaluation draws more items than there are, or a user has every one.
     """
     recipe, counts = resolution.recipe, store.record.counts
     require_what_is_read(recipe, store)
@@ -88,8 +89,10 @@ def require_claimable(resolution: Resolution, *, store: Store) -> None:
     protocol = recipe.dataset.protocol
     liked = [policy.metric for policy in resolution.policies if policy.metric.endswith(LIKED_SUFFIX)]
     for part in (Part.VALIDATION, Part.TEST) if protocol is Protocol.VALIDATED else (Part.TEST,):
-        held_out = count_held_out_events(protocol, part=part)
-        targets = store.offsets[1:][find_evaluated_users(store, recipe.dataset, part=part)] - 1 - held_out
+        users = find_evaluated_users(store, recipe.dataset, part=part)
+        ranked = take_sample(users, recipe, part=part)
+        require_drawable(recipe, store, ranked, num_candidates=num_candidates, part=part)
+        targets = store.offsets[1:][users] - 1 - count_held_out_events(protocol, part=part)
         if liked and not (store.half_stars[targets] >= LIKED_HALF_STARS).any():
             raise UsageError(
                 f"claim.metric {liked[0]}: none of the {len(targets)} targets in the {part.value} part of {store.name} "

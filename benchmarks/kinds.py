@@ -72,7 +72,14 @@ def main() -> None:
     options = parser.parse_args()
     if not options.again:
         measure(options.data / DATASET, options.work, num_seeds=options.seeds, minutes=options.minutes)
-    print(write_table(json.loads(RESULT.read_text())))
+    content = json.loads(RESULT.read_text())
+    by_kind = {kind: summarize_kind(content["recipes"], kind) for kind in EvaluationKind}
+    content["models"] = MODELS
+    content["summary"] = {kind.value: describe(found) for kind, found in by_kind.items()}
+    content["pairs"] = len(list(combinations(MODELS, 2)))
+    content["pairs in another order"] = {kind.value: list_changes(by_kind, kind) for kind in EvaluationKind}
+    RESULT.write_text(json.dumps(content, indent=2) + "\n")
+    print(replace_between((BEGIN, END), list_rows(by_kind)))
 
 
 def measure(source: Path, work: Path, *, num_seeds: int, minutes: float) -> None:
@@ -165,12 +172,6 @@ def join_kinds(runs: list[tuple[EvaluationRecord, ...]]) -> dict[str, dict[str, 
     }
 
 
-def write_table(content: Mapping[str, Any]) -> str:
-    """Put the table and what follows from it in their place, and return them."""
-    by_kind = {kind: summarize_kind(content["recipes"], kind) for kind in EvaluationKind}
-    return replace_between((BEGIN, END), [*list_rows(by_kind), "", *list_changes(by_kind)])
-
-
 def summarize_kind(recipes: Mapping[str, Mapping[str, Any]], kind: EvaluationKind) -> dict[str, OverSeeds]:
     """Return every recipe over its seeds under one kind, compared with BASE."""
     values: Values = {
@@ -198,19 +199,24 @@ def order(found: Mapping[str, OverSeeds]) -> list[str]:
     return sorted(found, key=lambda one: -found[one].mean)
 
 
-def list_changes(by_kind: Mapping[EvaluationKind, Mapping[str, OverSeeds]]) -> list[str]:
-    """Return a line for each kind: which pairs of models it orders otherwise than BASE's kind does."""
-    lines = []
-    first = by_kind[EvaluationKind.WINDOW]
-    for kind, found in by_kind.items():
-        if kind is EvaluationKind.WINDOW:
-            continue
-        pairs = [(one, other) for one, other in combinations(order(first), 2) if found[one].mean < found[other].mean]
-        named = [f"{MODELS[other]} before {MODELS[one]}" for one, other in pairs]
-        num_pairs = len(first) * (len(first) - 1) // 2
-        said = f": {'; '.join(named)}" if named else ""
-        lines.append(f"* {kind.words}: {len(pairs)} of {num_pairs} pairs are in another order{said}.")
-    return lines
+def list_changes(by_kind: Mapping[EvaluationKind, Mapping[str, OverSeeds]], kind: EvaluationKind) -> list[list[str]]:
+    """Return the pairs that a kind orders otherwise than BASE's does: first the model that is better under it."""
+    first, found = by_kind[EvaluationKind.WINDOW], by_kind[kind]
+    return [[other, one] for one, other in combinations(order(first), 2) if found[one].mean < found[other].mean]
+
+
+def describe(found: Mapping[str, OverSeeds]) -> dict[str, dict[str, float | None]]:
+    """Return each model's mean and its difference to BASE, with 95 % half widths, the best first."""
+    return {
+        one: {
+            "mean": found[one].mean,
+            "half_width": found[one].half_width,
+            "difference": over.estimate.difference if (over := found[one].difference) else None,
+            "difference_half_width": over.estimate.half_width if over else None,
+            "p_holm": over.p_holm if over else None,
+        }
+        for one in order(found)
+    }
 
 
 if __name__ == "__main__":

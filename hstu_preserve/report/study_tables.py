@@ -126,7 +126,7 @@ def list_remarks(record: Comparison) -> Iterator[str]:
         )
     if len(record.recipes) > 1:
         others = count(len(record.recipes) - 1, "recipe")
-        yield f"differences: to {record.baseline}; p: two-sided t tests, corrected for {others} by Holm's procedure"
+        yield f"differences: to {record.baseline}; p: two-sided t tests, corrected for {others} (Holm)"
     if any(one.over_seeds is not None and one.over_seeds.num_pairs is None for one in record.recipes):
         yield "*: other seeds than the baseline's, compared as two groups"
     yield from record.notes

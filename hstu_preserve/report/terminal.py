@@ -100,7 +100,7 @@ def styled_line(line: Line) -> Text:
 @render.register
 def render_report(record: ReportResult) -> RenderableType:
     """A written report."""
-    state = "changed" if record.is_changed else "unchanged"
+    state = "written" if record.is_changed else "unchanged"
     written = dict.fromkeys(path for path in (record.path, record.page, record.site) if path is not None)
     paths = " and ".join(map(str, written))
     found = f"{count(record.experiments, 'experiment')}, {record.reproduced} reproduced here"

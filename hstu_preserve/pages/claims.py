@@ -29,7 +29,7 @@ def compare_claims(judged: Judged) -> Iterator[Block]:
     if rows:
         yield Table(
             caption="What is claimed, and what was measured here",
-            headings=("claim", "claimed", "evaluated here", "over users, 95 %", "retrained", "margin"),
+            headings=("claim", "claimed", "evaluated here", "over users, 95\N{NO-BREAK SPACE}%", "retrained", "margin"),
             rows=rows,
         )
 

@@ -1,6 +1,5 @@
 """Make ready to run somebody else's code: trust it, unpack it, probe its interpreter. Nothing of it is run before."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hstu_preserve.archived.settings import ArchivedSettings
 from hstu_preserve.bundle.destinations import require_new
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.primitives.files import refuse_unwritable
+from hstu_preserve.primitives.removal import remove_tree
 from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.primitives.wording import printable
 
@@ -66,7 +66,7 @@ def prepare(settings: ArchivedSettings, *, voice: Voice) -> Prepared:
         )
         device = choose_device(settings.device, interpreter)
     except BaseException:
-        shutil.rmtree(settings.output, ignore_errors=True)
+        remove_tree(settings.output)
         raise
     return Prepared(settings=settings, code=code, root=root, entry=entry, interpreter=interpreter, device=device)
 

@@ -11,7 +11,8 @@ from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # re-expo
 
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.bodies import MIN_BYTES_PER_SECOND
-from hstu_preserve.primitives.threads import start_thread
+from hstu_preserve.primitives.alarms import can_be_woken, woken_after
+from hstu_preserve.primitives.threads import ADVICE, start_thread
 
 MAX_ANSWER_BYTES = 16 * 2**20
 """Of a listing: 50,000 files take about 12 MB."""
@@ -62,12 +63,13 @@ def parse_bounded(body: bytes, *, source: str) -> Any:
 def within(action: Callable[[], Result], *, seconds: float, source: str) -> Result:
     """Return the result of an action that waits for a server; the client limits each wait, but not how many there are.
 
-    The action goes on in a thread that nobody waits for once its time is over. If the system gives no thread, the
-    action has no limit but the client's own.
+    The action goes on in a thread that nobody waits for once its time is over. If the system gives no thread, an alarm
+    ends the main thread's wait; another thread has no such means, and does not begin to wait.
 
     Raises:
-        UnavailableError: It takes longer.
+        UnavailableError: It takes longer; or the system gives no thread where one is needed.
     """
+    late = UnavailableError(f"{source}: no whole answer after {seconds:.0f} s; try again later")
     future: Future[Result] = Future()
 
     def work() -> None:
@@ -77,10 +79,13 @@ def within(action: Callable[[], Result], *, seconds: float, source: str) -> Resu
             future.set_exception(error)
 
     if start_thread(work, name="asking") is None:
-        return action()
+        if not can_be_woken():
+            raise UnavailableError(f"{source}: asking needs another thread, and the system gives none; {ADVICE}")
+        with woken_after(seconds, late):
+            return action()
     try:
         return future.result(timeout=seconds)
     except FutureTimeoutError:
         if future.done():  # the action's own
             raise
-        raise UnavailableError(f"{source}: no whole answer after {seconds:.0f} s; try again later") from None
+        raise late from None

@@ -8,9 +8,10 @@ import fcntl
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
+
+from hstu_preserve.primitives.removal import remove_tree
 
 MARK = ".hstu-preserve.tmp"
 """How the names of all temporaries of this program end."""
@@ -78,7 +79,7 @@ def remove_abandoned(leftovers: Iterable[Path]) -> None:
             continue  # a link, somebody else's, or gone
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+            remove_tree(path) if path.is_dir() else path.unlink(missing_ok=True)
         except OSError:
             continue  # it is being written, or nobody here may remove it
         finally:

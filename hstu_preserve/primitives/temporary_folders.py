@@ -4,7 +4,6 @@ The writer holds a lock on it, so that leftovers of killed processes can be told
 """
 
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.primitives.files import current_umask, flush_directory, make_directory, refuse_unwritable, set_mode
+from hstu_preserve.primitives.removal import remove_tree
 from hstu_preserve.primitives.temporaries import (
     FOLDER_FLAGS,
     draw_temporary,
@@ -105,7 +105,7 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
                     os.close(descriptor)
                 return
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            remove_tree(temporary)
 
 
 def hold_folder(folder: Path) -> int | None:

@@ -15,6 +15,7 @@ from hstu_preserve.bundle.compression import GZIP_HEADER, GzipReader
 from hstu_preserve.bundle.damage import DamagedError
 from hstu_preserve.records.contents import FindingClass
 from tests.bundle.archives import compress
+from tests.patient_threads import patiently
 
 
 def read_all(content: bytes, *, limit: int = 2**30) -> bytes:
@@ -209,7 +210,7 @@ def test_whoever_stops_need_not_wait_for_the_writer_of_a_pipe() -> None:
         reader.limit = 2**30
         assert reader.read(10)
         closing = threading.Thread(target=reader.close, daemon=True)
-        closing.start()
+        patiently(closing.start)
         closing.join(600)  # it would wait as long as the writer is there
         assert not closing.is_alive()
 
@@ -223,7 +224,7 @@ def test_a_pipe_is_read_to_its_end() -> None:
             writer.write(compress(content))
 
     thread = threading.Thread(target=write)
-    thread.start()
+    patiently(thread.start)
     with os.fdopen(reading, "rb") as stream:
         reader = GzipReader(stream, source="test")
         reader.limit = 2**30

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
@@ -21,6 +22,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.hub.faults import HONEST, Fault
 from tests.hub.repositories import Repository, StoredFile
+from tests.patient_threads import patiently, start_daemon
 
 PIECE = 1 << 16
 
@@ -75,7 +77,7 @@ class LocalHub:
 
     def __enter__(self) -> Self:
         for server in self.servers.values():
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+            start_daemon(server.serve_forever, kwargs={"poll_interval": 0.02})
         return self
 
     def __exit__(
@@ -121,6 +123,9 @@ class QuietServer(ThreadingHTTPServer):
     """A server that does not complain of clients that leave."""
 
     daemon_threads = True
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        patiently(partial(super().process_request, request, client_address))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):

@@ -19,6 +19,7 @@ from hstu_preserve.hub.repository import Answer, Hub
 from hstu_preserve.hub.retries import PassingError, RetryPolicy
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub
+from tests.patient_threads import patiently
 
 CONTENT = hashlib.shake_128(b"a large body").digest(3_000_000)
 CLIENT_PIECE_BYTES = 1 << 16
@@ -126,7 +127,7 @@ class TestHashingBehind:
                     handed_over.append(b"chunk")
 
         worker = threading.Thread(target=hand_over)
-        worker.start()
+        patiently(worker.start)
         while len(handed_over) < CHUNKS_AHEAD:
             may_go.wait(0.01)
         worker.join(0.3)  # for more, if more were taken

@@ -22,6 +22,7 @@ from hstu_preserve.primitives.voice import Voice
 from hstu_preserve.records.downloads import DigestKind, KnownDigest
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub, User
+from tests.patient_threads import patiently
 
 REPOSITORY = "owner/repository"
 BUNDLE = hashlib.shake_128(b"some weights").digest(1_000_000)
@@ -412,7 +413,7 @@ def test_who_comes_second_waits_and_takes_what_the_first_fetched(hub: LocalHub, 
 
     second.voice = Voice(say=hear)
     first = threading.Thread(target=reader.obtain)
-    first.start()
+    patiently(first.start)
     while not reader.parts:
         time.sleep(0.01)
     assert reader.obtain(published=second) == BUNDLE
@@ -441,7 +442,7 @@ def test_who_receives_nothing_is_not_waited_for_without_end(
 
 
 def test_waiting_ends_when_the_work_is_stopped(reader: Reader, held: Repository) -> None:
-    threading.Timer(0.2, held.policy.stop.set).start()
+    patiently(threading.Timer(0.2, held.policy.stop.set).start)
     with pytest.raises(UnavailableError, match="stopped"):
         reader.obtain(published=held)
 
@@ -459,7 +460,7 @@ def test_a_part_that_becomes_a_file_before_it_is_locked_is_left_alone(
 
     monkeypatch.setattr(partial_files, "take_lock", take_lock_late)
     late = threading.Thread(target=reader.obtain, name="late")
-    late.start()
+    patiently(late.start)
     assert is_open.wait(600)
     assert reader.obtain() == BUNDLE
     hub.spoil(Fault(pattern=STORAGE, flip_at=5, times=2))  # what a second fetch would put into the finished file

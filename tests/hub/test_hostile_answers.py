@@ -1,8 +1,8 @@
 """Answers that a Hub, or a mirror of it, sends to harm: bounded in time and memory, and never taken for another."""
 
 import json
+import signal
 import socket
-import threading
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from hstu_preserve.hub.retries import RetryPolicy
 from hstu_preserve.records.downloads import Snapshot
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub
+from tests.patient_threads import start_daemon
 
 NAME = "owner/repository"
 API = "GET /api/models"
@@ -91,7 +92,7 @@ def serving(send: Callable[[socket.socket], None]) -> Iterator[str]:
                         connection.recv(65536)
                         send(connection)
 
-        threading.Thread(target=work, daemon=True).start()
+        start_daemon(work)
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
@@ -122,6 +123,43 @@ def test_an_answer_that_comes_by_the_byte_ends(beginning: bytes, monkeypatch: py
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 2)
     with serving(drip(beginning, b"1")) as url, pytest.raises(UnavailableError, match=r"too slowly|no whole answer"):
         ask(url)
+
+
+@pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\nX-Header: ", b""], ids=["one header", "first line"])
+def test_it_ends_where_the_system_gives_no_thread(beginning: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "start_thread", give_no_thread)
+    monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 2)
+    ringing = signal.getsignal(signal.SIGALRM)
+    with serving(drip(beginning, b"1")) as url, pytest.raises(UnavailableError, match=r"no whole answer after \d+ s"):
+        ask(url)
+    assert signal.getsignal(signal.SIGALRM) is ringing
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_an_answer_in_time_needs_no_thread(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "start_thread", give_no_thread)
+    hub.spoil(Fault(pattern=API, status=200, body=list_files(3)))
+    assert len(ask(hub.url).files) == 3
+
+
+def test_a_thread_that_cannot_be_woken_does_not_begin_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "start_thread", give_no_thread)
+    seen: list[BaseException] = []
+
+    def ask_beside() -> None:
+        try:
+            answers.within(lambda: None, seconds=60, source="owner/repository")
+        except UnavailableError as error:
+            seen.append(error)
+
+    start_daemon(ask_beside).join()
+    assert [str(one).split(";")[0] for one in seen] == [
+        "owner/repository: asking needs another thread, and the system gives none"
+    ]
+
+
+def give_no_thread(work: Callable[[], object], *, name: str) -> None:
+    """Do as `start_thread` does at the limit of processes."""
 
 
 def test_headers_without_end_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

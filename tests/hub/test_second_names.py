@@ -19,6 +19,7 @@ from hstu_preserve.library.wanted import Job
 from hstu_preserve.primitives.digests import sha256_of_bytes
 from hstu_preserve.records.downloads import DigestKind, PublishedFile, Snapshot
 from hstu_preserve.verbs.download import require_room
+from tests.patient_threads import patiently
 
 CONTENT = bytes(range(256)) * 9000
 SHA256 = sha256_of_bytes(CONTENT)
@@ -120,7 +121,7 @@ def test_of_several_at_once_one_takes_the_name(source: Path, other_disk: Path) -
         for _ in range(8)
     ]
     for thread in threads:
-        thread.start()
+        patiently(thread.start)
     for thread in threads:
         thread.join()
     assert sorted(won) == [False] * 7 + [True]

@@ -1,6 +1,7 @@
 """Stores in NumPy's orders against what Meta's preprocessing would have written, and one store for every order."""
 
 import json
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -167,7 +168,7 @@ def test_the_numpy_of_another_python_sorts_if_it_is_named(tmp_path: Path) -> Non
     )
     answer = json.dumps({"version": "1.26.4", "answer": KNOWN_ANSWERS[TiePolicy.NUMPY_AVX512_1]})
     python = write_python(
-        tmp_path, f"if [ $5 = describe ]; then echo '{answer}'; else exec python3 {tmp_path / 'sort.py'}; fi"
+        tmp_path, f"if [ $5 = describe ]; then echo '{answer}'; else exec {sys.executable} {tmp_path / 'sort.py'}; fi"
     )
     assert prepare(tmp_path, "--tie-policy", "numpy-avx512-1", "--numpy-python", str(python)) == 0
     found = open_store(tmp_path / "out")

@@ -23,6 +23,7 @@ from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.raw_data import fetching
 from hstu_preserve.raw_data.fetching import fetch_zip
 from tests.forked import run_program
+from tests.patient_threads import patiently
 
 IMPATIENT = RetryPolicy(first_wait_seconds=0.0)
 
@@ -85,7 +86,7 @@ def serving() -> Iterator[Server]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
         thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
+        patiently(thread.start)
         server.url = f"http://127.0.0.1:{listening.server_port}/movielens/ml-1m.zip"
         yield server
         listening.shutdown()

@@ -50,7 +50,7 @@ def test_a_verification_reads_the_same_with_and_without_rich(capsys: pytest.Capt
     report = verify("sample", "nowhere/x.tar.gz")
     emit(report, as_json=False)
     plain = capsys.readouterr().out
-    Console(width=PIPE_WIDTH, highlight=False, force_terminal=True).print(render(report))
+    Console(width=PIPE_WIDTH, highlight=False, force_terminal=True, color_system="standard").print(render(report))
     styled = capsys.readouterr().out
     assert re.sub(r"\x1b\[[0-9;]*m", "", styled) == plain
     assert styled != plain

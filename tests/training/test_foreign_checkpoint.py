@@ -49,6 +49,12 @@ class Colour(enum.Enum):
     RED = 1
 
 
+MEMBER = (
+    "builtins.getattr" if Colour.RED.__reduce_ex__(2)[0] is getattr else "tests.training.test_foreign_checkpoint.Colour"
+)
+"""What a member of an enum is pickled as: by its name until Python 3.11.3, by its value since."""
+
+
 @dataclasses.dataclass
 class Config:
     width: int
@@ -94,8 +100,8 @@ BESIDE: dict[str, tuple[Callable[[], object], str | None]] = {
     "Path": (lambda: Path("/x/y"), "beside: pathlib.PosixPath"),
     "Namespace": (lambda: argparse.Namespace(lr=0.1, out=Path("x")), "beside: argparse.Namespace (pathlib.PosixPath)"),
     "datetime": (lambda: dt.datetime(2026, 1, 1), "beside: datetime.datetime"),  # noqa: DTZ001
-    "enum": (lambda: Colour.RED, "beside: tests.training.test_foreign_checkpoint.Colour"),
-    "dataclass": (lambda: Config(1, Colour.RED), "beside: tests.training.test_foreign_checkpoint.Config (tests."),
+    "enum": (lambda: Colour.RED, f"beside: {MEMBER}"),
+    "dataclass": (lambda: Config(1, Colour.RED), f"beside: tests.training.test_foreign_checkpoint.Config ({MEMBER}"),
     "a dtype": (lambda: torch.float32, None),
     "a device": (lambda: torch.device("cpu"), "beside: torch.device"),
     "a shape": (lambda: torch.Size([1, 2]), None),

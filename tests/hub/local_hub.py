@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -83,9 +84,13 @@ class LocalHub:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        for fault in self.faults:
+            if fault.until is not None:
+                fault.until.set()
         for server in self.servers.values():
             server.shutdown()
             server.server_close()
+            server.hang_up()
 
     def add(self, repository: str, files: dict[str, bytes]) -> str:
         """Publish files, without the client, and return the commit."""
@@ -120,12 +125,27 @@ class LocalHub:
 
 
 class QuietServer(ThreadingHTTPServer):
-    """A server that does not complain of clients that leave."""
+    """A server that does not complain of clients that leave, and that ends each connection's thread with itself."""
 
     daemon_threads = True
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connections: set[socket.socket] = set()
+
     def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.add(request)
         patiently(partial(super().process_request, request, client_address))
+
+    def shutdown_request(self, request: Any) -> None:
+        self.connections.discard(request)
+        super().shutdown_request(request)
+
+    def hang_up(self) -> None:
+        """End the connections that clients keep for a next request: each would hold a thread until the tests end."""
+        for connection in list(self.connections):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exc_info()[1], ConnectionError | TimeoutError):

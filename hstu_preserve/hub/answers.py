@@ -12,7 +12,7 @@ from huggingface_hub.utils import httpx  # type: ignore[attr-defined]  # re-expo
 from hstu_preserve.errors import UnavailableError
 from hstu_preserve.hub.bodies import MIN_BYTES_PER_SECOND
 from hstu_preserve.primitives.alarms import can_be_woken, woken_after
-from hstu_preserve.primitives.threads import ADVICE, start_thread
+from hstu_preserve.primitives.threads import ADVICE, STRETCH_SECONDS, start_thread
 
 MAX_ANSWER_BYTES = 16 * 2**20
 """Of a listing: 50,000 files take about 12 MB."""
@@ -64,7 +64,7 @@ def within(action: Callable[[], Result], *, seconds: float, source: str) -> Resu
     """Return the result of an action that waits for a server; the client limits each wait, but not how many there are.
 
     The action goes on in a thread that nobody waits for once its time is over. If the system gives no thread, an alarm
-    ends the main thread's wait; another thread has no such means, and does not begin to wait.
+    ends the main thread's wait; another thread, which has no such means, tries for as long to get one.
 
     Raises:
         UnavailableError: It takes longer; or the system gives no thread where one is needed.
@@ -78,11 +78,14 @@ def within(action: Callable[[], Result], *, seconds: float, source: str) -> Resu
         except BaseException as error:  # noqa: BLE001  raised again where the result is waited for
             future.set_exception(error)
 
-    if start_thread(work, name="asking") is None:
-        if not can_be_woken():
+    began = time.monotonic()
+    while start_thread(work, name="asking") is None:
+        if can_be_woken():
+            with woken_after(seconds, late):
+                return action()
+        if time.monotonic() - began > seconds:
             raise UnavailableError(f"{source}: asking needs another thread, and the system gives none; {ADVICE}")
-        with woken_after(seconds, late):
-            return action()
+        time.sleep(STRETCH_SECONDS)
     try:
         return future.result(timeout=seconds)
     except FutureTimeoutError:

@@ -142,20 +142,30 @@ def test_an_answer_in_time_needs_no_thread(hub: LocalHub, monkeypatch: pytest.Mo
     assert len(ask(hub.url).files) == 3
 
 
-def test_a_thread_that_cannot_be_woken_does_not_begin_to_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "start_thread", give_no_thread)
-    seen: list[BaseException] = []
+def ask_beside(*, seconds: float) -> list[str]:
+    """Return what is answered, or said, to a thread that no alarm can wake."""
+    said: list[str] = []
 
-    def ask_beside() -> None:
+    def work() -> None:
         try:
-            answers.within(lambda: None, seconds=60, source="owner/repository")
+            said.append(answers.within(lambda: "answered", seconds=seconds, source="owner/repository"))
         except UnavailableError as error:
-            seen.append(error)
+            said.append(str(error).split(";")[0])
 
-    start_daemon(ask_beside).join()
-    assert [str(one).split(";")[0] for one in seen] == [
-        "owner/repository: asking needs another thread, and the system gives none"
-    ]
+    start_daemon(work).join()
+    return said
+
+
+def test_a_thread_that_cannot_be_woken_waits_for_another_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "start_thread", give_no_thread)
+    assert ask_beside(seconds=0.2) == ["owner/repository: asking needs another thread, and the system gives none"]
+
+
+def test_a_thread_that_cannot_be_woken_takes_the_first_that_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, tries = answers.start_thread, iter([give_no_thread, give_no_thread])
+    monkeypatch.setattr(answers, "start_thread", lambda work, *, name: next(tries, start)(work, name=name))
+    assert ask_beside(seconds=600) == ["answered"]
+    assert next(tries, None) is None
 
 
 def give_no_thread(work: Callable[[], object], *, name: str) -> None:

@@ -15,6 +15,7 @@ from hstu_preserve.errors import ContentError, PreserveError, UnavailableError
 from hstu_preserve.hub import answers
 from hstu_preserve.hub.repository import Hub
 from hstu_preserve.hub.retries import RetryPolicy
+from hstu_preserve.primitives.threads import start_thread
 from hstu_preserve.records.downloads import Snapshot
 from tests.hub.faults import ALWAYS, Fault
 from tests.hub.local_hub import LocalHub
@@ -162,7 +163,7 @@ def test_a_thread_that_cannot_be_woken_waits_for_another_in_vain(monkeypatch: py
 
 
 def test_a_thread_that_cannot_be_woken_takes_the_first_that_it_gets(monkeypatch: pytest.MonkeyPatch) -> None:
-    start, tries = answers.start_thread, iter([give_no_thread, give_no_thread])
+    start, tries = start_thread, iter([give_no_thread, give_no_thread])
     monkeypatch.setattr(answers, "start_thread", lambda work, *, name: next(tries, start)(work, name=name))
     assert ask_beside(seconds=600) == ["answered"]
     assert next(tries, None) is None

@@ -7,7 +7,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 TORCH_INDEX := $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
 SAMPLE := sample-hstu-synthetic
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 # What a change should pass before it is committed: the rooms that need neither training nor a hub.
 FAST_TESTS := $(addprefix tests/,primitives records checkpoint_files event_files digest_lists verdict gin_recipes bundle data \
   report test_api.py test_generated.py)

@@ -1,6 +1,7 @@
 """The option that records golden values anew, and where the real MovieLens data is, on machines that have it."""
 
 import os
+import resource
 import signal
 from pathlib import Path
 
@@ -25,6 +26,18 @@ for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGXCPU):
 settings.register_profile("repository", deadline=None, max_examples=30)
 settings.register_profile("thorough", deadline=None, max_examples=100)
 settings.load_profile("repository")
+
+
+WORKERS = 2
+PROCESSES_OF_WORKERS = 64
+"""Processes and threads that so many workers take together with what their tests start: a push alone takes 18."""
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Take one worker where a limit of processes is too tight for two; it counts threads, and does not hold for root."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    is_tight = os.getuid() != 0 and limit != resource.RLIM_INFINITY and limit < PROCESSES_OF_WORKERS
+    return 1 if is_tight else WORKERS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,8 @@ from typing import Any
 
 import pytest
 
-from hstu_preserve.primitives.threads import ADVICE
 from tests.forked import PATIENCE_SECONDS, PROGRAM, Forked, can_be_forked, run_program, start_program
 from tests.hub.local_hub import LocalHub
-
-ATTEMPTS_FOR_THREADS = 300
-"""Of a command that needs more threads than are left of a tight limit."""
-THREADLESS = frozenset({"LD_PRELOAD", "PYTHONPATH"})
-"""By which `make_threadless` refuses a process its threads."""
 
 TOKEN = "hf_reader_of_the_local_hub"
 REPOSITORY = "tzchen07/hstu-iter78-preservation"
@@ -62,13 +55,7 @@ class Program:
         return start_program(*arguments, program=self.text, cwd=self.folder, environment=variables)
 
     def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run the program to its end; again, where it found too few threads and did nothing: others end theirs."""
-        is_threadless = not THREADLESS.isdisjoint(environment)
-        for _ in range(1 if is_threadless else ATTEMPTS_FOR_THREADS):
-            found = self.complete(arguments, {**self.environment, **environment})
-            if ADVICE.encode() not in found.stdout + found.stderr:
-                break
-            time.sleep(0.1)
+        found = self.complete(arguments, {**self.environment, **environment})
         out, err = found.stdout.decode(), found.stderr.decode()
         assert "Traceback" not in err, err
         assert TOKEN not in out + err

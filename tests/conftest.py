@@ -34,7 +34,7 @@ PROCESSES_OF_WORKERS = 64
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Take one worker where a limit of processes is too tight for two; it counts threads, and does not hold for root."""
+    """Take one worker if a limit of processes is too tight for two; it counts threads, and root has none."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NPROC)
     is_tight = os.getuid() != 0 and limit != resource.RLIM_INFINITY and limit < PROCESSES_OF_WORKERS
     return 1 if is_tight else WORKERS

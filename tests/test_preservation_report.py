@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.findings import FINDERS, Figures, read_benchmark
+from tools.finding import Figures
+from tools.findings import FINDERS, read_benchmark
 from tools.preservation_report import JudgedHere, compose_preservation_report, describe_one, read_judged
 
 ROOT = Path(__file__).resolve().parent.parent

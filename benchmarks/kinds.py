@@ -16,16 +16,24 @@ A training that is done stays in the work folder, so that a run that was cut goe
 is written anew from the recorded values.
 """
 
-import argparse
 import json
-import os
 from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from benchmarks.machine import machine_facts
-from benchmarks.recipes import BASE, DATASET, Task, change, is_done, make_task, renumber, run_tasks
+from benchmarks.recipes import (
+    BASE,
+    DATASET,
+    Task,
+    change,
+    is_done,
+    make_parser,
+    make_task,
+    prepare_renumbered,
+    run_tasks,
+)
 from benchmarks.scoreboard import replace_between
 from hstu_preserve.bundle.layout import METRICS
 from hstu_preserve.data.store import open_store
@@ -35,7 +43,6 @@ from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.recipe import Protocol, Recipe
 from hstu_preserve.records.settings.encoders import FparecSettings, HstuSettings, ModelSettings, SasrecSettings
 from hstu_preserve.studies.over_seeds import OverSeeds, summarize
-from hstu_preserve.verbs.data import prepare_data
 from hstu_preserve.verbs.evaluate import evaluate
 
 RESULT = Path(__file__).with_name("results") / "kinds.json"
@@ -74,15 +81,9 @@ Values: TypeAlias = dict[str, dict[int, float]]
 
 def main() -> None:
     """Train what is not trained yet, evaluate, record and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HSTU_PRESERVE_MOVIELENS", "absent")))
-    parser.add_argument("--work", type=Path, default=Path("benchmarks/work/kinds"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=90.0, help="start no training after that many")
-    parser.add_argument("--again", action="store_true", help="train nothing; write the table anew")
-    options = parser.parse_args()
+    options = make_parser(__doc__, work=Path("benchmarks/work/kinds")).parse_args()
     if not options.again:
-        measure(options.data / DATASET, options.work, num_seeds=options.seeds, minutes=options.minutes)
+        measure(options.data, options.work, num_seeds=options.seeds, minutes=options.minutes)
     content = json.loads(RESULT.read_text())
     by_kind = {kind: summarize_kind(content["recipes"], kind) for kind in EvaluationKind}
     content["models"] = MODELS
@@ -93,13 +94,9 @@ def main() -> None:
     print(replace_between((BEGIN, END), list_rows(by_kind)))
 
 
-def measure(source: Path, work: Path, *, num_seeds: int, minutes: float) -> None:
+def measure(data: Path, work: Path, *, num_seeds: int, minutes: float) -> None:
     """Train, evaluate under every kind, and record."""
-    if not source.is_dir():
-        raise SystemExit(f"{source}: no such folder; name the one that holds {DATASET}/ with --data")
-    store = work / "store"
-    if not store.exists():
-        prepare_data(DATASET, source=renumber(source, work / "renumbered"), output=store)
+    store = prepare_renumbered(data, work)
     seeds = range(num_seeds)
     tasks = [make_task(one, seed=seed, work=work, store=store, shrink=shrink) for seed in seeds for one in MODELS]
     run_tasks([task for task in tasks if not is_done(task)], minutes=minutes)

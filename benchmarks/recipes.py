@@ -89,23 +89,13 @@ class Task:
 
 def main() -> None:
     """Train what is not trained yet, compare, record and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HSTU_PRESERVE_MOVIELENS", "absent")))
-    parser.add_argument("--work", type=Path, default=Path("benchmarks/work/recipes"))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=90.0, help="start no training after that many")
+    parser = make_parser(__doc__, work=Path("benchmarks/work/recipes"))
     parser.add_argument("--only", default="", help="ids, separated by commas; BASE is always among them")
-    parser.add_argument("--again", action="store_true", help="train nothing; compute the comparison anew")
     options = parser.parse_args()
     if options.again:
         compute_again()
         return
-    source = options.data / DATASET
-    if not source.is_dir():
-        raise SystemExit(f"{source}: no such folder; name the one that holds {DATASET}/ with --data")
-    store = options.work / "store"
-    if not store.exists():
-        prepare_data(DATASET, source=renumber(source, options.work / "renumbered"), output=store)
+    store = prepare_renumbered(options.data, options.work)
     chosen = {BASE, *options.only.split(",")} if options.only else None
     ids = [one for one in list_recipes() if chosen is None or one in chosen]
     seeds = range(options.seeds)
@@ -118,6 +108,27 @@ def main() -> None:
     record(finished, tasks=tasks, kept=kept, command=f"python -m benchmarks.recipes --seeds {options.seeds}")
     if len(finished) < len(ids):
         print(f"not finished: {', '.join(one for one in ids if one not in finished)}; run the same command again")
+
+
+def make_parser(description: str | None, *, work: Path) -> argparse.ArgumentParser:
+    """Return the options of a comparison whose trainings may be cut and gone on with in the folder `work`."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=Path(os.environ.get("HSTU_PRESERVE_MOVIELENS", "absent")))
+    parser.add_argument("--work", type=Path, default=work)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=90.0, help="start no training after that many")
+    parser.add_argument("--again", action="store_true", help="train nothing; compute anew from the recorded values")
+    return parser
+
+
+def prepare_renumbered(data: Path, work: Path) -> Path:
+    """Return the store of the renumbered data set in the work folder, made unless it is there."""
+    source, store = data / DATASET, work / "store"
+    if not source.is_dir():
+        raise SystemExit(f"{source}: no such folder; name the one that holds {DATASET}/ with --data")
+    if not store.exists():
+        prepare_data(DATASET, source=renumber(source, work / "renumbered"), output=store)
+    return store
 
 
 def renumber(source: Path, folder: Path) -> Path:

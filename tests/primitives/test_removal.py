@@ -1,5 +1,6 @@
 """A folder is removed, whatever may be written in it; root may do everything, so that another user removes it."""
 
+import multiprocessing
 import os
 import tempfile
 from collections.abc import Iterator
@@ -37,16 +38,10 @@ def give_to_nobody(place: Path) -> None:
 
 
 def remove_as_nobody(folder: Path) -> None:
-    """Remove it in a process of its own, as somebody to whom permissions apply."""
-    child = os.fork()
-    if not child:
-        try:
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-            remove_tree(folder)
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+    """Remove it as somebody to whom permissions apply; for a process of its own."""
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    remove_tree(folder)
 
 
 def test_folders_that_may_not_be_written_are_removed_and_links_are_not_followed(place: Path) -> None:
@@ -57,7 +52,10 @@ def test_folders_that_may_not_be_written_are_removed_and_links_are_not_followed(
     fill(place / "own", outside=outside)
     if os.getuid() == 0:
         give_to_nobody(place)
-        remove_as_nobody(place / "own")
+        child = multiprocessing.get_context("forkserver").Process(target=remove_as_nobody, args=(place / "own",))
+        child.start()
+        child.join()
+        assert child.exitcode == 0
     else:
         remove_tree(place / "own")
     assert not (place / "own").exists()

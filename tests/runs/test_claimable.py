@@ -90,6 +90,7 @@ def test_a_user_with_nothing_left_to_draw_is_refused(
     with pytest.raises(ContentError, match=rf"^eval\.kind {kind.value}: user 2 has every one of the 120 candidates"):
         require_claimable(resolution, store=whole)
     require_claimable(resolution, store=make_collector(missing=1, again=left))
+    require_claimable(resolution, store=make_collector(missing=1, again=20))  # more events than there are items
     if left:
         require_claimable(resolution, store=make_collector(missing=0, again=left - 1))
 

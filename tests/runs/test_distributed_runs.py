@@ -25,6 +25,7 @@ from tests.forked import run_in_words
 from tests.runs.killing import summarize
 from tests.runs.tiny_run import tiny_gin
 from tests.runs.trainings_together import PATIENCE_SECONDS, find_free_port, finish_all, start_process
+from tests.system_threads import read_of_threads
 
 LOCAL = 'train_fn.sampling_strategy = "local"\n'
 IN_BATCH = 'train_fn.sampling_strategy = "in-batch"\nprism.variant = "film"\n'
@@ -129,7 +130,7 @@ def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 def list_children(parent: int) -> list[int]:
     """Return the processes that another one started, each of which torchrun puts in a session of its own."""
-    return [int(pid) for path in Path(f"/proc/{parent}/task").glob("*/children") for pid in path.read_text().split()]
+    return [int(pid) for children in read_of_threads("children", pid=parent).values() for pid in children.split()]
 
 
 def train(gin: Path, *, store: Path, output: Path, num_processes: int, last: tuple[str, ...] = ()) -> str:

@@ -109,16 +109,16 @@ def test_a_hung_partner_is_named_and_left(hung: int, number: int, code: int, sto
 LEAVING_THE_GROUP = """
 import sys
 import time
-from pathlib import Path
 
 import torch
 
 from hstu_preserve.compute.world import join_world
 from hstu_preserve.training.shared_loss import average_gradients
+from tests.system_threads import read_of_threads
 
 
 def list_threads():
-    return [(task / "comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    return list(read_of_threads("comm").values())
 
 
 sys.setswitchinterval(1000)  # a thread that wants Python's lock gets it only from one that blocks
@@ -148,10 +148,10 @@ print("left")
 def test_no_thread_of_the_group_outlives_it(ending: list[str]) -> None:
     """One that did would free what it sent when Python has ended, or be joined by whoever holds Python's lock."""
     port = find_free_port()
-    for ended in finish_all(
+    ended = finish_all(
         [start_process(*ending, rank=rank, size=2, port=port, program=LEAVING_THE_GROUP) for rank in range(2)]
-    ):
-        assert (ended.code, ended.shown) == (0, "left\n"), ended.said
+    )
+    assert [(one.code, one.shown) for one in ended] == [(0, "left\n")] * 2, "\n".join(one.said for one in ended)
 
 
 @contextmanager

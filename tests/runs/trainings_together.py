@@ -5,11 +5,11 @@ import signal
 import socket
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from tests.forked import PROGRAM, Forked, start_program
+from tests.system_threads import read_of_threads
 
 PATIENCE_SECONDS = 3600
 """What takes longer hangs. On two cores with six others at work such a training took 45 s at most, and 15 minutes where
@@ -60,11 +60,10 @@ def finish_all(processes: list[Forked]) -> list[Ended]:
 
 def dump(process: Forked) -> str:
     """Return where the threads of a process stand, in the system's words and in Python's; it ends thereby."""
-    tasks = []
-    for task in sorted(Path(f"/proc/{process.pid}/task").glob("*")):
-        parts = [(task / name).read_text().strip() for name in ("comm", "wchan") if os.access(task / name, os.R_OK)]
-        tasks.append(f"{task.name} {' in '.join(parts)}")
+    waits = read_of_threads("wchan", pid=process.pid)
+    names = read_of_threads("comm", pid=process.pid)
+    threads = [f"{thread} {name} in {waits.get(thread, '?')}" for thread, name in sorted(names.items())]
     process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGABRT)  # the fault handler writes every thread's stack
     _, said = process.communicate()
-    return "\n".join([f"process {process.pid}", *tasks, said])
+    return "\n".join([f"process {process.pid}", *threads, said])

@@ -1,7 +1,5 @@
 """Take the first steps of a training and rank a few of its users, and extrapolate to the whole; nothing is written."""
 
-import resource
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from hstu_preserve.errors import UsageError
 from hstu_preserve.evaluation.one_evaluation import evaluate_model
 from hstu_preserve.evaluation.paths import choose_ranking_path
 from hstu_preserve.primitives.given_paths import as_path
+from hstu_preserve.primitives.peak_memory import read_peak_bytes
 from hstu_preserve.primitives.voice import SILENT, Progress, Voice
 from hstu_preserve.primitives.wording import count
 from hstu_preserve.records.environment import EnvironmentRecord
@@ -159,8 +158,7 @@ def measure_peak_bytes(device: torch.device) -> int:
     """Return the most memory that was in use: of the GPU by tensors, else of this process since its start."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return read_peak_bytes()
 
 
 def extrapolate(measured: Measured, *, training: TrainingRun, plan: Plan, target: str, num_seeds: int) -> Rehearsal:

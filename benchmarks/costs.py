@@ -12,10 +12,7 @@ and prints the coefficients and how far they are from what was measured, each re
 
 import argparse
 import json
-import resource
 import statistics
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,12 +23,13 @@ import torch
 from scipy.optimize import nnls
 
 from benchmarks.machine import machine_facts
+from benchmarks.own_process import read_figures
 from hstu_preserve.compute.determinism import repeatable_arithmetic
 from hstu_preserve.costs import machines
 from hstu_preserve.costs.data_shapes import DataShape, find_shape
-from hstu_preserve.costs.estimates import GIGA, estimate_step
+from hstu_preserve.costs.estimates import GIGA
 from hstu_preserve.costs.machines import PROBE_BATCH, PROBE_ITEMS
-from hstu_preserve.costs.work import FORWARD_AND_BACKWARD, count_work
+from hstu_preserve.costs.work import FORWARD_AND_BACKWARD, count_work, is_counted
 from hstu_preserve.data.split import Part
 from hstu_preserve.data.store import Store
 from hstu_preserve.evaluation.one_evaluation import evaluate_model
@@ -39,6 +37,7 @@ from hstu_preserve.evaluation.paths import choose_ranking_path
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.library.catalog import list_chains
+from hstu_preserve.primitives.peak_memory import read_peak_bytes
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.rehearsals.probe import NUM_EVENTS, make_probe
@@ -46,21 +45,12 @@ from hstu_preserve.training.loop import TrainingRun
 from tests.data.stores_in_memory import synthesize
 
 RESULT = Path(__file__).with_name("results") / "costs.json"
-COMPONENTS = Path(__file__).with_name("results") / "components.json"
-LONG = "iter7-exp5-l700"
 SMALL_BATCH = 16
 RANKED = 8
 """Users that are ranked at once; the first batch of three is not counted."""
-WHOLE = ("paper-hstu-ml-1m", "sample-hstu-synthetic")
+WHOLE = ("paper-hstu-ml-1m", "sample-hstu-synthetic", "paper-hstu-ml-20m", "paper-sasrec-ml-20m", "iter8-exp4-SOTA")
 """Recipes whose steps are timed with their own batch, too."""
-HELD = (
-    *WHOLE,
-    "paper-hstu-ml-20m",
-    "iter8-exp4-SOTA",
-    "paper-sasrec-ml-20m",
-    "hstu-tensorflow-ml-1m",
-    LONG,
-)
+HELD = (*WHOLE, "hstu-tensorflow-ml-1m", "iter7-exp5-l700")
 """Recipes whose memory is measured."""
 MEGABYTE = 1e6
 
@@ -79,7 +69,12 @@ def main() -> None:
     elif options.memory:
         print(json.dumps(measure_memory(options.memory, batch=options.batch)))
     else:
-        record([one for one in options.only.split(",") if one] or sorted(list_chains()), rounds=options.rounds)
+        record([one for one in options.only.split(",") if one] or list_ids(), rounds=options.rounds)
+
+
+def list_ids() -> list[str]:
+    """Return the recipes whose data have a size that is known."""
+    return [one for one in sorted(list_chains()) if find_shape(read_recipe(one).dataset.name) is not None]
 
 
 def record(ids: list[str], *, rounds: int) -> None:
@@ -91,19 +86,16 @@ def record(ids: list[str], *, rounds: int) -> None:
         steps = [time_in_turns(recipe_id, batch=batch, rounds=rounds) for batch in batches]
         content["recipes"][recipe_id] = {"steps": steps}
         if recipe_id in HELD:
-            content["recipes"][recipe_id]["memory"] = run("--memory", recipe_id, "--batch", str(batches[0]))
+            content["recipes"][recipe_id]["memory"] = [read_memory(recipe_id, batch=batch) for batch in batches]
         print(recipe_id, json.dumps(content["recipes"][recipe_id]), flush=True)
         content["command"] = f"python -m benchmarks.costs --rounds {rounds}"
         content["machine"] = machine_facts()
         RESULT.write_text(json.dumps(content, indent=1) + "\n")
 
 
-def run(*arguments: str) -> dict[str, Any]:
-    """Return the figures that a process of its own prints."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.costs", *arguments]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    figures: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return figures
+def read_memory(recipe_id: str, *, batch: int) -> dict[str, Any]:
+    """Return what `measure_memory` gives in a process of its own."""
+    return read_figures("-m", "benchmarks.costs", "--memory", recipe_id, "--batch", str(batch))
 
 
 def read_recipe(recipe_id: str, *, batch: int | None = None) -> Recipe:
@@ -196,7 +188,7 @@ def measure_memory(recipe_id: str, *, batch: int) -> dict[str, Any]:
     """Return the peak memory of this process after two steps of the recipe with that batch."""
     recipe = read_recipe(recipe_id, batch=batch)
     store = make_store(recipe)
-    before = read_peak()
+    before = read_peak_bytes() / MEGABYTE
     with repeatable_arithmetic(tf32=False):
         training = TrainingRun(recipe, store, device=torch.device("cpu"), path="fast")
         for number in range(2):
@@ -204,14 +196,9 @@ def measure_memory(recipe_id: str, *, batch: int) -> dict[str, Any]:
     return {
         "batch": batch,
         "data": describe_store(store, num_users=batch),
-        "peak_megabytes": round(read_peak()),
+        "peak_megabytes": round(read_peak_bytes() / MEGABYTE),
         "of_it_before_the_model": round(before),
     }
-
-
-def read_peak() -> float:
-    """Return the most memory of this process so far, in megabytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,13 +216,19 @@ class Observation:
     measured: float
 
 
+def list_recorded() -> list[tuple[str, dict[str, Any]]]:
+    """Return what was recorded of the recipes whose work is counted."""
+    recorded = json.loads(RESULT.read_text())["recipes"]
+    return [(one, figures) for one, figures in recorded.items() if is_counted(read_recipe(one))]
+
+
 def list_steps() -> list[Observation]:
     """Return the recorded steps and the kinds of work that `StepRates` has."""
     observations = []
-    for recipe_id, figures in json.loads(RESULT.read_text())["recipes"].items():
+    for recipe_id, figures in list_recorded():
         for step in figures["steps"]:
             work = count_work(read_recipe(recipe_id, batch=step["batch"]), read_shape(step["data"]))
-            kinds = [work.products / GIGA, work.drawn / GIGA, 1.0]
+            kinds = [work.products / GIGA, work.drawn / GIGA, work.pairs / GIGA, work.weights / GIGA, 1.0]
             name = f"{recipe_id}, batch {step['batch']}"
             observations.append(Observation(name=name, kinds=kinds, measured=step["step_over_probe"]))
     return observations
@@ -244,7 +237,7 @@ def list_steps() -> list[Observation]:
 def list_rankings() -> list[Observation]:
     """Return the recorded rankings and the kinds of work that `RankingRates` has."""
     observations = []
-    for recipe_id, figures in json.loads(RESULT.read_text())["recipes"].items():
+    for recipe_id, figures in list_recorded():
         step = figures["steps"][0]
         recipe = read_recipe(recipe_id, batch=1)
         work = count_work(recipe, read_shape(step["data"]))
@@ -254,18 +247,18 @@ def list_rankings() -> list[Observation]:
 
 
 def list_memory() -> list[Observation]:
-    """Return the recorded memory beyond what the weights take, and the kinds of work that `MemoryRates` has."""
+    """Return the recorded memory and the kinds of work that `MemoryRates` has."""
     observations = []
-    for recipe_id, figures in json.loads(RESULT.read_text())["recipes"].items():
-        if (memory := figures.get("memory")) is None:
-            continue
-        recipe = read_recipe(recipe_id, batch=memory["batch"])
-        work = count_work(recipe, read_shape(memory["data"]))
-        drawn = work.drawn / recipe.model.item_embedding_dim
-        kinds = [work.weights, work.activations, drawn, work.pairs if work.is_padded else 0.0, 1e6]
-        observations.append(
-            Observation(name=recipe_id, kinds=[one / 1e6 for one in kinds], measured=memory["peak_megabytes"])
-        )
+    for recipe_id, figures in list_recorded():
+        for memory in figures.get("memory", []):
+            recipe = read_recipe(recipe_id, batch=memory["batch"])
+            work = count_work(recipe, read_shape(memory["data"]))
+            drawn = work.drawn / recipe.model.item_embedding_dim
+            kinds = [work.weights, work.activations, drawn, work.pairs if work.is_padded else 0.0, 1e6]
+            name = f"{recipe_id}, batch {memory['batch']}"
+            observations.append(
+                Observation(name=name, kinds=[one / 1e6 for one in kinds], measured=memory["peak_megabytes"])
+            )
     return observations
 
 
@@ -284,20 +277,8 @@ def apply(factors: list[float], observation: Observation) -> float:
 def list_errors() -> dict[str, float]:
     """Return the relative error of each recorded step by the factors that the program has."""
     rates = machines.CPU_STEP
-    factors = [rates.products, rates.drawn, rates.step]
-    return {one.name: apply(factors, one) for one in list_steps()} | {LONG: find_error_of_long()}
-
-
-def find_error_of_long() -> float:
-    """Return the relative error for a step of 700 events over one of 200, as `benchmarks.components` measured both."""
-    recorded = json.loads(COMPONENTS.read_text())
-    measured: float = recorded[f"{LONG}, batch 128"]["step_seconds"] / recorded["BASE"]["step_seconds"]
-    full = DataShape(num_users=1, num_items=26_744, num_rows=26_745, lengths=(10_000.0,))
-    longer, base = (
-        estimate_step(count_work(read_recipe(recipe_id, batch=batch), full), machines.CPU_STEP)
-        for recipe_id, batch in ((LONG, 128), (machines.PROBE_RECIPE, recorded["batch"]))
-    )
-    return longer / base / measured - 1
+    factors = [rates.products, rates.drawn, rates.pairs, rates.weights, rates.step]
+    return {one.name: apply(factors, one) for one in list_steps()}
 
 
 def fit() -> None:

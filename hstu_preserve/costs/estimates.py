@@ -30,7 +30,8 @@ def count_steps(recipe: Recipe, data: DataShape) -> int:
 
 def estimate_step(work: StepWork, rates: StepRates) -> float:
     """Return how many steps of the probe one step of that work takes on a processor."""
-    return (work.products * rates.products + work.drawn * rates.drawn) / GIGA + rates.step
+    of_events = work.products * rates.products + work.drawn * rates.drawn + work.pairs * rates.pairs
+    return (of_events + work.weights * rates.weights) / GIGA + rates.step
 
 
 def estimate_user(work: StepWork, *, batch: int, rates: RankingRates) -> float:

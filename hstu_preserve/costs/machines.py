@@ -15,16 +15,18 @@ PROBE_ITEMS = 2_000
 class StepRates:
     """Steps of the probe that a processor takes for one of each kind of work, and for every step.
 
-    Attention's pairs and the optimizer's weights were too little of what was measured to have a factor of their own.
-
     Attributes:
         products: For 10⁹ of them.
         drawn: For 10⁹ numbers of the drawn items' embeddings.
+        pairs: For 10⁹ of attention.
+        weights: For 10⁹ that the optimizer moves.
         step: For being a step.
     """
 
     products: float
     drawn: float
+    pairs: float
+    weights: float
     step: float
 
 
@@ -90,11 +92,10 @@ H100 = MeasuredStep(
 )
 """`benchmarks/results/gpu.json`, `ml_20m_shape`."""
 
-CPU_STEP = StepRates(products=0.249, drawn=18.3, step=0.108)
-CPU_RANKING = RankingRates(products=0.0431, pairs=362.0, user=0.00047)
-CPU_MEMORY = MemoryRates(weights=16.0, activations=8.0, drawn=48.0, pairs=12.0, program=3.38e8)
-"""Weights by their number, pairs by what softmax keeps; the others fit the recorded peaks and that of 700 events."""
-TYPICAL_ERROR = 0.11
-"""Of the recorded steps, three recipes with batches of 16 to 128."""
-WORST_ERROR = 0.45
-"""Of a step of 700 events, which `benchmarks/results/components.json` has; it takes longer than estimated."""
+CPU_STEP = StepRates(products=0.182, drawn=11.8, pairs=193.0, weights=112.0, step=0.0698)
+CPU_RANKING = RankingRates(products=0.384, pairs=31.3, user=0.00206)
+CPU_MEMORY = MemoryRates(weights=37.3, activations=6.79, drawn=54.9, pairs=20.4, program=3.55e8)
+TYPICAL_ERROR = 0.09
+"""Of the recorded steps, of 29 recipes whose work is counted, with batches of 16 to 128."""
+WORST_ERROR = 0.4
+"""Of those steps: that of ml-32m's, which takes longer than estimated."""

@@ -28,7 +28,7 @@ class StepWork:
         drawn: Numbers of the drawn items' embeddings: T · K · D.
         weights: Trained numbers, each of which the optimizer moves.
         activations: Numbers that are kept for the backward pass but for attention's.
-        is_padded: Whether attention keeps a number for each of its pairs.
+        is_padded: Whether padded positions are encoded, too, and attention keeps a number for each of its pairs.
     """
 
     products: float
@@ -47,7 +47,7 @@ class LayerShape:
         weights: Of its dense layers.
         channels: Numbers that it keeps of each position.
         heads: Of its attention.
-        is_padded: Whether attention compares padded positions, too.
+        is_padded: Whether it encodes padded positions, too.
     """
 
     weights: float
@@ -70,6 +70,7 @@ def count_work(recipe: Recipe, data: DataShape) -> StepWork:
     supervised = encoded if recipe.is_compressed else events
     pairs: float
     if layer.is_padded:
+        encoded = batch * recipe.padded_length
         pairs = batch * recipe.padded_length**2
     else:
         pairs = batch * data.mean(2, most=recipe.encoded_length) / 2  # later positions are hidden

@@ -96,8 +96,8 @@ def describe_basis(probe_seconds: float | None) -> list[str]:
     if probe_seconds is not None:
         here = (
             f"here: from one small step that took {probe_seconds:.3g} s just now, evaluations included; "
-            f"its factors miss measured steps by {TYPICAL_ERROR:.0%}, one of 700 events by {WORST_ERROR:.0%}; "
-            "of most recipes none was"
+            f"its factors miss the measured steps of these recipes by {TYPICAL_ERROR:.0%}, "
+            f"the worst by {WORST_ERROR:.0%}"
         )
     there = (
         f"on the {H100.gpu}: from one measured step of {PROBE_RECIPE} ({H100.seconds} s); steps alone, since "

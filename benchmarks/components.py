@@ -10,11 +10,8 @@ included. Writes `benchmarks/results/components.json`; with --only, the other co
 
 import argparse
 import json
-import resource
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,10 +20,12 @@ from typing import Any
 import torch
 
 from benchmarks.machine import machine_facts
+from benchmarks.own_process import read_figures
 from hstu_preserve.data.store import Store
 from hstu_preserve.gin_recipes.reader import read_chain
 from hstu_preserve.gin_recipes.resolve import resolve
 from hstu_preserve.primitives.canonical_json import canonical_dumps
+from hstu_preserve.primitives.peak_memory import read_peak_bytes
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.loop import TrainingRun
 from tests.data.stores_in_memory import synthesize
@@ -115,11 +114,7 @@ def main() -> None:
 
 def measure(mode: str, recipe_id: str, *, rounds: int = 1, batch: int = BATCH_SIZE) -> dict[str, float]:
     """Return the figures of one recipe, measured in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.components", mode, recipe_id]
-    command += ["--rounds", str(rounds), "--batch", str(batch)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    figures: dict[str, float] = json.loads(output)
-    return figures
+    return read_figures("-m", "benchmarks.components", mode, recipe_id, "--rounds", str(rounds), "--batch", str(batch))
 
 
 def make_run(recipe_id: str, *, store: Store, batch: int) -> TrainingRun:
@@ -179,10 +174,10 @@ def time_in_turns(recipe_id: str, *, rounds: int, batch: int) -> dict[str, float
 def measure_memory(recipe_id: str, *, batch: int) -> dict[str, float]:
     """Return the peak memory of a process that takes three steps of the recipe, and the median step."""
     store = make_store(users=batch, events_per_user=1200 if recipe_id != LONG else 4000)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
+    before = read_peak_bytes() / MEGABYTE
     run = make_run(recipe_id, store=store, batch=batch)
     seconds = [take_steps(run, step=step) for step in range(3)]
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
+    peak = read_peak_bytes() / MEGABYTE
     return {
         "peak_megabytes": round(peak, 1),
         "of_it_before_the_model": round(before, 1),

@@ -17,8 +17,6 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
@@ -28,6 +26,7 @@ import numpy as np
 
 from benchmarks import data_stages
 from benchmarks.machine import machine_facts
+from benchmarks.own_process import read_figures
 from hstu_preserve.data.ratings import Ratings
 from hstu_preserve.synthetic.stores import make_data
 
@@ -141,10 +140,7 @@ def prepare_reference(reference: Path, *, raw: Path, work: Path) -> Figures:
 
 def run(stage: str, *arguments: str | Path) -> Figures:
     """Run one stage in a process of its own and return its figures; a failure stops the benchmark."""
-    command = [sys.executable, "-m", "benchmarks.data_stages", stage, *map(str, arguments)]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-    figures: Figures = json.loads(output.splitlines()[-1])
-    return figures
+    return read_figures("-m", "benchmarks.data_stages", stage, *map(str, arguments))
 
 
 def median_of(rounds: list[Figures]) -> Figures:

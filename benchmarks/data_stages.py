@@ -13,6 +13,9 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+from hstu_preserve.primitives.peak_memory import read_peak_bytes
+
+MEGABYTE = 1e6
 REFERENCE_LOADERS: dict[str, dict[str, int | None]] = {
     "in one process": {"num_workers": 0, "prefetch_factor": None},
     "8 workers, as its ml-20m configuration": {"num_workers": 8, "prefetch_factor": 128},
@@ -58,7 +61,7 @@ def prepare(source: str, output: str, edition: str, *counts: str) -> Figures:
     )
     clock = Clock()
     prepare_data(edition, source=Path(source), output=Path(output))
-    return {"seconds": clock.total(), "cpu_seconds": clock.total_cpu(), "peak_megabytes": peak_megabytes()}
+    return {"seconds": clock.total(), "cpu_seconds": clock.total_cpu(), "peak_megabytes": read_peak_bytes() / MEGABYTE}
 
 
 def first_batch(store_path: str) -> Figures:
@@ -114,7 +117,7 @@ def first_batch(store_path: str) -> Figures:
         "first_batch_cpu_seconds": total_cpu,
         "batches_per_second": round(1 / seconds, 1),
         "epoch_seconds_extrapolated": round(seconds * len(users) / BATCH_SIZE, 1),
-        "peak_megabytes": peak_megabytes(),
+        "peak_megabytes": read_peak_bytes() / MEGABYTE,
     }
 
 
@@ -124,7 +127,7 @@ def reference_prepare(work: str, reference: str) -> Figures:
     preprocessor = importlib.import_module("generative_recommenders.research.data.preprocessor")
     clock = Clock()
     preprocessor.get_common_preprocessors()[EDITION].preprocess_rating()
-    return {"seconds": clock.total(), "cpu_seconds": clock.total_cpu(), "peak_megabytes": peak_megabytes()}
+    return {"seconds": clock.total(), "cpu_seconds": clock.total_cpu(), "peak_megabytes": read_peak_bytes() / MEGABYTE}
 
 
 def reference_first_batch(work: str, reference: str, loader: str) -> Figures:
@@ -140,7 +143,11 @@ def reference_first_batch(work: str, reference: str, loader: str) -> Figures:
     )
     iterator = iter(batches)
     next(iterator)
-    figures = {"load_seconds": load_seconds, "first_batch_seconds": clock.total(), "peak_megabytes": peak_megabytes()}
+    figures = {
+        "load_seconds": load_seconds,
+        "first_batch_seconds": clock.total(),
+        "peak_megabytes": read_peak_bytes() / MEGABYTE,
+    }
     if REFERENCE_LOADERS[loader]["num_workers"] == 0:
         figures["first_batch_cpu_seconds"] = clock.total_cpu()
         clock.lap()
@@ -156,12 +163,6 @@ def enter_reference(work: str, reference: str) -> None:
     """Go where Meta's code looks for its files, and let its modules be found."""
     sys.path.insert(0, str(Path(reference).resolve()))
     os.chdir(work)
-
-
-def peak_megabytes() -> float:
-    """Return this process's own peak memory; `ru_maxrss` would begin with that of its parent."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1000
 
 
 STAGES: dict[str, Callable[..., Figures]] = {

@@ -2,11 +2,15 @@
 
 Usage: python -m benchmarks.evaluation [--reference FOLDER] [--shape NAME] [--users N] [--rounds N] [--threads N]
 
+Each shape is measured in two processes, one with glibc's allocator as it is and one with an allocator that keeps its
+pages.
+
 FOLDER (or the environment variable HSTU_PRESERVE_REFERENCE) holds a checkout of Meta's generative-recommenders, which
 needs fbgemm and gin. Without it only the two paths of ours are compared. The model has random weights, the same for all
 three; data are made up, of ml-1m's shape and of a cut of ml-20m's. All are given the same users, an even sample of the
 store's, whose batches our own loader assembles for Meta's code, too: its own one is far slower. Writes
-`benchmarks/results/evaluation.json`; with --shape, the other shape's figures in it stay.
+`benchmarks/results/evaluation.json` and the table in `benchmarks/README.md`; with --shape, the other shape's figures
+stay.
 """
 
 import argparse
@@ -26,6 +30,8 @@ import numpy.typing as npt
 import torch
 
 from benchmarks.machine import machine_facts
+from benchmarks.own_process import ALLOCATORS, read_figures
+from benchmarks.scoreboard import replace_between
 from hstu_preserve.compute.determinism import initialization_generators, repeatable_arithmetic
 from hstu_preserve.compute.world import ALONE
 from hstu_preserve.data.store import Store
@@ -45,8 +51,10 @@ from tests.data.stores_in_memory import synthesize
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 RESULT = Path(__file__).with_name("results") / "evaluation.json"
+MARKS = ("<!-- evaluation: begin -->", "<!-- evaluation: end -->")
 CPU = torch.device("cpu")
 RESEARCH = "generative_recommenders.research"
+FAST, REFERENCE_PATH, PEER = "ours, fast", "ours, reference path", "Meta's code"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,20 +94,72 @@ def main() -> None:
     parser.add_argument("--users", type=int, help="users of the sample")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--in-turns", choices=SHAPES, help="rank a shape's users in this process; prints JSON")
     options = parser.parse_args()
+    if options.in_turns:
+        print(json.dumps(rank_in_turns(options.in_turns, options)))
+    else:
+        record([options.shape] if options.shape else list(SHAPES), options)
+
+
+def record(names: list[str], options: argparse.Namespace) -> None:
+    """Measure the shapes, each in a process for each allocator; write the result and the table."""
+    content: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {"shapes": {}}
+    chosen = ["--rounds", str(options.rounds), "--threads", str(options.threads)]
+    chosen += [] if options.users is None else ["--users", str(options.users)]
+    peer = [] if options.reference is None else ["--reference", str(options.reference)]
+    for name in names:
+        content["shapes"][name] = {
+            allocator: read_figures(
+                "-m", "benchmarks.evaluation", "--in-turns", name, *chosen, *peer, environment=environment
+            )
+            for allocator, environment in ALLOCATORS.items()
+        }
+        print(json.dumps({name: content["shapes"][name]}, indent=1), flush=True)
+    content["command"] = f"python -m benchmarks.evaluation --reference FOLDER {' '.join(chosen)}"
+    content["machine"] = machine_facts()
+    RESULT.write_text(json.dumps(content, indent=2) + "\n")
+    print(replace_between(MARKS, list_lines(content["shapes"])))
+
+
+def rank_in_turns(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return what a shape's users were ranked with, how fast and how alike."""
     torch.set_num_threads(options.threads)
-    record: dict[str, Any] = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    for name in [options.shape] if options.shape else SHAPES:
-        setup = set_up(SHAPES[name], num_users=options.users or SHAPES[name].sample)
-        with repeatable_arithmetic(tf32=False), torch.no_grad():
-            record[name] = compare(setup, reference=options.reference, rounds=options.rounds) | {
-                "machine": machine_facts(),
-                "threads": options.threads,
-                "allocator": os.environ.get("MALLOC_TRIM_THRESHOLD_", "default"),
-                "load average": round(os.getloadavg()[0], 1),
-            }
-        print(json.dumps({name: {key: value for key, value in record[name].items() if key != "machine"}}, indent=2))
-        RESULT.write_text(json.dumps(record, indent=2) + "\n")
+    setup = set_up(SHAPES[name], num_users=options.users or SHAPES[name].sample)
+    with repeatable_arithmetic(tf32=False), torch.no_grad():
+        figures = compare(setup, reference=options.reference, rounds=options.rounds)
+    return figures | {"threads": options.threads, "load average": round(os.getloadavg()[0], 1)}
+
+
+def list_lines(shapes: dict[str, Any]) -> list[str]:
+    """Return the table's lines: users a second of ours, and the ratios to it; of both allocators."""
+    columns = (
+        "shape",
+        "users",
+        "fast path, users a second",
+        "× our reference path",
+        "× Meta's code",
+        "… by processor time",
+    )
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for name in SHAPES:
+        if name in shapes:
+            both = [shapes[name][allocator] for allocator in ALLOCATORS]
+            cells = [
+                name,
+                str(both[0]["users"]),
+                "; ".join(f"{one['users a second'][FAST]:,.0f}" for one in both),
+                "; ".join(f"{one['times as fast'][REFERENCE_PATH]:.1f}" for one in both),
+                "; ".join(tell(one["times as fast"].get(PEER)) for one in both),
+                "; ".join(tell(one["times as fast, by processor time"].get(PEER)) for one in both),
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def tell(ratio: float | None) -> str:
+    """Return a ratio in words, also one that was not measured."""
+    return "not measured" if ratio is None else f"{ratio:.1f}"
 
 
 def set_up(shape: Shape, *, num_users: int) -> Setup:
@@ -116,11 +176,11 @@ def set_up(shape: Shape, *, num_users: int) -> Setup:
 def compare(setup: Setup, *, reference: Path | None, rounds: int) -> dict[str, Any]:
     """Return users a second of each contender, over rounds in which they take turns."""
     contenders: dict[str, Callable[[], Ranks]] = {
-        "ours, fast": lambda: rank_fast(setup),
-        "ours, reference path": lambda: rank_ours(setup, steps=None),
+        FAST: lambda: rank_fast(setup),
+        REFERENCE_PATH: lambda: rank_ours(setup, steps=None),
     }
     if reference is not None:
-        contenders["Meta's code"] = load_reference(setup, reference)
+        contenders[PEER] = load_reference(setup, reference)
     ranks = {name: rank() for name, rank in contenders.items()}  # warms everything up, too
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     cpu_seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -130,16 +190,16 @@ def compare(setup: Setup, *, reference: Path | None, rounds: int) -> dict[str, A
             rank()
             seconds[name].append(time.perf_counter() - start)
             cpu_seconds[name].append(time.process_time() - cpu_start)
-    fast, num_users = "ours, fast", len(setup.users)
+    num_users = len(setup.users)
     return {
         "users": num_users,
         "rounds": rounds,
         "users a second": {name: round(num_users / statistics.median(spent), 1) for name, spent in seconds.items()},
-        "times as fast": {name: median_ratio(spent, seconds[fast]) for name, spent in seconds.items() if name != fast},
+        "times as fast": {name: median_ratio(spent, seconds[FAST]) for name, spent in seconds.items() if name != FAST},
         "times as fast, by processor time": {
-            name: median_ratio(spent, cpu_seconds[fast]) for name, spent in cpu_seconds.items() if name != fast
+            name: median_ratio(spent, cpu_seconds[FAST]) for name, spent in cpu_seconds.items() if name != FAST
         },
-        "users with another rank": {name: int((found != ranks[fast]).sum()) for name, found in ranks.items()},
+        "users with another rank": {name: int((found != ranks[FAST]).sum()) for name, found in ranks.items()},
     }
 
 

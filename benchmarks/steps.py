@@ -8,11 +8,7 @@ roofline is `benchmarks.roofline`'s: the least that a step's work takes at the l
 
 import argparse
 import json
-import os
-import resource
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +22,7 @@ import torch
 from benchmarks.components import LONG, read_recipe
 from benchmarks.gpu_stages import measure_batches
 from benchmarks.machine import machine_facts
+from benchmarks.own_process import ALLOCATORS, read_figures
 from benchmarks.peer import Peer
 from benchmarks.roofline import count_work, measure_ceilings
 from benchmarks.scoreboard import replace_between
@@ -34,6 +31,7 @@ from hstu_preserve.data.batches import assemble_batch
 from hstu_preserve.inputs.histories import to_training_histories
 from hstu_preserve.model.histories import Histories
 from hstu_preserve.primitives.canonical_json import canonical_dumps
+from hstu_preserve.primitives.peak_memory import read_peak_bytes
 from hstu_preserve.records.environment import TrainingPath
 from hstu_preserve.records.recipe import Recipe
 from hstu_preserve.training.loop import TrainingRun
@@ -41,15 +39,6 @@ from tests.data.stores_in_memory import synthesize
 
 RESULT = Path(__file__).with_name("results") / "steps.json"
 MARKS = ("<!-- steps: begin -->", "<!-- steps: end -->")
-ALLOCATORS: dict[str, dict[str, str]] = {
-    "as it is": {},
-    "keeps its pages": {
-        "MALLOC_MMAP_MAX_": "0",
-        "MALLOC_TRIM_THRESHOLD_": str(2**40),
-        "MALLOC_TOP_PAD_": str(2**26),
-    },
-}
-"""glibc's settings of a process; with the second, freed memory is used again rather than given back and zeroed anew."""
 WARM_UP = 2
 NUM_BATCHES = 4
 MEGABYTE = 1e6
@@ -126,13 +115,8 @@ def run(
     *arguments: str, reference: Path | None, rounds: int = 1, environment: dict[str, str] | None = None
 ) -> dict[str, Any]:
     """Return the figures that a process of its own prints."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.steps", *arguments, "--rounds", str(rounds)]
-    command += [] if reference is None else ["--reference", str(reference)]
-    output = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | (environment or {})
-    ).stdout
-    figures: dict[str, Any] = json.loads(output.splitlines()[-1])
-    return figures
+    peer = [] if reference is None else ["--reference", str(reference)]
+    return read_figures("-m", "benchmarks.steps", *arguments, "--rounds", str(rounds), *peer, environment=environment)
 
 
 class Bench:
@@ -241,7 +225,7 @@ def time_in_turns(name: str, *, reference: Path | None, rounds: int) -> dict[str
 def measure_memory(name: str, *, kind: str, reference: Path | None) -> dict[str, float]:
     """Return the peak memory of this process after three steps of one kind, and how much of it was there before."""
     bench = Bench(name)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
+    before = read_peak_bytes() / MEGABYTE
     if kind == "peer":
         assert reference is not None
         step = bench.make_peer(reference, anomaly_detection=False)
@@ -249,7 +233,7 @@ def measure_memory(name: str, *, kind: str, reference: Path | None) -> dict[str,
         step = bench.make_ours("fast" if kind == "fast" else "reference")
     for number in range(3):
         step(number)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / MEGABYTE
+    peak = read_peak_bytes() / MEGABYTE
     return {"peak_megabytes": round(peak), "of_it_before_the_model": round(before)}
 
 

@@ -9,13 +9,13 @@ the curve.
 
 import argparse
 import json
-import resource
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.machine import machine_facts
+from hstu_preserve.primitives.peak_memory import read_peak_bytes
 from hstu_preserve.primitives.voice import Progress, Voice
 from hstu_preserve.verbs.data import synthesize_data
 from hstu_preserve.verbs.train import train
@@ -72,7 +72,7 @@ def main() -> None:
         "minutes": round(minutes, 1),
         "steps: seconds of an epoch": round(statistics.median(clock.step_seconds), 2),
         "evaluation: seconds of an epoch": round(statistics.median(clock.evaluation_seconds), 2),
-        "peak megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
+        "peak megabytes": round(read_peak_bytes() / 1e6),
         "ndcg@10 after each epoch": [round(epoch.metrics["ndcg@10"] or 0.0, 5) for epoch in trained.results.epochs],
         "machine": machine_facts(),
     }

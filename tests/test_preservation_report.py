@@ -45,6 +45,38 @@ def test_a_recipe_that_differs_is_named_in_the_heading() -> None:
     assert FINDERS["recipes"](figures).heading.startswith("control-base-td of 20 recipes differ")
 
 
+def test_pairs_of_models_that_a_kind_turns_around_stand_in_the_heading() -> None:
+    figures = read("kinds")
+    base, other = list(figures["models"])[:2]
+    kinds = figures["pairs in another order"]
+    for pairs in kinds.values():
+        pairs.clear()
+    assert FINDERS["kinds"](figures).heading.startswith("Every kind of evaluation orders 7 models alike")
+    kinds["sampled-100-training-excluded"].append([other, base])
+    finding = FINDERS["kinds"](figures)
+    assert finding.heading.startswith("Another kind of evaluation puts up to 1 of 21 pairs of models in another order")
+    (said,) = [one for one in finding.sentences if "other order" in one]
+    assert said.startswith("sampled 100")
+    assert said.endswith(f"other order: {figures['models'][other]} before {figures['models'][base]}.")
+
+
+def test_a_step_without_a_peer_is_set_beside_base_alone() -> None:
+    figures = read("steps")
+    heading = FINDERS["steps"](figures).heading
+    figures["shapes"]["iter8-exp4-SOTA"]["steps"]["as it is"]["ratios"]["fast, BASE"] = 0.5
+    finding = FINDERS["steps"](figures)
+    assert finding.heading == heading, "it says what Meta's code takes"
+    (said,) = [one for one in finding.sentences if one.startswith("iter8-exp4-SOTA")]
+    assert ", 2.00 of BASE's, and" in said
+
+
+def test_a_user_whom_one_path_ranks_otherwise_is_counted_under_each_allocator() -> None:
+    figures = read("evaluation")
+    assert FINDERS["evaluation"](figures).heading.startswith("Every user has the same rank")
+    figures["shapes"]["ml-1m"]["keeps its pages"]["users with another rank"]["Meta's code"] = 1
+    assert FINDERS["evaluation"](figures).heading.startswith("1 user has another rank")
+
+
 def test_a_gpu_that_moves_ranks_says_so() -> None:
     figures = read("gpu")
     figures["evaluation_gpu_against_cpu"]["users_moved"] = 3

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hstu_preserve.primitives.wording import count
+from hstu_preserve.records.evaluation_kind import EvaluationKind
 from hstu_preserve.records.verdict import Outcome, Rung
 from tools.finding import Figures, Finding
 from tools.speed_findings import (
@@ -15,6 +16,7 @@ from tools.speed_findings import (
     find_in_evaluation,
     find_in_hub,
     find_in_steps,
+    find_in_whole_run,
 )
 
 SIGNIFICANT = 0.05
@@ -98,6 +100,47 @@ def find_in_recipes(figures: Figures) -> Finding:
             ),
         ),
     )
+
+
+def find_in_kinds(figures: Figures) -> Finding:
+    """Say how many pairs of models another kind of evaluation puts in another order than BASE's kind does."""
+    first = EvaluationKind(figures["selected under"])
+    changed = {EvaluationKind(kind): pairs for kind, pairs in figures["pairs in another order"].items()}
+    most = max(changed.values(), key=len)
+    summary, models = figures["summary"], figures["models"]
+    what = (
+        f"Another kind of evaluation puts up to {len(most)} of {count(figures['pairs'], 'pair')} of models in another "
+        "order"
+        if most
+        else f"Every kind of evaluation orders {count(len(models), 'model')} alike"
+    )
+    return Finding(
+        heading=f"{what} on {figures['dataset']}",
+        sentences=(
+            *(
+                f"{kind.words}: {', '.join(say_mean(models[one], found) for one, found in summary[kind.value].items())}"
+                f"{'' if kind is first else f'; {describe_changes(changed[kind], models)}'}."
+                for kind in EvaluationKind
+            ),
+            (
+                "Small models on small data, each with its recipe's own losses and rates: it says whether an order "
+                "depends on the kind, and nothing of the published numbers."
+            ),
+        ),
+    )
+
+
+def say_mean(model: str, found: Figures) -> str:
+    """Return a model's mean over seeds with its 95 % half width."""
+    half_width = "" if found["half_width"] is None else f" ± {found['half_width']:.3f}"
+    return f"{model} {found['mean']:.3f}{half_width}"
+
+
+def describe_changes(pairs: Sequence[tuple[str, str]], models: Figures) -> str:
+    """Return the pairs of models that a kind orders otherwise."""
+    if not pairs:
+        return "the same order"
+    return "other order: " + ", ".join(f"{models[better]} before {models[other]}" for better, other in pairs)
 
 
 def find_in_sample_retraining(figures: Figures) -> Finding:
@@ -217,6 +260,7 @@ def largest(cells: Sequence[Figures]) -> str:
 
 FINDERS: dict[str, Callable[[Figures], Finding]] = {
     "recipes": find_in_recipes,
+    "kinds": find_in_kinds,
     "sample_retraining": find_in_sample_retraining,
     "movielens": find_in_movielens,
     "gpu": find_in_gpu,
@@ -225,6 +269,7 @@ FINDERS: dict[str, Callable[[Figures], Finding]] = {
     "verdict_operating_characteristics": find_in_verdicts,
     "attacks": find_in_attacks,
     "steps": find_in_steps,
+    "whole_run": find_in_whole_run,
     "data": find_in_data,
     "archive": find_in_archive,
     "archive-x9": find_in_archive,

@@ -6,39 +6,64 @@ from tools.finding import Figures, Finding, spell_range
 
 def find_in_evaluation(figures: Figures) -> Finding:
     """Say whether all ways of ranking agree, and how fast ours is."""
-    moved = sum(number for shape in figures.values() for number in shape["users with another rank"].values())
-    others = [ratio for shape in figures.values() for ratio in shape["times as fast"].values()]
-    agreed = "Every user has the same rank" if not moved else f"{count(moved, 'user')} have another rank"
+    shapes: dict[str, Figures] = figures["shapes"]
+    runs = [run for shape in shapes.values() for run in shape.values()]
+    moved = sum(number for run in runs for number in run["users with another rank"].values())
+    others = [ratio for run in runs for ratio in run["times as fast"].values()]
+    same = "Every user has the same rank"
+    agreed = same if not moved else f"{count(moved, 'user')} {'has' if moved == 1 else 'have'} another rank"
     return Finding(
         heading=f"{agreed} by our fast path, our reference path and Meta's code; the fast path is "
         f"{spell_range(others, digits=1)} times as fast",
         sentences=tuple(
-            f"{name}, {count(shape['users'], 'user')}: "
-            + ", ".join(f"{ratio:.1f} × {other}" for other, ratio in shape["times as fast"].items())
-            + f" (medians of {count(shape['rounds'], 'round')}, load average {shape['load average']})."
-            for name, shape in figures.items()
+            f"{name}, {count(run['users'], 'user')}, {count(run['threads'], 'thread')}, allocator {allocator}: "
+            + ", ".join(f"{ratio:.1f} × {other}" for other, ratio in run["times as fast"].items())
+            + f" (medians of {count(run['rounds'], 'round')})."
+            for name, shape in shapes.items()
+            for allocator, run in shape.items()
         ),
     )
+
+
+SHIPPED, FLATTERED, OF_BASE = "peer with anomaly detection", "peer", "fast, BASE"
+"""Whose steps are timed in turns with ours."""
 
 
 def find_in_steps(figures: Figures) -> Finding:
-    """Say what a training step takes beside Meta's."""
-    shipped, flattered = "peer with anomaly detection", "peer"
-    ratios = {
-        name: (shape["steps"]["as it is"]["ratios"][shipped], shape["steps"]["keeps its pages"]["ratios"][flattered])
-        for name, shape in figures["shapes"].items()
-    }
-    memory = {name: shape["memory"] for name, shape in figures["shapes"].items()}
-    both = [ratio for pair in ratios.values() for ratio in pair]
+    """Say what a training step takes beside Meta's, and one that Meta's code has no model for beside BASE's."""
+    shapes: dict[str, Figures] = figures["shapes"]
+    ratios = [find_ratios(shape) for shape in shapes.values() if is_beside_meta(shape)]
+    both = [ratio for pair in ratios for ratio in pair]
     return Finding(
         heading=f"A training step of Meta's code takes {spell_range(both, digits=1)} times as long as ours on a CPU",
-        sentences=tuple(
-            f"{name}: {pair[0]:.1f} times as Meta's trainer is shipped, {pair[1]:.1f} times without its anomaly "
-            f"detection and with an allocator that keeps its pages; {memory[name]['fast']['peak_megabytes']:,} MB "
-            f"beside {memory[name]['peer']['peak_megabytes']:,} MB."
-            for name, pair in ratios.items()
-        ),
+        sentences=tuple(f"{name}: {describe_step(shape)}" for name, shape in shapes.items()),
     )
+
+
+def is_beside_meta(shape: Figures) -> bool:
+    """Whether Meta's code stepped on a shape, too."""
+    return SHIPPED in shape["steps"]["as it is"]["ratios"]
+
+
+def find_ratios(shape: Figures) -> tuple[float, float]:
+    """Return how many times as long Meta's step takes as it is shipped, and without what slows it down."""
+    steps = shape["steps"]
+    return steps["as it is"]["ratios"][SHIPPED], steps["keeps its pages"]["ratios"][FLATTERED]
+
+
+def describe_step(shape: Figures) -> str:
+    """Return a shape's step in words."""
+    memory = f"{shape['memory']['fast']['peak_megabytes']:,} MB"
+    if is_beside_meta(shape):
+        shipped, flattered = find_ratios(shape)
+        return (
+            f"{shipped:.1f} times as Meta's trainer is shipped, {flattered:.1f} times without its anomaly detection "
+            f"and with an allocator that keeps its pages; {memory} beside "
+            f"{shape['memory']['peer']['peak_megabytes']:,} MB."
+        )
+    plain = shape["steps"]["as it is"]
+    beside = f", {1 / plain['ratios'][OF_BASE]:.2f} of BASE's" if OF_BASE in plain["ratios"] else ""
+    return f"a step takes {plain['seconds']['fast']:.2f} s{beside}, and {memory}."
 
 
 def find_in_data(figures: Figures) -> Finding:
@@ -111,5 +136,26 @@ def find_in_components(figures: Figures) -> Finding:
                 f"{', '.join(steps[name] for name in ordered[-3:])}."
             ),
             f"Peak memory is {spell_range(one['memory ratio'] for one in found.values())} of BASE's.",
+        ),
+    )
+
+
+def find_in_whole_run(figures: Figures) -> Finding:
+    """Say how long a whole training takes on a CPU, and what its curve does."""
+    curve = figures["ndcg@10 after each epoch"]
+    best = max(range(len(curve)), key=curve.__getitem__)
+    steps, evaluation = (figures[f"{name}: seconds of an epoch"] for name in ("steps", "evaluation"))
+    return Finding(
+        heading=f"{count(figures['epochs'], 'epoch')} of ml-1m's shape, each evaluated on every user, take "
+        f"{figures['minutes']:.0f} minutes on {count(figures['machine']['cores'], 'core')}",
+        sentences=(
+            (
+                f"An epoch takes {steps:.1f} s of steps and {evaluation:.1f} s of evaluation; the most memory is "
+                f"{figures['peak megabytes']} MB."
+            ),
+            (
+                f"NDCG@10 on made-up data, which says that the model learns and nothing of MovieLens: {curve[0]:.4f} "
+                f"after the first epoch, {curve[-1]:.4f} after the last, at best {curve[best]:.4f} (epoch {best})."
+            ),
         ),
     )

@@ -18,16 +18,27 @@ ALLOCATORS: dict[str, dict[str, str]] = {
 """glibc's settings of a process; with the second, freed memory is used again rather than given back and zeroed anew."""
 
 
-def read_figures(*arguments: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+def read_figures(
+    *arguments: str, environment: Mapping[str, str] | None = None, seconds: float | None = None
+) -> dict[str, Any]:
     """Return the JSON that a Python of its own prints last.
 
     Args:
         arguments: After `python`, such as `-m` and the name of a benchmark.
         environment: Variables beside those of this process.
+        seconds: The most that it may take; None for any time.
+
+    Raises:
+        subprocess.TimeoutExpired: It took longer, and was ended.
     """
     command = [sys.executable, "-W", "ignore", *arguments]
     output = subprocess.run(
-        command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | dict(environment or {})
+        command,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | dict(environment or {}),
+        timeout=seconds,
     ).stdout
     figures: dict[str, Any] = json.loads(output.splitlines()[-1])
     return figures

@@ -77,6 +77,16 @@ def test_a_user_whom_one_path_ranks_otherwise_is_counted_under_each_allocator() 
     assert FINDERS["evaluation"](figures).heading.startswith("1 user has another rank")
 
 
+def test_what_was_cut_off_is_said_to_take_at_least_that_long() -> None:
+    figures = read("spinning")
+    beside = figures["step_seconds"]["beside loops"]
+    beside["OpenMP's own"] = [figures["a process that was ended counts as"]] * 3
+    beside["as the command line"] = [figures["a process that was ended counts as"] / 4] * 3
+    assert "at least 4.0 times beside" in FINDERS["spinning"](figures).heading
+    beside["OpenMP's own"] = [figures["a process that was ended counts as"] / 2] * 3
+    assert "and 2.0 times beside" in FINDERS["spinning"](figures).heading
+
+
 def test_a_gpu_that_moves_ranks_says_so() -> None:
     figures = read("gpu")
     figures["evaluation_gpu_against_cpu"]["users_moved"] = 3

@@ -15,6 +15,7 @@ from tools.speed_findings import (
     find_in_data,
     find_in_evaluation,
     find_in_hub,
+    find_in_spinning,
     find_in_steps,
     find_in_whole_run,
 )
@@ -270,6 +271,7 @@ FINDERS: dict[str, Callable[[Figures], Finding]] = {
     "attacks": find_in_attacks,
     "steps": find_in_steps,
     "whole_run": find_in_whole_run,
+    "spinning": find_in_spinning,
     "data": find_in_data,
     "archive": find_in_archive,
     "archive-x9": find_in_archive,

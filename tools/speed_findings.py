@@ -1,5 +1,7 @@
 """Say what the benchmarks of time and memory found."""
 
+import statistics
+
 from hstu_preserve.primitives.wording import count
 from tools.finding import Figures, Finding, spell_range
 
@@ -157,5 +159,27 @@ def find_in_whole_run(figures: Figures) -> Finding:
                 f"NDCG@10 on made-up data, which says that the model learns and nothing of MovieLens: {curve[0]:.4f} "
                 f"after the first epoch, {curve[-1]:.4f} after the last, at best {curve[best]:.4f} (epoch {best})."
             ),
+        ),
+    )
+
+
+def find_in_spinning(figures: Figures) -> Finding:
+    """Say what it costs and saves that waiting threads spin less."""
+    medians = {
+        place: {name: statistics.median(rounds) for name, rounds in found.items()}
+        for place, found in figures["step_seconds"].items()
+    }
+    is_cut = medians["beside loops"]["OpenMP's own"] >= figures["a process that was ended counts as"]
+    at_least = "at least " if is_cut else ""
+    ratio = {place: found["OpenMP's own"] / found["as the command line"] for place, found in medians.items()}
+    return Finding(
+        heading=f"If waiting threads spin as OpenMP lets them, a step takes {ratio['alone']:.2f} times as long as with "
+        f"our setting on an idle machine, and {at_least}{ratio['beside loops']:.1f} times beside "
+        f"{count(figures['loops'], 'busy loop')}",
+        sentences=tuple(
+            f"{place}: "
+            + ", ".join(f"{name} {', '.join(f'{one:.3f}' for one in rounds)} s" for name, rounds in found.items())
+            + f" a step (a process each, medians of {figures['steps']} steps; {figures['shape']})."
+            for place, found in figures["step_seconds"].items()
         ),
     )

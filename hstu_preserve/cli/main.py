@@ -19,6 +19,9 @@ from hstu_preserve.primitives.threads import is_anything_left_behind, require_th
 INTERRUPTED = 130
 MAX_OPENBLAS_THREADS = 64
 """What numpy's wheels are built for."""
+SPIN_COUNT = "1000"
+"""Looks at what is waited for before a thread sleeps; GNU's OpenMP has 300,000. `benchmarks.spinning` measures what it
+costs an idle machine and saves a busy one."""
 OBJECTS_BEFORE_COLLECTING = 100_000
 """Importing makes objects that stay: looking for garbage among them took a sixth of a short command's time."""
 
@@ -121,6 +124,7 @@ def run() -> Never:
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "FATAL")
     gc.set_threshold(OBJECTS_BEFORE_COLLECTING)
     do_with_fewer_threads()
+    sleep_between_parallel_parts()
     try:
         exit_code = main()
         leaving.end()  # the outcome was said, and an exception would be a traceback
@@ -138,6 +142,16 @@ def end_at_once(exit_code: int) -> Never:
         with suppress(OSError, ValueError):
             stream.flush()
     os._exit(exit_code)
+
+
+def sleep_between_parallel_parts() -> None:
+    """Let OpenMP's threads give up the processor soon while they wait for each other, unless the user set how.
+
+    They wait by spinning. Where other programs want the processors, too, they spin while the one that they wait for
+    waits for a processor: beside four busy programs on two cores a training step took 2 to 16 times as long and more.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 def do_with_fewer_threads() -> None:

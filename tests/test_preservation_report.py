@@ -55,9 +55,9 @@ def test_pairs_of_models_that_a_kind_turns_around_stand_in_the_heading() -> None
     kinds["sampled-100-training-excluded"].append([other, base])
     finding = FINDERS["kinds"](figures)
     assert finding.heading.startswith("Another kind of evaluation puts up to 1 of 21 pairs of models in another order")
-    (said,) = [one for one in finding.sentences if "other order" in one]
+    (said,) = [one for one in finding.sentences if "Other order" in one]
     assert said.startswith("sampled 100")
-    assert said.endswith(f"other order: {figures['models'][other]} before {figures['models'][base]}.")
+    assert said.endswith(f"Other order: {figures['models'][other]} before {figures['models'][base]}.")
 
 
 def test_a_step_without_a_peer_is_set_beside_base_alone() -> None:

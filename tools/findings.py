@@ -119,13 +119,13 @@ def find_in_kinds(figures: Figures) -> Finding:
         heading=f"{what} on {figures['dataset']}",
         sentences=(
             *(
-                f"{kind.words}: {', '.join(say_mean(models[one], found) for one, found in summary[kind.value].items())}"
-                f"{'' if kind is first else f'; {describe_changes(changed[kind], models)}'}."
+                f"{kind.words}: {'; '.join(say_mean(models[one], found) for one, found in summary[kind.value].items())}"
+                f"{'' if kind is first else f'. {describe_changes(changed[kind], models)}'}."
                 for kind in EvaluationKind
             ),
             (
-                "Small models on small data, each with its recipe's own losses and rates: it says whether an order "
-                "depends on the kind, and nothing of the published numbers."
+                "Orders are those of the means, which so few seeds may turn around by chance. Small models on small "
+                "data, each with its recipe's own losses and rates: nothing is said of the published numbers."
             ),
         ),
     )
@@ -140,8 +140,8 @@ def say_mean(model: str, found: Figures) -> str:
 def describe_changes(pairs: Sequence[tuple[str, str]], models: Figures) -> str:
     """Return the pairs of models that a kind orders otherwise."""
     if not pairs:
-        return "the same order"
-    return "other order: " + ", ".join(f"{models[better]} before {models[other]}" for better, other in pairs)
+        return "The same order"
+    return "Other order: " + "; ".join(f"{models[better]} before {models[other]}" for better, other in pairs)
 
 
 def find_in_sample_retraining(figures: Figures) -> Finding:

@@ -281,6 +281,13 @@ def list_errors() -> dict[str, float]:
     return {one.name: apply(factors, one) for one in list_steps()}
 
 
+def list_memory_estimates() -> list[tuple[float, float]]:
+    """Return the estimated and the recorded megabytes of each process whose memory was measured."""
+    rates = machines.CPU_MEMORY
+    factors = [rates.weights, rates.activations, rates.drawn, rates.pairs, rates.program / 1e6]
+    return [(sum(a * b for a, b in zip(factors, one.kinds, strict=True)), one.measured) for one in list_memory()]
+
+
 def fit() -> None:
     """Print the factors, and the error of each observation, left out of the fit and not."""
     for title, observations in (("step", list_steps()), ("user", list_rankings()), ("memory", list_memory())):

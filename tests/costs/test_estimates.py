@@ -1,15 +1,22 @@
 """Estimated costs: counts that are exact, and factors that are no further off than is said."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import pytest
 
-from benchmarks.costs import list_errors
+from benchmarks.costs import list_errors, list_memory_estimates
 from hstu_preserve.costs import machines
 from hstu_preserve.costs.data_shapes import DataShape, find_shape
-from hstu_preserve.costs.estimates import count_steps, estimate_gpu_seconds, estimate_memory, estimate_seconds
+from hstu_preserve.costs.estimates import (
+    count_steps,
+    estimate_gpu_seconds,
+    estimate_memory,
+    estimate_seconds,
+    estimate_step,
+)
 from hstu_preserve.costs.evaluations import count_evaluated_users
 from hstu_preserve.costs.work import count_work
 from hstu_preserve.gin_recipes.reader import read_chain
@@ -58,6 +65,29 @@ def test_work_grows_with_what_decides_it() -> None:
     assert larger.drawn == pytest.approx(2 * work.drawn)
     assert larger.weights == work.weights
     assert estimate_memory(larger, make_recipe()) > estimate_memory(work, make_recipe())
+
+
+@pytest.mark.parametrize("kind", ["products", "drawn", "pairs", "weights"])
+def test_every_kind_of_work_takes_its_time(kind: str) -> None:
+    work = count_work(make_recipe(), DATA)
+    more = replace(work, **{kind: getattr(work, kind) + 10**9})
+    extra = estimate_step(more, machines.CPU_STEP) - estimate_step(work, machines.CPU_STEP)
+    assert extra == pytest.approx(getattr(machines.CPU_STEP, kind))
+
+
+def test_an_encoder_that_pads_encodes_the_padding_too() -> None:
+    """SASRec's work on short histories is that on full ones; HSTU's is not."""
+    short, full = (replace(DATA, lengths=(length,)) for length in (10.0, 10_000.0))
+    sasrec, hstu = read("paper-sasrec-ml-1m"), read("paper-hstu-ml-1m")
+    assert count_work(sasrec, short).products == count_work(sasrec, full).products
+    assert count_work(hstu, short).products < count_work(hstu, full).products / 10
+
+
+def test_memory_is_what_was_measured() -> None:
+    """Within the tenth that is said of it."""
+    errors = [estimate / measured - 1 for estimate, measured in list_memory_estimates()]
+    assert len(errors) >= 12
+    assert max(map(abs, errors)) <= 0.1
 
 
 def test_twice_the_epochs_take_twice_as_long() -> None:

@@ -16,8 +16,12 @@ LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.stem)
 
 
+def list_code(notebook: Path) -> list[Cell]:
+    return [cell for cell in read_cells(notebook) if cell.is_code]
+
+
 def list_calls(notebook: Path) -> list[ast.Call]:
-    trees = [ast.parse(cell.source) for cell in read_cells(notebook) if cell.is_code]
+    trees = [ast.parse(cell.source) for cell in list_code(notebook)]
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return [call for call in calls if ast.unparse(call.func).startswith("hstu_preserve.")]
 
@@ -81,4 +85,6 @@ def test_it_runs_from_its_first_cell_to_its_last(notebook: Path) -> None:
     page = write_part(notebook, outputs=outputs)
     assert page.count("```python") == len(outputs)
     assert all("\x1b" not in output for output in outputs)
-    assert sum(output != "" for output in outputs) >= 4
+    printing = [output for cell, output in zip(list_code(notebook), outputs, strict=True) if "print(" in cell.source]
+    assert len(printing) >= 3
+    assert all(printing)

@@ -91,7 +91,9 @@ def shrink(name: str, *, dataset: str, work: Path) -> Path:
     return gin
 
 
-def run_the_loop(name: str, *, store: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> Recipe:
+def run_the_loop(
+    name: str, *, store: Path, work: Path, capsys: pytest.CaptureFixture[str], may_be_trivial: bool = False
+) -> Recipe:
     """Take the recipe from gin file to verdicts; return what was trained."""
     gin = shrink(name, dataset=open_store(store).name, work=work)
     run, bundle, verdicts = work / "run", work / "bundle.tar.gz", work / "verdicts"
@@ -100,22 +102,32 @@ def run_the_loop(name: str, *, store: Path, work: Path, capsys: pytest.CaptureFi
     assert main(["pack", str(run), "--output", str(bundle)]) == 0
     assert main(["verify", str(bundle), "--deep"]) == 0
     capsys.readouterr()
-    assert main(["reproduce", str(bundle), *on_data, "--output", str(verdicts), "--json"]) == 0
+    code = main(["reproduce", str(bundle), *on_data, "--output", str(verdicts), "--json"])
     found = json.loads(capsys.readouterr().out)["verdicts"]
     manifest = Manifest.from_json((run / "MANIFEST.json").read_bytes(), source=str(run))
-    assert [(verdict["rung"], verdict["outcome"]) for verdict in found] == [
+    assert [(verdict["rung"], verdict["outcome"]) for verdict in found[:3]] == [
         ("bytes", "REPRODUCED_BITWISE"),
         ("consistency", "REPRODUCED_BITWISE"),
         ("evaluation-bitwise", "REPRODUCED_BITWISE"),
-        *[("evaluation-numeric", "REPRODUCED_NUMERIC")] * len(manifest.claims),
     ]
+    numeric = found[3:]
+    assert [verdict["rung"] for verdict in numeric] == ["evaluation-numeric"] * len(manifest.claims)
+    assert all("as claimed; none of" in verdict["reason"] for verdict in numeric)
+    # Two epochs may leave a model that is within its claim's margin of an order drawn at random: nothing is decided then.
+    trivial = [verdict for verdict in numeric if "a trivial claim" in verdict["reason"]]
+    outcomes = {verdict["outcome"] for verdict in numeric if verdict not in trivial}
+    assert (code, outcomes | {"REPRODUCED_NUMERIC"}) == (6 if trivial else 0, {"REPRODUCED_NUMERIC"})
+    assert all(verdict["outcome"] == "INCONCLUSIVE" for verdict in trivial)
+    assert may_be_trivial or not trivial
     assert [claim.policy for claim in manifest.claims] == list(resolve_folder(name).policies)
     return manifest.run.recipe
 
 
-def require_whole_loop(name: str, *, store: Path, work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def require_whole_loop(
+    name: str, *, store: Path, work: Path, capsys: pytest.CaptureFixture[str], may_be_trivial: bool = False
+) -> None:
     """The loop closes, and what was trained is the folder's recipe but for what was shrunk."""
-    trained = run_the_loop(name, store=store, work=work, capsys=capsys)
+    trained = run_the_loop(name, store=store, work=work, capsys=capsys, may_be_trivial=may_be_trivial)
     shrunk = SHRUNK | OF_A_MIXTURE if trained.mol else SHRUNK
     assert list_differences(trained, resolve_folder(name).recipe) <= shrunk
 
@@ -141,7 +153,7 @@ def test_a_recipe_folder_goes_through_the_whole_loop(
 def test_every_recipe_folder_goes_through_the_whole_loop(
     name: str, data_of_movielens_shape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    require_whole_loop(name, store=data_of_movielens_shape, work=tmp_path, capsys=capsys)
+    require_whole_loop(name, store=data_of_movielens_shape, work=tmp_path, capsys=capsys, may_be_trivial=True)
 
 
 @pytest.mark.slow

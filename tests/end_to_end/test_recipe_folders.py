@@ -113,7 +113,7 @@ def run_the_loop(
     numeric = found[3:]
     assert [verdict["rung"] for verdict in numeric] == ["evaluation-numeric"] * len(manifest.claims)
     assert all("as claimed; none of" in verdict["reason"] for verdict in numeric)
-    # Two epochs may leave a model that is within its claim's margin of an order drawn at random: nothing is decided then.
+    # Two epochs may leave a claim whose margin reaches down to an order drawn at random: nothing is decided then.
     trivial = [verdict for verdict in numeric if "a trivial claim" in verdict["reason"]]
     outcomes = {verdict["outcome"] for verdict in numeric if verdict not in trivial}
     assert (code, outcomes | {"REPRODUCED_NUMERIC"}) == (6 if trivial else 0, {"REPRODUCED_NUMERIC"})

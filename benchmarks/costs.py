@@ -281,11 +281,11 @@ def list_errors() -> dict[str, float]:
     return {one.name: apply(factors, one) for one in list_steps()}
 
 
-def list_memory_estimates() -> list[tuple[float, float]]:
-    """Return the estimated and the recorded megabytes of each process whose memory was measured."""
+def list_memory_errors() -> dict[str, float]:
+    """Return the relative error of each recorded peak of memory by the factors that the program has."""
     rates = machines.CPU_MEMORY
-    factors = [rates.weights, rates.activations, rates.drawn, rates.pairs, rates.program / 1e6]
-    return [(sum(a * b for a, b in zip(factors, one.kinds, strict=True)), one.measured) for one in list_memory()]
+    factors = [rates.weights, rates.activations, rates.drawn, rates.pairs, rates.program / MEGABYTE]
+    return {one.name: apply(factors, one) for one in list_memory()}
 
 
 def fit() -> None:

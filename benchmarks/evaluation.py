@@ -31,6 +31,7 @@ import torch
 
 from benchmarks.machine import machine_facts
 from benchmarks.own_process import ALLOCATORS, read_figures
+from benchmarks.peer import build_model
 from benchmarks.scoreboard import replace_between
 from hstu_preserve.compute.determinism import initialization_generators, repeatable_arithmetic
 from hstu_preserve.compute.world import ALONE
@@ -46,7 +47,6 @@ from hstu_preserve.inputs.items import describe_items
 from hstu_preserve.model.initialization import initialize
 from hstu_preserve.model.recommender import Recommender
 from hstu_preserve.model.upstream_weights import to_upstream
-from hstu_preserve.records.settings.encoders import HstuSettings
 from tests.data.stores_in_memory import synthesize
 
 BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
@@ -275,38 +275,7 @@ def load_reference(setup: Setup, folder: Path) -> Callable[[], Ranks]:
 
 def build_reference(ours: Recommender) -> Any:
     """Return Meta's model with our weights."""
-    sequential = f"{RESEARCH}.modeling.sequential"
-    embeddings = importlib.import_module(f"{sequential}.embedding_modules")
-    inputs = importlib.import_module(f"{sequential}.input_features_preprocessors")
-    outputs = importlib.import_module(f"{sequential}.output_postprocessors")
-    similarity = importlib.import_module(f"{RESEARCH}.rails.similarities.dot_product_similarity_fn")
-    hstu = importlib.import_module(f"{sequential}.hstu")
-    settings, recipe = ours.recipe.model, ours.recipe
-    assert isinstance(settings, HstuSettings)
-    width = settings.item_embedding_dim
-    model = hstu.HSTU(
-        max_sequence_len=recipe.dataset.max_sequence_length,
-        max_output_len=settings.gr_output_length + 1,
-        embedding_dim=width,
-        num_blocks=settings.num_blocks,
-        num_heads=settings.num_heads,
-        linear_dim=settings.dv,
-        attention_dim=settings.dqk,
-        normalization=settings.normalization,
-        linear_config=settings.linear_config,
-        linear_activation=settings.linear_activation,
-        linear_dropout_rate=settings.linear_dropout_rate,
-        attn_dropout_rate=settings.attn_dropout_rate,
-        embedding_module=embeddings.LocalEmbeddingModule(len(ours.item_id_J) - 1, width),
-        similarity_module=similarity.DotProductSimilarity(),
-        input_features_preproc_module=inputs.LearnablePositionalEmbeddingInputFeaturesPreprocessor(
-            max_sequence_len=recipe.padded_length, embedding_dim=width, dropout_rate=settings.dropout_rate
-        ),
-        output_postproc_module=outputs.L2NormEmbeddingPostprocessor(embedding_dim=width, eps=1e-6),
-        enable_relative_attention_bias=settings.enable_relative_attention_bias,
-        concat_ua=settings.concat_ua,
-        verbose=False,
-    )
+    model = build_model(ours.recipe, max_item_id=len(ours.item_id_J) - 1)
     model.load_state_dict({name.removeprefix("module."): value for name, value in to_upstream(ours).items()})
     return model.eval()
 

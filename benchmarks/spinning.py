@@ -12,10 +12,7 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from benchmarks.machine import machine_facts
 from benchmarks.own_process import read_figures
 from benchmarks.steps import WARM_UP, Bench
 from hstu_preserve.cli.main import SPIN_COUNT
+from tests.busy_loops import busy_loops
 
 RESULT = Path(__file__).with_name("results") / "spinning.json"
 SHAPE = "ml-1m base"
@@ -96,18 +94,6 @@ def measure_one(environment: dict[str, str], seconds: int) -> float:
 def count_ended(seconds: int) -> float:
     """Return the seconds that a step took at the least, on average, if not all were taken in time."""
     return round(seconds / (WARM_UP + NUM_STEPS), 4)
-
-
-@contextmanager
-def busy_loops(number: int) -> Iterator[None]:
-    """Keep processors busy within the block."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
 
 
 if __name__ == "__main__":

@@ -3,18 +3,15 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from hstu_preserve.bundle.layout import CHECKPOINT_FOLDER, STEPS
 from hstu_preserve.verbs.data import synthesize_data
+from tests.busy_loops import busy_loops
 from tests.forked import Forked
 from tests.runs.tiny_run import tiny_gin
 from tests.runs.trainings_together import Ended, find_free_port, finish_all, start_process
@@ -152,18 +149,6 @@ def test_no_thread_of_the_group_outlives_it(ending: list[str]) -> None:
         [start_process(*ending, rank=rank, size=2, port=port, program=LEAVING_THE_GROUP) for rank in range(2)]
     )
     assert [(one.code, one.shown) for one in ended] == [(0, "left\n")] * 2, "\n".join(one.said for one in ended)
-
-
-@contextmanager
-def busy_loops(number: int) -> Iterator[None]:
-    """Keep the processors busy within the block."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
 
 
 @pytest.mark.slow
